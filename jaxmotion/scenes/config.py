@@ -1,0 +1,132 @@
+"""What a scene is drawn from, and the named difficulty levels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+
+@dataclass(frozen=True)
+class SceneConfig:
+    """The distribution a procedural scene is drawn from.
+
+    Lengths are fractions of the *frame size* `sqrt(height * width)` pixels, speeds are frame sizes
+    per frame, inverse depths are relative to that of the background at the centre of the frame, so
+    one configuration means the same at every resolution.
+
+    Attributes:
+        object_probabilities: probability of 1, 2, 3, ... moving objects.
+        object_area: least and greatest area of an object (log-uniform), as a share of the frame.
+        object_speed: median speed of an object relative to the background.
+        object_speed_spread: standard deviation of the logarithm of that speed.
+        object_turn: speed of an object's rim due to its turning and its change of scale, relative
+            to its speed.
+        object_parts: greatest number of outlines (body, limbs) whose union is one object.
+        nonrigid: root-mean-square speed of an object's deformation, relative to its speed.
+        stop_probability: probability that an object rests for a while (as long as one `period`).
+        tracking_probability: probability that the camera follows the first object.
+        camera_speed: median speed of the camera's own pan, added to the tracking.
+        camera_translation: share of the pan that is translation, which depth turns into parallax;
+            the rest is rotation, which it does not.
+        camera_zoom: root-mean-square expansion rate, per frame.
+        camera_roll: root-mean-square rotation about the optical axis, radians per frame.
+        depth_variation: standard deviation of the smooth inverse depth of the background.
+        depth_slant: greatest gradient of the inverse depth across the frame, per frame size.
+        occluder_probabilities: probability of 0, 1, 2, ... static occluders (labelled background).
+        occluder_depth: least and greatest inverse depth of an occluder in excess of the background.
+        period: shortest period of changes of motion, frames.
+        variation: changes of the pan and of the objects' velocity over time, relative to the mean.
+        blur: width over which the flow passes from one side of a motion boundary to the other.
+        edge_shift: standard deviation of the estimated boundary's distance from the true one.
+        edge_error: error of the flow at motion boundaries, relative to the jump.
+        noise_relative: standard deviation of the spatially correlated error, relative to the mean
+            magnitude of the frame's flow.
+        noise_absolute: the part of that error which does not depend on the flow.
+        noise_white: standard deviation of the uncorrelated error, in pixels.
+        patch_share: share of the frame in textureless patches.
+        patch_error: error of the flow in these, relative to its mean magnitude.
+        corrupted_probability: probability that a frame's flow is wrecked.
+    """
+
+    object_probabilities: tuple[float, ...] = (0.7, 0.3)
+    object_area: tuple[float, float] = (0.03, 0.2)
+    object_speed: float = 0.015
+    object_speed_spread: float = 0.6
+    object_turn: float = 0.6
+    object_parts: int = 3
+    nonrigid: float = 0.4
+    stop_probability: float = 0.0
+    tracking_probability: float = 0.6
+    camera_speed: float = 0.008
+    camera_translation: float = 0.5
+    camera_zoom: float = 0.004
+    camera_roll: float = 0.003
+    depth_variation: float = 0.15
+    depth_slant: float = 0.6
+    occluder_probabilities: tuple[float, ...] = (0.5, 0.5)
+    occluder_depth: tuple[float, float] = (0.2, 0.6)
+    period: float = 24.0
+    variation: float = 0.3
+    blur: float = 0.02
+    edge_shift: float = 0.006
+    edge_error: float = 0.2
+    noise_relative: float = 0.03
+    noise_absolute: float = 0.0003
+    noise_white: float = 0.01
+    patch_share: float = 0.05
+    patch_error: float = 0.15
+    corrupted_probability: float = 0.0
+
+
+_DEFAULT = SceneConfig()
+
+LEVELS: dict[str, SceneConfig] = {
+    # A single rigid object before a plane, hardly any error: for tests and first steps.
+    "easy": replace(
+        _DEFAULT,
+        object_probabilities=(1.0,),
+        object_area=(0.06, 0.2),
+        object_turn=0.2,
+        object_parts=1,
+        nonrigid=0.0,
+        depth_variation=0.0,
+        depth_slant=0.3,
+        occluder_probabilities=(1.0,),
+        blur=0.01,
+        edge_shift=0.0,
+        edge_error=0.0,
+        noise_relative=0.003,
+        noise_absolute=0.0001,
+        patch_share=0.0,
+    ),
+    # What the quickstart trains on: K = 2 is well posed, a threshold is not enough.
+    "default": _DEFAULT,
+    # Up to three objects that enter and leave, two occluders, strong parallax, wrecked frames.
+    "hard": replace(
+        _DEFAULT,
+        object_probabilities=(0.4, 0.35, 0.25),
+        object_area=(0.015, 0.2),
+        object_speed=0.02,
+        nonrigid=0.6,
+        stop_probability=0.2,
+        tracking_probability=0.3,
+        depth_variation=0.25,
+        occluder_probabilities=(0.3, 0.4, 0.3),
+        occluder_depth=(0.2, 1.2),
+        noise_relative=0.05,
+        patch_share=0.1,
+        patch_error=0.3,
+        corrupted_probability=0.03,
+    ),
+    # For clips of tens to hundreds of frames: motion far from uniform over time, objects that
+    # stop, enter and leave, a camera that follows, some wrecked frames.
+    "long": replace(
+        _DEFAULT,
+        object_probabilities=(0.4, 0.4, 0.2),
+        stop_probability=0.5,
+        tracking_probability=0.9,
+        occluder_probabilities=(0.2, 0.3, 0.3, 0.2),
+        period=12.0,
+        variation=0.9,
+        corrupted_probability=0.03,
+    ),
+}

@@ -1,0 +1,280 @@
+"""Draw a scene, then render it frame by frame."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy.special import ndtri
+
+from jaxmotion.scenes.camera import Camera, Depth, swing, velocity
+from jaxmotion.scenes.config import SceneConfig
+from jaxmotion.scenes.errors import SmoothNoise, wreck
+from jaxmotion.scenes.layers import Blob, Deformation, Layer, Outline, Ridge, Trunk, Union
+
+
+class Scene(NamedTuple):
+    """A clip of optical flow with its ground truth.
+
+    Attributes:
+        flow: [T, H, W, 2] float32, pixels per frame, channel 0 to the right, 1 down.
+        labels: [T, H, W] int32, 0 for the background and static occluders, 1, 2, ... for the
+            moving objects; the same object keeps its label.
+        corrupted: [T] bool, frames whose flow was wrecked (their labels are still right).
+    """
+
+    flow: np.ndarray
+    labels: np.ndarray
+    corrupted: np.ndarray
+
+
+def generate(config: SceneConfig, num_frames: int, height: int, width: int, seed: int) -> Scene:
+    """Draw a scene.
+
+    The same arguments give the same scene. The same seed at another resolution of the same aspect
+    gives the same scene seen at that resolution.
+
+    Args:
+        config: the distribution to draw from; `LEVELS` holds named ones.
+        num_frames: T >= 1.
+        height: H >= 1, pixels.
+        width: W >= 1, pixels.
+        seed: non-negative integer.
+
+    Returns:
+        The flow of T frames, its labels, and which frames were wrecked.
+
+    Raises:
+        ValueError: if a size is below one or the seed negative.
+    """
+    if min(num_frames, height, width) < 1:
+        raise ValueError(f"sizes must be >= 1, got T, H, W = {num_frames}, {height}, {width}")
+    scene_rng, error_rng = (np.random.default_rng([seed, stream]) for stream in (0, 1))
+    size = float(np.sqrt(height * width))
+    x = ((np.arange(width) - (width - 1) / 2) / size).astype(np.float32)
+    y = ((np.arange(height) - (height - 1) / 2) / size).astype(np.float32)
+
+    camera, layers = _draw(scene_rng, config, num_frames, (width / size / 2, height / size / 2))
+    depth = Depth(scene_rng, config, camera)
+    noise = SmoothNoise(error_rng, num_frames)
+    corrupted = error_rng.uniform(size=num_frames) < config.corrupted_probability
+    patch_level = float(ndtri(1 - config.patch_share)) if config.patch_share > 0 else np.inf
+
+    flow = np.empty((num_frames, height, width, 2), np.float32)
+    labels = np.zeros((num_frames, height, width), np.int32)
+    for t in range(num_frames):
+        coarse, fine = noise(t, height, width)
+        frame = np.stack(camera.flow(t, x[None, :], y[:, None], depth(t, x, y)))
+        for layer in layers:
+            _paint(frame, labels[t], layer, t, x, y, camera, config, fine)
+        # A fraction of the fine error on top of the coarse one: a falling spectrum.
+        scale = float(np.mean(np.hypot(*frame)))
+        error = config.noise_relative * scale + config.noise_absolute
+        frame += np.float32(error) * (np.float32(0.85) * coarse[:2] + np.float32(0.5) * fine[4:])
+        if config.patch_share > 0:
+            patch = np.clip(2.0 * (fine[3] - np.float32(patch_level)), 0.0, 1.0)
+            frame += np.float32(config.patch_error * scale) * patch * coarse[2:]
+        frame *= np.float32(size)
+        if config.noise_white > 0:
+            white = error_rng.standard_normal(frame.shape, dtype=np.float32)
+            frame += np.float32(config.noise_white) * white
+        if corrupted[t]:
+            frame = wreck(error_rng, frame, coarse)
+        flow[t] = np.moveaxis(frame, 0, -1)
+    return Scene(flow, labels, corrupted)
+
+
+def _paint(
+    frame: np.ndarray,
+    labels: np.ndarray,
+    layer: Layer,
+    t: int,
+    x: np.ndarray,
+    y: np.ndarray,
+    camera: Camera,
+    config: SceneConfig,
+    fine: np.ndarray,
+) -> None:
+    """Lay a layer over the flow [2, H, W] and the labels [H, W], in place."""
+    box = layer.box(t, x, y, config.blur + 3 * config.edge_shift)
+    x, y = x[box[1]], y[box[0]]
+    if not (len(x) and len(y)):
+        return
+    qx, qy = layer.rest_position(t, x, y)
+    distance = layer.outline.distance(qx, qy) * np.float32(np.exp(layer.log_scale[t]))
+    labels[box][distance > 0] = layer.label
+    if layer.label:
+        u, v = layer.displacement(t, x, y, qx, qy)
+    else:
+        u, v = camera.flow(t, x[None, :], y[:, None], layer.rho)
+    region = frame[:, box[0], box[1]]
+    fine = fine[:, box[0], box[1]]
+    jump = np.stack([u, v]) - region
+    # The estimated boundary is a ramp, and wanders about the true one.
+    opacity = (distance + np.float32(config.edge_shift) * fine[0]) * (1 / max(config.blur, 1e-6))
+    opacity = np.clip(opacity + np.float32(0.5), 0.0, 1.0)
+    edge = (4.0 * config.edge_error) * opacity * (1 - opacity)
+    region += opacity * jump + edge * np.hypot(*jump) * fine[1:3]
+
+
+def _draw(
+    rng: np.random.Generator, config: SceneConfig, num_frames: int, extent: tuple[float, float]
+) -> tuple[Camera, list[Layer]]:
+    """The camera's motion and the layers, far to near.
+
+    Args:
+        rng: source of everything.
+        config: the distribution.
+        num_frames: T.
+        extent: half width and half height of the frame, in frame sizes.
+    """
+    times = np.arange(num_frames + 1.0)
+    camera = Camera(
+        focal=2 * max(extent) * rng.uniform(0.8, 1.6),
+        translation_share=config.camera_translation * rng.uniform(0.5, 1.5),
+        pan=velocity(rng, times[:-1], config.camera_speed * _lognormal(rng, 0.8), config),
+        zoom=swing(rng, times, config.camera_zoom * rng.uniform(0, 2), 0.15),
+        roll=swing(rng, times, config.camera_roll * rng.uniform(0, 2), 0.15),
+    )
+    num_objects = 1 + rng.choice(
+        len(config.object_probabilities), p=_normalised(config.object_probabilities)
+    )
+    objects: list[Layer] = []
+    homes: list[tuple[np.ndarray, float]] = []
+    for index in range(num_objects):
+        radius = np.sqrt(np.exp(rng.uniform(*np.log(config.object_area))) / np.pi)
+        home = _free_position(rng, extent, radius, homes)
+        tracked = index == 0 and rng.uniform() < config.tracking_probability
+        objects.append(_draw_object(rng, config, camera, times, index + 1, radius, home, tracked))
+        homes.append((home, radius))
+    rng.shuffle(objects)  # type: ignore[arg-type]
+
+    behind, before = [], []
+    num_occluders = rng.choice(
+        len(config.occluder_probabilities), p=_normalised(config.occluder_probabilities)
+    )
+    for _ in range(num_occluders):
+        outline, position = _draw_occluder(rng, extent)
+        # In front only where the objects' centres stay in sight.
+        clear = all(outline.distance(*(home - position)) < -0.3 * radius for home, radius in homes)
+        rho = 1 + rng.uniform(*config.occluder_depth)
+        frame = int(rng.integers(num_frames))
+        still = np.zeros_like(camera.pan)
+        layer = Layer(
+            outline,
+            label=0,
+            rho=rho,
+            path=camera.follow(position, frame, rho, still),
+            angle=camera.roll - camera.roll[frame],
+            log_scale=rho * (camera.zoom - camera.zoom[frame]),
+        )
+        (before if clear and rng.uniform() < 0.6 else behind).append(layer)
+    return camera, behind + objects + before
+
+
+def _draw_object(
+    rng: np.random.Generator,
+    config: SceneConfig,
+    camera: Camera,
+    times: np.ndarray,
+    label: int,
+    radius: float,
+    home: np.ndarray,
+    tracked: bool,
+) -> Layer:
+    """A moving object; where it is tracked the camera's pan is set to follow it."""
+    num_frames = len(times) - 1
+    speed = config.object_speed * _lognormal(rng, config.object_speed_spread)
+    awake = np.ones(num_frames)
+    if rng.uniform() < config.stop_probability and num_frames > 3:
+        start = rng.uniform(1, num_frames)
+        inside = np.minimum(times[:-1] - start, start + config.period - times[:-1])
+        awake = 1 - np.clip(inside / 3 + 0.5, 0, 1)
+    clock = np.concatenate([[0.0], np.cumsum(awake)])  # the object's own time stops with it
+    own = velocity(rng, times[:-1], speed, config) * awake[:, None]
+
+    frame = int(rng.integers(num_frames))
+    if tracked:
+        wander = np.stack([swing(rng, times, 0.3 * speed, 0.1) for _ in range(2)], axis=1)
+        path = np.empty((num_frames + 1, 2))
+        path[0] = home
+        camera.pan[:] = 0.0
+        for t in range(num_frames):
+            seen = wander[t + 1] - wander[t] - 0.05 * (path[t] - home - wander[t] + wander[0])
+            camera.pan[t] = seen - own[t] - camera.flow(t, *path[t].tolist(), 1.0)
+            path[t + 1] = path[t] + own[t] + camera.flow(t, *path[t].tolist(), 1.0)
+        frame = 0
+    else:
+        path = camera.follow(home, frame, 1.0, own)
+
+    spin = config.object_turn * speed / radius * rng.uniform(0, 1.4, 2)
+    angle = swing(rng, clock, min(float(spin[0]), 0.15), 1.0) + camera.roll
+    grow = swing(rng, clock, min(float(spin[1]), 0.08), 0.25)
+    deformation = None
+    if config.nonrigid > 0:
+        pace = min(config.nonrigid * speed * rng.uniform(0, 2), 0.1 * radius)
+        deformation = Deformation.draw(rng, clock, radius, pace)
+    return Layer(
+        _draw_outline(rng, config, radius),
+        label,
+        rho=1.0,
+        path=path,
+        angle=angle,
+        log_scale=grow - grow[frame] + camera.zoom - camera.zoom[frame],
+        deformation=deformation,
+    )
+
+
+def _draw_outline(rng: np.random.Generator, config: SceneConfig, radius: float) -> Outline:
+    """A body, perhaps with limbs that stand out from it."""
+    area = np.pi * radius**2
+    num_parts = int(rng.integers(1, config.object_parts + 1))
+    elongation = float(np.exp(rng.uniform(0.0, 1.0)))
+    parts = [Blob(rng, area, elongation, roughness=0.3, turn=rng.uniform(0, 2 * np.pi))]
+    for _ in range(num_parts - 1):
+        angle = rng.uniform(0, 2 * np.pi)
+        reach = radius * rng.uniform(0.8, 1.3)
+        centre = (float(reach * np.cos(angle)), float(reach * np.sin(angle)))
+        elongation = rng.uniform(1.5, 5.0)
+        turn = angle + rng.uniform(-0.6, 0.6)
+        parts.append(Blob(rng, area * rng.uniform(0.08, 0.3), elongation, 0.15, centre, turn))
+    return Union(parts)
+
+
+def _draw_occluder(
+    rng: np.random.Generator, extent: tuple[float, float]
+) -> tuple[Outline, np.ndarray]:
+    """An outline and its position."""
+    kind = rng.choice(3, p=(0.4, 0.35, 0.25))
+    position = rng.uniform(-0.9, 0.9, 2) * extent
+    if kind == 0:
+        return Trunk(rng, rng.uniform(0.02, 0.09)), position
+    if kind == 1:
+        area, elongation = rng.uniform(0.02, 0.15), float(np.exp(rng.uniform(0, 1)))
+        return Blob(rng, area, elongation, 0.4, turn=rng.uniform(0, 2 * np.pi)), position
+    return Ridge(rng), np.array([position[0], extent[1] * rng.uniform(0.2, 0.9)])
+
+
+def _free_position(
+    rng: np.random.Generator,
+    extent: tuple[float, float],
+    radius: float,
+    taken: list[tuple[np.ndarray, float]],
+) -> np.ndarray:
+    """A position in the frame, away from the objects there if that can be had."""
+    position = np.zeros(2)
+    for _ in range(20):
+        position = rng.uniform(-0.8, 0.8, 2) * extent
+        if all(np.hypot(*(position - at)) > 0.9 * (radius + other) for at, other in taken):
+            break
+    return position
+
+
+def _lognormal(rng: np.random.Generator, spread: float) -> float:
+    """A factor of median 1, cut at two standard deviations."""
+    return float(np.exp(spread * np.clip(rng.normal(), -2, 2)))
+
+
+def _normalised(probabilities: tuple[float, ...]) -> np.ndarray:
+    """The probabilities, summing to 1."""
+    return np.asarray(probabilities) / np.sum(probabilities)
