@@ -1,0 +1,62 @@
+"""Flow as a colour picture: the direction of a vector is its hue, the length its saturation."""
+
+import numpy as np
+
+# The wheel of Baker et al.: how many steps lead from each of six colours to the next. More steps
+# where the eye tells more hues apart.
+_WHEEL = (
+    ((255, 0, 0), 15),  # red to yellow
+    ((255, 255, 0), 6),  # yellow to green
+    ((0, 255, 0), 4),  # green to cyan
+    ((0, 255, 255), 11),  # cyan to blue
+    ((0, 0, 255), 13),  # blue to magenta
+    ((255, 0, 255), 6),  # magenta to red
+)
+
+
+def color_wheel() -> np.ndarray:
+    """The colours of the directions, in equal steps of angle.
+
+    Returns:
+      float32 `[55, 3]` in 0..255, from red over yellow, green, cyan, blue and magenta.
+    """
+    parts = []
+    for (start, steps), (end, _) in zip(_WHEEL, _WHEEL[1:] + _WHEEL[:1], strict=True):
+        share = np.arange(steps)[:, None] / steps
+        parts.append((1 - share) * np.array(start) + share * np.array(end))
+    return np.concatenate(parts).astype(np.float32)
+
+
+def flow_to_color(flow: np.ndarray, max_magnitude: float | None = None) -> np.ndarray:
+    """Renders flow with the usual colour wheel: white at rest, full colour at `max_magnitude`.
+
+    Red points to the right, yellow down, cyan to the left, blue up; longer vectors are darkened.
+
+    Args:
+      flow: `[..., H, W, 2]`, pixels; unknown or not finite vectors become black.
+      max_magnitude: the length that gets the full colour; the largest length of the whole array
+        when left out. Give it, to compare pictures.
+
+    Returns:
+      uint8 `[..., H, W, 3]`.
+
+    References:
+      Baker et al., A database and evaluation methodology for optical flow, IJCV 2011.
+    """
+    flow = np.asarray(flow, np.float32)
+    known = np.isfinite(flow).all(-1) & (np.abs(flow) < 1e9).all(-1)
+    u, v = np.moveaxis(np.where(known[..., None], flow, 0), -1, 0)
+    length = np.hypot(u, v)
+    if max_magnitude is None:
+        max_magnitude = float(length.max(initial=0.0))
+    length = length / max(max_magnitude, 1e-12)
+
+    wheel = color_wheel() / 255
+    position = (np.arctan2(v, u) / (2 * np.pi)) % 1.0 * len(wheel)
+    below = position.astype(np.int32) % len(wheel)
+    share = (position - np.floor(position))[..., None]
+    color = (1 - share) * wheel[below] + share * wheel[(below + 1) % len(wheel)]
+
+    length = length[..., None]
+    color = np.where(length <= 1, 1 - length * (1 - color), 0.75 * color)
+    return np.where(known[..., None], np.rint(255 * color), 0).astype(np.uint8)

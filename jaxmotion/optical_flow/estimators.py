@@ -1,0 +1,107 @@
+"""Estimating flow between frames: the estimators by name, and a stream of frames turned to flow."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import cv2
+import numpy as np
+
+from jaxmotion.errors import InputError
+
+
+class Estimator(Protocol):
+    """Anything that gives the flow from one frame to another.
+
+    Called with two frames uint8 `[H, W, 3]`, it returns float32 `[H, W, 2]`: where each pixel of the
+    first goes, in pixels. `name` and `settings` say what made a flow, in the file beside it.
+    """
+
+    name: str
+    settings: dict[str, Any]
+
+    def __call__(self, image0: np.ndarray, image1: np.ndarray) -> np.ndarray: ...
+
+
+@dataclass(frozen=True)
+class DIS:
+    """Dense inverse search: fast, without training, on one CPU core, from OpenCV.
+
+    Attributes:
+      preset: "ultrafast", "fast" or "medium", the slower the finer.
+
+    References:
+      Kroeger et al., Fast optical flow using dense inverse search, ECCV 2016.
+    """
+
+    preset: str = "medium"
+
+    name = "dis"
+
+    def __post_init__(self):
+        if self.preset not in _DIS_PRESETS:
+            raise InputError(f"preset {self.preset!r}: expected one of {', '.join(_DIS_PRESETS)}")
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What tells this estimator's flows from another's."""
+        return {"preset": self.preset}
+
+    def __call__(self, image0: np.ndarray, image1: np.ndarray) -> np.ndarray:
+        """Estimates the flow from `image0` to `image1`, both uint8 `[H, W, 3]`."""
+        grey0, grey1 = (cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) for image in (image0, image1))
+        try:
+            # A new solver for every pair: one holds its buffers, so threads must not share it.
+            solver = cv2.DISOpticalFlow_create(_DIS_PRESETS[self.preset])
+            return np.asarray(solver.calc(grey0, grey1, None), np.float32)
+        except cv2.error as error:
+            height, width = grey0.shape
+            raise InputError(f"frames of {width} x {height} are too small for DIS flow") from error
+
+
+_DIS_PRESETS = {
+    "ultrafast": cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST,
+    "fast": cv2.DISOPTICAL_FLOW_PRESET_FAST,
+    "medium": cv2.DISOPTICAL_FLOW_PRESET_MEDIUM,
+}
+
+ESTIMATORS: dict[str, Callable[..., Estimator]] = {"dis": DIS}
+
+
+def make_estimator(name: str, **settings: Any) -> Estimator:
+    """Makes an estimator of `ESTIMATORS` by name.
+
+    Args:
+      name: "dis".
+      **settings: fields of that estimator; those it does not have are an error.
+
+    Returns:
+      The estimator.
+
+    Raises:
+      InputError: unknown name or setting.
+    """
+    if name not in ESTIMATORS:
+        raise InputError(f"estimator {name!r}: unknown, expected one of {', '.join(ESTIMATORS)}")
+    try:
+        return ESTIMATORS[name](**settings)
+    except TypeError as error:
+        raise InputError(f"estimator {name}: {error}") from error
+
+
+def estimate_sequence(frames: Iterable[np.ndarray], estimator: Estimator) -> Iterator[np.ndarray]:
+    """Flow of a video from each frame to the next, in a stream: two frames are in memory at a time.
+
+    Args:
+      frames: N frames uint8 `[H, W, 3]`.
+      estimator: the estimator.
+
+    Yields:
+      N - 1 fields float32 `[H, W, 2]`.
+    """
+    frames = iter(frames)
+    previous = next(frames, None)
+    for frame in frames:
+        assert previous is not None
+        yield estimator(previous, frame)
+        previous = frame

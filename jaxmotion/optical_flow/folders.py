@@ -1,0 +1,143 @@
+"""Flow of a whole video into a folder of `.flo` files, one a frame, ready to be resumed."""
+
+import json
+import os
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from tqdm import tqdm
+
+from jaxmotion.errors import InputError
+from jaxmotion.files import atomic_path, read_error
+from jaxmotion.optical_flow.estimators import Estimator
+from jaxmotion.optical_flow.formats import flo_size, has_suffix, write_flo
+
+DESCRIPTION = "flow.json"  # beside the .flo files: which estimator made them, of what
+
+
+class Frames(Protocol):
+    """A video as `jaxmotion.data.open_video` gives it."""
+
+    @property
+    def path(self) -> Path: ...
+    @property
+    def height(self) -> int: ...
+    @property
+    def width(self) -> int: ...
+    @property
+    def num_frames(self) -> int | None: ...
+    def __iter__(self) -> Iterator[np.ndarray]: ...
+    def frame_names(self) -> Iterable[str]: ...
+
+
+@dataclass(frozen=True)
+class FlowFolderReport:
+    """What `write_flow_folder` did.
+
+    Attributes:
+      folder: where the files are.
+      num_flows: files in the folder, one less than frames.
+      num_reused: those that were there already.
+      seconds_per_flow: estimation time of the new ones, 0 where there were none.
+    """
+
+    folder: Path
+    num_flows: int
+    num_reused: int
+    seconds_per_flow: float
+
+
+def write_flow_folder(
+    video: Frames, folder: str | os.PathLike, estimator: Estimator, *, progress: bool = True
+) -> FlowFolderReport:
+    """Estimates the flow of a video, frame t to t + 1, into one `.flo` file a frame.
+
+    Each file carries the name of its first frame. Frames are read and files written one by one, so
+    memory does not grow with the video. Run again after an interruption, it keeps the files that
+    are there and estimates the rest; `flow.json` in the folder says what made them, and another
+    estimator or another video is refused there.
+
+    Args:
+      video: the frames, see `jaxmotion.data.open_video`.
+      folder: where the files go; made where missing.
+      estimator: see `make_estimator`.
+      progress: show a progress bar.
+
+    Returns:
+      How many flows there are, and how long one took.
+
+    Raises:
+      InputError: a frame that cannot be read, a folder that holds other flow or cannot be written.
+    """
+    folder = Path(folder)
+    _describe(folder, video, estimator)
+    total = None if video.num_frames is None else video.num_frames - 1
+    seconds, names, reused = 0.0, [], 0
+    with tqdm(
+        total=total, desc=f"flow ({estimator.name})", unit="frame", disable=not progress
+    ) as bar:
+        previous = None
+        for name, frame in zip(_before(video.frame_names()), video, strict=False):
+            if previous is not None and name is not None:
+                path = folder / f"{name}.flo"
+                if path.exists() and flo_size(path) == frame.shape[:2]:
+                    reused += 1
+                else:
+                    start = time.perf_counter()
+                    flow = estimator(previous, frame)
+                    seconds += time.perf_counter() - start
+                    write_flo(path, flow)
+                names.append(path.name)
+                bar.update()
+            previous = frame
+    strangers = sorted({p.name for p in folder.iterdir() if has_suffix(p, (".flo",))} - set(names))
+    if strangers:
+        raise InputError(
+            f"{folder / strangers[0]}: of no frame of {video.path}, expected only its own"
+        )
+    return FlowFolderReport(folder, len(names), reused, seconds / max(len(names) - reused, 1))
+
+
+def _before(names: Iterable[str]) -> Iterator[str | None]:
+    """Gives each frame the name of the one before it."""
+    yield None
+    yield from names
+
+
+def _describe(folder: Path, video: Frames, estimator: Estimator) -> None:
+    """Writes `flow.json`, or checks that the one which is there says the same."""
+    description: dict[str, Any] = {
+        "estimator": estimator.name,
+        "settings": estimator.settings,
+        "source": video.path.name,
+        "height": video.height,
+        "width": video.width,
+        "gap": 1,
+        "direction": "forward",
+        "unit": "pixels per frame, of frames of this height and width",
+    }
+    path = folder / DESCRIPTION
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{folder}: a file, expected a folder to write flow to")
+    if path.exists():
+        try:
+            found = json.loads(path.read_text())
+        except OSError as error:
+            raise read_error(path, error) from error
+        except ValueError as error:
+            raise InputError(f"{path}: damaged, remove it or give another folder") from error
+        for key, value in description.items():
+            if not isinstance(found, dict) or found.get(key) != value:
+                was = found.get(key) if isinstance(found, dict) else found
+                raise InputError(
+                    f"{folder}: holds flow with {key} {was!r}, not {value!r}; give another folder"
+                )
+        return
+    if folder.is_dir() and any(has_suffix(p, (".flo",)) for p in folder.iterdir()):
+        raise InputError(f"{folder}: holds .flo files of another origin; give another folder")
+    with atomic_path(path) as temporary:
+        temporary.write_text(json.dumps(description, indent=2) + "\n")

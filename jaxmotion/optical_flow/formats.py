@@ -1,0 +1,403 @@
+"""Flow files: Middlebury `.flo`, KITTI 16-bit PNG, and `.npz` sequences.
+
+Flow is float32 `[H, W, 2]` or `[T, H, W, 2]` in pixels per frame, channel 0 to the right and
+channel 1 down. Reading is strict: a file that is not exactly what its format says raises an
+`InputError` that names the file, because a flow field that is silently wrong trains a network that
+is silently wrong. Writing is atomic.
+"""
+
+import os
+import re
+import struct
+import zipfile
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from jaxmotion.errors import InputError
+from jaxmotion.files import atomic_path, read_error
+
+FLO_MAGIC = 202021.25  # reads "PIEH" as bytes: a check of the byte order too
+UNKNOWN_FLOW = 1e9  # Middlebury: a vector with a component above this is unknown
+_FLO_HEADER = struct.Struct("<fii")
+_LARGEST_SIDE = 99_999  # as in the Middlebury reference reader
+
+_KITTI_STEP = 64.0  # 1/64 pixel
+_KITTI_ZERO = 2**15
+
+
+def known_vectors(flow: np.ndarray) -> np.ndarray:
+    """Tells which vectors are known, by the Middlebury convention (a component above 1e9 is not).
+
+    Args:
+      flow: `[..., H, W, 2]`.
+
+    Returns:
+      bool `[..., H, W]`.
+    """
+    return (np.abs(flow) < UNKNOWN_FLOW).all(axis=-1)
+
+
+def flo_size(path: str | os.PathLike) -> tuple[int, int]:
+    """Checks header and length of a `.flo` file without reading its vectors.
+
+    Args:
+      path: the file.
+
+    Returns:
+      `(height, width)`.
+
+    Raises:
+      InputError: missing, wrong magic number, absurd size, truncated or too long.
+    """
+    try:
+        with open(path, "rb") as file:
+            header = file.read(_FLO_HEADER.size)
+            length = os.fstat(file.fileno()).st_size
+    except OSError as error:
+        raise read_error(path, error) from error
+    return _check_flo_header(path, header, length)
+
+
+def read_flo(path: str | os.PathLike) -> np.ndarray:
+    """Reads a Middlebury `.flo` file as it stands (unknown vectors keep their large values).
+
+    Args:
+      path: the file.
+
+    Returns:
+      float32 `[H, W, 2]`.
+
+    Raises:
+      InputError: missing, wrong magic number, absurd size, truncated, too long, NaN or infinite.
+
+    References:
+      Baker et al., A database and evaluation methodology for optical flow, IJCV 2011.
+    """
+    try:
+        data = Path(path).read_bytes()
+    except OSError as error:
+        raise read_error(path, error) from error
+    height, width = _check_flo_header(path, data[: _FLO_HEADER.size], len(data))
+    flow = np.frombuffer(data, "<f4", offset=_FLO_HEADER.size).reshape(height, width, 2)
+    flow = flow.astype(np.float32)  # a writable copy, in the machine's byte order
+    _check_finite(path, flow)
+    return flow
+
+
+def _check_flo_header(path: str | os.PathLike, header: bytes, file_length: int) -> tuple[int, int]:
+    if len(header) < _FLO_HEADER.size:
+        raise InputError(
+            f"{path}: truncated, {len(header)} bytes where a .flo header of 12 was expected"
+        )
+    magic, width, height = _FLO_HEADER.unpack(header)
+    if magic != FLO_MAGIC:
+        raise InputError(f"{path}: not a .flo file, magic number {magic:g}, expected {FLO_MAGIC}")
+    if not (1 <= width <= _LARGEST_SIDE and 1 <= height <= _LARGEST_SIDE):
+        raise InputError(
+            f"{path}: absurd size {width} x {height} (width x height), "
+            f"expected 1 to {_LARGEST_SIDE} each"
+        )
+    expected = _FLO_HEADER.size + 8 * width * height
+    if file_length != expected:
+        fault = "truncated" if file_length < expected else "too long"
+        raise InputError(
+            f"{path}: {fault}, {file_length} bytes where {width} x {height} vectors take {expected}"
+        )
+    return height, width
+
+
+def _check_finite(path: str | os.PathLike, flow: np.ndarray) -> None:
+    if not np.isfinite(flow).all():
+        bad = ~np.isfinite(flow).all(axis=-1)
+        where = ", ".join(str(int(i)) for i in np.argwhere(bad)[0])
+        raise InputError(
+            f"{path}: {int(bad.sum())} NaN or infinite vectors, the first at [{where}], "
+            "expected finite flow"
+        )
+
+
+def write_flo(path: str | os.PathLike, flow: np.ndarray) -> None:
+    """Writes a Middlebury `.flo` file.
+
+    Args:
+      path: where to.
+      flow: `[H, W, 2]`, finite.
+
+    Raises:
+      InputError: wrong shape, not finite, or the file cannot be written.
+    """
+    flow = _as_flow(path, flow, ndim=3)
+    height, width, _ = flow.shape
+    with atomic_path(path) as temporary, open(temporary, "wb") as file:
+        file.write(_FLO_HEADER.pack(FLO_MAGIC, width, height))
+        file.write(flow.astype("<f4").tobytes())
+
+
+def _as_flow(path: str | os.PathLike, flow: np.ndarray, ndim: int) -> np.ndarray:
+    flow = np.asarray(flow)
+    if flow.ndim != ndim or flow.shape[-1] != 2 or 0 in flow.shape:
+        layout = "[H, W, 2]" if ndim == 3 else "[T, H, W, 2]"
+        raise InputError(f"{path}: cannot write a flow of shape {flow.shape}, expected {layout}")
+    _check_finite(path, flow)
+    return flow
+
+
+def read_kitti_png(path: str | os.PathLike) -> tuple[np.ndarray, np.ndarray]:
+    """Reads a KITTI flow picture: 16-bit RGB, `(value - 2**15) / 64` for u and v, B = known.
+
+    Args:
+      path: the file.
+
+    Returns:
+      flow float32 `[H, W, 2]`, zero where unknown, and valid bool `[H, W]`.
+
+    Raises:
+      InputError: missing, not a picture, or not three channels of 16 bits.
+
+    References:
+      Menze and Geiger, Object scene flow for autonomous vehicles, CVPR 2015 (development kit).
+    """
+    try:
+        data = np.frombuffer(Path(path).read_bytes(), np.uint8)
+    except OSError as error:
+        raise read_error(path, error) from error
+    image = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if data.size else None
+    if image is None:
+        raise InputError(f"{path}: not a readable picture, expected a KITTI flow PNG")
+    if image.dtype != np.uint16 or image.ndim != 3 or image.shape[-1] != 3:
+        raise InputError(
+            f"{path}: a picture of shape {image.shape} and {8 * image.dtype.itemsize} bits, "
+            "expected a KITTI flow PNG (three channels of 16 bits)"
+        )
+    valid = image[..., 0] > 0  # OpenCV gives blue first: valid, v, u
+    flow = (image[..., :0:-1].astype(np.float32) - _KITTI_ZERO) / _KITTI_STEP
+    return np.where(valid[..., None], flow, np.float32(0)), valid
+
+
+def write_kitti_png(
+    path: str | os.PathLike, flow: np.ndarray, valid: np.ndarray | None = None
+) -> None:
+    """Writes a KITTI flow picture; vectors are rounded to 1/64 pixel.
+
+    Args:
+      path: where to.
+      flow: `[H, W, 2]`, components in [-512, 512) where valid.
+      valid: bool `[H, W]`; all known when left out.
+
+    Raises:
+      InputError: wrong shape, not finite, a vector out of range, or the file cannot be written.
+    """
+    flow = _as_flow(path, flow, ndim=3)
+    valid = np.ones(flow.shape[:2], bool) if valid is None else np.asarray(valid) > 0
+    if valid.shape != flow.shape[:2]:
+        raise InputError(f"{path}: valid of shape {valid.shape}, expected {flow.shape[:2]}")
+    steps = np.rint(flow * _KITTI_STEP) + _KITTI_ZERO
+    steps[~valid] = 0
+    if steps.min() < 0 or steps.max() >= 2**16:
+        raise InputError(f"{path}: a KITTI flow PNG holds components of -512 to 512 pixels only")
+    image = np.stack([valid, steps[..., 1], steps[..., 0]], axis=-1).astype(np.uint16)
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(cv2.imencode(".png", image)[1].tobytes())
+
+
+def read_flow_npz(path: str | os.PathLike) -> tuple[np.ndarray, np.ndarray | None]:
+    """Reads a sequence from an `.npz` file with the key `flow` and, possibly, `valid`.
+
+    Args:
+      path: the file.
+
+    Returns:
+      flow float16 or float32 `[T, H, W, 2]` as stored, and valid bool `[T, H, W]` or None where the
+      file has none.
+
+    Raises:
+      InputError: missing, not an `.npz`, damaged, key absent, wrong shape or kind, not finite.
+    """
+    flow, valid = load_flow_npz(path)
+    _check_finite(path, flow)
+    return flow, valid
+
+
+def load_flow_npz(path: str | os.PathLike) -> tuple[np.ndarray, np.ndarray | None]:
+    """`read_flow_npz` without the check for NaN and infinite vectors."""
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            keys = archive.files
+            flow = archive["flow"] if "flow" in keys else None
+            valid = archive["valid"] > 0 if "valid" in keys else None
+    except OSError as error:
+        raise read_error(path, error) from error
+    except (ValueError, EOFError, AttributeError, zipfile.BadZipFile, zlib.error) as error:
+        raise InputError(
+            f"{path}: damaged or not an .npz file, expected one with the key 'flow'"
+        ) from error
+    if flow is None:
+        raise InputError(f"{path}: holds the keys {keys}, expected 'flow'")
+    if flow.ndim != 4 or flow.shape[-1] != 2 or 0 in flow.shape:
+        raise InputError(f"{path}: 'flow' has the shape {flow.shape}, expected [T, H, W, 2]")
+    if flow.dtype == np.float64:
+        flow = flow.astype(np.float32)
+    if flow.dtype not in (np.float16, np.float32):
+        raise InputError(f"{path}: 'flow' is {flow.dtype}, expected float16 or float32")
+    if valid is not None and valid.shape != flow.shape[:-1]:
+        raise InputError(f"{path}: 'valid' has the shape {valid.shape}, expected {flow.shape[:-1]}")
+    return flow, valid
+
+
+def write_flow_npz(
+    path: str | os.PathLike, flow: np.ndarray, valid: np.ndarray | None = None
+) -> None:
+    """Writes a sequence as a compressed `.npz` with the key `flow` (and `valid`).
+
+    Args:
+      path: where to.
+      flow: float16 or float32 `[T, H, W, 2]`, finite; kept in its precision.
+      valid: `[T, H, W]`; left out of the file when left out here.
+
+    Raises:
+      InputError: wrong shape, not finite, or the file cannot be written.
+    """
+    flow = _as_flow(path, flow, ndim=4)
+    arrays = {"flow": flow if flow.dtype == np.float16 else flow.astype(np.float32)}
+    if valid is not None:
+        arrays["valid"] = np.asarray(valid) > 0
+        if arrays["valid"].shape != flow.shape[:-1]:
+            raise InputError(f"{path}: valid of shape {valid.shape}, expected {flow.shape[:-1]}")
+    with atomic_path(path) as temporary, open(temporary, "wb") as file:
+        np.savez_compressed(file, **arrays)
+
+
+def read_flow(path: str | os.PathLike) -> np.ndarray:
+    """Reads the flow of one pair of frames, `.flo` or KITTI `.png` by the suffix.
+
+    Args:
+      path: the file.
+
+    Returns:
+      float32 `[H, W, 2]`, zero where unknown (`read_flow_and_valid` tells where that is).
+
+    Raises:
+      InputError: another suffix, or a file that is not what its suffix says.
+    """
+    return read_flow_and_valid(path)[0]
+
+
+def read_flow_and_valid(path: str | os.PathLike) -> tuple[np.ndarray, np.ndarray]:
+    """`read_flow` with the known pixels: flow `[H, W, 2]` and valid bool `[H, W]`."""
+    suffix = Path(path).suffix.lower()
+    if suffix == ".flo":
+        flow = read_flo(path)
+        valid = known_vectors(flow)
+        return np.where(valid[..., None], flow, np.float32(0)), valid
+    if suffix == ".png":
+        return read_kitti_png(path)
+    raise InputError(f"{path}: unknown kind of flow file, expected .flo or .png (KITTI)")
+
+
+def read_flow_sequence(path: str | os.PathLike) -> np.ndarray:
+    """Reads the flow of a whole video.
+
+    Args:
+      path: an `.npz` file, a folder of numbered `.flo` files, or a single `.flo` file.
+
+    Returns:
+      float32 `[T, H, W, 2]`, zero where unknown.
+
+    Raises:
+      InputError: nothing there, a missing frame, files of different sizes, or a bad file.
+    """
+    path = Path(path)
+    if path.is_file() and path.suffix.lower() == ".npz":
+        flow, valid = read_flow_npz(path)
+        known = known_vectors(flow) if valid is None else valid & known_vectors(flow)
+        return np.where(known[..., None], flow, 0).astype(np.float32)
+    if path.is_file():
+        return read_flow(path)[None]
+    files = flo_files(path)
+    first = flo_size(files[0])
+    for file in files[1:]:
+        size = flo_size(file)
+        if size != first:
+            raise InputError(
+                f"{file}: {size[1]} x {size[0]}, expected {first[1]} x {first[0]} "
+                f"as {files[0].name}"
+            )
+    return np.stack([read_flow(file) for file in files])
+
+
+def flo_files(folder: str | os.PathLike) -> list[Path]:
+    """Lists the `.flo` files of a folder in the order of their numbers.
+
+    Args:
+      folder: one sequence.
+
+    Returns:
+      The paths, at least one.
+
+    Raises:
+      InputError: no such folder, no `.flo` file in it, or a gap in the numbering.
+    """
+    folder = Path(folder)
+    try:
+        files = [path for path in folder.iterdir() if has_suffix(path, (".flo",))]
+    except OSError as error:
+        raise read_error(folder, error) from error
+    if not files:
+        raise InputError(f"{folder}: no .flo file in this folder, expected one per pair of frames")
+    files, missing = numbered(files)
+    if missing:
+        raise InputError(f"{min(missing.values())}: missing frame in a sequence of {len(files)}")
+    return files
+
+
+def has_suffix(path: Path, suffixes: Sequence[str]) -> bool:
+    """Whether the path ends in one of the suffixes and is no hidden or temporary file."""
+    return path.suffix.lower() in suffixes and not path.name.startswith(".")
+
+
+def numbered(files: Sequence[Path]) -> tuple[list[Path], dict[int, Path]]:
+    """Sorts numbered files and finds the gaps in their numbering.
+
+    The counting number is the one that differs from name to name (`seq2_frame_0007` counts 7); it
+    may advance by any constant step.
+
+    Args:
+      files: paths of one folder, at least one.
+
+    Returns:
+      The sorted paths; and, for every gap, the index of the path before it with the first path that
+      is missing there.
+
+    Raises:
+      InputError: names that are not one numbered series, so that their order is unknown.
+    """
+    pieces = {path: re.split(r"(\d+)", path.stem) for path in files}  # text, number, text, ...
+    files = sorted(files, key=lambda path: [int(s) if s.isdigit() else s for s in pieces[path]])
+    first = pieces[files[0]]
+    for path in files[1:]:
+        if len(pieces[path]) != len(first) or pieces[path][::2] != first[::2]:
+            raise InputError(
+                f"{path.parent}: {files[0].name} and {path.name} are not of one numbered series, "
+                "expected one sequence in a folder"
+            )
+    counting = [
+        i for i in range(1, len(first), 2) if len({int(pieces[path][i]) for path in files}) > 1
+    ]
+    if len(counting) != 1:
+        return files, {}
+    place = counting[0]
+    numbers = np.array([int(pieces[path][place]) for path in files])
+    steps = np.diff(numbers)
+    if steps.min() == 0:
+        twice = int(np.argmin(steps))
+        raise InputError(f"{files[twice]}: has the same number as {files[twice + 1].name}")
+    gaps = {}
+    for index in np.flatnonzero(steps != steps.min()):
+        names = list(pieces[files[index]])
+        names[place] = f"{numbers[index] + steps.min():0{len(names[place])}d}"
+        gaps[int(index)] = files[index].with_name("".join(names) + files[index].suffix)
+    return files, gaps
