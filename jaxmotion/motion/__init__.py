@@ -1,1 +1,11 @@
-"""."""
+"""Parametric motion: what a segment is. `spatial` and `temporal` hold the bases, `model` puts
+them together (`MotionModel`, `parametric_flow`), `fit` estimates the parameters of every segment
+from flow and soft masks, robustly and without a design matrix: `moments` is its one sweep over
+the pixels, `banded` its linear solver. `penalty` is shared with `jaxmotion.losses`.
+"""
+
+from jaxmotion.motion.fit import FitInfo, fit
+from jaxmotion.motion.model import MotionModel, parametric_flow
+from jaxmotion.motion.penalty import Penalty, residual_penalty
+
+__all__ = ["FitInfo", "MotionModel", "Penalty", "fit", "parametric_flow", "residual_penalty"]

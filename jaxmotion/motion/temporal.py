@@ -1,0 +1,49 @@
+"""Temporal bases: how the spatial parameters vary along a clip. Each is a matrix `[T, L]`."""
+
+import numpy as np
+from scipy.interpolate import BSpline
+
+from jaxmotion.motion.spatial import coordinates
+
+TEMPORAL_MODELS = ("constant", "polynomial", "bspline")
+KNOTS = ("clamped", "cardinal")
+
+
+def num_control_points(num_frames: int, knot_spacing: int) -> int:
+    """L = 2 + floor((T - 2) / knot_spacing) (thesis §4.2.1); 1 for a single frame."""
+    return 2 + (num_frames - 2) // knot_spacing
+
+
+def polynomial_basis(num_frames: int, degree: int) -> np.ndarray:
+    """Powers 1, t, t², … of t in [-1, 1]: `[T, degree + 1]` (thesis eq. 3.1)."""
+    return coordinates(num_frames)[:, None] ** np.arange(degree + 1)
+
+
+def bspline_basis(num_frames: int, degree: int, knot_spacing: int, knots: str) -> np.ndarray:
+    """B-spline basis functions sampled at the frames (thesis eq. 4.5).
+
+    Args:
+      num_frames: T.
+      degree: degree of the spline; lowered to L - 1 where the clip has few control points.
+      knot_spacing: frames between control points (nu of the thesis).
+      knots: "clamped" repeats the end knots, so that the functions sum to one at every frame and
+        the first and last control points are the values at both ends. "cardinal" is the published
+        code's variant: shifted copies of one uniform spline, without ghost points beyond the
+        ends, where they sum to less than one (5/6 for cubics).
+
+    Returns:
+      `[T, L]` with L of `num_control_points`.
+    """
+    count = num_control_points(num_frames, knot_spacing)
+    degree = min(degree, count - 1)
+    t = coordinates(num_frames)
+    if knots == "clamped":
+        interior = np.linspace(-1.0, 1.0, count - degree + 1)
+        padded = np.concatenate([np.full(degree, -1.0), interior, np.full(degree, 1.0)])
+        return BSpline.design_matrix(t, padded, degree).toarray()
+    if count == 1:
+        return np.ones((num_frames, 1))
+    spacing = 2.0 / (count - 1)
+    centred = BSpline.basis_element(np.arange(degree + 2) - (degree + 1) / 2, extrapolate=False)
+    offsets = (t[:, None] - np.linspace(-1.0, 1.0, count)) / spacing
+    return np.nan_to_num(centred(offsets))
