@@ -53,7 +53,7 @@ def reconstruction(
     penalty: Penalty = "l1",
     huber_delta: float = 1.0,
     valid: jax.Array | None = None,
-    min_magnitude: float = 1e-2,
+    weights: jax.Array | None = None,
 ) -> jax.Array:
     """How badly the segments' motion models explain the flow, relative to the flow's norm.
 
@@ -64,7 +64,8 @@ def reconstruction(
       penalty: distance of flow and model; see `residual_penalty`.
       huber_delta: threshold of the "huber" penalty, pixels per frame.
       valid: optional `[B, T, H, W]`.
-      min_magnitude: see `frame_weights`.
+      weights: optional `[B, T]`, what each frame's sum is multiplied by; `frame_weights` of the
+        flow by default.
 
     Returns:
       `[B]`: the mean over frames of sum_i sum_k m_k(i) d(f(i), f_k(i)) / sum_i |f(i)|_1.
@@ -73,9 +74,9 @@ def reconstruction(
       Thesis eq. 3.4, 4.4 and 6.11.
     """
     per_frame = _coherence(flow, masks, parametric, penalty, huber_delta, valid)
-    return jnp.sum(
-        per_frame * frame_weights(flow, valid=valid, min_magnitude=min_magnitude), axis=-1
-    )
+    if weights is None:
+        weights = frame_weights(flow, valid=valid)
+    return jnp.sum(per_frame * weights, axis=-1)
 
 
 def em(
