@@ -1,1 +1,61 @@
-"""."""
+"""From files, videos and procedural scenes to batches of flow clips.
+
+`sources` gives clips by index (`sequences` finds and checks the files behind them), `loader` makes
+batches and can be resumed exactly, `augment` changes batches in JAX inside the training step.
+`transforms` resizes, mirrors and crops in numpy; `video` and `pictures` read and write frames.
+"""
+
+from jaxmotion.data.augment import AugmentConfig, Augmented, augment
+from jaxmotion.data.loader import Batch, EvalLoader, TrainLoader, stack_clips
+from jaxmotion.data.pictures import (
+    color_labels,
+    label_palette,
+    overlay,
+    read_image,
+    write_image,
+    write_labels,
+)
+from jaxmotion.data.sequences import LAYOUTS, find_sequences, split_names
+from jaxmotion.data.sources import Clip, ClipSource, FlowSource, SceneSource, open_source
+from jaxmotion.data.transforms import (
+    flip_flow,
+    random_crop,
+    resize_flow,
+    resize_flow_and_valid,
+    resize_labels,
+    resize_masks,
+)
+from jaxmotion.data.video import Video, VideoWriter, open_video
+
+__all__ = [
+    "LAYOUTS",
+    "AugmentConfig",
+    "Augmented",
+    "Batch",
+    "Clip",
+    "ClipSource",
+    "EvalLoader",
+    "FlowSource",
+    "SceneSource",
+    "TrainLoader",
+    "Video",
+    "VideoWriter",
+    "augment",
+    "color_labels",
+    "find_sequences",
+    "flip_flow",
+    "label_palette",
+    "open_source",
+    "open_video",
+    "overlay",
+    "random_crop",
+    "read_image",
+    "resize_flow",
+    "resize_flow_and_valid",
+    "resize_labels",
+    "resize_masks",
+    "split_names",
+    "stack_clips",
+    "write_image",
+    "write_labels",
+]

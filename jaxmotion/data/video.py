@@ -145,7 +145,7 @@ def _decode(path: Path) -> Iterator[np.ndarray]:
 class VideoWriter:
     """Writes an MP4 (H.264) frame by frame; the file appears when the `with` block ends well.
 
-    H.264 as every player reads it needs even sizes: of an odd one the last row or column is doubled.
+    Every player reads H.264 of even size only: an odd one gets its last row or column twice.
 
     Example:
       with VideoWriter("overlay.mp4", fps=25) as writer:
@@ -212,7 +212,7 @@ class VideoWriter:
             [imageio_ffmpeg.get_ffmpeg_exe(), *command.split(), str(self._temporary)],
             stdin=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            start_new_session=True,  # an interrupt at the keyboard is ours to handle, not the encoder's
+            start_new_session=True,  # an interrupt at the keyboard is ours to handle
         )
 
     def _end(self, kind, error, trace) -> None:

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from jaxmotion.optical_flow.formats import known_vectors
+
 # The wheel of Baker et al.: how many steps lead from each of six colours to the next. More steps
 # where the eye tells more hues apart.
 _WHEEL = (
@@ -44,7 +46,7 @@ def flow_to_color(flow: np.ndarray, max_magnitude: float | None = None) -> np.nd
       Baker et al., A database and evaluation methodology for optical flow, IJCV 2011.
     """
     flow = np.asarray(flow, np.float32)
-    known = np.isfinite(flow).all(-1) & (np.abs(flow) < 1e9).all(-1)
+    known = known_vectors(flow)
     u, v = np.moveaxis(np.where(known[..., None], flow, 0), -1, 0)
     length = np.hypot(u, v)
     if max_magnitude is None:

@@ -1,7 +1,7 @@
 """Estimating flow between frames: the estimators by name, and a stream of frames turned to flow."""
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import cv2
@@ -13,14 +13,30 @@ from jaxmotion.errors import InputError
 class Estimator(Protocol):
     """Anything that gives the flow from one frame to another.
 
-    Called with two frames uint8 `[H, W, 3]`, it returns float32 `[H, W, 2]`: where each pixel of the
-    first goes, in pixels. `name` and `settings` say what made a flow, in the file beside it.
+    `name` and `settings` say what made a flow, in the file beside it.
     """
 
-    name: str
-    settings: dict[str, Any]
+    @property
+    def name(self) -> str:
+        """Its name in `ESTIMATORS`."""
+        ...
 
-    def __call__(self, image0: np.ndarray, image1: np.ndarray) -> np.ndarray: ...
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What tells this estimator's flow from another's, ready for JSON."""
+        ...
+
+    def __call__(self, image0: np.ndarray, image1: np.ndarray) -> np.ndarray:
+        """Estimates where each pixel of a frame goes.
+
+        Args:
+          image0: the frame, uint8 `[H, W, 3]`.
+          image1: the frame that it goes to.
+
+        Returns:
+          float32 `[H, W, 2]`, pixels.
+        """
+        ...
 
 
 @dataclass(frozen=True)
@@ -36,7 +52,7 @@ class DIS:
 
     preset: str = "medium"
 
-    name = "dis"
+    name: str = field(default="dis", init=False)
 
     def __post_init__(self):
         if self.preset not in _DIS_PRESETS:
@@ -44,7 +60,7 @@ class DIS:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What tells this estimator's flows from another's."""
+        """The preset."""
         return {"preset": self.preset}
 
     def __call__(self, image0: np.ndarray, image1: np.ndarray) -> np.ndarray:

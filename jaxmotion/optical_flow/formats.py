@@ -38,7 +38,8 @@ def known_vectors(flow: np.ndarray) -> np.ndarray:
     Returns:
       bool `[..., H, W]`.
     """
-    return (np.abs(flow) < UNKNOWN_FLOW).all(axis=-1)
+    limit = min(UNKNOWN_FLOW, float(np.finfo(flow.dtype).max))  # float16 ends at 65504
+    return np.asarray((np.abs(flow) <= flow.dtype.type(limit)).all(axis=-1))
 
 
 def flo_size(path: str | os.PathLike) -> tuple[int, int]:
@@ -262,13 +263,15 @@ def write_flow_npz(
       InputError: wrong shape, not finite, or the file cannot be written.
     """
     flow = _as_flow(path, flow, ndim=4)
-    arrays = {"flow": flow if flow.dtype == np.float16 else flow.astype(np.float32)}
-    if valid is not None:
-        arrays["valid"] = np.asarray(valid) > 0
-        if arrays["valid"].shape != flow.shape[:-1]:
-            raise InputError(f"{path}: valid of shape {valid.shape}, expected {flow.shape[:-1]}")
+    if flow.dtype != np.float16:
+        flow = flow.astype(np.float32)
+    if valid is not None and np.shape(valid) != flow.shape[:-1]:
+        raise InputError(f"{path}: valid of shape {np.shape(valid)}, expected {flow.shape[:-1]}")
     with atomic_path(path) as temporary, open(temporary, "wb") as file:
-        np.savez_compressed(file, **arrays)
+        if valid is None:
+            np.savez_compressed(file, flow=flow)
+        else:
+            np.savez_compressed(file, flow=flow, valid=np.asarray(valid) > 0)
 
 
 def read_flow(path: str | os.PathLike) -> np.ndarray:

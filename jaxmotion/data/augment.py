@@ -1,0 +1,229 @@
+"""Augmentation of flow clips, in JAX: runs inside the jitted training step, on any device.
+
+Two ideas of the thesis. Adding a global parametric motion to a clip is what another camera motion
+would have done; the loss does not change (theorem 1), so the network learns not to care. Replacing
+a frame of the network's input by noise, while the loss sees the true flow, is what a failed flow
+estimate does; the network learns to lean on the frames around it. Both are for training only.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jaxmotion.motion import MotionModel, parametric_flow
+
+
+@dataclass(frozen=True)
+class AugmentConfig:
+    """What is done to a clip. The default does nothing. Static under jit.
+
+    Attributes:
+      global_motion: greatest mean length of the added motion, in mean lengths of the clip's own
+        flow: 2 is the published "light", 4 and 8 the stronger ones, 0 adds none.
+      global_motion_probability: share of clips that get one.
+      corruption_probability: share of clips in which frames of the network's input become noise
+        (published: 0.2 for ST-MS and LT-MS, 0 for EM).
+      corrupted_frames: least and greatest number of such frames; one frame at least stays clean.
+      flip_horizontal: share of clips mirrored left to right.
+      flip_vertical: share of clips mirrored upside down.
+      scale_jitter: vectors are multiplied by a factor in [1/s, s], drawn evenly in its logarithm; 1
+        for none.
+    """
+
+    global_motion: float = 0.0
+    global_motion_probability: float = 1.0
+    corruption_probability: float = 0.0
+    corrupted_frames: tuple[int, int] = (1, 1)
+    flip_horizontal: float = 0.0
+    flip_vertical: float = 0.0
+    scale_jitter: float = 1.0
+
+    def __post_init__(self):
+        for name in (
+            "global_motion_probability",
+            "corruption_probability",
+            "flip_horizontal",
+            "flip_vertical",
+        ):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} is a probability, got {getattr(self, name)}")
+        low, high = self.corrupted_frames
+        if not 0 <= low <= high:
+            raise ValueError(f"corrupted_frames is (least, greatest), got {self.corrupted_frames}")
+        if self.global_motion < 0 or self.scale_jitter < 1:
+            raise ValueError("expected global_motion >= 0 and scale_jitter >= 1")
+
+
+class Augmented(NamedTuple):
+    """An augmented batch.
+
+    Attributes:
+      network_input: float32 `[B, T, H, W, 2]`, what the network sees.
+      flow: float32 `[B, T, H, W, 2]`, what the loss explains: the same without the noise.
+      valid: `[B, T, H, W]`, mirrored along.
+      labels: `[B, T, H, W]`, mirrored along, or None.
+      corrupted: bool `[B, T]`, the frames of `network_input` that are noise.
+    """
+
+    network_input: jax.Array
+    flow: jax.Array
+    valid: jax.Array
+    labels: jax.Array | None
+    corrupted: jax.Array
+
+
+def augment(
+    key: jax.Array,
+    flow: jax.Array,
+    config: AugmentConfig,
+    model: MotionModel,
+    *,
+    valid: jax.Array | None = None,
+    labels: jax.Array | None = None,
+) -> Augmented:
+    """Augments a batch; each clip is drawn for itself, and each part has its own key.
+
+    Args:
+      key: a PRNG key; the same key gives the same result.
+      flow: float32 `[B, T, H, W, 2]`.
+      config: what to do; a part that is switched off costs nothing.
+      model: the motion model of the method, in whose span the added motion lies exactly.
+      valid: `[B, T, H, W]` in {0, 1}, all known when left out; unknown pixels count in no mean and
+        get no motion.
+      labels: `[B, T, H, W]`, if they shall be mirrored along.
+
+    Returns:
+      What the network sees and what the loss explains.
+    """
+    flow = flow.astype(jnp.float32)
+    valid = jnp.ones(flow.shape[:-1], flow.dtype) if valid is None else valid
+    flip_key, scale_key, motion_key, noise_key = jax.random.split(key, 4)
+    if config.flip_horizontal or config.flip_vertical:
+        flow, valid, labels = random_flip(flip_key, flow, valid, labels, config)
+    if config.scale_jitter > 1:
+        exponent = jax.random.uniform(scale_key, (flow.shape[0], 1, 1, 1, 1), minval=-1.0)
+        flow = flow * config.scale_jitter**exponent
+    if config.global_motion > 0:
+        flow = flow + valid[..., None] * random_global_motion(
+            motion_key, flow, valid, config, model
+        )
+    corrupted = jnp.zeros(flow.shape[:2], bool)
+    network_input = flow
+    if config.corruption_probability > 0:
+        network_input, corrupted = corrupt(noise_key, flow, valid, config)
+    return Augmented(network_input, flow, valid, labels, corrupted)
+
+
+def flip(flow: jax.Array, maps: tuple[jax.Array, ...], axis: str) -> tuple[jax.Array, ...]:
+    """Mirrors flow, whose component along the axis changes its sign, and maps beside it.
+
+    Args:
+      flow: `[..., H, W, 2]`.
+      maps: arrays `[..., H, W]`.
+      axis: "horizontal" or "vertical".
+
+    Returns:
+      The mirrored flow, followed by the mirrored maps.
+    """
+    if axis == "horizontal":
+        flipped = flow[..., :, ::-1, :] * jnp.array([-1.0, 1.0], flow.dtype)
+        return flipped, *(m[..., :, ::-1] for m in maps)
+    flipped = flow[..., ::-1, :, :] * jnp.array([1.0, -1.0], flow.dtype)
+    return flipped, *(m[..., ::-1, :] for m in maps)
+
+
+def random_flip(
+    key: jax.Array,
+    flow: jax.Array,
+    valid: jax.Array,
+    labels: jax.Array | None,
+    config: AugmentConfig,
+) -> tuple[jax.Array, jax.Array, jax.Array | None]:
+    """Mirrors some of the clips; shapes as in `augment`."""
+    arrays = (flow, valid) if labels is None else (flow, valid, labels)
+    keys = jax.random.split(key)
+    for axis, probability, axis_key in (
+        ("horizontal", config.flip_horizontal, keys[0]),
+        ("vertical", config.flip_vertical, keys[1]),
+    ):
+        chosen = jax.random.bernoulli(axis_key, probability, flow.shape[:1])
+        flipped = flip(arrays[0], arrays[1:], axis)
+        arrays = tuple(
+            jnp.where(chosen.reshape(-1, *[1] * (a.ndim - 1)), b, a)
+            for a, b in zip(arrays, flipped, strict=True)
+        )
+    return arrays[0], arrays[1], None if labels is None else arrays[2]
+
+
+def random_global_motion(
+    key: jax.Array, flow: jax.Array, valid: jax.Array, config: AugmentConfig, model: MotionModel
+) -> jax.Array:
+    """Draws one global motion a clip, about as fast as the clip's own flow.
+
+    Parameters are uniform in [-1, 1]; the field they give is scaled so that its mean length is that
+    of the clip's flow, times `config.global_motion`, times a number uniform in [0, 1]. A clip at
+    rest stays at rest.
+
+    Args:
+      key: a PRNG key.
+      flow: `[B, T, H, W, 2]`.
+      valid: `[B, T, H, W]`.
+      config: strength and probability.
+      model: the motion model.
+
+    Returns:
+      `[B, T, H, W, 2]`, what to add.
+
+    References:
+      Thesis §2.3.4, §3.4.3 and §4.3.2.
+    """
+    batch, *shape = flow.shape[:-1]
+    theta_key, strength_key, choice_key = jax.random.split(key, 3)
+    theta = jax.random.uniform(
+        theta_key, (batch, 1, model.num_parameters(shape[0])), minval=-1.0, maxval=1.0
+    )
+    motion = parametric_flow(model, theta, (shape[0], shape[1], shape[2]))[:, 0]
+    strength = config.global_motion * jax.random.uniform(strength_key, (batch,))
+    chosen = jax.random.bernoulli(choice_key, config.global_motion_probability, (batch,))
+    scale = _mean_length(flow, valid) / jnp.maximum(_mean_length(motion, valid), 1e-12)
+    scale = jnp.where(chosen, strength * scale, 0.0)
+    return motion * scale[:, None, None, None, None]
+
+
+def _mean_length(flow: jax.Array, valid: jax.Array) -> jax.Array:
+    """`[B]`: mean Euclidean length of the valid vectors."""
+    length = jnp.linalg.norm(flow, axis=-1) * valid
+    return length.sum(axis=(1, 2, 3)) / jnp.maximum(valid.sum(axis=(1, 2, 3)), 1.0)
+
+
+def corrupt(
+    key: jax.Array, flow: jax.Array, valid: jax.Array, config: AugmentConfig
+) -> tuple[jax.Array, jax.Array]:
+    """Replaces whole frames of some clips by white noise of the clip's own mean and spread.
+
+    Args:
+      key: a PRNG key.
+      flow: `[B, T, H, W, 2]`.
+      valid: `[B, T, H, W]`; mean and standard deviation (of u and of v) are of valid pixels.
+      config: `corruption_probability` and `corrupted_frames`.
+
+    Returns:
+      The flow with its noise, and bool `[B, T]`, which frames are noise. One frame of a clip stays
+      clean, so a clip of one is never touched.
+    """
+    batch, num_frames = flow.shape[:2]
+    choice_key, count_key, order_key, noise_key = jax.random.split(key, 4)
+    low, high = (min(n, num_frames - 1) for n in config.corrupted_frames)
+    chosen = jax.random.bernoulli(choice_key, config.corruption_probability, (batch,))
+    count = jax.random.randint(count_key, (batch,), low, high + 1) * chosen
+    order = jnp.argsort(jax.random.uniform(order_key, (batch, num_frames)), axis=1)
+    corrupted = order < count[:, None]  # a random permutation has `count` entries below `count`
+
+    weight = valid[..., None]
+    total = jnp.maximum(weight.sum(axis=(1, 2, 3), keepdims=True), 1.0)
+    mean = (flow * weight).sum(axis=(1, 2, 3), keepdims=True) / total
+    variance = ((flow - mean) ** 2 * weight).sum(axis=(1, 2, 3), keepdims=True) / total
+    noise = mean + jnp.sqrt(variance) * jax.random.normal(noise_key, flow.shape)
+    return jnp.where(corrupted[:, :, None, None, None], noise, flow), corrupted

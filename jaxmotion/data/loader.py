@@ -1,0 +1,179 @@
+"""Batches of clips: shuffled without end for training, once through for evaluation.
+
+The order of training clips is a function of the seed and the step alone: step s takes entries
+s * B to (s + 1) * B of an endless list of reshuffled epochs, and every process takes its part of
+them. So the position of a run is one number, a checkpoint of one process can be continued by
+eight, and no clip is repeated or left out.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import grain
+import numpy as np
+
+from jaxmotion.data.sources import Clip, ClipSource
+from jaxmotion.errors import InputError
+
+Batch = dict[str, Any]
+
+
+class TrainLoader:
+    """An endless iterator over batches, whose position can be saved and restored.
+
+    A batch holds `flow` float32 `[b, T, H, W, 2]`, `valid` float32 `[b, T, H, W]`, `labels` where
+    the source has them, and `name`, a list of b strings.
+    """
+
+    def __init__(
+        self,
+        source: ClipSource,
+        batch_size: int,
+        *,
+        seed: int = 0,
+        shard_index: int = 0,
+        shard_count: int = 1,
+        num_threads: int = 2,
+        prefetch: int = 4,
+    ):
+        """Starts at the beginning.
+
+        Args:
+          source: the clips.
+          batch_size: B, over all processes.
+          seed: of the order.
+          shard_index: which part of each batch this process takes.
+          shard_count: into how many parts each batch is divided; hosts that work on the same clips
+            share a part.
+          num_threads: that read clips; 0 reads in the calling thread.
+          prefetch: batches that are kept ready.
+
+        Raises:
+          InputError: the batch cannot be divided so.
+        """
+        local = _local_batch_size(batch_size, shard_index, shard_count)
+        self.source = source
+        self.batches_per_epoch = len(source) / batch_size
+        self._order = {"clips": len(source), "batch_size": batch_size, "seed": seed}
+        # grain shuffles epoch e with seed + e: neighbouring seeds would share most of their epochs.
+        shuffle_seed = int(np.random.SeedSequence(seed).generate_state(1)[0])
+        dataset = (
+            grain.MapDataset.source(source)
+            .shuffle(seed=shuffle_seed)
+            .repeat()
+            .batch(local, drop_remainder=True, batch_fn=stack_clips)[shard_index::shard_count]
+        )
+        self._batches = iter(
+            dataset.to_iter_dataset(
+                grain.ReadOptions(num_threads=num_threads, prefetch_buffer_size=prefetch)
+            )
+        )
+
+    def __iter__(self) -> Iterator[Batch]:
+        return self
+
+    def __next__(self) -> Batch:
+        return next(self._batches)
+
+    def get_state(self) -> dict[str, int]:
+        """The position, ready for JSON; the same on every process."""
+        return {"step": self._batches.get_state()["next_index"], **self._order}
+
+    def set_state(self, state: dict[str, int]) -> None:
+        """Goes on where `get_state` was called.
+
+        Args:
+          state: what it returned, in this or another process.
+
+        Raises:
+          InputError: of another source, batch size or seed, where it would mean other clips.
+        """
+        for key, value in self._order.items():
+            if state.get(key) != value:
+                raise InputError(
+                    f"data position: saved with {key} {state.get(key)}, now it is {value}; "
+                    "expected the data, batch size and seed of the run that is resumed"
+                )
+        self._batches.set_state({"next_index": state["step"]})
+
+    def close(self) -> None:
+        """Stops the threads that read ahead."""
+        self._batches.close()
+
+
+class EvalLoader:
+    """Batches of all clips in order, once; every iteration starts again.
+
+    The last batch is filled up with clips whose `valid` is 0 and whose `name` is empty, so that all
+    batches have one shape and all processes the same number of them.
+    """
+
+    def __init__(
+        self,
+        source: ClipSource,
+        batch_size: int,
+        *,
+        shard_index: int = 0,
+        shard_count: int = 1,
+        num_threads: int = 2,
+        prefetch: int = 4,
+    ):
+        """See `TrainLoader` for the arguments."""
+        local = _local_batch_size(batch_size, shard_index, shard_count)
+        self._dataset = (
+            grain.MapDataset.source(_Padded(source, batch_size))
+            .batch(local, batch_fn=stack_clips)[shard_index::shard_count]
+            .to_iter_dataset(
+                grain.ReadOptions(num_threads=num_threads, prefetch_buffer_size=prefetch)
+            )
+        )
+        self._length = -(-len(source) // batch_size)
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __iter__(self) -> Iterator[Batch]:
+        return iter(self._dataset)
+
+
+class _Padded:
+    """A source filled up to whole batches with clips that do not count."""
+
+    def __init__(self, source: ClipSource, batch_size: int):
+        self._source = source
+        self._length = -(-len(source) // batch_size) * batch_size
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __getitem__(self, index: int) -> Clip:
+        if index < len(self._source):
+            return self._source[index]
+        clip = self._source[len(self._source) - 1]
+        return {**clip, "valid": np.zeros_like(clip["valid"]), "name": ""}
+
+
+def stack_clips(clips: Sequence[Clip]) -> Batch:
+    """Puts clips of one shape into a batch.
+
+    Args:
+      clips: b clips of a source.
+
+    Returns:
+      Their arrays stacked, and their names in a list.
+    """
+    batch: Batch = {
+        key: np.stack([clip[key] for clip in clips]) for key in clips[0] if key != "name"
+    }
+    batch["name"] = [clip["name"] for clip in clips]
+    return batch
+
+
+def _local_batch_size(batch_size: int, shard_index: int, shard_count: int) -> int:
+    if batch_size < 1 or shard_count < 1 or batch_size % shard_count:
+        raise InputError(
+            f"batch size {batch_size}: expected a multiple of the {shard_count} data shards"
+        )
+    if not 0 <= shard_index < shard_count:
+        raise InputError(f"data shard {shard_index}: expected 0 to {shard_count - 1}")
+    return batch_size // shard_count
