@@ -7,14 +7,7 @@ batches and can be resumed exactly, `augment` changes batches in JAX inside the 
 
 from jaxmotion.data.augment import AugmentConfig, Augmented, augment
 from jaxmotion.data.loader import Batch, EvalLoader, TrainLoader, stack_clips
-from jaxmotion.data.pictures import (
-    color_labels,
-    label_palette,
-    overlay,
-    read_image,
-    write_image,
-    write_labels,
-)
+from jaxmotion.data.pictures import overlay, read_image, write_image, write_labels
 from jaxmotion.data.sequences import LAYOUTS, find_sequences, split_names
 from jaxmotion.data.sources import Clip, ClipSource, FlowSource, SceneSource, open_source
 from jaxmotion.data.transforms import (
@@ -41,10 +34,8 @@ __all__ = [
     "Video",
     "VideoWriter",
     "augment",
-    "color_labels",
     "find_sequences",
     "flip_flow",
-    "label_palette",
     "open_source",
     "open_video",
     "overlay",

@@ -62,99 +62,78 @@ class Augmented(NamedTuple):
     Attributes:
       network_input: float32 `[B, T, H, W, 2]`, what the network sees.
       flow: float32 `[B, T, H, W, 2]`, what the loss explains: the same without the noise.
-      valid: `[B, T, H, W]`, mirrored along.
-      labels: `[B, T, H, W]`, mirrored along, or None.
-      corrupted: bool `[B, T]`, the frames of `network_input` that are noise.
+      valid: float32 `[B, T, H, W]`, mirrored along.
     """
 
     network_input: jax.Array
     flow: jax.Array
     valid: jax.Array
-    labels: jax.Array | None
-    corrupted: jax.Array
 
 
 def augment(
     key: jax.Array,
     flow: jax.Array,
+    valid: jax.Array | None,
     config: AugmentConfig,
     model: MotionModel,
-    *,
-    valid: jax.Array | None = None,
-    labels: jax.Array | None = None,
 ) -> Augmented:
     """Augments a batch; each clip is drawn for itself, and each part has its own key.
 
     Args:
       key: a PRNG key; the same key gives the same result.
       flow: float32 `[B, T, H, W, 2]`.
+      valid: `[B, T, H, W]` in {0, 1}, None for all known; unknown pixels count in no mean and get
+        no motion.
       config: what to do; a part that is switched off costs nothing.
       model: the motion model of the method, in whose span the added motion lies exactly.
-      valid: `[B, T, H, W]` in {0, 1}, all known when left out; unknown pixels count in no mean and
-        get no motion.
-      labels: `[B, T, H, W]`, if they shall be mirrored along.
 
     Returns:
       What the network sees and what the loss explains.
     """
-    flow = flow.astype(jnp.float32)
-    valid = jnp.ones(flow.shape[:-1], flow.dtype) if valid is None else valid
+    if valid is None:
+        valid = jnp.ones(flow.shape[:-1], jnp.float32)
     flip_key, scale_key, motion_key, noise_key = jax.random.split(key, 4)
     if config.flip_horizontal or config.flip_vertical:
-        flow, valid, labels = random_flip(flip_key, flow, valid, labels, config)
+        flow, valid = random_flip(flip_key, flow, valid, config)
     if config.scale_jitter > 1:
         exponent = jax.random.uniform(scale_key, (flow.shape[0], 1, 1, 1, 1), minval=-1.0)
         flow = flow * config.scale_jitter**exponent
     if config.global_motion > 0:
-        flow = flow + valid[..., None] * random_global_motion(
-            motion_key, flow, valid, config, model
-        )
-    corrupted = jnp.zeros(flow.shape[:2], bool)
+        motion = random_global_motion(motion_key, flow, valid, config, model)
+        flow = flow + valid[..., None] * motion
     network_input = flow
     if config.corruption_probability > 0:
-        network_input, corrupted = corrupt(noise_key, flow, valid, config)
-    return Augmented(network_input, flow, valid, labels, corrupted)
-
-
-def flip(flow: jax.Array, maps: tuple[jax.Array, ...], axis: str) -> tuple[jax.Array, ...]:
-    """Mirrors flow, whose component along the axis changes its sign, and maps beside it.
-
-    Args:
-      flow: `[..., H, W, 2]`.
-      maps: arrays `[..., H, W]`.
-      axis: "horizontal" or "vertical".
-
-    Returns:
-      The mirrored flow, followed by the mirrored maps.
-    """
-    if axis == "horizontal":
-        flipped = flow[..., :, ::-1, :] * jnp.array([-1.0, 1.0], flow.dtype)
-        return flipped, *(m[..., :, ::-1] for m in maps)
-    flipped = flow[..., ::-1, :, :] * jnp.array([1.0, -1.0], flow.dtype)
-    return flipped, *(m[..., ::-1, :] for m in maps)
+        network_input, _ = corrupt(noise_key, flow, valid, config)
+    return Augmented(network_input, flow, valid)
 
 
 def random_flip(
-    key: jax.Array,
-    flow: jax.Array,
-    valid: jax.Array,
-    labels: jax.Array | None,
-    config: AugmentConfig,
-) -> tuple[jax.Array, jax.Array, jax.Array | None]:
-    """Mirrors some of the clips; shapes as in `augment`."""
-    arrays = (flow, valid) if labels is None else (flow, valid, labels)
-    keys = jax.random.split(key)
-    for axis, probability, axis_key in (
-        ("horizontal", config.flip_horizontal, keys[0]),
-        ("vertical", config.flip_vertical, keys[1]),
+    key: jax.Array, flow: jax.Array, valid: jax.Array, config: AugmentConfig
+) -> tuple[jax.Array, jax.Array]:
+    """Mirrors some of the clips, vectors included.
+
+    Args:
+      key: a PRNG key.
+      flow: `[B, T, H, W, 2]`.
+      valid: `[B, T, H, W]`.
+      config: the two probabilities.
+
+    Returns:
+      Flow and valid.
+    """
+    for axis, component, probability, axis_key in zip(
+        (-1, -2),
+        (0, 1),
+        (config.flip_horizontal, config.flip_vertical),
+        jax.random.split(key),
+        strict=True,
     ):
         chosen = jax.random.bernoulli(axis_key, probability, flow.shape[:1])
-        flipped = flip(arrays[0], arrays[1:], axis)
-        arrays = tuple(
-            jnp.where(chosen.reshape(-1, *[1] * (a.ndim - 1)), b, a)
-            for a, b in zip(arrays, flipped, strict=True)
-        )
-    return arrays[0], arrays[1], None if labels is None else arrays[2]
+        chosen = chosen[:, None, None, None]
+        turned = jnp.flip(flow, axis - 1) * jnp.where(jnp.arange(2) == component, -1.0, 1.0)
+        flow = jnp.where(chosen[..., None], turned, flow)
+        valid = jnp.where(chosen, jnp.flip(valid, axis), valid)
+    return flow, valid
 
 
 def random_global_motion(

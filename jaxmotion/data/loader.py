@@ -7,6 +7,7 @@ eight, and no clip is repeated or left out.
 """
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import grain
@@ -21,8 +22,9 @@ Batch = dict[str, Any]
 class TrainLoader:
     """An endless iterator over batches, whose position can be saved and restored.
 
-    A batch holds `flow` float32 `[b, T, H, W, 2]`, `valid` float32 `[b, T, H, W]`, `labels` where
-    the source has them, and `name`, a list of b strings.
+    A batch holds arrays only, ready for the device: `flow` float32 `[b, T, H, W, 2]` and `valid`
+    float32 `[b, T, H, W]`. Names and ground truth stay behind unless asked for, so that training
+    without labels is without labels by construction.
     """
 
     def __init__(
@@ -31,6 +33,7 @@ class TrainLoader:
         batch_size: int,
         *,
         seed: int = 0,
+        keys: Sequence[str] = ("flow", "valid"),
         shard_index: int = 0,
         shard_count: int = 1,
         num_threads: int = 2,
@@ -42,6 +45,7 @@ class TrainLoader:
           source: the clips.
           batch_size: B, over all processes.
           seed: of the order.
+          keys: which entries of a clip go into the batch.
           shard_index: which part of each batch this process takes.
           shard_count: into how many parts each batch is divided; hosts that work on the same clips
             share a part.
@@ -61,7 +65,9 @@ class TrainLoader:
             grain.MapDataset.source(source)
             .shuffle(seed=shuffle_seed)
             .repeat()
-            .batch(local, drop_remainder=True, batch_fn=stack_clips)[shard_index::shard_count]
+            .batch(local, drop_remainder=True, batch_fn=partial(stack_clips, keys=tuple(keys)))[
+                shard_index::shard_count
+            ]
         )
         self._batches = iter(
             dataset.to_iter_dataset(
@@ -105,7 +111,8 @@ class EvalLoader:
     """Batches of all clips in order, once; every iteration starts again.
 
     The last batch is filled up with clips whose `valid` is 0 and whose `name` is empty, so that all
-    batches have one shape and all processes the same number of them.
+    batches have one shape and all processes the same number of them. A batch holds all that clips
+    hold; `name` is a list of strings.
     """
 
     def __init__(
@@ -153,20 +160,20 @@ class _Padded:
         return {**clip, "valid": np.zeros_like(clip["valid"]), "name": ""}
 
 
-def stack_clips(clips: Sequence[Clip]) -> Batch:
+def stack_clips(clips: Sequence[Clip], keys: Sequence[str] | None = None) -> Batch:
     """Puts clips of one shape into a batch.
 
     Args:
       clips: b clips of a source.
+      keys: the entries to take; all when left out.
 
     Returns:
-      Their arrays stacked, and their names in a list.
+      Arrays stacked, names in a list.
     """
-    batch: Batch = {
-        key: np.stack([clip[key] for clip in clips]) for key in clips[0] if key != "name"
+    return {
+        key: [clip[key] for clip in clips] if key == "name" else np.stack([c[key] for c in clips])
+        for key in (clips[0] if keys is None else keys)
     }
-    batch["name"] = [clip["name"] for clip in clips]
-    return batch
 
 
 def _local_batch_size(batch_size: int, shard_index: int, shard_count: int) -> int:

@@ -1,4 +1,4 @@
-"""Pictures: reading frames, and showing segments as colours, overlays and indexed PNG files."""
+"""Pictures: reading frames, segments laid over a frame, and labels as indexed PNG files."""
 
 import os
 
@@ -7,53 +7,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from jaxmotion.errors import InputError
 from jaxmotion.files import atomic_path, read_error
-
-# Okabe and Ito's colours, which colour-blind people tell apart too; segment 0 is a neutral grey.
-_FIRST_COLORS = (
-    (110, 110, 110),
-    (230, 159, 0),
-    (0, 114, 178),
-    (0, 158, 115),
-    (204, 121, 167),
-    (240, 228, 66),
-    (213, 94, 0),
-    (86, 180, 233),
-)
-_GOLDEN_ANGLE = 0.381966
-
-
-def label_palette(num_segments: int) -> np.ndarray:
-    """One colour a segment, the same for a segment whatever their number.
-
-    Args:
-      num_segments: K, at least 1.
-
-    Returns:
-      uint8 `[K, 3]`.
-    """
-    colors = list(_FIRST_COLORS[:num_segments])
-    for index in range(num_segments - len(colors)):
-        # Hues a golden angle apart never come back close to the ones just used.
-        hue = 6 * ((index * _GOLDEN_ANGLE) % 1.0)
-        strength = 255 if index % 2 == 0 else 150
-        rgb = np.clip(np.abs((hue + np.array([0, 4, 2])) % 6 - 3) - 1, 0, 1)
-        colors.append(tuple(int(c) for c in np.rint(strength * (0.15 + 0.85 * rgb))))
-    return np.array(colors, np.uint8).reshape(num_segments, 3)
-
-
-def color_labels(labels: np.ndarray, num_segments: int | None = None) -> np.ndarray:
-    """Paints every segment in its colour.
-
-    Args:
-      labels: integers `[..., H, W]` in 0..K-1.
-      num_segments: K; the largest label + 1 when left out.
-
-    Returns:
-      uint8 `[..., H, W, 3]`.
-    """
-    labels = np.asarray(labels)
-    count = int(labels.max(initial=0)) + 1 if num_segments is None else num_segments
-    return label_palette(count)[labels]
+from jaxmotion.optical_flow.colors import color_labels, label_palette
 
 
 def overlay(

@@ -234,7 +234,8 @@ def find_sequences(
 
     Args:
       root: see `LAYOUTS`.
-      flow: NAME of `root/Flows/NAME`, for a DAVIS-like root with more than one.
+      flow: NAME of `root/Flows/NAME`, for a DAVIS-like root with more than one; other layouts have
+        no use for it.
       split: name of the list of sequences `root/ImageSets/SPLIT.txt`; all when left out.
 
     Returns:
@@ -251,17 +252,15 @@ def find_sequences(
             raise InputError(f"{root}: a {root.suffix or 'nameless'} file, expected {LAYOUTS}")
         places = [(root.stem, root)]
     elif (root / "Flows").is_dir():
-        places = _davis_sequences(root, flow, split)
-        flow = split = None
+        places, split = _davis_sequences(root, flow, split), None
     elif list_files(root, (".flo",)):
         places = [(root.resolve().name, root)]
     else:
         places = _sequences_of(root)
     if not places:
         raise InputError(f"{root}: {_contents(root)}, expected {LAYOUTS}")
-    for option, value in (("flow", flow), ("split", split)):
-        if value is not None:
-            raise InputError(f"{option} {value!r}: {root} is no DAVIS-like root (no folder Flows)")
+    if split:
+        raise InputError(f"split {split!r}: {root} is no DAVIS-like root (it has no folder Flows)")
     return places
 
 
@@ -293,15 +292,15 @@ def _contents(folder: Path) -> str:
 
 def _davis_sequences(root: Path, flow: str | None, split: str | None) -> list[tuple[str, Path]]:
     names = sorted(path.name for path in (root / "Flows").iterdir() if path.is_dir())
-    if flow is None and len(names) != 1:
+    if not flow and len(names) != 1:
         raise InputError(f"{root / 'Flows'}: holds {names}, expected the option flow to name one")
-    folder = root / "Flows" / (names[0] if flow is None else flow)
+    folder = root / "Flows" / (flow or names[0])
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder, there are {names}")
     places = _sequences_of(folder)
     if not places:
         raise InputError(f"{folder}: {_contents(folder)}, expected SEQUENCE.npz or SEQUENCE/*.flo")
-    if split is None:
+    if not split:
         return places
     there = dict(places)
     wanted = split_names(root, split)

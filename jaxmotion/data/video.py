@@ -153,17 +153,17 @@ class VideoWriter:
           writer.write(frame)
     """
 
-    def __init__(self, path: str | os.PathLike, fps: float = 25.0):
+    def __init__(self, path: str | os.PathLike, fps: float | None = None):
         """Prepares a writer.
 
         Args:
           path: where to; `.mp4`.
-          fps: frames per second.
+          fps: frames per second; 25 when left out.
 
         Raises:
           InputError: another suffix.
         """
-        self.path, self.fps = Path(path), fps
+        self.path, self.fps = Path(path), fps or 25.0
         if self.path.suffix.lower() != ".mp4":
             raise InputError(f"{path}: expected a name that ends in .mp4")
         self._encoder: subprocess.Popen[bytes] | None = None

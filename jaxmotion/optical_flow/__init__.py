@@ -1,10 +1,10 @@
 """Video to flow: the estimators, the file formats of flow, and flow as colour.
 
-`formats` reads and writes `.flo`, KITTI PNG and `.npz`; `colors` renders flow; `estimators` turns
-two frames, or a stream of them, into flow; `folders` does it for a whole video into a folder.
+`formats` reads and writes `.flo`, KITTI PNG and `.npz`; `colors` renders flow and labels;
+`estimators` turns two frames, or a stream of them, into flow; `folders` does it for a whole video.
 """
 
-from jaxmotion.optical_flow.colors import color_wheel, flow_to_color
+from jaxmotion.optical_flow.colors import color_labels, color_wheel, flow_to_color, label_palette
 from jaxmotion.optical_flow.estimators import (
     DIS,
     ESTIMATORS,
@@ -33,12 +33,14 @@ __all__ = [
     "ESTIMATORS",
     "Estimator",
     "FlowFolderReport",
+    "color_labels",
     "color_wheel",
     "estimate_sequence",
     "flo_files",
     "flo_size",
     "flow_to_color",
     "known_vectors",
+    "label_palette",
     "make_estimator",
     "read_flo",
     "read_flow",

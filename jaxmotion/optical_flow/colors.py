@@ -1,4 +1,4 @@
-"""Flow as a colour picture: the direction of a vector is its hue, the length its saturation."""
+"""Colours: of flow, whose direction is the hue and whose length the saturation, and of segments."""
 
 import numpy as np
 
@@ -14,6 +14,20 @@ _WHEEL = (
     ((0, 0, 255), 13),  # blue to magenta
     ((255, 0, 255), 6),  # magenta to red
 )
+
+
+# Okabe and Ito's colours, which colour-blind people tell apart too; segment 0 is a neutral grey.
+_FIRST_COLORS = (
+    (110, 110, 110),
+    (230, 159, 0),
+    (0, 114, 178),
+    (0, 158, 115),
+    (204, 121, 167),
+    (240, 228, 66),
+    (213, 94, 0),
+    (86, 180, 233),
+)
+_GOLDEN_ANGLE = 0.381966
 
 
 def color_wheel() -> np.ndarray:
@@ -62,3 +76,37 @@ def flow_to_color(flow: np.ndarray, max_magnitude: float | None = None) -> np.nd
     length = length[..., None]
     color = np.where(length <= 1, 1 - length * (1 - color), 0.75 * color)
     return np.where(known[..., None], np.rint(255 * color), 0).astype(np.uint8)
+
+
+def label_palette(num_segments: int) -> np.ndarray:
+    """One colour a segment, the same for a segment whatever their number.
+
+    Args:
+      num_segments: K, at least 1.
+
+    Returns:
+      uint8 `[K, 3]`.
+    """
+    colors: list[tuple[float, ...]] = list(_FIRST_COLORS[:num_segments])
+    for index in range(num_segments - len(colors)):
+        # Hues a golden angle apart never come back close to the ones just used.
+        hue = 6 * ((index * _GOLDEN_ANGLE) % 1.0)
+        strength = 255 if index % 2 == 0 else 150
+        rgb = np.clip(np.abs((hue + np.array([0, 4, 2])) % 6 - 3) - 1, 0, 1)
+        colors.append(tuple(np.rint(strength * (0.15 + 0.85 * rgb))))
+    return np.array(colors, np.uint8).reshape(num_segments, 3)
+
+
+def color_labels(labels: np.ndarray, num_segments: int | None = None) -> np.ndarray:
+    """Paints every segment in its colour.
+
+    Args:
+      labels: integers `[..., H, W]` in 0..K-1.
+      num_segments: K; the largest label + 1 when left out.
+
+    Returns:
+      uint8 `[..., H, W, 3]`.
+    """
+    labels = np.asarray(labels)
+    count = int(labels.max(initial=0)) + 1 if num_segments is None else num_segments
+    return label_palette(count)[labels]
