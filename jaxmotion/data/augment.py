@@ -99,8 +99,8 @@ def augment(
         exponent = jax.random.uniform(scale_key, (flow.shape[0], 1, 1, 1, 1), minval=-1.0)
         flow = flow * config.scale_jitter**exponent
     if config.global_motion > 0:
-        motion = random_global_motion(motion_key, flow, valid, config, model)
-        flow = flow + valid[..., None] * motion
+        added = random_global_motion(motion_key, flow, valid, config, model)
+        flow = flow + valid[..., None] * added
     network_input = flow
     if config.corruption_probability > 0:
         network_input, _ = corrupt(noise_key, flow, valid, config)

@@ -101,7 +101,7 @@ def write_flow_folder(
         for name, frame in zip(_before(video.frame_names()), video, strict=False):
             if previous is not None and name is not None:
                 path = folder / f"{name}.flo"
-                if path.exists() and flo_size(path) == frame.shape[:2]:
+                if _is_complete(path, frame.shape[:2]):
                     reused += 1
                 else:
                     start = time.perf_counter()
@@ -117,6 +117,13 @@ def write_flow_folder(
             f"{folder / strangers[0]}: of no frame of {video.path}, expected only its own"
         )
     return FlowFolderReport(folder, len(names), reused, seconds / max(len(names) - reused, 1))
+
+
+def _is_complete(path: Path, size: tuple[int, ...]) -> bool:
+    try:
+        return flo_size(path) == size
+    except InputError:
+        return False
 
 
 def _before(names: Iterable[str]) -> Iterator[str | None]:

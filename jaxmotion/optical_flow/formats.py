@@ -226,13 +226,13 @@ def read_flow_npz(path: str | os.PathLike) -> tuple[np.ndarray, np.ndarray | Non
 def load_flow_npz(path: str | os.PathLike) -> tuple[np.ndarray, np.ndarray | None]:
     """`read_flow_npz` without the check for NaN and infinite vectors."""
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with np.load(path, allow_pickle=False) as archive:  # of an .npy: TypeError
             keys = archive.files
             flow = archive["flow"] if "flow" in keys else None
             valid = archive["valid"] > 0 if "valid" in keys else None
     except OSError as error:
         raise read_error(path, error) from error
-    except (ValueError, EOFError, AttributeError, zipfile.BadZipFile, zlib.error) as error:
+    except (ValueError, EOFError, TypeError, zipfile.BadZipFile, zlib.error) as error:
         raise InputError(
             f"{path}: damaged or not an .npz file, expected one with the key 'flow'"
         ) from error

@@ -1,0 +1,303 @@
+import os
+import struct
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from jaxmotion.errors import InputError
+from jaxmotion.optical_flow import formats
+
+
+def flo_bytes(width, height, values=None, magic=202021.25):
+    """A .flo file put together from the format's description."""
+    values = np.zeros(2 * width * height) if values is None else values
+    return (
+        struct.pack("<f", magic)
+        + struct.pack("<ii", width, height)
+        + values.astype("<f4").tobytes()
+    )
+
+
+def one_line(error) -> str:
+    message = str(error.value)
+    assert "\n" not in message
+    return message
+
+
+def test_flo_layout_is_interleaved_rows(tmp_path):
+    (tmp_path / "a.flo").write_bytes(flo_bytes(3, 2, np.arange(12)))
+    flow = formats.read_flo(tmp_path / "a.flo")
+    assert flow.dtype == np.float32
+    np.testing.assert_array_equal(flow[1, 2], [10, 11])
+    np.testing.assert_array_equal(flow[0, 1], [2, 3])
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    hnp.arrays(
+        np.float32,
+        st.tuples(st.integers(1, 5), st.integers(1, 7), st.just(2)),
+        elements=st.floats(-1e5, 1e5, width=32),
+    )
+)
+def test_flo_round_trip_is_exact(tmp_path_factory, flow):
+    path = tmp_path_factory.mktemp("flo") / "a.flo"
+    formats.write_flo(path, flow)
+    assert path.read_bytes() == flo_bytes(flow.shape[1], flow.shape[0], flow.ravel())
+    np.testing.assert_array_equal(formats.read_flo(path), flow)
+    assert formats.flo_size(path) == flow.shape[:2]
+    assert os.listdir(path.parent) == ["a.flo"]
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "truncated"),
+        (b"PIEH", "truncated"),
+        (flo_bytes(3, 2)[:-1], "truncated"),
+        (flo_bytes(3, 2)[:12], "truncated"),
+        (flo_bytes(3, 2) + b"\0", "too long"),
+        (flo_bytes(3, 2, magic=1.0), "magic number"),
+        (flo_bytes(3, 2, magic=float("nan")), "magic number"),
+        (flo_bytes(3, 2)[:4][::-1] + flo_bytes(3, 2)[4:], "magic number"),
+        (struct.pack("<fii", 202021.25, 0, 2), "absurd size"),
+        (struct.pack("<fii", 202021.25, -3, -2) + bytes(48), "absurd size"),
+        (struct.pack("<fii", 202021.25, 2**31 - 1, 2**31 - 1), "absurd size"),
+        (struct.pack("<fii", 202021.25, 99999, 99999), "truncated"),
+        (flo_bytes(3, 2, np.array([np.nan] + [0.0] * 11)), r"1 NaN or infinite .* at \[0, 0\]"),
+        (flo_bytes(3, 2, np.array([0.0] * 11 + [-np.inf])), r"1 NaN or infinite .* at \[1, 2\]"),
+    ],
+)
+def test_bad_flo_is_named(tmp_path, content, words):
+    path = tmp_path / "bad.flo"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=words) as error:
+        formats.read_flo(path)
+    assert one_line(error).startswith(f"{path}: ")
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        formats.read_flo,
+        formats.flo_size,
+        formats.read_kitti_png,
+        formats.read_flow_npz,
+        formats.read_flow_sequence,
+    ],
+)
+def test_missing_file_and_folder_in_its_place(tmp_path, read):
+    with pytest.raises(InputError, match="No such file"):
+        read(tmp_path / "none")
+    if read is not formats.read_flow_sequence:
+        with pytest.raises(InputError, match="Is a directory"):
+            read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "flow", [np.zeros((2, 3)), np.zeros((2, 3, 3)), np.zeros((0, 3, 2)), np.full((2, 3, 2), np.nan)]
+)
+def test_only_flow_is_written(tmp_path, flow):
+    path = tmp_path / "a.flo"
+    path.write_bytes(b"before")
+    with pytest.raises(InputError, match=r"a\.flo"):
+        formats.write_flo(path, flow)
+    assert path.read_bytes() == b"before"
+    assert os.listdir(tmp_path) == ["a.flo"]
+
+
+def test_folder_that_cannot_be_written(tmp_path):
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(InputError, match=r"file/a\.flo: cannot be written \(.+\)"):
+        formats.write_flo(tmp_path / "file" / "a.flo", np.zeros((2, 3, 2)))
+
+
+def test_kitti_round_trip_and_values(tmp_path):
+    rng = np.random.default_rng(0)
+    flow = rng.integers(-(2**15), 2**15, (5, 7, 2)).astype(np.float32) / 64
+    valid = rng.random((5, 7)) < 0.7
+    formats.write_kitti_png(tmp_path / "a.png", flow, valid)
+    read, known = formats.read_kitti_png(tmp_path / "a.png")
+    np.testing.assert_array_equal(known, valid)
+    np.testing.assert_array_equal(read, np.where(valid[..., None], flow, 0))
+
+
+def test_kitti_channel_order(tmp_path):
+    """Written with Pillow's own order: red u, green v, blue known."""
+    import zlib
+
+    rows = b"".join(
+        b"\0" + b"".join(struct.pack(">HHH", 2**15 + 64 * x, 2**15 - 64 * y, 1) for x in range(3))
+        for y in range(2)
+    )
+
+    def chunk(kind, data):
+        return (
+            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        )
+
+    png = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", 3, 2, 16, 2, 0, 0, 0))
+    png += chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    (tmp_path / "a.png").write_bytes(png)
+    flow, valid = formats.read_kitti_png(tmp_path / "a.png")
+    assert valid.all()
+    np.testing.assert_array_equal(flow[..., 0], [[0, 1, 2]] * 2)
+    np.testing.assert_array_equal(flow[..., 1], [[0] * 3, [-1] * 3])
+
+
+def test_bad_kitti(tmp_path):
+    import cv2
+
+    path = tmp_path / "a.png"
+    for image in (np.zeros((4, 4, 3), np.uint8), np.zeros((4, 4), np.uint16)):
+        cv2.imwrite(str(path), image)
+        with pytest.raises(InputError, match="expected a KITTI flow PNG"):
+            formats.read_kitti_png(path)
+    for content in (b"", b"text"):
+        path.write_bytes(content)
+        with pytest.raises(InputError, match="not a readable picture"):
+            formats.read_kitti_png(path)
+    with pytest.raises(InputError, match="-512 to 512"):
+        formats.write_kitti_png(path, np.full((2, 2, 2), 600.0))
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32])
+def test_npz_round_trip_keeps_precision(tmp_path, dtype):
+    flow = np.random.default_rng(0).normal(size=(3, 4, 5, 2)).astype(dtype)
+    valid = np.arange(60).reshape(3, 4, 5) % 7 > 0
+    formats.write_flow_npz(tmp_path / "a.npz", flow, valid)
+    read, known = formats.read_flow_npz(tmp_path / "a.npz")
+    assert read.dtype == dtype
+    np.testing.assert_array_equal(read, flow)
+    np.testing.assert_array_equal(known, valid)
+    sequence = formats.read_flow_sequence(tmp_path / "a.npz")
+    assert sequence.dtype == np.float32
+    np.testing.assert_array_equal(sequence, np.where(valid[..., None], flow, 0))
+
+
+@pytest.mark.parametrize(
+    ("arrays", "words"),
+    [
+        ({"x": np.zeros(3)}, r"holds the keys \['x'\], expected 'flow'"),
+        ({"flow": np.zeros((4, 5, 2), np.float32)}, r"expected \[T, H, W, 2\]"),
+        ({"flow": np.zeros((0, 4, 5, 2), np.float32)}, r"expected \[T, H, W, 2\]"),
+        ({"flow": np.zeros((1, 4, 5, 2), np.int32)}, "int32, expected float16 or float32"),
+        ({"flow": np.full((1, 4, 5, 2), np.inf, np.float16)}, "NaN or infinite"),
+        ({"flow": np.array([{}], object)}, "damaged or not an .npz"),
+        (
+            {"flow": np.zeros((1, 4, 5, 2), np.float32), "valid": np.ones((4, 5))},
+            "'valid' has the shape",
+        ),
+    ],
+)
+def test_bad_npz_is_named(tmp_path, arrays, words):
+    np.savez(tmp_path / "a.npz", **arrays)
+    with pytest.raises(InputError, match=words) as error:
+        formats.read_flow_npz(tmp_path / "a.npz")
+    assert one_line(error).startswith(f"{tmp_path / 'a.npz'}: ")
+
+
+def test_damaged_npz(tmp_path):
+    path = tmp_path / "a.npz"
+    formats.write_flow_npz(path, np.random.default_rng(0).normal(size=(3, 20, 30, 2)))
+    whole = path.read_bytes()
+    flipped = bytearray(whole)
+    flipped[len(whole) // 2] ^= 0xFF
+    for content in (whole[: len(whole) // 2], bytes(flipped), b"not a zip", b""):
+        path.write_bytes(content)
+        with pytest.raises(InputError, match="damaged or not an"):
+            formats.read_flow_npz(path)
+    np.save(tmp_path / "b.npy", np.zeros(3))
+    (tmp_path / "b.npy").rename(path)
+    with pytest.raises(InputError, match="damaged or not an"):
+        formats.read_flow_npz(path)
+
+
+def write_folder(folder, names, shape=(4, 6, 2)):
+    for number, name in enumerate(names):
+        formats.write_flo(folder / name, np.full(shape, number, np.float32))
+
+
+def test_sequence_is_in_order_of_numbers(tmp_path):
+    names = [f"frame_{i}.flo" for i in range(12)]  # not in alphabetical order
+    write_folder(tmp_path, names)
+    (tmp_path / "notes.txt").write_text("hello")
+    (tmp_path / ".hidden.flo").write_text("hello")
+    assert [path.name for path in formats.flo_files(tmp_path)] == names
+    np.testing.assert_array_equal(formats.read_flow_sequence(tmp_path)[:, 0, 0, 0], range(12))
+
+
+def test_sequence_may_have_a_step(tmp_path):
+    write_folder(tmp_path, ["s2_03.flo", "s2_06.flo", "s2_09.flo"])
+    assert len(formats.flo_files(tmp_path)) == 3
+
+
+@pytest.mark.parametrize(
+    ("names", "missing"),
+    [
+        (["0001.flo", "0002.flo", "0004.flo", "0009.flo"], "0003.flo"),
+        (["a8b.flo", "a9b.flo", "a12b.flo"], "a10b.flo"),
+        (["9.flo", "10.flo", "13.flo"], "11.flo"),
+    ],
+)
+def test_missing_frame_is_named(tmp_path, names, missing):
+    write_folder(tmp_path, names)
+    with pytest.raises(InputError, match="missing frame") as error:
+        formats.read_flow_sequence(tmp_path)
+    assert one_line(error).startswith(f"{tmp_path / missing}: ")
+
+
+def test_folders_that_are_no_sequence(tmp_path):
+    with pytest.raises(InputError, match=r"no \.flo file"):
+        formats.read_flow_sequence(tmp_path)
+    write_folder(tmp_path, ["cat_1.flo", "dog_1.flo"])
+    with pytest.raises(InputError, match="not of one numbered series"):
+        formats.read_flow_sequence(tmp_path)
+
+
+def test_one_file_twice(tmp_path):
+    write_folder(tmp_path, ["1.flo", "01.flo", "2.flo"])
+    with pytest.raises(InputError, match="has the same number as"):
+        formats.read_flow_sequence(tmp_path)
+
+
+def test_sizes_must_agree(tmp_path):
+    write_folder(tmp_path, ["0.flo", "1.flo"])
+    formats.write_flo(tmp_path / "2.flo", np.zeros((6, 4, 2)))
+    with pytest.raises(InputError, match=r"2\.flo: 4 x 6, expected 6 x 4 as 0\.flo"):
+        formats.read_flow_sequence(tmp_path)
+
+
+def test_unknown_vectors_are_zero_in_use_and_raw_in_the_file(tmp_path):
+    flow = np.ones((2, 3, 2), np.float32)
+    flow[0, 1] = 1.666e9
+    formats.write_flo(tmp_path / "a.flo", flow)
+    np.testing.assert_array_equal(formats.read_flo(tmp_path / "a.flo"), flow)
+    used, valid = formats.read_flow_and_valid(tmp_path / "a.flo")
+    assert not valid[0, 1]
+    assert valid.sum() == 5
+    np.testing.assert_array_equal(used[0, 1], 0)
+
+
+def test_unknown_suffix(tmp_path):
+    (tmp_path / "a.txt").write_text("hello")
+    with pytest.raises(InputError, match=r"expected \.flo or \.png"):
+        formats.read_flow_sequence(tmp_path / "a.txt")
+
+
+@pytest.mark.real
+def test_real_samples(shared):
+    samples = shared / "data" / "flow_samples"
+    whale = formats.read_flo(samples / "Middlebury" / "RubberWhale" / "flow10.flo")
+    assert whale.shape == (388, 584, 2)
+    known = formats.known_vectors(whale)
+    assert 0.95 < known.mean() < 1
+    assert np.abs(whale[known]).max() < 5
+    kitti, valid = formats.read_kitti_png(samples / "KITTI2012or2015_sample" / "flow_gt.png")
+    assert kitti.shape == (375, 1242, 2)
+    assert 0.1 < valid.mean() < 0.3
+    flow = formats.read_flow_sequence(shared / "data" / "davis" / "Flows" / "raft" / "bear.npz")
+    assert flow.shape == (81, 128, 224, 2)
