@@ -48,16 +48,16 @@ class SceneConfig:
     """
 
     object_probabilities: tuple[float, ...] = (0.7, 0.3)
-    object_area: tuple[float, float] = (0.03, 0.2)
+    object_area: tuple[float, float] = (0.03, 0.3)
     object_speed: float = 0.015
     object_speed_spread: float = 0.6
-    object_turn: float = 0.6
+    object_turn: float = 1.0
     object_parts: int = 3
     nonrigid: float = 0.4
     stop_probability: float = 0.0
     tracking_probability: float = 0.6
     camera_speed: float = 0.008
-    camera_translation: float = 0.5
+    camera_translation: float = 1.0
     camera_zoom: float = 0.004
     camera_roll: float = 0.003
     depth_variation: float = 0.15
@@ -72,8 +72,8 @@ class SceneConfig:
     noise_relative: float = 0.03
     noise_absolute: float = 0.0003
     noise_white: float = 0.01
-    patch_share: float = 0.05
-    patch_error: float = 0.15
+    patch_share: float = 0.1
+    patch_error: float = 0.5
     corrupted_probability: float = 0.0
 
 
@@ -104,17 +104,17 @@ LEVELS: dict[str, SceneConfig] = {
     "hard": replace(
         _DEFAULT,
         object_probabilities=(0.4, 0.35, 0.25),
-        object_area=(0.015, 0.2),
+        object_area=(0.015, 0.25),
         object_speed=0.02,
         nonrigid=0.6,
         stop_probability=0.2,
         tracking_probability=0.3,
-        depth_variation=0.25,
+        depth_variation=0.3,
         occluder_probabilities=(0.3, 0.4, 0.3),
         occluder_depth=(0.2, 1.2),
         noise_relative=0.05,
-        patch_share=0.1,
-        patch_error=0.3,
+        patch_share=0.15,
+        patch_error=0.6,
         corrupted_probability=0.03,
     ),
     # For clips of tens to hundreds of frames: motion far from uniform over time, objects that

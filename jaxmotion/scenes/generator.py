@@ -49,7 +49,7 @@ def generate(config: SceneConfig, num_frames: int, height: int, width: int, seed
     """
     if min(num_frames, height, width) < 1:
         raise ValueError(f"sizes must be >= 1, got T, H, W = {num_frames}, {height}, {width}")
-    scene_rng, error_rng = (np.random.default_rng([seed, stream]) for stream in (0, 1))
+    scene_rng, error_rng, wreck_rng = (np.random.default_rng([seed, i]) for i in range(3))
     size = float(np.sqrt(height * width))
     x = ((np.arange(width) - (width - 1) / 2) / size).astype(np.float32)
     y = ((np.arange(height) - (height - 1) / 2) / size).astype(np.float32)
@@ -57,7 +57,7 @@ def generate(config: SceneConfig, num_frames: int, height: int, width: int, seed
     camera, layers = _draw(scene_rng, config, num_frames, (width / size / 2, height / size / 2))
     depth = Depth(scene_rng, config, camera)
     noise = SmoothNoise(error_rng, num_frames)
-    corrupted = error_rng.uniform(size=num_frames) < config.corrupted_probability
+    corrupted = wreck_rng.uniform(size=num_frames) < config.corrupted_probability
     patch_level = float(ndtri(1 - config.patch_share)) if config.patch_share > 0 else np.inf
 
     flow = np.empty((num_frames, height, width, 2), np.float32)
@@ -79,7 +79,7 @@ def generate(config: SceneConfig, num_frames: int, height: int, width: int, seed
             white = error_rng.standard_normal(frame.shape, dtype=np.float32)
             frame += np.float32(config.noise_white) * white
         if corrupted[t]:
-            frame = wreck(error_rng, frame, coarse)
+            frame = wreck(wreck_rng, frame, coarse)
         flow[t] = np.moveaxis(frame, 0, -1)
     return Scene(flow, labels, corrupted)
 
@@ -264,7 +264,7 @@ def _free_position(
     """A position in the frame, away from the objects there if that can be had."""
     position = np.zeros(2)
     for _ in range(20):
-        position = rng.uniform(-0.8, 0.8, 2) * extent
+        position = rng.uniform(-0.75, 0.75, 2) * extent
         if all(np.hypot(*(position - at)) > 0.9 * (radius + other) for at, other in taken):
             break
     return position

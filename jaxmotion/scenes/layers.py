@@ -51,6 +51,7 @@ class Blob:
         self.radius = float(radius.max() * max(self._stretch) + np.hypot(*centre))
 
     def distance(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """Signed distance to the outline (to first order), positive inside."""
         cos, sin = self._turn
         along, across = self._stretch
         x, y = x - self._centre[0], y - self._centre[1]
@@ -72,6 +73,7 @@ class Union:
         self.radius = max(part.radius for part in parts)
 
     def distance(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """Signed distance to the outline, positive inside."""
         distance = self._parts[0].distance(x, y)
         for part in self._parts[1:]:
             np.maximum(distance, part.distance(x, y), out=distance)
@@ -90,6 +92,7 @@ class Trunk:
         self._bend = half_width * rng.uniform(0, 0.6)
 
     def distance(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """Distance to the nearer edge along x, positive inside."""
         middle = self._bend * np.sin(self._frequency[0] * y + self._phase[0])
         width = self._half_width * (1 + 0.2 * np.sin(self._frequency[1] * y + self._phase[1]))
         return width - np.abs(x - middle)
@@ -106,6 +109,7 @@ class Ridge:
         self._height = (0.25 * rng.uniform(0, 1, 3) / np.array(self._frequency)).tolist()
 
     def distance(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """Depth below the line along y, positive below it."""
         for height, frequency, phase in zip(
             self._height, self._frequency, self._phase, strict=True
         ):
