@@ -70,6 +70,10 @@ class Camera:
         v = rho * (ty + tz * y) + (oy + (oy * curve) * y * y) + ((ox * curve) * y + roll) * x
         return u, v
 
+    def flow_at(self, frame: int, position: np.ndarray, rho: float) -> np.ndarray:
+        """Flow [2] at one position [2] of inverse depth rho."""
+        return np.array(self.flow(frame, float(position[0]), float(position[1]), rho))
+
     def follow(self, position: np.ndarray, frame: int, rho: float, own: np.ndarray) -> np.ndarray:
         """Path [T + 1, 2] of a point that is at `position` in `frame`, moving by `own` [T, 2].
 
@@ -79,12 +83,11 @@ class Camera:
         path = np.empty((num_frames + 1, 2))
         path[frame] = position
         for t in range(frame, num_frames):
-            path[t + 1] = path[t] + own[t] + self.flow(t, *path[t].tolist(), rho)
+            path[t + 1] = path[t] + own[t] + self.flow_at(t, path[t], rho)
         for t in range(frame - 1, -1, -1):
             # One corrector step makes the backward step agree with the forward one.
             ahead = path[t + 1] - own[t]
-            guess = ahead - self.flow(t, *ahead.tolist(), rho)
-            path[t] = ahead - self.flow(t, *guess.tolist(), rho)
+            path[t] = ahead - self.flow_at(t, ahead - self.flow_at(t, ahead, rho), rho)
         return path
 
 

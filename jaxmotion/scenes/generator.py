@@ -201,8 +201,8 @@ def _draw_object(
         camera.pan[:] = 0.0
         for t in range(num_frames):
             seen = wander[t + 1] - wander[t] - 0.05 * (path[t] - home - wander[t] + wander[0])
-            camera.pan[t] = seen - own[t] - camera.flow(t, *path[t].tolist(), 1.0)
-            path[t + 1] = path[t] + own[t] + camera.flow(t, *path[t].tolist(), 1.0)
+            camera.pan[t] = seen - own[t] - camera.flow_at(t, path[t], 1.0)
+            path[t + 1] = path[t] + own[t] + camera.flow_at(t, path[t], 1.0)
         frame = 0
     else:
         path = camera.follow(home, frame, 1.0, own)
