@@ -1,10 +1,19 @@
 """How good a segmentation is: selection of the foreground, official scores, baselines, reports.
 
-`selection` reads K segments as one foreground, `scores` are the DAVIS measures, `published` holds
-scores from the literature.
+`scores` are the DAVIS measures and `selection` reads K segments as one foreground; `protocol` says
+how a video is cut, upsampled and scored. `classical_em` and `baselines` are what needs no training,
+`published` what others reported. `davis` finds the files, `runner` goes through them, `tables`,
+`pictures` and `report` show the result; `scenes` does the same in small for procedural clips.
 """
 
+from jaxmotion.evaluation.baselines import BASELINES
+from jaxmotion.evaluation.classical_em import classical_em
+from jaxmotion.evaluation.davis import DavisSequence, find_sequences
+from jaxmotion.evaluation.protocol import Protocol, SequenceScores
 from jaxmotion.evaluation.published import PublishedScore, published_scores
+from jaxmotion.evaluation.report import write_report
+from jaxmotion.evaluation.runner import ALL_BASELINES, SequenceResult, evaluate
+from jaxmotion.evaluation.scenes import foreground_iou, scene_scores
 from jaxmotion.evaluation.scores import (
     ObjectMatch,
     boundary_f,
@@ -13,15 +22,31 @@ from jaxmotion.evaluation.scores import (
     sequence_statistics,
 )
 from jaxmotion.evaluation.selection import foreground_labels, select_foreground
+from jaxmotion.evaluation.tables import format_table, score_table, write_scores
 
 __all__ = [
+    "ALL_BASELINES",
+    "BASELINES",
+    "DavisSequence",
     "ObjectMatch",
+    "Protocol",
     "PublishedScore",
+    "SequenceResult",
+    "SequenceScores",
     "boundary_f",
+    "classical_em",
+    "evaluate",
+    "find_sequences",
+    "foreground_iou",
     "foreground_labels",
+    "format_table",
     "jaccard",
     "match_objects",
     "published_scores",
+    "scene_scores",
+    "score_table",
     "select_foreground",
     "sequence_statistics",
+    "write_report",
+    "write_scores",
 ]

@@ -165,7 +165,7 @@ def _maximise(planar, basis, products, posterior, state: Mixture, alpha) -> Mixt
 
 
 def _log_joint(planar, basis, state: Mixture) -> jax.Array:
-    """log p(flow, segment): [S, K, n]."""
+    """Logarithm of p(flow, segment): [S, K, n]."""
     constant = jnp.log(state.prior) - jnp.log(2 * np.pi * state.variance)
     squared = _squared_residual(planar, basis, state.theta)
     return constant[..., None] - squared / (2 * state.variance[..., None])
