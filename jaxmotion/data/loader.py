@@ -104,7 +104,8 @@ class TrainLoader:
 
     def close(self) -> None:
         """Stops the threads that read ahead."""
-        self._batches.close()
+        if hasattr(self._batches, "close"):  # older versions of grain stop them by themselves
+            self._batches.close()
 
 
 class EvalLoader:

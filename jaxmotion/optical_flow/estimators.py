@@ -68,8 +68,9 @@ class DIS:
         grey0, grey1 = (cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) for image in (image0, image1))
         try:
             # A new solver for every pair: one holds its buffers, so threads must not share it.
-            solver = cv2.DISOpticalFlow_create(_DIS_PRESETS[self.preset])
-            return np.asarray(solver.calc(grey0, grey1, None), np.float32)
+            solver = cv2.DISOpticalFlow.create(_DIS_PRESETS[self.preset])
+            flow = solver.calc(grey0, grey1, None)  # pyright: ignore[reportCallIssue, reportArgumentType]
+            return np.asarray(flow, np.float32)
         except cv2.error as error:
             height, width = grey0.shape
             raise InputError(f"frames of {width} x {height} are too small for DIS flow") from error

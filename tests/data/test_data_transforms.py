@@ -1,0 +1,150 @@
+import jax
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from jaxmotion.data import (
+    flip_flow,
+    random_crop,
+    resize_flow,
+    resize_flow_and_valid,
+    resize_labels,
+    resize_masks,
+)
+
+sizes = st.tuples(st.integers(1, 13), st.integers(1, 13))
+
+
+def reference_resize(array, size):
+    """JAX's half-pixel bilinear resize without antialiasing, on `[..., H, W, C]`."""
+    shape = (*array.shape[:-3], *size, array.shape[-1])
+    return np.asarray(jax.image.resize(array, shape, "linear", antialias=False))
+
+
+@settings(max_examples=15, deadline=None)
+@given(sizes, sizes, st.sampled_from([1, 2, 3, 5, 9]))
+def test_bilinear_equals_jax(size, new_size, channels):
+    array = np.random.default_rng(0).normal(size=(2, *size, channels)).astype(np.float32)
+    expected = reference_resize(array, new_size)
+    np.testing.assert_allclose(resize_masks(array, new_size), expected, atol=2e-5)
+    if channels == 2:
+        np.testing.assert_allclose(resize_flow(array, new_size), expected, atol=2e-5)
+
+
+def test_vectors_keep_their_length_unless_asked():
+    flow = np.broadcast_to(np.float32([3, 5]), (2, 7, 9, 2))
+    np.testing.assert_allclose(resize_flow(flow, (14, 27)), np.full((2, 14, 27, 2), [3, 5]))
+    rescaled = resize_flow(flow, (14, 27), rescale_vectors=True)
+    np.testing.assert_allclose(rescaled, np.full((2, 14, 27, 2), [9, 10]))
+
+
+def test_rescaled_flow_of_a_zoom_is_the_zoom_at_the_new_size():
+    """A pixel at p moves to 1.1 p: true at any resolution when vectors are rescaled."""
+
+    def zoom(height, width):
+        y, x = np.mgrid[:height, :width] + 0.5
+        return 0.1 * np.stack([x, y], -1).astype(np.float32)
+
+    resized = resize_flow(zoom(20, 30), (40, 90), rescale_vectors=True)
+    np.testing.assert_allclose(resized[2:-2, 3:-3], zoom(40, 90)[2:-2, 3:-3], atol=1e-4)
+
+
+def test_area_is_the_mean_of_what_goes_in():
+    flow = np.random.default_rng(0).normal(size=(3, 8, 12, 2)).astype(np.float32)
+    expected = flow.reshape(3, 4, 2, 4, 3, 2).mean((2, 4))
+    np.testing.assert_allclose(resize_flow(flow, (4, 4), method="area"), expected, atol=1e-6)
+
+
+@settings(max_examples=15, deadline=None)
+@given(sizes, sizes, st.integers(1, 6))
+def test_resized_masks_are_probabilities(size, new_size, count):
+    masks = np.random.default_rng(0).dirichlet(np.ones(count), (2, *size)).astype(np.float32)
+    resized = resize_masks(masks, new_size)
+    assert resized.shape == (2, *new_size, count)
+    assert resized.min() >= -1e-6
+    np.testing.assert_allclose(resized.sum(-1), 1, atol=1e-5)
+
+
+@settings(max_examples=15, deadline=None)
+@given(sizes, sizes)
+def test_labels_come_from_the_nearest_centre(size, new_size):
+    labels = np.random.default_rng(0).integers(0, 5, (2, *size))
+    resized = resize_labels(labels, new_size)
+    assert resized.dtype == labels.dtype
+    for i in range(new_size[0]):
+        for j in range(new_size[1]):
+            # the new pixel's centre, and the distance to the chosen and to the best old centre
+            y, x = (i + 0.5) * size[0] / new_size[0], (j + 0.5) * size[1] / new_size[1]
+            rows = np.abs(np.arange(size[0]) + 0.5 - y)
+            columns = np.abs(np.arange(size[1]) + 0.5 - x)
+            near = labels[
+                :, np.isclose(rows, rows.min())[:, None] & np.isclose(columns, columns.min())
+            ]
+            assert (near == resized[:, i, j][:, None]).any(axis=1).all()
+
+
+def test_resizing_to_the_same_size_changes_nothing():
+    array = np.random.default_rng(0).normal(size=(2, 5, 7, 2)).astype(np.float32)
+    np.testing.assert_array_equal(resize_flow(array, (5, 7)), array)
+    np.testing.assert_array_equal(resize_labels(array[..., 0], (5, 7)), array[..., 0])
+
+
+@pytest.mark.parametrize("new_size", [(4, 4), (16, 24), (9, 5)])
+def test_unknown_vectors_leak_into_nothing(new_size):
+    valid = np.ones((2, 8, 12))
+    valid[:, 2:5, 3:9] = 0
+    flow = np.where(valid[..., None] > 0, np.float32([3, -4]), np.float32(1e9))
+    resized, known = resize_flow_and_valid(flow, valid, new_size)
+    np.testing.assert_allclose(
+        resized[known > 0], np.full((int(known.sum()), 2), [3, -4]), rtol=1e-5
+    )
+    np.testing.assert_array_equal(resized[known == 0], 0)
+    assert 0 < known.mean() < 1
+    expected = reference_resize(valid[..., None].astype(np.float32), new_size)[..., 0]
+    clear = np.abs(expected - 0.5) > 1e-3
+    np.testing.assert_array_equal(known[clear], (expected > 0.5)[clear])
+
+
+def test_all_known_and_none_known():
+    flow = np.ones((1, 4, 6, 2), np.float32)
+    resized, known = resize_flow_and_valid(flow, np.ones((1, 4, 6)), (8, 9))
+    assert known.all()
+    np.testing.assert_allclose(resized, 1)
+    resized, known = resize_flow_and_valid(flow, np.zeros((1, 4, 6)), (8, 9))
+    assert not known.any()
+    np.testing.assert_array_equal(resized, 0)
+
+
+@pytest.mark.parametrize("axis", ["horizontal", "vertical"])
+def test_flip_moves_points_as_the_mirror_does(axis):
+    """Following a vector and mirroring is mirroring and following the mirrored vector."""
+    height, width = 5, 8
+    flow = np.random.default_rng(0).normal(size=(2, height, width, 2))
+    flipped = flip_flow(flow, axis)
+    size = np.array([width, height])
+    sign = np.where(axis == "horizontal", [-1, 1], [1, -1])
+    for y in range(height):
+        for x in range(width):
+            point = np.array([x, y])
+            mirrored = np.where(sign < 0, size - 1 - point, point)
+            end = np.where(sign < 0, size - 1 - (point + flow[:, y, x]), point + flow[:, y, x])
+            np.testing.assert_allclose(mirrored + flipped[:, mirrored[1], mirrored[0]], end)
+    np.testing.assert_array_equal(flip_flow(flipped, axis), flow)
+
+
+def test_crop_cuts_the_same_window_everywhere():
+    rng = np.random.default_rng(0)
+    index = np.arange(2 * 9 * 11).reshape(2, 9, 11)
+    arrays = {"flow": np.stack([index, -index], -1), "valid": index + 0.5, "labels": index}
+    seen = set()
+    for _ in range(200):
+        cut = random_crop(rng, arrays, (8, 9))
+        assert cut["flow"].shape == (2, 8, 9, 2)
+        np.testing.assert_array_equal(cut["flow"][..., 0], cut["labels"])
+        np.testing.assert_array_equal(cut["flow"][..., 1], -cut["labels"])
+        np.testing.assert_array_equal(cut["valid"], cut["labels"] + 0.5)
+        seen.add(int(cut["labels"][0, 0, 0]))
+    assert seen == {11 * row + column for row in range(2) for column in range(3)}
+    with pytest.raises(ValueError, match="does not fit"):
+        random_crop(rng, arrays, (10, 9))
