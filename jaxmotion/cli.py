@@ -1,0 +1,114 @@
+"""The ``jaxmotion`` command, and how every command ends. Nothing is computed here."""
+
+import logging
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from jaxmotion.errors import InputError
+
+
+def run_command(main: Callable[[Sequence[str]], None], argv: Sequence[str]) -> int:
+    """Runs a command; what a user did wrong becomes one line.
+
+    Args:
+        main: the command.
+        argv: its arguments, without the program's name.
+
+    Returns:
+        The exit status: 0, 2 for wrong input, 1 for training that went wrong, 130 after an
+        interrupt.
+    """
+    # Imported late: the command line answers `--help` and a typing error at once.
+    from jaxmotion.training.loop import InterruptedTrainingError, NonFiniteLossError
+
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    logging.getLogger("absl").setLevel(logging.ERROR)
+    try:
+        main(argv)
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except NonFiniteLossError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except InterruptedTrainingError as error:
+        print(error, file=sys.stderr)
+        return 130
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    return 0
+
+
+@dataclass(frozen=True)
+class Segment:
+    """Segments a video: masks (PNG), an overlay video and the motion parameters.
+
+    Attributes:
+        video: a video file, or a folder of frames.
+        out: the folder to write to.
+        checkpoint: the folder of a training run.
+        estimator: what estimates the flow.
+        flow: flow that is there already, a .npz or a folder of .flo, instead of an estimator.
+    """
+
+    video: tyro.conf.Positional[Path]
+    out: Path
+    checkpoint: str = "runs/quickstart"
+    estimator: str = "dis"
+    flow: Path | None = None
+
+    def run(self) -> None:
+        """Does it."""
+        from jaxmotion.optical_flow import make_estimator
+        from jaxmotion.segmenter import Segmenter
+        from jaxmotion.training.compilation_cache import enable_compilation_cache
+        from jaxmotion.video_segmentation import segment_video
+
+        enable_compilation_cache()
+        flow = make_estimator(self.estimator) if self.flow is None else self.flow
+        timing = segment_video(self.video, Segmenter.load(self.checkpoint), self.out, flow)
+        print(f"{self.out}: masks, overlay.mp4, theta.npz ({timing})")
+
+
+@dataclass(frozen=True)
+class Flow:
+    """Estimates the optical flow of a video into .flo files; what is there already is kept.
+
+    Attributes:
+        video: a video file, or a folder of frames.
+        out: the folder to write to.
+        estimator: what estimates the flow.
+    """
+
+    video: tyro.conf.Positional[Path]
+    out: Path
+    estimator: str = "dis"
+
+    def run(self) -> None:
+        """Does it."""
+        from jaxmotion.data import open_video
+        from jaxmotion.optical_flow import make_estimator, write_flow_folder
+
+        print(write_flow_folder(open_video(self.video), self.out, make_estimator(self.estimator)))
+
+
+Command = (
+    Annotated[Segment, tyro.conf.subcommand("segment")]
+    | Annotated[Flow, tyro.conf.subcommand("flow")]
+)
+
+
+def jaxmotion(argv: Sequence[str]) -> None:
+    """The ``jaxmotion`` command."""
+    tyro.cli(Command, args=argv, prog="jaxmotion").run()  # pyright: ignore
+
+
+def main() -> int:
+    """Entry point of the console script."""
+    return run_command(jaxmotion, sys.argv[1:])

@@ -1,0 +1,75 @@
+"""What a network sees of a flow field: named choices of input normalisation."""
+
+from typing import Literal, get_args
+
+import jax
+import jax.numpy as jnp
+
+from jaxmotion.motion import MotionModel, fit, parametric_flow
+
+InputKind = Literal["raw", "scaled", "residual", "raw_and_residual"]
+INPUT_KINDS: tuple[str, ...] = get_args(InputKind)
+
+_GLOBAL_MOTION = MotionModel(spatial="quadratic", temporal="constant")
+
+
+def network_input(flow: jax.Array, kind: InputKind, valid: jax.Array | None = None) -> jax.Array:
+    """Prepares flow for a network. No gradient passes through it.
+
+    Args:
+        flow: ``[B, T, H, W, 2]``, pixels per frame.
+        kind: ``"raw"``: pixels per frame, as published (thesis §2.4.1);
+            ``"scaled"``: over the clip's mean absolute value, so that speed does not matter;
+            ``"residual"``: minus a robust (L1) quadratic fit to each whole frame, then scaled, so
+            that adding any global quadratic motion changes nothing either (theorem 1, exactly);
+            ``"raw_and_residual"``: both scaled ones, 4 channels.
+        valid: ``[B, T, H, W]`` in {0, 1}; unknown pixels enter as 0 and count in no scale.
+
+    Returns:
+        ``[B, T, H, W, C]`` float32, C = 2 or 4.
+    """
+    flow = jax.lax.stop_gradient(flow.astype(jnp.float32))
+    if valid is not None:
+        flow = flow * valid[..., None]
+    match kind:
+        case "raw":
+            return flow
+        case "scaled":
+            return _scaled(flow, valid)
+        case "residual":
+            return _scaled(global_residual(flow, valid), valid)
+        case "raw_and_residual":
+            parts = [_scaled(flow, valid), _scaled(global_residual(flow, valid), valid)]
+            return jnp.concatenate(parts, axis=-1)
+    raise ValueError(f"network input {kind!r}: expected one of {', '.join(INPUT_KINDS)}")
+
+
+def global_residual(flow: jax.Array, valid: jax.Array | None = None) -> jax.Array:
+    """Flow minus the robust (L1) quadratic motion of each whole frame; 0 where not valid.
+
+    Args:
+        flow: ``[B, T, H, W, 2]``.
+        valid: ``[B, T, H, W]`` in {0, 1}.
+
+    Returns:
+        ``[B, T, H, W, 2]``.
+    """
+    b, t, h, w, _ = flow.shape
+    frames = flow.reshape(b * t, 1, h, w, 2)
+    frame_valid = None if valid is None else valid.reshape(b * t, 1, h, w)
+    everything = jnp.ones((b * t, 1, h, w, 1), flow.dtype)
+    theta = fit(frames, everything, _GLOBAL_MOTION, penalty="l1", valid=frame_valid)
+    residual = frames - parametric_flow(_GLOBAL_MOTION, theta, (1, h, w))[:, 0]
+    residual = jax.lax.stop_gradient(residual.reshape(b, t, h, w, 2))
+    return residual if valid is None else residual * valid[..., None]
+
+
+def _scaled(flow: jax.Array, valid: jax.Array | None) -> jax.Array:
+    """Flow over its clip's mean absolute value (a still clip stays 0)."""
+    total = jnp.sum(jnp.abs(flow), axis=(1, 2, 3, 4), keepdims=True)
+    if valid is None:
+        count = flow[0].size
+    else:
+        count = 2 * jnp.sum(valid, axis=(1, 2, 3))[:, None, None, None, None]
+    mean = total / jnp.maximum(count, 1)
+    return flow / jnp.maximum(mean, 1e-6)

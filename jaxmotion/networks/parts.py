@@ -1,0 +1,182 @@
+"""The replaceable parts of a U-net: down, left and right convolutions, transit, up.
+
+Every part is a linen module that maps ``[B, T, H, W, C]`` to ``[B, T, H', W', C']``. Purely
+spatial kernels (time extent 1) fold time into the batch and run as 2D convolutions, which all
+backends treat better than a 3D convolution of depth one.
+"""
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from flax.linen.dtypes import promote_dtype
+
+Padding = Literal["zeros", "reflect"]
+Norm = Literal["instance", "none"]
+
+# PyTorch's default slope, which the published networks use.
+leaky_relu: Callable[[jax.Array], jax.Array] = lambda x: nn.leaky_relu(x, 0.01)  # noqa: E731
+ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
+    "relu": nn.relu,
+    "leaky_relu": leaky_relu,
+    "gelu": nn.gelu,
+}
+
+
+class Conv(nn.Module):
+    """A convolution that keeps the size, over space (kernel time extent 1) or space-time.
+
+    Attributes:
+        features: output channels.
+        kernel: extent in (time, y, x); odd.
+        padding: ``"zeros"``, or ``"reflect"`` in space (time is always zero-padded; a side too
+            short to reflect repeats its edge).
+        dtype: compute type; parameters stay float32.
+    """
+
+    features: int
+    kernel: tuple[int, int, int] = (1, 3, 3)
+    padding: Padding = "zeros"
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """Convolves ``[B, T, H, W, C]`` to ``[B, T, H, W, features]``."""
+        time, height, width = self.kernel
+        same = [(k // 2, k // 2) for k in self.kernel]
+        if self.padding == "reflect" and (height > 1 or width > 1):
+            x = reflect_pad(x, height // 2, width // 2)
+            same[1:] = [(0, 0), (0, 0)]
+        if time == 1:
+            conv = nn.Conv(self.features, (height, width), padding=same[1:], dtype=self.dtype)
+            return unfold_time(conv(fold_time(x)), x.shape[1])
+        return nn.Conv(self.features, self.kernel, padding=same, dtype=self.dtype)(x)
+
+
+def reflect_pad(x: jax.Array, rows: int, columns: int) -> jax.Array:
+    """Pads H and W of ``[B, T, H, W, C]`` by reflection (by the edge where too short)."""
+    for axis, amount in ((2, rows), (3, columns)):
+        widths = [(0, 0)] * x.ndim
+        widths[axis] = (amount, amount)
+        x = jnp.pad(x, widths, mode="reflect" if x.shape[axis] > amount else "edge")
+    return x
+
+
+def fold_time(x: jax.Array) -> jax.Array:
+    """``[B, T, ...]`` to ``[B·T, ...]``."""
+    return x.reshape((-1, *x.shape[2:]))
+
+
+def unfold_time(x: jax.Array, num_frames: int) -> jax.Array:
+    """``[B·T, ...]`` back to ``[B, T, ...]``."""
+    return x.reshape((-1, num_frames, *x.shape[1:]))
+
+
+def instance_norm(x: jax.Array, epsilon: float = 1e-5) -> jax.Array:
+    """Zero mean and unit variance of each channel of each frame, without learned scale.
+
+    The statistics are taken in float32 whatever the compute type.
+    """
+    y = x.astype(jnp.float32)
+    mean = jnp.mean(y, axis=(2, 3), keepdims=True)
+    variance = jnp.mean(jnp.square(y - mean), axis=(2, 3), keepdims=True)
+    return ((y - mean) * jax.lax.rsqrt(variance + epsilon)).astype(x.dtype)
+
+
+class DoubleConv(nn.Module):
+    """Twice convolution, norm, activation: the left and right part of the published networks."""
+
+    features: int
+    kernel: tuple[int, int, int] = (1, 3, 3)
+    norm: Norm = "instance"
+    activation: str = "relu"
+    padding: Padding = "zeros"
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """Maps ``[B, T, H, W, C]`` to ``[B, T, H, W, features]``."""
+        for _ in range(2):
+            x = Conv(self.features, self.kernel, self.padding, self.dtype)(x)
+            if self.norm == "instance":
+                x = instance_norm(x)
+            x = ACTIVATIONS[self.activation](x)
+        return x
+
+
+class MaxPool(nn.Module):
+    """Down: the maximum over 2×2 pixels, time untouched. H and W must be even."""
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """Maps ``[B, T, H, W, C]`` to ``[B, T, H/2, W/2, C]``."""
+        return nn.max_pool(x, (1, 2, 2), strides=(1, 2, 2))
+
+
+class StridedConv(nn.Module):
+    """Down, or a stem: a learned projection of each patch of ``stride``×``stride`` pixels."""
+
+    features: int
+    stride: int = 2
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """Maps ``[B, T, H, W, C]`` to ``[B, T, H/stride, W/stride, features]``."""
+        window = (self.stride, self.stride)
+        conv = nn.Conv(self.features, window, strides=window, padding="VALID", dtype=self.dtype)
+        return unfold_time(conv(fold_time(x)), x.shape[1])
+
+
+class Skip(nn.Module):
+    """Transit: hands the left features to the right unchanged."""
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """Returns ``x``."""
+        return x
+
+
+class PatchUp(nn.Module):
+    """Up: each pixel becomes 2×2 pixels through a linear map, as a transposed convolution would.
+
+    A transposed convolution whose kernel equals its stride has no overlap, so it is a dense layer
+    followed by depth-to-space: the same parameters, and no gather when space or time is sharded.
+    """
+
+    features: int
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """Maps ``[B, T, H, W, C]`` to ``[B, T, 2H, 2W, features]``."""
+        b, t, h, w, c = x.shape
+        kernel = self.param(
+            "kernel", nn.initializers.lecun_normal(), (c, 2, 2, self.features), jnp.float32
+        )
+        bias = self.param("bias", nn.initializers.zeros, (self.features,), jnp.float32)
+        x, kernel, bias = promote_dtype(x, kernel, bias, dtype=self.dtype)
+        y = jnp.einsum("bthwc,cijf->bthiwjf", x, kernel) + bias
+        return y.reshape(b, t, 2 * h, 2 * w, self.features)
+
+
+class ResizeUp(nn.Module):
+    """Up: bilinear enlargement in space, then a 1×1 convolution to ``features`` channels."""
+
+    features: int
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """Maps ``[B, T, H, W, C]`` to ``[B, T, 2H, 2W, features]``."""
+        # The 1×1 convolution commutes with the enlargement and costs a quarter before it.
+        x = Conv(self.features, (1, 1, 1), dtype=self.dtype)(x)
+        return enlarge(x, 2)
+
+
+def enlarge(x: jax.Array, factor: int) -> jax.Array:
+    """Bilinear enlargement of H and W of ``[B, T, H, W, C]`` by a whole factor."""
+    b, t, h, w, c = x.shape
+    return jax.image.resize(x, (b, t, h * factor, w * factor, c), "linear")

@@ -1,0 +1,83 @@
+"""A U-net as a skeleton over five replaceable parts (thesis §3.4.1, fig. 3.7)."""
+
+from typing import Protocol
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+
+class Part(Protocol):
+    """Makes a part: a module with a given number of output channels and a name."""
+
+    def __call__(self, features: int, *, name: str) -> nn.Module:
+        """Down and transit may ignore ``features``."""
+        ...
+
+
+class UNet(nn.Module):
+    """The skeleton: what is left of a U-net when its five parts are taken out.
+
+    Level ``l`` has ``widths[l]`` channels at ``1 / 2**l`` of the size. The input passes the left
+    part of level 0, then for each further level down and left; from the bottleneck, for each level
+    up, concatenation with the transit of the left features, and right. A new architecture is five
+    part factories.
+
+    Any H and W: the input is padded at the bottom and right, by its edge, to the next multiple
+    that the levels need, and the output is cropped back.
+
+    Attributes:
+        widths: channels per level, finest first.
+        down: halves H and W.
+        left: transforms features on the way down.
+        transit: connects the left features of a level to its right side.
+        right: transforms features on the way up.
+        up: doubles H and W.
+    """
+
+    widths: tuple[int, ...]
+    down: Part
+    left: Part
+    transit: Part
+    right: Part
+    up: Part
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """Runs the network.
+
+        Args:
+            x: features ``[B, T, H, W, C]``.
+
+        Returns:
+            ``[B, T, H, W, widths[0]]``, and the bottleneck ``[B, T, h, w, widths[-1]]`` with h and
+            w the padded size over ``2**(levels - 1)``.
+        """
+        height, width = x.shape[2:4]
+        x = pad_to_multiple(x, 2 ** (len(self.widths) - 1))
+
+        x = self.left(self.widths[0], name="left_0")(x)
+        skips = []
+        for level, features in enumerate(self.widths[1:], start=1):
+            skips.append(self.transit(self.widths[level - 1], name=f"transit_{level - 1}")(x))
+            y = self.down(features, name=f"down_{level}")(x)
+            _check_size("down", y, (x.shape[2] // 2, x.shape[3] // 2))
+            x = self.left(features, name=f"left_{level}")(y)
+        bottleneck = x
+        for level in reversed(range(len(self.widths) - 1)):
+            skip, features = skips[level], self.widths[level]
+            x = self.up(features, name=f"up_{level}")(x)
+            _check_size("up", x, skip.shape[2:4])
+            x = self.right(features, name=f"right_{level}")(jnp.concatenate([skip, x], axis=-1))
+        return x[:, :, :height, :width], bottleneck
+
+
+def _check_size(part: str, x: jax.Array, expected: tuple[int, ...]) -> None:
+    if x.shape[2:4] != expected:
+        raise ValueError(f"{part} must give features of size {expected}, got {x.shape[2:4]}")
+
+
+def pad_to_multiple(x: jax.Array, multiple: int) -> jax.Array:
+    """Pads H and W of ``[B, T, H, W, C]`` at the end, by the edge, to a multiple."""
+    rows, columns = (-x.shape[2] % multiple, -x.shape[3] % multiple)
+    return jnp.pad(x, [(0, 0), (0, 0), (0, rows), (0, columns), (0, 0)], mode="edge")

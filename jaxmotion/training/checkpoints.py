@@ -1,0 +1,188 @@
+"""Checkpoints: the newest to resume from, the best to keep. Orbax writes both atomically.
+
+A run's folder holds ``checkpoints/STEP`` (state and data position, the newest two) and
+``best/STEP`` (parameters alone, those of the lowest validation loss), beside ``config.json``.
+"""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import jax
+import orbax.checkpoint as ocp
+
+from jaxmotion.errors import InputError
+from jaxmotion.training.step import TrainState
+
+_LOG = logging.getLogger(__name__)
+
+
+class Checkpoints:
+    """The checkpoints of one run.
+
+    Args:
+        workdir: the run's folder, created if missing.
+        config: the run's configuration as JSON; it is stored inside every checkpoint.
+    """
+
+    def __init__(self, workdir: Path, config: dict[str, Any]) -> None:
+        self._config = config
+        self._newest = _newest_manager(workdir)
+        self._best = _best_manager(workdir)
+
+    def save(self, state: TrainState, data: dict[str, Any]) -> None:
+        """Stores the state and the position in the data under the state's step.
+
+        Returns at once; the writing goes on in the background.
+        """
+        step = int(state.step)
+        if step in self._newest.all_steps():
+            return
+        # A run resumed from here will not validate again, so its best must be on disk first.
+        self._best.wait_until_finished()
+        self._newest.save(
+            step,
+            args=ocp.args.Composite(
+                state=ocp.args.StandardSave(state),
+                data=ocp.args.JsonSave(data),
+                config=ocp.args.JsonSave(self._config),
+            ),
+        )
+
+    def restore(self, like: TrainState) -> tuple[TrainState, dict[str, Any]] | None:
+        """The newest readable state and its data position, or None where there is none.
+
+        Args:
+            like: a state of the same structure, with the shardings wanted.
+
+        Raises:
+            InputError: where there are checkpoints but none can be read.
+        """
+        abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
+        steps = sorted(self._newest.all_steps(), reverse=True)
+        for step in steps:
+            try:
+                restored = self._newest.restore(
+                    step,
+                    args=ocp.args.Composite(
+                        state=ocp.args.StandardRestore(abstract), data=ocp.args.JsonRestore()
+                    ),
+                )
+            except Exception as error:
+                _LOG.warning("checkpoint %d cannot be read, trying the one before: %s", step, error)
+                continue
+            for newer in [s for s in steps if s > step]:
+                self._newest.delete(newer)
+            return restored["state"], restored["data"]
+        if steps:
+            raise InputError(
+                f"{self._newest.directory}: none of the checkpoints {steps} can be read; "
+                "expected those of a run with this configuration"
+            )
+        return None
+
+    @property
+    def newest_step(self) -> int | None:
+        """The step of the newest checkpoint, or None before the first."""
+        return self._newest.latest_step()
+
+    @property
+    def best_loss(self) -> float:
+        """The lowest validation loss so far; infinite before the first."""
+        step = self._best.best_step()
+        if step is None:
+            return float("inf")
+        return float(self._best.metrics(step)["loss"])
+
+    def save_best(self, step: int, params: Any, loss: float) -> None:
+        """Replaces the kept parameters. The earlier ones go only once these are complete."""
+        if step in self._best.all_steps():  # a resumed run comes by here a second time
+            return
+        self._best.save(
+            step,
+            args=ocp.args.Composite(
+                params=ocp.args.StandardSave(params), config=ocp.args.JsonSave(self._config)
+            ),
+            metrics={"loss": loss},
+            force=True,
+        )
+
+    def wait(self) -> None:
+        """Returns once everything is on disk; raises what went wrong on the way there."""
+        self._newest.wait_until_finished()
+        self._best.wait_until_finished()
+
+    def close(self) -> None:
+        """Waits, and ends the writing threads."""
+        self._newest.close()
+        self._best.close()
+
+
+def load_best(path: Path) -> tuple[Any, dict[str, Any], int]:
+    """The kept parameters of a run, with its configuration.
+
+    Args:
+        path: the run's folder.
+
+    Returns:
+        Parameters on the first local device, the configuration as JSON, the step.
+
+    Raises:
+        InputError: where the folder holds no readable parameters.
+    """
+    folder = path / "best"
+    if not folder.is_dir():
+        raise InputError(f"{path}: no checkpoint here; expected a folder that train.py wrote")
+    manager = _best_manager(path)
+    try:
+        step = manager.best_step()
+        if step is None:
+            raise InputError(f"{folder}: the run has no validated parameters yet")
+        try:
+            config = manager.restore(step, args=ocp.args.Composite(config=ocp.args.JsonRestore()))
+            params = _restore_params(manager, step)
+        except Exception as error:
+            raise InputError(f"{folder}: step {step} cannot be read: {_line(error)}") from error
+        return params, config["config"], step
+    finally:
+        manager.close()
+
+
+def _newest_manager(workdir: Path) -> ocp.CheckpointManager:
+    return ocp.CheckpointManager(
+        (workdir / "checkpoints").resolve(),
+        options=ocp.CheckpointManagerOptions(max_to_keep=2),
+        item_handlers={
+            "state": ocp.StandardCheckpointHandler(),
+            "data": ocp.JsonCheckpointHandler(),
+            "config": ocp.JsonCheckpointHandler(),
+        },
+    )
+
+
+def _best_manager(workdir: Path) -> ocp.CheckpointManager:
+    return ocp.CheckpointManager(
+        (workdir / "best").resolve(),
+        options=ocp.CheckpointManagerOptions(
+            max_to_keep=1, best_fn=lambda metrics: metrics["loss"], best_mode="min"
+        ),
+        item_handlers={
+            "params": ocp.StandardCheckpointHandler(),
+            "config": ocp.JsonCheckpointHandler(),
+        },
+    )
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]
+
+
+def _restore_params(manager: ocp.CheckpointManager, step: int) -> Any:
+    """Parameters on this process's first device, wherever they lay when they were saved."""
+    here = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+    metadata = manager.item_metadata(step)["params"]
+    abstract = jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=here), metadata
+    )
+    args = ocp.args.Composite(params=ocp.args.StandardRestore(abstract))
+    return manager.restore(step, args=args)["params"]

@@ -1,0 +1,98 @@
+"""One experiment from its configuration: clips, task, folder, training."""
+
+from pathlib import Path
+
+import numpy as np
+
+from jaxmotion.data import ClipSource, TrainLoader, open_source, stack_clips
+from jaxmotion.errors import InputError
+from jaxmotion.training.compilation_cache import enable_compilation_cache
+from jaxmotion.training.config import Config, differences, to_json
+from jaxmotion.training.loop import Result, train
+from jaxmotion.training.metrics import read_json, write_json
+from jaxmotion.training.program import HostBatch
+from jaxmotion.training.segmentation import SegmentationTask
+
+# What may differ when a run is continued: how long it goes on, and how often it speaks.
+_FREE_FIELDS = ("steps", "log_every", "validate_every", "checkpoint_every", "picture_every")
+
+
+def run_experiment(config: Config, workdir: Path) -> Result:
+    """Trains what a configuration says, or continues it where ``workdir`` has its checkpoints.
+
+    Args:
+        config: the experiment.
+        workdir: the run's folder, created if missing.
+
+    Returns:
+        The `Result`.
+
+    Raises:
+        InputError: on data that cannot be read, or a folder of another experiment.
+        NonFiniteLossError, InterruptedTrainingError: see `training.loop.train`.
+    """
+    claim_folder(config, workdir)
+    enable_compilation_cache()
+    training, held_out = open_clips(config)
+    task = SegmentationTask(config.network, config.motion, config.objective, config.augment)
+    loader = TrainLoader(training, config.batch_size, seed=config.seed)
+    try:
+        return train(config, task, loader, validation_batches(config, held_out), workdir)
+    finally:
+        loader.close()
+
+
+def open_clips(config: Config) -> tuple[ClipSource, ClipSource]:
+    """The clips to train on, and those held out for the validation loss."""
+    data = config.data
+    source = open_source(
+        data.source,
+        clip_length=data.clip_length,
+        size=(data.height, data.width),
+        split=data.split or None,
+        flow=data.flow,
+        on_bad_clip=config.on_bad_clip,
+        seed=config.seed,
+    )
+    return source.hold_out(data.validation_fraction)
+
+
+def validation_batches(config: Config, held_out: ClipSource) -> list[HostBatch]:
+    """At most ``validation_clips`` of the held-out clips, evenly spread, without their labels.
+
+    The last batch is filled up with clips that are nowhere valid, which count in no mean.
+    """
+    count = min(len(held_out), config.data.validation_clips)
+    chosen = np.linspace(0, len(held_out) - 1, count).round().astype(int)
+    clips = [held_out[int(i)] for i in chosen]
+    clips += [{**clips[-1], "valid": np.zeros_like(clips[-1]["valid"])}] * (
+        -count % config.batch_size
+    )
+    return [
+        stack_clips(clips[start : start + config.batch_size], ("flow", "valid"))
+        for start in range(0, len(clips), config.batch_size)
+    ]
+
+
+def claim_folder(config: Config, workdir: Path) -> None:
+    """Writes ``config.json`` into a fresh folder, or checks that the one there says the same.
+
+    Raises:
+        InputError: where the folder cannot be written, or belongs to another experiment.
+    """
+    path = workdir / "config.json"
+    new = to_json(config)
+    try:
+        workdir.mkdir(parents=True, exist_ok=True)
+        known = path.exists()
+    except OSError as error:
+        raise InputError(f"{workdir}: cannot be used ({error.strerror})") from error
+    if known:
+        old = read_json(path)
+        changed = [d for d in differences(old, new) if d.split(":")[0] not in _FREE_FIELDS]
+        if changed:
+            raise InputError(
+                f"{workdir}: holds a run with another configuration ({'; '.join(changed)}); "
+                "expected the same, or another --workdir"
+            )
+    write_json(path, new)

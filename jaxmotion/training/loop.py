@@ -1,0 +1,163 @@
+"""The loop: steps, validation, checkpoints, log. It knows tasks, not methods."""
+
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import jax
+import numpy as np
+from tqdm import tqdm
+
+from jaxmotion.training.checkpoints import Checkpoints
+from jaxmotion.training.config import Config, to_json
+from jaxmotion.training.metrics import MetricsLog
+from jaxmotion.training.optimizer import learning_rate
+from jaxmotion.training.program import HostBatch, build_program
+from jaxmotion.training.task import Task
+
+PICTURED_CLIPS = 6
+
+
+class ClipIterator(Protocol):
+    """An endless stream of batches whose position can be stored and set."""
+
+    def __next__(self) -> HostBatch: ...
+
+    def get_state(self) -> dict[str, Any]: ...  # noqa: D102
+
+    def set_state(self, state: dict[str, Any]) -> None: ...  # noqa: D102
+
+
+class NonFiniteLossError(RuntimeError):
+    """The loss or its gradient became NaN or infinite; the checkpoints before it are kept."""
+
+
+class InterruptedTrainingError(RuntimeError):
+    """SIGINT or SIGTERM came; the state has been stored."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a finished run reports.
+
+    Attributes:
+        step: steps done.
+        validation_loss: the lowest one, that of the kept parameters.
+    """
+
+    step: int
+    validation_loss: float
+
+
+def train(
+    config: Config, task: Task, clips: ClipIterator, validation: list[HostBatch], workdir: Path
+) -> Result:
+    """Trains to ``config.steps``, from the newest checkpoint in ``workdir`` where there is one.
+
+    A checkpoint holds the state and the data position behind the batch of its last step, and the
+    randomness of a step follows from its number, so an interrupted run repeats no batch, skips
+    none, and ends where an uninterrupted one would.
+
+    Args:
+        config: the experiment.
+        task: network and loss.
+        clips: training batches.
+        validation: held-out batches, all of the training batches' shape.
+        workdir: the run's folder.
+
+    Raises:
+        NonFiniteLossError: on a loss or gradient that is not finite.
+        InterruptedTrainingError: on SIGINT or SIGTERM.
+    """
+    program = build_program(config, task, validation[0])
+    held_out = [program.put(batch) for batch in validation]
+    pictured = {name: value[:PICTURED_CLIPS] for name, value in held_out[0].items()}
+    rate = learning_rate(config.optimizer, config.steps)
+
+    checkpoints = Checkpoints(workdir, to_json(config))
+    state = program.fresh_state()
+    restored = checkpoints.restore(state)
+    if restored is not None:
+        state, position = restored
+        clips.set_state(position)
+        print(f"continuing from step {int(state.step)}", file=sys.stderr)
+    step = int(state.step)
+    log = MetricsLog(workdir, step)
+    progress = tqdm(total=config.steps, initial=step, unit="step", dynamic_ncols=True)
+
+    def due(every: int) -> bool:
+        return every > 0 and (step % every == 0 or step == config.steps)
+
+    try:
+        with stop_signal() as stop, progress:
+            while step < config.steps:
+                state, metrics = program.train_step(state, program.put(next(clips)))
+                step += 1
+                if due(config.log_every):
+                    values = {name: float(value) for name, value in metrics.items()}
+                    log.write(step, {**values, "learning_rate": float(np.asarray(rate(step - 1)))})
+                    progress.set_postfix(loss=f"{values['loss']:.4f}", refresh=False)
+                else:
+                    # One step in flight: the bar stays honest, batches do not pile up.
+                    jax.block_until_ready(metrics["loss"])
+                progress.update()
+                pause = due(config.checkpoint_every) or stop.is_set
+                if (pause or due(config.log_every)) and not bool(state.finite):
+                    raise NonFiniteLossError(_not_finite(step, checkpoints.newest_step))
+                if due(config.validate_every):
+                    loss = program.validation_loss(state, held_out)
+                    log.write(step, {"validation_loss": loss})
+                    if loss < checkpoints.best_loss:
+                        checkpoints.save_best(step, state.best_guess, loss)
+                if pause:
+                    checkpoints.save(state, clips.get_state())
+                if due(config.picture_every):
+                    log.picture(step, task.picture(state.best_guess, pictured))
+                if stop.is_set and step < config.steps:
+                    raise InterruptedTrainingError(
+                        f"interrupted; step {step} is stored, the same command continues from it"
+                    )
+        checkpoints.wait()
+        return Result(step, checkpoints.best_loss)
+    finally:
+        log.close()
+        checkpoints.close()
+
+
+def _not_finite(step: int, newest: int | None) -> str:
+    kept = "no checkpoint was written before" if newest is None else f"checkpoint {newest} is kept"
+    return (
+        f"the loss or its gradient is not finite at step {step} ({kept}); "
+        "a lower --optimizer.learning_rate or --optimizer.clip_norm may help"
+    )
+
+
+@dataclass
+class Stop:
+    """Whether a signal asked the run to end."""
+
+    is_set: bool = False
+
+
+@contextmanager
+def stop_signal() -> Iterator[Stop]:
+    """Turns the first SIGINT or SIGTERM into a flag; a second one acts at once, as ever."""
+    stop = Stop()
+    earlier = {}
+
+    def ask(number: int, frame: object) -> None:
+        stop.is_set = True
+        for signal_number, handler in earlier.items():
+            signal.signal(signal_number, handler)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        earlier[number] = signal.signal(number, ask)
+    try:
+        yield stop
+    finally:
+        for number, handler in earlier.items():
+            signal.signal(number, handler)

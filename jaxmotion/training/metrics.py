@@ -1,0 +1,96 @@
+"""The log of a run: JSON lines, TensorBoard, pictures and the final summary."""
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from tensorboardX import SummaryWriter
+
+from jaxmotion.errors import InputError
+from jaxmotion.files import atomic_path
+
+
+class MetricsLog:
+    """Appends to ``metrics.jsonl`` and a TensorBoard file in a run's folder.
+
+    Args:
+        workdir: the run's folder.
+        resume_step: lines past this step, left by a run that was killed after its last
+            checkpoint, are dropped, so that each step stands in the file once.
+    """
+
+    def __init__(self, workdir: Path, resume_step: int) -> None:
+        self._workdir = workdir
+        path = workdir / "metrics.jsonl"
+        kept = [line for line in _complete_lines(path) if line["step"] <= resume_step]
+        write_text(path, "".join(json.dumps(line) + "\n" for line in kept))
+        self._lines = path.open("a")
+        self._board = SummaryWriter(str(workdir / "tensorboard"), purge_step=resume_step + 1)
+
+    def write(self, step: int, values: dict[str, float]) -> None:
+        """Logs named scalars at a step; the line is on disk when this returns."""
+        self._lines.write(json.dumps({"step": step, **json_safe(values)}) + "\n")
+        self._lines.flush()
+        for name, value in values.items():
+            self._board.add_scalar(name, value, step)
+
+    def picture(self, step: int, image: np.ndarray) -> None:
+        """Stores a picture ``[H, W, 3]`` uint8 as ``pictures/STEP.png``."""
+        with atomic_path(self._workdir / "pictures" / f"{step:07d}.png") as path:
+            Image.fromarray(image).save(path)
+        self._board.add_image("masks", image, step, dataformats="HWC")
+
+    def close(self) -> None:
+        """Flushes and closes the files."""
+        self._lines.close()
+        self._board.close()
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes a text file, whole or not at all."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(text)
+
+
+def write_json(path: Path, values: dict[str, Any]) -> None:
+    """Writes a JSON file, whole or not at all."""
+    write_text(path, json.dumps(json_safe(values), indent=2) + "\n")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Reads a JSON object.
+
+    Raises:
+        InputError: where the file is missing or holds something else.
+    """
+    try:
+        values = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: not a readable JSON file ({error})") from error
+    if not isinstance(values, dict):
+        raise InputError(f"{path}: expected a JSON object, found {type(values).__name__}")
+    return values
+
+
+def json_safe(values: dict[str, Any]) -> dict[str, Any]:
+    """Not-a-number and infinity, which JSON does not know, become null."""
+    return {
+        name: None if isinstance(value, float) and not math.isfinite(value) else value
+        for name, value in values.items()
+    }
+
+
+def _complete_lines(path: Path) -> list[dict[str, Any]]:
+    """The lines of an earlier run; one cut short by a kill is left out."""
+    if not path.exists():
+        return []
+    lines = []
+    for text in path.read_text().splitlines():
+        try:
+            lines.append(json.loads(text))
+        except ValueError:
+            continue
+    return lines

@@ -1,0 +1,96 @@
+"""The compiled programs of a run, built once; no step compiles again."""
+
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxmotion.training.config import Config
+from jaxmotion.training.optimizer import make_optimizer
+from jaxmotion.training.shardings import make_mesh, over_clips, replicated
+from jaxmotion.training.step import (
+    Metrics,
+    TrainState,
+    init_state,
+    make_train_step,
+    make_validation_step,
+)
+from jaxmotion.training.task import Batch, Params, Task
+
+HostBatch = dict[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Program:
+    """What runs on the devices.
+
+    Attributes:
+        put: brings a batch from the host to the devices that want it.
+        fresh_state: makes the state of step 0, laid out as all later ones.
+        train_step: state (consumed) and batch to the next state and metrics.
+        validation_step: parameters, batch and step to the summed loss and the number of clips.
+    """
+
+    put: Callable[[HostBatch], Batch]
+    fresh_state: Callable[[], TrainState]
+    train_step: Callable[[TrainState, Batch], tuple[TrainState, Metrics]]
+    validation_step: Callable[[Params, Batch, jax.Array], Metrics]
+
+    def validation_loss(self, state: TrainState, batches: list[Batch]) -> float:
+        """The mean loss over the clips of the held-out batches."""
+        sums = [self.validation_step(state.best_guess, batch, state.step) for batch in batches]
+        clips = sum(float(s["clips"]) for s in sums)
+        return sum(float(s["loss"]) for s in sums) / max(clips, 1.0)
+
+
+def build_program(config: Config, task: Task, example: HostBatch) -> Program:
+    """Compiles training for batches shaped like ``example``, and says how long it took."""
+    mesh = make_mesh(config.batch_size)
+    everywhere, split = replicated(mesh), over_clips(mesh)
+    optimizer = make_optimizer(config.optimizer, config.steps)
+    decay = config.optimizer.ema_decay
+
+    def put(batch: HostBatch) -> Batch:
+        return jax.device_put(batch, split)
+
+    batch = put(example)
+    create = jax.jit(
+        lambda b: init_state(task, optimizer, b, config.seed, averaged=decay > 0),
+        out_shardings=everywhere,
+    )
+    state = jax.eval_shape(create, batch)
+    train_step = jax.jit(
+        make_train_step(task, optimizer, config.seed, decay),
+        in_shardings=(everywhere, split),
+        out_shardings=everywhere,
+        donate_argnums=0,
+    )
+    validation_step = jax.jit(
+        make_validation_step(task),
+        in_shardings=(everywhere, split, everywhere),
+        out_shardings=everywhere,
+    )
+    return Program(
+        put=put,
+        fresh_state=lambda: create(batch),
+        train_step=compile_ahead("training step", train_step, state, batch),
+        validation_step=compile_ahead(
+            "validation step", validation_step, state.best_guess, batch, state.step
+        ),
+    )
+
+
+def compile_ahead(name: str, function: Any, *args: Any) -> jax.stages.Compiled:
+    """Compiles a jitted function for arguments like these, and says how long it took.
+
+    A program compiled ahead cannot compile again: another shape raises instead of stalling a step.
+    """
+    start = time.perf_counter()
+    print(f"compiling the {name} …", end=" ", file=sys.stderr, flush=True)
+    compiled = function.lower(*args).compile()
+    print(f"{time.perf_counter() - start:.1f} s", file=sys.stderr, flush=True)
+    return compiled

@@ -1,0 +1,150 @@
+"""The task of motion segmentation: masks whose motion models explain the flow.
+
+EM (thesis ch. 2), ST-MS (ch. 3) and LT-MS (ch. 4) are this task with other clips, motion models,
+networks and weights.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal, cast
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxmotion import losses
+from jaxmotion.data.augment import AugmentConfig, augment
+from jaxmotion.motion import MotionModel, fit, parametric_flow
+from jaxmotion.networks import (
+    NetworkConfig,
+    Segmentation,
+    UNetSegmenter,
+    build_segmenter,
+    global_residual,
+)
+from jaxmotion.training.pictures import segmentation_picture
+from jaxmotion.training.task import Batch, Params
+
+
+@dataclass(frozen=True)
+class ObjectiveConfig:
+    """The loss: coherence + entropy_weight · Σ m log m + consistency_weight · L_c.
+
+    Attributes:
+        penalty: δ of eq. 2.10, for the fit and the coherence alike.
+        normalisation: what the coherence of a frame is relative to: ``"pixels"``, the mean over
+            pixels in px (algorithm 7.1.4); ``"flow"``, the sum of the flow's norm (eq. 3.4);
+            ``"residual"``, the sum of the norm of the flow minus a robust global quadratic motion,
+            which adding a global motion does not change.
+        entropy_weight: α of algorithm 7.1.4.
+        consistency_weight: β of eq. 3.7; clips of one frame have no L_c.
+        consistency_ramp: steps over which β grows from 0.
+        occlusion_quantile: share of the sites that L_c looks at (eq. 3.6).
+    """
+
+    penalty: Literal["l1", "l2", "huber", "squared"] = "l1"
+    normalisation: Literal["pixels", "flow", "residual"] = "residual"
+    entropy_weight: float = 0.01
+    consistency_weight: float = 0.0
+    consistency_ramp: int = 0
+    occlusion_quantile: float = 0.99
+
+
+@dataclass(frozen=True)
+class SegmentationTask:
+    """Trains a segmenter without labels; implements `training.task.Task`.
+
+    A batch holds ``flow`` ``[B, T, H, W, 2]`` and ``valid`` ``[B, T, H, W]``.
+    """
+
+    network: NetworkConfig
+    motion: MotionModel
+    objective: ObjectiveConfig
+    augment: AugmentConfig
+
+    @cached_property
+    def module(self) -> UNetSegmenter:
+        """The linen module."""
+        return build_segmenter(self.network)
+
+    def init(self, key: jax.Array, batch: Batch) -> Params:
+        """Fresh parameters."""
+        return self.module.init(key, batch["flow"][:1])["params"]
+
+    def masks(self, params: Params, batch: Batch) -> jax.Array:
+        """Masks ``[B, T, H, W, K]`` of the clips."""
+        output = self.module.apply({"params": params}, batch["flow"], batch["valid"])
+        return cast(Segmentation, output).masks
+
+    def loss(
+        self, params: Params, batch: Batch, step: jax.Array, key: jax.Array | None
+    ) -> tuple[jax.Array, dict[str, jax.Array]]:
+        """Loss per clip ``[B]`` (eq. 2.12, 3.7, 4.8), and its parts."""
+        flow, valid = batch["flow"], batch["valid"]
+        seen = flow
+        if key is not None:
+            seen, flow, valid = augment(key, flow, valid, self.augment, self.motion)
+        masks = self.masks(params, {"flow": seen, "valid": valid})
+        theta, weights = self.motions(flow, masks, valid)
+        parametric = parametric_flow(self.motion, theta, flow.shape[1:4])
+
+        config = self.objective
+        coherence = losses.reconstruction(
+            flow, masks, parametric, penalty=config.penalty, valid=valid, weights=weights
+        )
+        entropy = losses.entropy(masks, valid=valid)
+        total = coherence - config.entropy_weight * entropy
+        parts = {"coherence": coherence, "entropy": entropy}
+        if config.consistency_weight > 0 and flow.shape[1] > 1:
+            consistency = losses.temporal_consistency(
+                masks, flow, occlusion_quantile=config.occlusion_quantile, valid=valid
+            )
+            ramp = jnp.clip(step / max(config.consistency_ramp, 1), 0, 1)
+            total = total + config.consistency_weight * ramp * consistency
+            parts["consistency"] = consistency
+        return total, {name: jnp.mean(value) for name, value in parts.items()}
+
+    def motions(
+        self, flow: jax.Array, masks: jax.Array, valid: jax.Array
+    ) -> tuple[jax.Array, jax.Array]:
+        """The motion models ``[B, K, P]`` of the masks, and the frame weights ``[B, T]`` used."""
+        weights = self._frame_weights(flow, valid)
+        theta = fit(
+            flow,
+            masks,
+            self.motion,
+            penalty=self.objective.penalty,
+            valid=valid,
+            frame_weights=weights,
+        )
+        return theta, weights
+
+    def _frame_weights(self, flow: jax.Array, valid: jax.Array) -> jax.Array:
+        match self.objective.normalisation:
+            case "flow":
+                return losses.frame_weights(flow, valid=valid)
+            case "residual":
+                return losses.frame_weights(global_residual(flow, valid), valid=valid)
+            case "pixels":
+                pixels = jnp.sum(valid, axis=(2, 3))
+                frames = jnp.sum(pixels > 0, axis=1, keepdims=True)
+                return 1 / (jnp.maximum(pixels, 1) * jnp.maximum(frames, 1))
+
+    def picture(self, params: Params, batch: Batch) -> np.ndarray:
+        """Rows of flow, segments and the flow of their motion models, a column per clip."""
+        masks, parametric = self._explain(params, batch)
+        return segmentation_picture(
+            np.asarray(batch["flow"]), np.asarray(masks), np.asarray(parametric)
+        )
+
+    @cached_property
+    def _explain(self):
+        @jax.jit
+        def explain(params: Params, batch: Batch) -> tuple[jax.Array, jax.Array]:
+            masks = self.masks(params, batch)
+            theta, _ = self.motions(batch["flow"], masks, batch["valid"])
+            parametric = parametric_flow(self.motion, theta, masks.shape[1:4])
+            best = jax.nn.one_hot(jnp.argmax(masks, axis=-1), masks.shape[-1])
+            return masks, jnp.einsum("bthwk,bkthwc->bthwc", best, parametric)
+
+        return explain

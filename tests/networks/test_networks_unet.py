@@ -1,0 +1,179 @@
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from jaxmotion.motion import MotionModel, parametric_flow
+from jaxmotion.networks import (
+    PUBLISHED_EM,
+    NetworkConfig,
+    UNet,
+    build_segmenter,
+    network_input,
+    parts,
+)
+
+SMALL = NetworkConfig(num_masks=3, widths=(4, 8, 8))
+
+
+def random_flow(shape, seed=0):
+    return jnp.asarray(np.random.default_rng(seed).normal(size=(*shape, 2)), jnp.float32)
+
+
+def test_published_em_network_has_the_published_number_of_parameters():
+    flow = jax.ShapeDtypeStruct((1, 1, 128, 224, 2), jnp.float32)
+    variables = jax.eval_shape(build_segmenter(PUBLISHED_EM).init, jax.random.key(0), flow)
+    count = sum(leaf.size for leaf in jax.tree.leaves(variables))
+    assert round(count / 1e6, 1) == 497.7
+
+
+@pytest.mark.parametrize("shape", [(2, 1, 16, 24), (1, 3, 13, 21), (1, 2, 1, 1), (1, 1, 3, 40)])
+def test_any_size_gives_masks_of_that_size(shape):
+    module = build_segmenter(SMALL)
+    flow = random_flow(shape)
+    masks, _ = jax.jit(lambda f: _init_apply(module, f))(flow)
+    assert masks.shape == (*shape, 3)
+    np.testing.assert_allclose(np.sum(masks, axis=-1), 1, atol=1e-5)
+
+
+def _init_apply(module, flow):
+    variables = module.init(jax.random.key(0), flow)
+    output = module.apply(variables, flow)
+    return output.masks, output.bottleneck
+
+
+@pytest.mark.parametrize("field", ["down", "up", "padding", "norm", "activation", "stem"])
+def test_every_named_choice_builds_another_network(field):
+    choices = {
+        "down": "strided_conv",
+        "up": "patch",
+        "padding": "reflect",
+        "norm": "none",
+        "activation": "gelu",
+        "stem": 1,
+    }
+    flow = random_flow((1, 1, 16, 16))
+    other = NetworkConfig(num_masks=3, widths=(4, 8, 8), **{field: choices[field]})
+    kernel = lambda key, shape: jax.random.normal(key, shape) * 0.3  # noqa: E731
+    logits = []
+    for config in (SMALL, other):
+        module = build_segmenter(config)
+        variables = module.init(jax.random.key(0), flow)
+        head = variables["params"]["head"]
+        head["kernel"] = kernel(jax.random.key(1), head["kernel"].shape)
+        logits.append(module.apply(variables, flow).logits)
+    assert logits[0].shape == logits[1].shape
+    assert not np.allclose(logits[0], logits[1], atol=1e-3)
+
+
+def test_frames_of_a_spatial_network_do_not_see_each_other():
+    module = build_segmenter(NetworkConfig(num_masks=2, widths=(4, 8), input="raw"))
+    flow = random_flow((1, 3, 16, 16))
+    variables = module.init(jax.random.key(0), flow)
+    together = module.apply(variables, flow).logits
+    alone = module.apply(variables, flow[:, 1:2]).logits
+    np.testing.assert_allclose(together[:, 1:2], alone, atol=1e-5)
+
+
+def test_space_time_kernels_do():
+    config = NetworkConfig(num_masks=2, widths=(4, 8), input="raw", kernel=(3, 3, 3))
+    module = build_segmenter(config)
+    flow = random_flow((1, 3, 16, 16))
+    variables = module.init(jax.random.key(0), flow)
+    changed = flow.at[:, 0].add(1.0)
+    difference = module.apply(variables, flow).logits - module.apply(variables, changed).logits
+    assert np.abs(difference[:, 2]).max() > 1e-6
+
+
+def test_patch_up_is_the_transposed_convolution_it_replaces():
+    x = jax.random.normal(jax.random.key(0), (2, 1, 3, 5, 4))
+    module = parts.PatchUp(6)
+    variables = module.init(jax.random.key(1), x)
+    ours = module.apply(variables, x)
+
+    kernel, bias = (
+        np.asarray(variables["params"][name], np.float64) for name in ("kernel", "bias")
+    )
+    expected = np.zeros((2, 1, 6, 10, 6))
+    for i in range(2):
+        for j in range(2):
+            expected[:, :, i::2, j::2] = np.asarray(x, np.float64) @ kernel[:, i, j] + bias
+    np.testing.assert_allclose(ours, expected, atol=1e-5)
+
+
+def test_instance_norm_against_float64():
+    x = np.random.default_rng(0).normal(3, 2, size=(2, 3, 5, 7, 4)).astype(np.float32)
+    y = x.astype(np.float64)
+    mean, deviation = y.mean((2, 3), keepdims=True), y.std((2, 3), keepdims=True)
+    np.testing.assert_allclose(
+        parts.instance_norm(jnp.asarray(x)), (y - mean) / np.sqrt(deviation**2 + 1e-5), atol=1e-5
+    )
+
+
+def test_the_favoured_mask_is_largest_at_the_start():
+    module = build_segmenter(NetworkConfig(num_masks=2, favoured_bias=2.0))
+    flow = random_flow((2, 1, 32, 32))
+    masks, _ = _init_apply(module, flow)
+    share = masks.mean((0, 1, 2, 3))
+    np.testing.assert_allclose(share[0], 1 / (1 + np.exp(-2)), atol=0.05)
+
+
+@settings(max_examples=8, deadline=None)
+@given(
+    seed=st.integers(0, 1000),
+    scale=st.floats(0.1, 10),
+    motion=st.lists(st.floats(-3, 3), min_size=12, max_size=12),
+)
+def test_residual_input_is_invariant_to_global_motion_and_speed(seed, scale, motion):
+    flow = _two_motions(seed)
+    model = MotionModel(spatial="quadratic", temporal="constant")
+    added = parametric_flow(model, jnp.asarray(motion, jnp.float32)[None, None], (1, 24, 32))[:, 0]
+    before = network_input(flow, "residual")
+    after = network_input(scale * (flow + added), "residual")
+    # The robust fit is iterative: what differs is how far it got, not what it converges to.
+    assert np.abs(before - after).mean() < 0.05 * np.abs(before).mean()
+
+
+def _two_motions(seed):
+    rng = np.random.default_rng(seed)
+    flow = rng.normal(0, 0.05, size=(1, 1, 24, 32, 2))
+    row, column = rng.integers(2, 12), rng.integers(2, 18)
+    flow[:, :, row : row + 9, column : column + 10] += rng.uniform(1, 3, size=2)
+    return jnp.asarray(flow, jnp.float32)
+
+
+@pytest.mark.parametrize("kind", ["raw", "scaled", "residual", "raw_and_residual"])
+def test_still_and_unknown_flow_give_finite_input(kind):
+    still = jnp.zeros((1, 2, 8, 9, 2))
+    assert np.isfinite(network_input(still, kind)).all()
+    unknown = random_flow((1, 2, 8, 9)).at[0, 0, 0, 0].set(1e6)
+    valid = jnp.ones((1, 2, 8, 9)).at[0, 0, 0, 0].set(0)
+    seen = network_input(unknown, kind, valid)
+    assert (seen[0, 0, 0, 0] == 0).all()
+    assert np.abs(seen).max() < 100
+
+
+def test_a_part_of_the_wrong_size_is_named():
+    wide = lambda features, name: parts.Conv(features, name=name)  # noqa: E731
+    unet = UNet((4, 8), down=wide, left=wide, transit=wide, right=wide, up=wide)
+    with pytest.raises(ValueError, match="down must give features of size"):
+        unet.init(jax.random.key(0), jnp.zeros((1, 1, 8, 8, 2)))
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"num_masks": 0}, {"widths": ()}, {"kernel": (1, 2, 3)}, {"input": "colour"}]
+)
+def test_impossible_configurations_are_refused(wrong):
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        NetworkConfig(**wrong)
+
+
+def test_parts_are_linen_modules_of_five_kinds():
+    module = build_segmenter(SMALL)
+    variables = module.init(jax.random.key(0), random_flow((1, 1, 16, 16)))
+    names = {name.rsplit("_", 1)[0] for name in variables["params"]["unet"]}
+    assert names == {"left", "right", "up"}  # down (pooling) and transit (skip) have no parameters
+    assert isinstance(module.unet, nn.Module)

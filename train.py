@@ -1,0 +1,93 @@
+"""Trains a segmenter: ``python train.py [CONFIG] [--workdir DIR] [--FIELD VALUE ...]``."""
+
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from jaxmotion.cli import run_command
+from jaxmotion.configs import CONFIGS, get_config
+from jaxmotion.data import SceneSource
+from jaxmotion.evaluation.scenes import scene_scores
+from jaxmotion.segmenter import Segmenter
+from jaxmotion.training.config import Config
+from jaxmotion.training.experiment import run_experiment
+from jaxmotion.training.metrics import write_json
+
+# Scenes that no run trains on: those of training have the run's seed.
+TEST_SEED, TUNING_SEED = 1_000_001, 1_000_002
+TEST_CLIPS, TUNING_CLIPS = 100, 50
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """What the command line says.
+
+    Attributes:
+        config: the experiment.
+        workdir: folder for checkpoints, log and pictures; a run that is in it is continued.
+            By default ``runs/CONFIG``.
+    """
+
+    config: Annotated[Config, tyro.conf.arg(name="")]
+    workdir: Path
+
+
+def main(argv: Sequence[str]) -> None:
+    """Trains, then says how good the kept parameters are."""
+    arguments = parse(argv)
+    config, workdir = arguments.config, arguments.workdir
+    start = time.perf_counter()
+    result = run_experiment(config, workdir)
+    minutes = (time.perf_counter() - start) / 60
+    summary = {
+        "steps": result.step,
+        "validation_loss": result.validation_loss,
+        "minutes": round(minutes, 2),
+    }
+    print(f"step {result.step}, validation loss {result.validation_loss:.4f}, {minutes:.1f} min")
+    if config.data.source.startswith("scenes:"):
+        summary |= test_on_scenes(config, Segmenter.load(workdir))
+    write_json(workdir / "summary.json", summary)
+    print(f"{workdir}: summary.json, metrics.jsonl, pictures, checkpoints")
+
+
+def parse(argv: Sequence[str]) -> Arguments:
+    """The experiment that the command line asks for."""
+    name = "quickstart"
+    if argv and not argv[0].startswith("-"):
+        name, argv = argv[0], argv[1:]
+    return tyro.cli(
+        Arguments,
+        args=argv,
+        default=Arguments(get_config(name), Path("runs") / name),
+        prog=f"train.py {name}",
+        description=f"Experiments: {', '.join(CONFIGS)}.",
+    )
+
+
+def test_on_scenes(config: Config, segmenter: Segmenter) -> dict[str, float]:
+    """Scores the network and the baselines on scenes it has not seen, and prints the table."""
+    level = config.data.source.partition(":")[2]
+    size = (config.data.height, config.data.width)
+    samples, tuning = (
+        list(_clips(SceneSource(level, config.data.clip_length, size, seed, count)))
+        for seed, count in ((TEST_SEED, TEST_CLIPS), (TUNING_SEED, TUNING_CLIPS))
+    )
+    scores = scene_scores(segmenter, samples, tuning)
+    print(f"\nforeground IoU on {TEST_CLIPS} held-out scenes ({level})")
+    for name, score in scores.items():
+        print(f"  {name:24s} {score:.3f}")
+    return {"foreground_iou": scores.pop("network"), **scores}
+
+
+def _clips(source: SceneSource):
+    return (source[index] for index in range(len(source)))
+
+
+if __name__ == "__main__":
+    sys.exit(run_command(main, sys.argv[1:]))
