@@ -22,7 +22,7 @@ from jaxmotion.scenes import LEVELS, generate  # noqa: E402
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(description="Speed and difficulty of procedural scenes.")
     parser.add_argument("--size", type=int, nargs=2, default=(64, 112), metavar=("H", "W"))
     parser.add_argument("--frames", type=int, default=300, help="frames to time per clip length")
     parser.add_argument("--difficulty", type=int, default=0, metavar="N", help="score N scenes")
