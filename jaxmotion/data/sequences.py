@@ -69,8 +69,8 @@ class FlowSequence:
 class FlowCache:
     """Reads flow of sequences, resizes it, and keeps the most recently used in memory.
 
-    Fields are kept in the precision of their file, so that caching changes no value. Safe to share
-    among threads.
+    It holds `nbytes`, `max_bytes` at most, in the precision of the files, so that caching changes
+    no value. Safe to share among threads.
     """
 
     def __init__(self, size: Size | None = None, max_bytes: int = 2**31):
@@ -82,7 +82,7 @@ class FlowCache:
         """
         self.size, self.max_bytes = size, max_bytes
         self._entries: OrderedDict[Path, tuple[np.ndarray, np.ndarray]] = OrderedDict()
-        self._bytes = 0
+        self.nbytes = 0
         self._lock = threading.Lock()
 
     def read(self, sequence: FlowSequence, frames: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
@@ -116,10 +116,10 @@ class FlowCache:
         with self._lock:
             if file not in self._entries:
                 self._entries[file] = entry
-                self._bytes += sum(array.nbytes for array in entry)
-                while self._bytes > self.max_bytes:
+                self.nbytes += sum(array.nbytes for array in entry)
+                while self.nbytes > self.max_bytes:
                     _, old = self._entries.popitem(last=False)
-                    self._bytes -= sum(array.nbytes for array in old)
+                    self.nbytes -= sum(array.nbytes for array in old)
         return entry
 
     def _load(self, file: Path) -> tuple[np.ndarray, np.ndarray]:
@@ -224,6 +224,9 @@ def inspect_all(
                 sequences.append(sequence)
         finally:
             pool.shutdown(cancel_futures=True)
+    faults = sum(len(sequence.faults) for sequence in sequences)
+    if faults:
+        _log.warning("clips with any of these %d faults are left out", faults)
     return sequences
 
 

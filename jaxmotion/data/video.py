@@ -1,12 +1,14 @@
 """Video in and out: frames of a video file or of a folder of pictures, and an H.264 writer."""
 
+import logging
 import os
 import subprocess
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import cv2
 import imageio_ffmpeg
@@ -16,6 +18,8 @@ from jaxmotion.data.pictures import read_image
 from jaxmotion.errors import InputError
 from jaxmotion.files import atomic_path, read_error
 from jaxmotion.optical_flow.formats import has_suffix, numbered
+
+_log = logging.getLogger(__name__)
 
 FRAME_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".ppm", ".tif", ".tiff", ".webp")
 
@@ -44,6 +48,7 @@ class Video:
     def __iter__(self) -> Iterator[np.ndarray]:
         """Yields the frames, uint8 `[H, W, 3]` (red, green, blue)."""
         frames = map(read_image, self.files) if self.files else _decode(self.path)
+        count = 0
         for index, frame in enumerate(frames):
             if frame.shape[:2] != (self.height, self.width):
                 name = self.files[index] if self.files else f"{self.path}, frame {index}"
@@ -51,7 +56,15 @@ class Video:
                     f"{name}: {frame.shape[1]} x {frame.shape[0]}, expected "
                     f"{self.width} x {self.height} as the first frame"
                 )
+            count = index + 1
             yield frame
+        if self.num_frames is not None and count < 0.9 * self.num_frames:
+            _log.warning(
+                "%s: only %d of the %d frames that its header announces could be read",
+                self.path,
+                count,
+                self.num_frames,
+            )
 
     def frame_names(self) -> Iterator[str]:
         """Yields a name for each frame: the file's own without suffix, or 00000, 00001, ..."""
@@ -126,10 +139,9 @@ def _decode(path: Path) -> Iterator[np.ndarray]:
             pass
     except OSError as error:
         raise read_error(path, error) from error
-    # FFmpeg's own words about a broken file would come beside our one line. Read at first use.
-    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-    # The back end is named, because others take digits in a name for a pattern of pictures.
-    capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
+    with _quiet():
+        # The back end is named, because others take digits in a name for a pattern of pictures.
+        capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
     try:
         if not capture.isOpened():
             raise InputError(f"{path}: not a readable video file")
@@ -140,6 +152,19 @@ def _decode(path: Path) -> Iterator[np.ndarray]:
             yield cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
     finally:
         capture.release()
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keeps what FFmpeg and OpenCV say about a broken file from standing beside our one line."""
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # read once, at the first video
+    logging_of_cv2: Any = cv2 if hasattr(cv2, "setLogLevel") else cv2.utils.logging  # OpenCV 4, 5
+    level = logging_of_cv2.getLogLevel()
+    logging_of_cv2.setLogLevel(2)  # errors
+    try:
+        yield
+    finally:
+        logging_of_cv2.setLogLevel(level)
 
 
 class VideoWriter:

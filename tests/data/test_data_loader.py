@@ -1,0 +1,194 @@
+import itertools
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from jaxmotion.data import EvalLoader, SceneSource, TrainLoader
+from jaxmotion.errors import InputError
+
+
+class Numbers:
+    """Clip i is filled with i."""
+
+    def __init__(self, length):
+        self.length = length
+
+    def __len__(self):
+        return self.length
+
+    def __getitem__(self, index):
+        if not 0 <= index < self.length:
+            raise IndexError(index)
+        return {
+            "flow": np.full((2, 3, 4, 2), index, np.float32),
+            "valid": np.ones((2, 3, 4), np.float32),
+            "labels": np.full((2, 3, 4), index, np.int32),
+            "name": f"n{index}",
+        }
+
+    def hold_out(self, fraction, seed=0):
+        raise NotImplementedError
+
+
+def numbers(batch):
+    return batch["flow"][:, 0, 0, 0, 0].astype(int).tolist()
+
+
+def flat(lists):
+    return list(itertools.chain.from_iterable(lists))
+
+
+def take(loader, count):
+    return [numbers(batch) for batch in itertools.islice(loader, count)]
+
+
+def test_batches_hold_flow_and_valid_only_unless_asked():
+    batch = next(TrainLoader(Numbers(5), 4))
+    assert {key: value.shape for key, value in batch.items()} == {
+        "flow": (4, 2, 3, 4, 2),
+        "valid": (4, 2, 3, 4),
+    }
+    batch = next(TrainLoader(Numbers(5), 4, keys=("flow", "labels", "name")))
+    assert batch["name"] == [f"n{i}" for i in numbers(batch)]
+    assert batch["labels"][:, 0, 0, 0].tolist() == numbers(batch)
+
+
+@pytest.mark.parametrize(("length", "batch_size"), [(10, 3), (7, 7), (3, 8), (1, 2)])
+def test_every_epoch_holds_every_clip_once_in_another_order(length, batch_size):
+    batches = take(TrainLoader(Numbers(length), batch_size, seed=1), 12 * length)
+    order = np.array(flat(batches))[: 12 * length].reshape(12, length)
+    np.testing.assert_array_equal(np.sort(order, axis=1), np.tile(np.arange(length), (12, 1)))
+    if length > 3:
+        assert len({tuple(epoch) for epoch in order}) > 8
+
+
+def test_order_is_a_function_of_the_seed():
+    orders = [tuple(flat(take(TrainLoader(Numbers(20), 5, seed=s), 8))) for s in (0, 0, 1)]
+    assert orders[0] == orders[1] != orders[2]
+    # no epoch of one seed comes back in another one's
+    epochs = [{order[:20], order[20:]} for order in (orders[0], orders[2])]
+    assert not epochs[0] & epochs[1]
+
+
+@pytest.mark.parametrize("num_threads", [0, 3])
+def test_restored_position_continues_exactly(num_threads):
+    whole = take(TrainLoader(Numbers(13), 4, num_threads=num_threads), 30)
+    loader = TrainLoader(Numbers(13), 4, num_threads=num_threads)
+    for stop in (0, 1, 7, 11):
+        loader.set_state(json.loads(json.dumps(loader.get_state())))
+        done = loader.get_state()["step"]
+        assert take(loader, stop) == whole[done : done + stop]
+    saved = json.dumps(loader.get_state())
+    after = take(loader, 5)  # batches that the saved position must not count
+    fresh = TrainLoader(Numbers(13), 4, num_threads=1)
+    fresh.set_state(json.loads(saved))
+    assert take(fresh, 5) == after == whole[19:24]
+    loader.close()
+
+
+def test_restored_in_a_fresh_process():
+    program = (
+        "import sys, json, hashlib\n"
+        "from jaxmotion.data import SceneSource, TrainLoader\n"
+        "loader = TrainLoader(SceneSource('default', 2, (8, 12), seed=1, length=9), 4, seed=3)\n"
+        "loader.set_state(json.loads(sys.argv[1]))\n"
+        "for _ in range(4):\n"
+        "    print(hashlib.sha256(next(loader)['flow'].tobytes()).hexdigest())\n"
+    )
+    import hashlib
+
+    loader = TrainLoader(SceneSource("default", 2, (8, 12), seed=1, length=9), 4, seed=3)
+    for _ in range(3):
+        next(loader)
+    state = json.dumps(loader.get_state())
+    expected = [hashlib.sha256(next(loader)["flow"].tobytes()).hexdigest() for _ in range(4)]
+    output = subprocess.run(
+        [sys.executable, "-c", program, state], capture_output=True, text=True, check=True
+    )
+    assert output.stdout.split() == expected
+
+
+@pytest.mark.parametrize("shard_count", [1, 2, 4])
+def test_shards_divide_each_batch_and_share_one_position(shard_count):
+    whole = take(TrainLoader(Numbers(10), 4, seed=2), 9)
+    shards = [
+        TrainLoader(Numbers(10), 4, seed=2, shard_index=i, shard_count=shard_count)
+        for i in range(shard_count)
+    ]
+    first = [take(shard, 5) for shard in shards]
+    assert [flat(parts) for parts in zip(*first, strict=True)] == whole[:5]
+    states = [shard.get_state() for shard in shards]
+    assert all(state == states[0] for state in states)
+    # continued by another number of processes
+    other = [
+        TrainLoader(Numbers(10), 4, seed=2, shard_index=i, shard_count=4 // shard_count)
+        for i in range(4 // shard_count)
+    ]
+    for shard in other:
+        shard.set_state(states[0])
+    rest = [take(shard, 4) for shard in other]
+    assert [flat(parts) for parts in zip(*rest, strict=True)] == whole[5:]
+
+
+@pytest.mark.parametrize(
+    ("other", "words"),
+    [
+        (lambda: TrainLoader(Numbers(8), 4), "saved with clips 10, now it is 8"),
+        (lambda: TrainLoader(Numbers(10), 5), "saved with batch_size 4, now it is 5"),
+        (lambda: TrainLoader(Numbers(10), 4, seed=1), "saved with seed 0, now it is 1"),
+    ],
+)
+def test_position_of_another_run_is_refused(other, words):
+    state = TrainLoader(Numbers(10), 4).get_state()
+    with pytest.raises(InputError, match=words):
+        other().set_state(state)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"batch_size": 0}, "batch size 0"),
+        ({"batch_size": 5, "shard_count": 2}, "multiple of the 2 data shards"),
+        ({"batch_size": 4, "shard_index": 2, "shard_count": 2}, "data shard 2: expected 0 to 1"),
+    ],
+)
+@pytest.mark.parametrize("loader", [TrainLoader, EvalLoader])
+def test_wrong_division(loader, arguments, words):
+    with pytest.raises(InputError, match=words):
+        loader(Numbers(10), **arguments)
+
+
+@pytest.mark.parametrize(("length", "batch_size"), [(10, 4), (8, 4), (1, 4), (5, 1)])
+def test_evaluation_sees_every_clip_once_and_fills_up_with_invalid_ones(length, batch_size):
+    loader = EvalLoader(Numbers(length), batch_size)
+    for _ in range(2):  # and starts again
+        batches = list(loader)
+        assert len(batches) == len(loader)
+        assert {batch["flow"].shape[0] for batch in batches} == {batch_size}
+        names = [name for batch in batches for name in batch["name"]]
+        assert names[:length] == [f"n{i}" for i in range(length)]
+        assert set(names[length:]) <= {""}
+        valid = np.concatenate([batch["valid"] for batch in batches])
+        assert valid[:length].all()
+        assert not valid[length:].any()
+
+
+def test_evaluation_shards_have_as_many_batches():
+    shards = [list(EvalLoader(Numbers(5), 4, shard_index=i, shard_count=2)) for i in range(2)]
+    assert [len(shard) for shard in shards] == [2, 2]
+    names = [name for pair in zip(*shards, strict=True) for batch in pair for name in batch["name"]]
+    assert [name for name in names if name] == [f"n{i}" for i in range(5)]
+
+
+def test_an_error_in_a_clip_reaches_the_trainer():
+    class Damaged(Numbers):
+        def __getitem__(self, index):
+            if index == 3:
+                raise InputError("clip 3: damaged")
+            return super().__getitem__(index)
+
+    with pytest.raises(InputError, match="clip 3: damaged"):
+        take(TrainLoader(Damaged(5), 1), 5)
