@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import tensorflow_datasets as tfds
@@ -55,9 +55,14 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         _config("long", num_frames=60, num_clips=(60, 20, 20)),
     ]
 
+    @property
+    def frozen(self) -> FlowScenesConfig:
+        """The configuration, by its own type."""
+        return cast(FlowScenesConfig, self.builder_config)
+
     def _info(self) -> tfds.core.DatasetInfo:
         """Names, shapes and types of the features."""
-        config = self.builder_config
+        config = self.frozen
         size = (config.num_frames, config.height, config.width)
         return self.dataset_info_from_configs(
             features=tfds.features.FeaturesDict(
@@ -84,12 +89,12 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         del dl_manager
         return {
             split: self._generate_examples(FIRST_SEED[split], num_clips)
-            for split, num_clips in zip(FIRST_SEED, self.builder_config.num_clips, strict=True)
+            for split, num_clips in zip(FIRST_SEED, self.frozen.num_clips, strict=True)
         }
 
     def _generate_examples(self, first_seed: int, num_clips: int) -> Iterator[tuple[int, dict]]:
         """Clips, keyed by their number in the split."""
-        config = self.builder_config
+        config = self.frozen
         for number in range(num_clips):
             seed = first_seed + number
             scene = generate(

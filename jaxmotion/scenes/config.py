@@ -43,7 +43,8 @@ class SceneConfig:
         noise_absolute: the part of that error which does not depend on the flow.
         noise_white: standard deviation of the uncorrelated error, in pixels.
         patch_share: share of the frame in textureless patches.
-        patch_error: error of the flow in these, relative to its mean magnitude.
+        patch_error: error of the flow within these (it rises from their rim), relative to the
+            mean magnitude of the frame's flow.
         corrupted_probability: probability that a frame's flow is wrecked.
     """
 
@@ -72,8 +73,8 @@ class SceneConfig:
     noise_relative: float = 0.03
     noise_absolute: float = 0.0003
     noise_white: float = 0.01
-    patch_share: float = 0.1
-    patch_error: float = 0.5
+    patch_share: float = 0.15
+    patch_error: float = 0.6
     corrupted_probability: float = 0.0
 
 
@@ -112,8 +113,8 @@ LEVELS: dict[str, SceneConfig] = {
         occluder_probabilities=(0.3, 0.4, 0.3),
         occluder_depth=(0.3, 1.5),
         noise_relative=0.05,
-        patch_share=0.15,
-        patch_error=0.6,
+        patch_share=0.2,
+        patch_error=0.8,
         corrupted_probability=0.03,
     ),
     # For clips of tens to hundreds of frames: motion far from uniform over time, objects that

@@ -6,7 +6,7 @@ from functools import lru_cache
 
 import numpy as np
 
-_NODES = ((5, 7), (12, 18))  # rows, columns of the coarse and of the fine grid of random numbers
+_NODES = ((5, 7), (10, 15))  # rows, columns of the coarse and of the fine grid of random numbers
 _CHANNELS = (4, 6)
 _PERSISTENCE = 0.7  # share of the error's standard deviation that stays from frame to frame
 

@@ -72,7 +72,7 @@ def generate(config: SceneConfig, num_frames: int, height: int, width: int, seed
         error = config.noise_relative * scale + config.noise_absolute
         frame += np.float32(error) * (np.float32(0.85) * coarse[:2] + np.float32(0.5) * fine[4:])
         if config.patch_share > 0:
-            patch = np.clip(2.0 * (fine[3] - np.float32(patch_level)), 0.0, 1.0)
+            patch = np.clip(fine[3] - np.float32(patch_level), 0.0, 1.0)
             frame += np.float32(config.patch_error * scale) * patch * coarse[2:]
         frame *= np.float32(size)
         if config.noise_white > 0:
