@@ -1,12 +1,14 @@
 """Pictures: reading frames, segments laid over a frame, and labels as indexed PNG files."""
 
+import io
 import os
+from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from jaxmotion.errors import InputError
-from jaxmotion.files import atomic_path, read_error
+from jaxmotion.files import atomic_path, reading
 from jaxmotion.optical_flow.colors import color_labels, label_palette
 
 
@@ -50,21 +52,18 @@ def read_image(path: str | os.PathLike) -> np.ndarray:
     Raises:
       InputError: missing, not a picture, truncated, or not of 8 bits.
     """
+    with reading(path):
+        data = Path(path).read_bytes()
     try:
-        with Image.open(path) as image:
-            if image.mode.startswith(("I", "F")):
-                raise InputError(
-                    f"{path}: a picture of mode {image.mode}, expected 8 bits a channel"
-                )
-            return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+        with Image.open(io.BytesIO(data)) as image:
+            if not image.mode.startswith(("I", "F")):
+                return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+            mode = image.mode
     except UnidentifiedImageError as error:
         raise InputError(f"{path}: not a picture of a known kind") from error
-    except (OSError, SyntaxError, ValueError) as error:
-        if isinstance(error, InputError):
-            raise
-        if isinstance(error, OSError) and error.strerror:
-            raise read_error(path, error) from error
+    except (OSError, SyntaxError, ValueError, EOFError) as error:
         raise InputError(f"{path}: damaged picture ({error})") from error
+    raise InputError(f"{path}: a picture of mode {mode}, expected 8 bits a channel")
 
 
 def write_image(path: str | os.PathLike, image: np.ndarray) -> None:

@@ -19,7 +19,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from jaxmotion import scenes
-from jaxmotion.data.sequences import FlowCache, FlowSequence, OnBadClip, find_sequences, inspect_all
+from jaxmotion.data.layouts import find_sequences
+from jaxmotion.data.sequences import FlowCache, FlowSequence, OnBadClip, inspect_all
 from jaxmotion.data.transforms import Size
 from jaxmotion.errors import InputError
 
@@ -200,7 +201,7 @@ def open_source(
     Files are read through once here, so that a bad one shows now and not in the middle of training.
 
     Args:
-      spec: "scenes:LEVEL", or a path to flow (see `jaxmotion.data.sequences.LAYOUTS`).
+      spec: "scenes:LEVEL", or a path to flow (see `jaxmotion.data.LAYOUTS`).
       clip_length: T.
       interval: from one frame of a clip to the next, in frames of the sequence.
       stride: from the first frame of one clip to that of the next.

@@ -16,8 +16,7 @@ import numpy as np
 
 from jaxmotion.data.pictures import read_image
 from jaxmotion.errors import InputError
-from jaxmotion.files import atomic_path, read_error
-from jaxmotion.optical_flow.formats import has_suffix, numbered
+from jaxmotion.files import atomic_path, list_files, numbered, reading
 
 _log = logging.getLogger(__name__)
 
@@ -92,7 +91,9 @@ def open_video(path: str | os.PathLike, min_frames: int = 2) -> Video:
         video, or too few frames.
     """
     path = Path(path)
-    if path.is_dir():
+    with reading(path):
+        is_folder = path.is_dir()
+    if is_folder:
         files = _picture_files(path)
         height, width = read_image(files[0]).shape[:2]
         video = Video(path, height, width, len(files), None, files)
@@ -114,10 +115,7 @@ def open_video(path: str | os.PathLike, min_frames: int = 2) -> Video:
 
 
 def _picture_files(folder: Path) -> tuple[Path, ...]:
-    try:
-        files = [path for path in folder.iterdir() if has_suffix(path, FRAME_SUFFIXES)]
-    except OSError as error:
-        raise read_error(folder, error) from error
+    files = list_files(folder, FRAME_SUFFIXES)
     if not files:
         raise InputError(
             f"{folder}: no pictures in this folder, expected numbered PNG or JPEG files"
@@ -134,11 +132,8 @@ def _decode(path: Path) -> Iterator[np.ndarray]:
     OpenCV carries its own FFmpeg. Unlike a pipe from the FFmpeg program it neither repeats nor
     drops frames of a video with a varying frame rate, and a repeated frame would have zero flow.
     """
-    try:
-        with open(path, "rb"):
-            pass
-    except OSError as error:
-        raise read_error(path, error) from error
+    with reading(path), open(path, "rb"):
+        pass
     with _quiet():
         # The back end is named, because others take digits in a name for a pattern of pictures.
         capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
@@ -231,10 +226,14 @@ class VideoWriter:
 
     def _start(self, height: int, width: int) -> "subprocess.Popen[bytes]":
         size = f"{width + width % 2}x{height + height % 2}"
+        try:
+            program = imageio_ffmpeg.get_ffmpeg_exe()
+        except RuntimeError as error:
+            raise InputError(f"{self.path}: cannot be written (no FFmpeg program)") from error
         command = f"-y -v error -f rawvideo -pix_fmt rgb24 -s {size} -r {self.fps:.6f} -i - -an"
         command += " -c:v libx264 -pix_fmt yuv420p -crf 18 -preset veryfast -movflags +faststart"
         return subprocess.Popen(
-            [imageio_ffmpeg.get_ffmpeg_exe(), *command.split(), str(self._temporary)],
+            [program, *command.split(), str(self._temporary)],
             stdin=subprocess.PIPE,
             stderr=subprocess.PIPE,
             start_new_session=True,  # an interrupt at the keyboard is ours to handle

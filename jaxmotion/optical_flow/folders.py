@@ -12,9 +12,9 @@ import numpy as np
 from tqdm import tqdm
 
 from jaxmotion.errors import InputError
-from jaxmotion.files import atomic_path, read_error
+from jaxmotion.files import atomic_path, list_files, reading
 from jaxmotion.optical_flow.estimators import Estimator
-from jaxmotion.optical_flow.formats import flo_size, has_suffix, write_flo
+from jaxmotion.optical_flow.formats import flo_size, write_flo
 
 DESCRIPTION = "flow.json"  # beside the .flo files: which estimator made them, of what
 
@@ -67,6 +67,12 @@ class FlowFolderReport:
     num_reused: int
     seconds_per_flow: float
 
+    def __str__(self) -> str:
+        """One line for the end of the command."""
+        kept = f", {self.num_reused} of them there before" if self.num_reused else ""
+        pace = f"; {1000 * self.seconds_per_flow:.0f} ms a field" if self.seconds_per_flow else ""
+        return f"{self.folder}: {self.num_flows} flow fields (.flo){kept}{pace}"
+
 
 def write_flow_folder(
     video: Frames, folder: str | os.PathLike, estimator: Estimator, *, progress: bool = True
@@ -111,7 +117,7 @@ def write_flow_folder(
                 names.append(path.name)
                 bar.update()
             previous = frame
-    strangers = sorted({p.name for p in folder.iterdir() if has_suffix(p, (".flo",))} - set(names))
+    strangers = sorted({path.name for path in list_files(folder, (".flo",))} - set(names))
     if strangers:
         raise InputError(
             f"{folder / strangers[0]}: of no frame of {video.path}, expected only its own"
@@ -145,23 +151,22 @@ def _describe(folder: Path, video: Frames, estimator: Estimator) -> None:
         "unit": "pixels per frame, of frames of this height and width",
     }
     path = folder / DESCRIPTION
-    if folder.exists() and not folder.is_dir():
-        raise InputError(f"{folder}: a file, expected a folder to write flow to")
-    if path.exists():
-        try:
-            found = json.loads(path.read_text())
-        except OSError as error:
-            raise read_error(path, error) from error
-        except ValueError as error:
-            raise InputError(f"{path}: damaged, remove it or give another folder") from error
-        for key, value in description.items():
-            if not isinstance(found, dict) or found.get(key) != value:
-                was = found.get(key) if isinstance(found, dict) else found
-                raise InputError(
-                    f"{folder}: holds flow with {key} {was!r}, not {value!r}; give another folder"
-                )
-        return
-    if folder.is_dir() and any(has_suffix(p, (".flo",)) for p in folder.iterdir()):
+    with reading(folder):
+        text = path.read_text() if path.exists() else None
+        holds_flow = folder.exists() and bool(list_files(folder, (".flo",)))
+    if text is None and holds_flow:
         raise InputError(f"{folder}: holds .flo files of another origin; give another folder")
-    with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(description, indent=2) + "\n")
+    if text is None:
+        with atomic_path(path) as temporary:
+            temporary.write_text(json.dumps(description, indent=2) + "\n")
+        return
+    try:
+        found = dict(json.loads(text))
+    except (ValueError, TypeError) as error:
+        raise InputError(f"{path}: damaged, remove it or give another folder") from error
+    for key, value in description.items():
+        if found.get(key) != value:
+            raise InputError(
+                f"{folder}: holds flow with {key} {found.get(key)!r}, not {value!r}; "
+                "give another folder"
+            )

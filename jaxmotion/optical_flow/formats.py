@@ -7,18 +7,16 @@ is silently wrong. Writing is atomic.
 """
 
 import os
-import re
 import struct
 import zipfile
 import zlib
-from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
 import numpy as np
 
 from jaxmotion.errors import InputError
-from jaxmotion.files import atomic_path, read_error
+from jaxmotion.files import atomic_path, list_files, numbered, reading
 
 FLO_MAGIC = 202021.25  # reads "PIEH" as bytes: a check of the byte order too
 UNKNOWN_FLOW = 1e9  # Middlebury: a vector with a component above this is unknown
@@ -54,12 +52,9 @@ def flo_size(path: str | os.PathLike) -> tuple[int, int]:
     Raises:
       InputError: missing, wrong magic number, absurd size, truncated or too long.
     """
-    try:
-        with open(path, "rb") as file:
-            header = file.read(_FLO_HEADER.size)
-            length = os.fstat(file.fileno()).st_size
-    except OSError as error:
-        raise read_error(path, error) from error
+    with reading(path), open(path, "rb") as file:
+        header = file.read(_FLO_HEADER.size)
+        length = os.fstat(file.fileno()).st_size
     return _check_flo_header(path, header, length)
 
 
@@ -78,10 +73,8 @@ def read_flo(path: str | os.PathLike) -> np.ndarray:
     References:
       Baker et al., A database and evaluation methodology for optical flow, IJCV 2011.
     """
-    try:
+    with reading(path):
         data = Path(path).read_bytes()
-    except OSError as error:
-        raise read_error(path, error) from error
     height, width = _check_flo_header(path, data[: _FLO_HEADER.size], len(data))
     flow = np.frombuffer(data, "<f4", offset=_FLO_HEADER.size).reshape(height, width, 2)
     flow = flow.astype(np.float32)  # a writable copy, in the machine's byte order
@@ -162,10 +155,8 @@ def read_kitti_png(path: str | os.PathLike) -> tuple[np.ndarray, np.ndarray]:
     References:
       Menze and Geiger, Object scene flow for autonomous vehicles, CVPR 2015 (development kit).
     """
-    try:
+    with reading(path):
         data = np.frombuffer(Path(path).read_bytes(), np.uint8)
-    except OSError as error:
-        raise read_error(path, error) from error
     image = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if data.size else None
     if image is None:
         raise InputError(f"{path}: not a readable picture, expected a KITTI flow PNG")
@@ -226,12 +217,12 @@ def read_flow_npz(path: str | os.PathLike) -> tuple[np.ndarray, np.ndarray | Non
 def load_flow_npz(path: str | os.PathLike) -> tuple[np.ndarray, np.ndarray | None]:
     """`read_flow_npz` without the check for NaN and infinite vectors."""
     try:
-        with np.load(path, allow_pickle=False) as archive:  # of an .npy: TypeError
+        with reading(path), np.load(path, allow_pickle=False) as archive:  # of an .npy: TypeError
             keys = archive.files
             flow = archive["flow"] if "flow" in keys else None
             valid = archive["valid"] > 0 if "valid" in keys else None
-    except OSError as error:
-        raise read_error(path, error) from error
+    except InputError:
+        raise
     except (ValueError, EOFError, TypeError, zipfile.BadZipFile, zlib.error) as error:
         raise InputError(
             f"{path}: damaged or not an .npz file, expected one with the key 'flow'"
@@ -314,11 +305,13 @@ def read_flow_sequence(path: str | os.PathLike) -> np.ndarray:
       InputError: nothing there, a missing frame, files of different sizes, or a bad file.
     """
     path = Path(path)
-    if path.is_file() and path.suffix.lower() == ".npz":
+    with reading(path):
+        is_file = path.is_file()
+    if is_file and path.suffix.lower() == ".npz":
         flow, valid = read_flow_npz(path)
         known = known_vectors(flow) if valid is None else valid & known_vectors(flow)
         return np.where(known[..., None], flow, 0).astype(np.float32)
-    if path.is_file():
+    if is_file:
         return read_flow(path)[None]
     files = flo_files(path)
     first = flo_size(files[0])
@@ -345,62 +338,10 @@ def flo_files(folder: str | os.PathLike) -> list[Path]:
       InputError: no such folder, no `.flo` file in it, or a gap in the numbering.
     """
     folder = Path(folder)
-    try:
-        files = [path for path in folder.iterdir() if has_suffix(path, (".flo",))]
-    except OSError as error:
-        raise read_error(folder, error) from error
+    files = list_files(folder, (".flo",))
     if not files:
         raise InputError(f"{folder}: no .flo file in this folder, expected one per pair of frames")
     files, missing = numbered(files)
     if missing:
         raise InputError(f"{min(missing.values())}: missing frame in a sequence of {len(files)}")
     return files
-
-
-def has_suffix(path: Path, suffixes: Sequence[str]) -> bool:
-    """Whether the path ends in one of the suffixes and is no hidden or temporary file."""
-    return path.suffix.lower() in suffixes and not path.name.startswith(".")
-
-
-def numbered(files: Sequence[Path]) -> tuple[list[Path], dict[int, Path]]:
-    """Sorts numbered files and finds the gaps in their numbering.
-
-    The counting number is the one that differs from name to name (`seq2_frame_0007` counts 7); it
-    may advance by any constant step.
-
-    Args:
-      files: paths of one folder, at least one.
-
-    Returns:
-      The sorted paths; and, for every gap, the index of the path before it with the first path that
-      is missing there.
-
-    Raises:
-      InputError: names that are not one numbered series, so that their order is unknown.
-    """
-    pieces = {path: re.split(r"(\d+)", path.stem) for path in files}  # text, number, text, ...
-    files = sorted(files, key=lambda path: [int(s) if s.isdigit() else s for s in pieces[path]])
-    first = pieces[files[0]]
-    for path in files[1:]:
-        if len(pieces[path]) != len(first) or pieces[path][::2] != first[::2]:
-            raise InputError(
-                f"{path.parent}: {files[0].name} and {path.name} are not of one numbered series, "
-                "expected one sequence in a folder"
-            )
-    counting = [
-        i for i in range(1, len(first), 2) if len({int(pieces[path][i]) for path in files}) > 1
-    ]
-    if len(counting) != 1:
-        return files, {}
-    place = counting[0]
-    numbers = np.array([int(pieces[path][place]) for path in files])
-    steps = np.diff(numbers)
-    if steps.min() == 0:
-        twice = int(np.argmin(steps))
-        raise InputError(f"{files[twice]}: has the same number as {files[twice + 1].name}")
-    gaps = {}
-    for index in np.flatnonzero(steps != steps.min()):
-        names = list(pieces[files[index]])
-        names[place] = f"{numbers[index] + steps.min():0{len(names[place])}d}"
-        gaps[int(index)] = files[index].with_name("".join(names) + files[index].suffix)
-    return files, gaps

@@ -172,7 +172,7 @@ def test_folder_of_strange_files_is_refused(tmp_path):
     with pytest.raises(InputError, match="another origin"):
         write_flow_folder(video, tmp_path / "out", Counting(), progress=False)
     (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match="a file, expected a folder"):
+    with pytest.raises(InputError, match="file: cannot be read"):
         write_flow_folder(video, tmp_path / "file", Counting(), progress=False)
 
 
