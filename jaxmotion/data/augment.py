@@ -12,6 +12,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from jaxmotion.errors import InputError
 from jaxmotion.motion import MotionModel, parametric_flow
 
 
@@ -48,12 +49,16 @@ class AugmentConfig:
             "flip_vertical",
         ):
             if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} is a probability, got {getattr(self, name)}")
+                raise InputError(f"{name} {getattr(self, name)}: expected a share between 0 and 1")
         low, high = self.corrupted_frames
         if not 0 <= low <= high:
-            raise ValueError(f"corrupted_frames is (least, greatest), got {self.corrupted_frames}")
-        if self.global_motion < 0 or self.scale_jitter < 1:
-            raise ValueError("expected global_motion >= 0 and scale_jitter >= 1")
+            raise InputError(
+                f"corrupted_frames {low} {high}: expected the least number and the greatest"
+            )
+        if self.global_motion < 0:
+            raise InputError(f"global_motion {self.global_motion}: expected 0 or more")
+        if self.scale_jitter < 1:
+            raise InputError(f"scale_jitter {self.scale_jitter}: expected 1 or more")
 
 
 class Augmented(NamedTuple):

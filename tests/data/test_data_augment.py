@@ -7,6 +7,7 @@ from jaxmotion.data import augment as plain_augment
 from jaxmotion.data.augment import corrupt as plain_corrupt
 from jaxmotion.data.augment import random_flip as plain_flip
 from jaxmotion.data.augment import random_global_motion as plain_motion
+from jaxmotion.errors import InputError
 from jaxmotion.motion import MotionModel
 
 augment = jax.jit(plain_augment, static_argnums=(3, 4))
@@ -223,5 +224,5 @@ def test_a_clip_does_not_depend_on_its_neighbours():
     ],
 )
 def test_wrong_settings(fields):
-    with pytest.raises(ValueError, match=next(iter(fields))):
+    with pytest.raises(InputError, match=next(iter(fields))):
         AugmentConfig(**fields)
