@@ -22,11 +22,13 @@ def network_input(flow: jax.Array, kind: InputKind, valid: jax.Array | None = No
             ``"scaled"``: over the clip's mean absolute value, so that speed does not matter;
             ``"residual"``: minus a robust (L1) quadratic fit to each whole frame, then scaled, so
             that adding any global quadratic motion changes nothing either (theorem 1, exactly);
-            ``"raw_and_residual"``: both scaled ones, 4 channels.
+            with vectors compressed to a length of log(1 + length), and that length as the last
+            channel: it is the length, not the direction, that tells what moves by itself;
+            ``"raw_and_residual"``: both scaled ones, 5 channels.
         valid: ``[B, T, H, W]`` in {0, 1}; unknown pixels enter as 0 and count in no scale.
 
     Returns:
-        ``[B, T, H, W, C]`` float32, C = 2 or 4.
+        ``[B, T, H, W, C]`` float32; C is 2, 3 or 5.
     """
     flow = jax.lax.stop_gradient(flow.astype(jnp.float32))
     if valid is not None:
@@ -37,10 +39,10 @@ def network_input(flow: jax.Array, kind: InputKind, valid: jax.Array | None = No
         case "scaled":
             return _scaled(flow, valid)
         case "residual":
-            return _scaled(global_residual(flow, valid), valid)
+            return _with_length(_scaled(global_residual(flow, valid), valid))
         case "raw_and_residual":
-            parts = [_scaled(flow, valid), _scaled(global_residual(flow, valid), valid)]
-            return jnp.concatenate(parts, axis=-1)
+            residual = _with_length(_scaled(global_residual(flow, valid), valid))
+            return jnp.concatenate([_scaled(flow, valid), residual], axis=-1)
     raise ValueError(f"network input {kind!r}: expected one of {', '.join(INPUT_KINDS)}")
 
 
@@ -73,3 +75,10 @@ def _scaled(flow: jax.Array, valid: jax.Array | None) -> jax.Array:
         count = 2 * jnp.sum(valid, axis=(1, 2, 3))[:, None, None, None, None]
     mean = total / jnp.maximum(count, 1)
     return flow / jnp.maximum(mean, 1e-6)
+
+
+def _with_length(flow: jax.Array) -> jax.Array:
+    """Flow with its lengths compressed by log(1 + length), and these lengths as a last channel."""
+    length = jnp.linalg.norm(flow, axis=-1, keepdims=True)
+    compressed = jnp.log1p(length)
+    return jnp.concatenate([flow * compressed / jnp.maximum(length, 1e-6), compressed], axis=-1)

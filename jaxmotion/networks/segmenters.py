@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import flax.linen as nn
 import jax
@@ -32,6 +32,11 @@ class NetworkConfig:
         favoured_bias: start value of the first mask's logit bias. With K = 2 a network that
             starts at 50/50 can stay split in two halves; a start that favours one mask, which
             then becomes the background, cures it.
+        threshold_start: start value of the weight with which the length of the residual speaks
+            against the first mask, through a shortcut from the input to the logits. It starts the
+            network as a soft threshold on the residual; from masks that mean nothing, all motion
+            models are alike and tell the network nothing. 0: no shortcut. Inputs without a
+            residual have none.
         compute_dtype: type of the convolutions; parameters, norms and logits are float32.
     """
 
@@ -46,6 +51,7 @@ class NetworkConfig:
     activation: Literal["relu", "leaky_relu", "gelu"] = "relu"
     padding: parts.Padding = "zeros"
     favoured_bias: float = 2.0
+    threshold_start: float = 2.0
     compute_dtype: Literal["float32", "bfloat16"] = "float32"
 
     def __post_init__(self) -> None:
@@ -98,6 +104,7 @@ class UNetSegmenter(nn.Module):
         num_masks: K.
         input: what the network sees (`network_input`).
         favoured_bias: start value of the first mask's logit bias.
+        threshold_start: start weight of the residual's length against the first mask.
     """
 
     unet: UNet
@@ -106,6 +113,7 @@ class UNetSegmenter(nn.Module):
     num_masks: int
     input: InputKind
     favoured_bias: float
+    threshold_start: float
 
     @nn.compact
     def __call__(self, flow: jax.Array, valid: jax.Array | None = None) -> Segmentation:
@@ -119,7 +127,7 @@ class UNetSegmenter(nn.Module):
             The `Segmentation`.
         """
         height, width = flow.shape[2:4]
-        x = network_input(flow, self.input, valid)
+        seen = x = network_input(flow, self.input, valid)
         if self.stem is not None:
             x = self.stem(pad_to_multiple(x, self.stem_stride))
         x, bottleneck = self.unet(x)
@@ -133,7 +141,18 @@ class UNetSegmenter(nn.Module):
         logits = head(x.astype(jnp.float32))
         if self.stem is not None:
             logits = parts.enlarge(logits, self.stem_stride)[:, :, :height, :width]
+        if self.threshold_start > 0:
+            logits += self._shortcut(seen)
         return Segmentation(logits, bottleneck)
+
+    def _shortcut(self, seen: jax.Array) -> jax.Array:
+        """Logits straight from the input, at first a threshold on the residual's length."""
+
+        def threshold(key: jax.Array, shape: tuple[int, ...], dtype: Any) -> jax.Array:
+            return jnp.zeros(shape, dtype).at[-1, 0].set(-self.threshold_start)
+
+        dense = nn.Dense(self.num_masks, use_bias=False, kernel_init=threshold, name="shortcut")
+        return dense(seen)
 
 
 def build_segmenter(config: NetworkConfig) -> UNetSegmenter:
@@ -173,4 +192,5 @@ def build_segmenter(config: NetworkConfig) -> UNetSegmenter:
         num_masks=config.num_masks,
         input=config.input,
         favoured_bias=config.favoured_bias,
+        threshold_start=config.threshold_start if "residual" in config.input else 0.0,
     )

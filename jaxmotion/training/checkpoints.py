@@ -92,7 +92,8 @@ class Checkpoints:
         step = self._best.best_step()
         if step is None:
             return float("inf")
-        return float(self._best.metrics(step)["loss"])
+        metrics = self._best.metrics(step)
+        return float(metrics["loss"]) if metrics else float("inf")
 
     def save_best(self, step: int, params: Any, loss: float) -> None:
         """Replaces the kept parameters. The earlier ones go only once these are complete."""

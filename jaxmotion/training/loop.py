@@ -9,13 +9,11 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import jax
-import numpy as np
 from tqdm import tqdm
 
 from jaxmotion.training.checkpoints import Checkpoints
 from jaxmotion.training.config import Config, to_json
 from jaxmotion.training.metrics import MetricsLog
-from jaxmotion.training.optimizer import learning_rate
 from jaxmotion.training.program import HostBatch, build_program
 from jaxmotion.training.task import Task
 
@@ -76,7 +74,6 @@ def train(
     program = build_program(config, task, validation[0])
     held_out = [program.put(batch) for batch in validation]
     pictured = {name: value[:PICTURED_CLIPS] for name, value in held_out[0].items()}
-    rate = learning_rate(config.optimizer, config.steps)
 
     checkpoints = Checkpoints(workdir, to_json(config))
     state = program.fresh_state()
@@ -99,7 +96,7 @@ def train(
                 step += 1
                 if due(config.log_every):
                     values = {name: float(value) for name, value in metrics.items()}
-                    log.write(step, {**values, "learning_rate": float(np.asarray(rate(step - 1)))})
+                    log.write(step, values)
                     progress.set_postfix(loss=f"{values['loss']:.4f}", refresh=False)
                 else:
                     # One step in flight: the bar stays honest, batches do not pile up.

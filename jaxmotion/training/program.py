@@ -10,7 +10,7 @@ import jax
 import numpy as np
 
 from jaxmotion.training.config import Config
-from jaxmotion.training.optimizer import make_optimizer
+from jaxmotion.training.optimizer import learning_rate, make_optimizer
 from jaxmotion.training.shardings import make_mesh, over_clips, replicated
 from jaxmotion.training.step import (
     Metrics,
@@ -52,6 +52,7 @@ def build_program(config: Config, task: Task, example: HostBatch) -> Program:
     mesh = make_mesh(config.batch_size)
     everywhere, split = replicated(mesh), over_clips(mesh)
     optimizer = make_optimizer(config.optimizer, config.steps)
+    rate = learning_rate(config.optimizer, config.steps)
     decay = config.optimizer.ema_decay
 
     def put(batch: HostBatch) -> Batch:
@@ -64,7 +65,7 @@ def build_program(config: Config, task: Task, example: HostBatch) -> Program:
     )
     state = jax.eval_shape(create, batch)
     train_step = jax.jit(
-        make_train_step(task, optimizer, config.seed, decay),
+        make_train_step(task, optimizer, rate, config.seed, decay),
         in_shardings=(everywhere, split),
         out_shardings=everywhere,
         donate_argnums=0,

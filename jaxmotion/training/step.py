@@ -57,35 +57,41 @@ def init_state(
 
 
 def make_train_step(
-    task: Task, optimizer: optax.GradientTransformation, seed: int, ema_decay: float
+    task: Task,
+    optimizer: optax.GradientTransformation,
+    rate: optax.Schedule,
+    seed: int,
+    ema_decay: float,
 ) -> Callable[[TrainState, Batch], tuple[TrainState, Metrics]]:
     """One step of training: the mean loss over the clips of a batch, its gradient, the update."""
 
     def train_step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
         # The key is a function of the step alone, so a resumed run draws the same augmentations.
-        key = jax.random.fold_in(jax.random.key(seed), state.step)
+        step = state.step
+        key = jax.random.fold_in(jax.random.key(seed), step)
 
         def mean_loss(params: Params) -> tuple[jax.Array, Metrics]:
-            loss, parts = task.loss(params, batch, state.step, key)
+            loss, parts = task.loss(params, batch, step, key)
             return jnp.mean(loss), parts
 
         (loss, parts), gradient = jax.value_and_grad(mean_loss, has_aux=True)(state.params)
-        norm = optax.global_norm(gradient)
+        norm = optax.tree.norm(gradient)
         updates, optimizer_state = optimizer.update(gradient, state.optimizer, state.params)
         params = optax.apply_updates(state.params, updates)
         average = state.average
         if average is not None:
             # A short memory at the start: the initial parameters are no average of anything.
-            decay = jnp.minimum(ema_decay, (1 + state.step) / (10 + state.step))
+            decay = jnp.minimum(ema_decay, (1 + step) / (10 + step))
             average = jax.tree.map(lambda a, p: decay * a + (1 - decay) * p, average, params)
         state = TrainState(
-            step=state.step + 1,
+            step=step + 1,
             params=params,
             average=average,
             optimizer=optimizer_state,
             finite=state.finite & jnp.isfinite(loss) & jnp.isfinite(norm),
         )
-        return state, {"loss": loss, "gradient_norm": norm, **parts}
+        metrics = {"loss": loss, "gradient_norm": norm, "learning_rate": rate(step), **parts}
+        return state, metrics
 
     return train_step
 

@@ -114,11 +114,19 @@ def test_instance_norm_against_float64():
 
 
 def test_the_favoured_mask_is_largest_at_the_start():
-    module = build_segmenter(NetworkConfig(num_masks=2, favoured_bias=2.0))
-    flow = random_flow((2, 1, 32, 32))
-    masks, _ = _init_apply(module, flow)
+    config = NetworkConfig(num_masks=2, widths=(4, 8), favoured_bias=2.0, threshold_start=0.0)
+    masks, _ = _init_apply(build_segmenter(config), random_flow((2, 1, 32, 32)))
     share = masks.mean((0, 1, 2, 3))
     np.testing.assert_allclose(share[0], 1 / (1 + np.exp(-2)), atol=0.05)
+
+
+def test_a_residual_network_starts_as_a_threshold_on_the_residual():
+    module = build_segmenter(NetworkConfig(num_masks=2, widths=(4, 8)))
+    flow = _two_motions(0)
+    masks, _ = _init_apply(module, flow)
+    moving = np.abs(flow).sum(-1) > 0.8
+    assert (masks[..., 1] > 0.5)[moving].mean() > 0.9
+    assert (masks[..., 1] > 0.5)[~moving].mean() < 0.02
 
 
 @settings(max_examples=8, deadline=None)

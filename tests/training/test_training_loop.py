@@ -1,0 +1,187 @@
+import dataclasses
+import json
+import shutil
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax import monitoring
+
+from jaxmotion.data.augment import AugmentConfig
+from jaxmotion.errors import InputError
+from jaxmotion.networks import NetworkConfig
+from jaxmotion.training.checkpoints import Checkpoints, load_best
+from jaxmotion.training.config import Config, DataConfig
+from jaxmotion.training.experiment import run_experiment
+from jaxmotion.training.loop import InterruptedTrainingError, NonFiniteLossError, train
+from jaxmotion.training.optimizer import OptimizerConfig
+
+TINY = Config(
+    data=DataConfig(height=16, width=24, validation_clips=5, validation_fraction=0.001),
+    network=NetworkConfig(widths=(4, 8), stem=1),
+    augment=AugmentConfig(global_motion=1.0, flip_horizontal=0.5),
+    optimizer=OptimizerConfig(warmup_steps=2, ema_decay=0.9, schedule="constant"),
+    steps=8,
+    batch_size=4,
+    log_every=1,
+    validate_every=4,
+    checkpoint_every=4,
+    picture_every=0,
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class LineTask:
+    """Fits y = a x + b to batches; fast to compile, so that the loop itself can be tested."""
+
+    poison_at: int = -1
+
+    def init(self, key, batch):
+        return {"a": jax.random.normal(key), "b": jnp.zeros(())}
+
+    def loss(self, params, batch, step, key):
+        noise = 0.0 if key is None else 0.1 * jax.random.normal(key)
+        error = params["a"] * batch["x"] + params["b"] + noise - batch["y"]
+        loss = jnp.mean(error**2, axis=1)
+        return jnp.where(step == self.poison_at, jnp.nan, loss), {"a": params["a"]}
+
+    def picture(self, params, batch):
+        return np.zeros((4, 4, 3), np.uint8)
+
+
+class LineClips:
+    """Batches that are a function of their number."""
+
+    def __init__(self, stop_after=None):
+        self.position, self.stop_after = 0, stop_after
+
+    def __next__(self):
+        x = np.random.default_rng(self.position).normal(size=(4, 6)).astype(np.float32)
+        self.position += 1
+        if self.position == self.stop_after:
+            import signal
+
+            signal.raise_signal(signal.SIGINT)
+        return {"x": x, "y": 2 * x + 1, "valid": np.ones_like(x)}
+
+    def get_state(self):
+        return {"position": self.position}
+
+    def set_state(self, state):
+        self.position = state["position"]
+
+
+def run_line(workdir, config=TINY, task=None, stop_after=None):
+    return train(config, task or LineTask(), LineClips(stop_after), [next(LineClips())], workdir)
+
+
+def curve(workdir):
+    lines = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
+    return {(line["step"], name): line[name] for line in lines for name in line}
+
+
+@pytest.mark.parametrize("stop_after", [1, 3, 4, 5, 7])
+def test_an_interrupted_run_ends_as_an_uninterrupted_one(tmp_path, stop_after):
+    run_line(tmp_path / "whole")
+    with pytest.raises(InterruptedTrainingError, match=f"step {stop_after} is stored"):
+        run_line(tmp_path / "parts", stop_after=stop_after)
+    run_line(tmp_path / "parts")
+    assert curve(tmp_path / "parts") == curve(tmp_path / "whole")
+    whole, parts = (load_best(tmp_path / name) for name in ("whole", "parts"))
+    assert whole[2] == parts[2]
+    jax.tree.map(np.testing.assert_array_equal, whole[0], parts[0])
+
+
+def test_a_killed_run_repeats_what_its_last_checkpoint_had_not_seen(tmp_path):
+    run_line(tmp_path / "whole")
+    run_line(tmp_path / "killed", dataclasses.replace(TINY, steps=6, checkpoint_every=4))
+    shutil.rmtree(
+        tmp_path / "killed" / "checkpoints" / "6"
+    )  # as if killed before step 6 was stored
+    with (tmp_path / "killed" / "metrics.jsonl").open("a") as lines:
+        lines.write('{"step": 7, "lo')  # and in the middle of a line
+    run_line(tmp_path / "killed")
+    assert curve(tmp_path / "killed") == curve(tmp_path / "whole")
+
+
+def test_a_checkpoint_cut_short_is_left_for_the_one_before(tmp_path, caplog):
+    run_line(tmp_path / "whole")
+    run_line(tmp_path / "cut", dataclasses.replace(TINY, steps=6))
+    for file in (tmp_path / "cut" / "checkpoints" / "6" / "state").rglob("*"):
+        if file.is_file():
+            file.write_bytes(file.read_bytes()[:10])
+    run_line(tmp_path / "cut")
+    assert "checkpoint 6 cannot be read" in caplog.text
+    assert curve(tmp_path / "cut") == curve(tmp_path / "whole")
+
+
+def test_no_readable_checkpoint_is_an_error_not_a_fresh_start(tmp_path):
+    run_line(tmp_path)
+    for file in (tmp_path / "checkpoints").rglob("*"):
+        if file.is_file():
+            file.write_bytes(b"")
+    with pytest.raises(InputError, match="none of the checkpoints"):
+        run_line(tmp_path, dataclasses.replace(TINY, steps=9))
+
+
+def test_a_loss_that_is_not_finite_stops_and_keeps_the_checkpoint_before(tmp_path):
+    with pytest.raises(NonFiniteLossError, match=r"not finite at step 6 \(checkpoint 4 is kept\)"):
+        run_line(tmp_path, task=LineTask(poison_at=5))
+    checkpoints = Checkpoints(tmp_path, {})
+    assert checkpoints.newest_step == 4
+    checkpoints.close()
+    params, _, _ = load_best(tmp_path)
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(params))
+
+
+def test_the_kept_parameters_are_those_of_the_lowest_validation_loss(tmp_path):
+    config = dataclasses.replace(TINY, validate_every=1)
+    run_line(tmp_path, config)
+    losses = {s: v for (s, name), v in curve(tmp_path).items() if name == "validation_loss"}
+    assert load_best(tmp_path)[2] == min(losses, key=losses.get)
+
+
+def test_a_finished_run_is_not_run_again(tmp_path):
+    first = run_line(tmp_path)
+    assert run_line(tmp_path) == first
+
+
+def test_no_step_compiles(tmp_path):
+    compiled_at = []
+    clips = LineClips()
+    monitoring.register_event_duration_secs_listener(
+        lambda event, duration, **_: (
+            compiled_at.append(clips.position)
+            if event == "/jax/core/compile/backend_compile_duration"
+            else None
+        )
+    )
+    # Every kind of step once: log, validation, checkpoint. What the first ones compile they keep.
+    config = dataclasses.replace(TINY, steps=12, validate_every=2, checkpoint_every=4)
+    train(config, LineTask(), clips, [next(LineClips())], tmp_path)
+    assert compiled_at, "the listener heard nothing"
+    assert [position for position in compiled_at if position > 4] == []
+
+
+def test_segmentation_trains_resumes_and_draws_pictures(tmp_path):
+    config = dataclasses.replace(TINY, picture_every=4)
+    run_experiment(dataclasses.replace(config, steps=5), tmp_path)
+    result = run_experiment(config, tmp_path)
+    assert result.step == 8
+    assert np.isfinite(result.validation_loss)
+    values = curve(tmp_path)
+    assert [values[step, "step"] for step in range(1, 9)] == list(range(1, 9))
+    assert sorted(p.name for p in (tmp_path / "pictures").iterdir())[0] == "0000004.png"
+    assert list(Path(tmp_path / "tensorboard").iterdir())
+
+
+def test_a_folder_of_another_run_is_refused(tmp_path):
+    run_line(tmp_path)
+    from jaxmotion.training.experiment import claim_folder
+
+    claim_folder(TINY, tmp_path)
+    claim_folder(dataclasses.replace(TINY, steps=99), tmp_path)
+    with pytest.raises(InputError, match=r"another configuration \(batch_size: 4 → 8\)"):
+        claim_folder(dataclasses.replace(TINY, batch_size=8), tmp_path)
