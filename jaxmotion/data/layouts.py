@@ -36,7 +36,7 @@ def find_sequences(
 
 def _find_sequences(root: Path, flow: str | None, split: str | None) -> list[tuple[str, Path]]:
     if not root.exists():
-        raise InputError(f"{root}: no such file or folder, expected {LAYOUTS}")
+        raise InputError(f"{root}: no such file or folder, expected scenes:LEVEL, {LAYOUTS}")
     if root.is_file():
         if root.suffix.lower() not in (".npz", ".flo"):
             raise InputError(f"{root}: a {root.suffix or 'nameless'} file, expected {LAYOUTS}")
