@@ -12,7 +12,8 @@ from jaxmotion.optical_flow.colors import flow_to_color
 NUM_FRAMES = 4
 TILE_WIDTH = 240
 GAP = 4
-FOREGROUND, BACKGROUND = np.float32([225, 228, 232]), np.float32([44, 48, 54])
+FOREGROUND = np.array([225, 228, 232], np.float32)
+BACKGROUND = np.array([44, 48, 54], np.float32)
 CONTOUR = (255, 111, 60)
 
 
