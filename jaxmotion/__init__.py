@@ -1,7 +1,38 @@
-"""jaxmotion: unsupervised motion segmentation of video from optical flow, in JAX."""
+"""jaxmotion: unsupervised motion segmentation of video from optical flow, in JAX.
 
+The robust fit and the losses stand alone; the rest is loaded when it is first asked for.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from jaxmotion import losses, motion
 from jaxmotion.errors import InputError
+from jaxmotion.motion import FitInfo, MotionModel, fit, parametric_flow
+
+if TYPE_CHECKING:
+    from jaxmotion import evaluation
+    from jaxmotion.segmenter import Segmenter
 
 __version__ = "0.1.0"
 
-__all__ = ["InputError", "__version__"]
+__all__ = [
+    "FitInfo",
+    "InputError",
+    "MotionModel",
+    "Segmenter",
+    "__version__",
+    "evaluation",
+    "fit",
+    "losses",
+    "motion",
+    "parametric_flow",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "Segmenter":
+        return importlib.import_module("jaxmotion.segmenter").Segmenter
+    if name == "evaluation":
+        return importlib.import_module("jaxmotion.evaluation")
+    raise AttributeError(f"module 'jaxmotion' has no attribute {name!r}")

@@ -57,7 +57,9 @@ class Segmenter:
         while path.name and not (path / "best").is_dir() and "best" in path.parts:
             path = path.parent
         params, values, step = load_best(path)
-        return cls(from_json(Config, values), params, step)
+        config = from_json(Config, values)
+        _check_params(path, config, params)
+        return cls(config, params, step)
 
     def __call__(self, flow: np.ndarray, valid: np.ndarray | None = None) -> np.ndarray:
         """Segments a video's flow.
@@ -124,6 +126,26 @@ class Segmenter:
             return cast(Segmentation, module.apply({"params": params}, flow, valid)).masks
 
         return masks
+
+
+def _check_params(path: Path, config: Config, params: Any) -> None:
+    """A network that has changed since, or a damaged checkpoint, shows here and not in a layer."""
+    clip = jax.ShapeDtypeStruct((1, 1, config.data.height, config.data.width, 2), np.float32)
+    init = build_segmenter(config.network).init
+    expected = jax.eval_shape(init, jax.random.key(0), clip)["params"]
+    shapes, wanted = (
+        {jax.tree_util.keystr(k): leaf.shape for k, leaf in jax.tree.leaves_with_path(tree)}
+        for tree in (params, expected)
+    )
+    different = sorted(
+        name for name in shapes.keys() | wanted.keys() if shapes.get(name) != wanted.get(name)
+    )
+    if different:
+        name = different[0]
+        raise InputError(
+            f"{path}: holds parameters of another network; {name} has shape {shapes.get(name)}, "
+            f"expected {wanted.get(name)}"
+        )
 
 
 def _checked(flow: np.ndarray, valid: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
