@@ -27,8 +27,11 @@ class Checkpoints:
 
     def __init__(self, workdir: Path, config: dict[str, Any]) -> None:
         self._config = config
-        self._newest = _newest_manager(workdir)
-        self._best = _best_manager(workdir)
+        try:
+            self._newest = _newest_manager(workdir)
+            self._best = _best_manager(workdir)
+        except (OSError, ValueError) as error:
+            raise InputError(f"{workdir}: unreadable checkpoints: {_line(error)}") from error
 
     def save(self, state: TrainState, data: dict[str, Any]) -> None:
         """Stores the state and the position in the data under the state's step.
@@ -134,19 +137,17 @@ def load_best(path: Path) -> tuple[Any, dict[str, Any], int]:
     folder = path / "best"
     if not folder.is_dir():
         raise InputError(f"{path}: no checkpoint here; expected a folder that train.py wrote")
-    manager = _best_manager(path)
     try:
-        step = manager.best_step()
-        if step is None:
-            raise InputError(f"{folder}: the run has no validated parameters yet")
-        try:
+        with _best_manager(path, read_only=True) as manager:
+            step = manager.best_step()
+            if step is None:
+                raise InputError(f"{folder}: the run has no validated parameters yet")
             config = manager.restore(step, args=ocp.args.Composite(config=ocp.args.JsonRestore()))
-            params = _restore_params(manager, step)
-        except Exception as error:
-            raise InputError(f"{folder}: step {step} cannot be read: {_line(error)}") from error
-        return params, config["config"], step
-    finally:
-        manager.close()
+            return _restore_params(manager, step), config["config"], step
+    except InputError:
+        raise
+    except Exception as error:  # Orbax raises whatever its readers do
+        raise InputError(f"{folder}: the parameters cannot be read: {_line(error)}") from error
 
 
 def _newest_manager(workdir: Path) -> ocp.CheckpointManager:
@@ -161,11 +162,14 @@ def _newest_manager(workdir: Path) -> ocp.CheckpointManager:
     )
 
 
-def _best_manager(workdir: Path) -> ocp.CheckpointManager:
+def _best_manager(workdir: Path, *, read_only: bool = False) -> ocp.CheckpointManager:
     return ocp.CheckpointManager(
         (workdir / "best").resolve(),
         options=ocp.CheckpointManagerOptions(
-            max_to_keep=1, best_fn=lambda metrics: metrics["loss"], best_mode="min"
+            max_to_keep=1,
+            best_fn=lambda metrics: metrics["loss"],
+            best_mode="min",
+            read_only=read_only,
         ),
         item_handlers={
             "params": ocp.StandardCheckpointHandler(),

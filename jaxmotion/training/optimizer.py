@@ -24,13 +24,13 @@ class OptimizerConfig:
     """
 
     kind: Literal["adam", "adamw"] = "adam"
-    learning_rate: float = 1e-3
+    learning_rate: float = 2e-3
     schedule: Literal["constant", "cosine", "halving"] = "cosine"
     warmup_steps: int = 100
     halve_every: int = 10_000
     weight_decay: float = 1e-4
     clip_norm: float = 1.0
-    ema_decay: float = 0.0
+    ema_decay: float = 0.999
 
 
 def learning_rate(config: OptimizerConfig, steps: int) -> optax.Schedule:

@@ -28,7 +28,7 @@ from jaxmotion.training.task import Batch, Params
 
 @dataclass(frozen=True)
 class ObjectiveConfig:
-    """The loss: coherence + entropy_weight · Σ m log m + consistency_weight · L_c.
+    """The loss: coherence + α Σ m log m + prior + β L_c.
 
     Attributes:
         penalty: δ of eq. 2.10, for the fit and the coherence alike.
@@ -37,6 +37,11 @@ class ObjectiveConfig:
             ``"residual"``, the sum of the norm of the flow minus a robust global quadratic motion,
             which adding a global motion does not change.
         entropy_weight: α of algorithm 7.1.4.
+        foreground_cost: what a pixel outside the first mask costs: −α log p(z) of eq. 2.9 with a
+            prior by which the first mask, the background, is more likely. 0 is the uniform prior
+            of the thesis. A pixel then leaves the background only where another motion explains
+            it better by this much, in the unit of the normalisation (with ``"residual"``: mean
+            norms of the residual), so parallax and water stay behind.
         consistency_weight: β of eq. 3.7; clips of one frame have no L_c.
         consistency_ramp: steps over which β grows from 0.
         occlusion_quantile: share of the sites that L_c looks at (eq. 3.6).
@@ -45,6 +50,7 @@ class ObjectiveConfig:
     penalty: Literal["l1", "l2", "huber", "squared"] = "l1"
     normalisation: Literal["pixels", "flow", "residual"] = "residual"
     entropy_weight: float = 0.01
+    foreground_cost: float = 2.0
     consistency_weight: float = 0.0
     consistency_ramp: int = 0
     occlusion_quantile: float = 0.99
@@ -93,8 +99,9 @@ class SegmentationTask:
             flow, masks, parametric, penalty=config.penalty, valid=valid, weights=weights
         )
         entropy = losses.entropy(masks, valid=valid)
-        total = coherence - config.entropy_weight * entropy
-        parts = {"coherence": coherence, "entropy": entropy}
+        foreground = _mean(1 - masks[..., 0], valid)
+        total = coherence - config.entropy_weight * entropy + config.foreground_cost * foreground
+        parts = {"coherence": coherence, "entropy": entropy, "foreground": foreground}
         if config.consistency_weight > 0 and flow.shape[1] > 1:
             consistency = losses.temporal_consistency(
                 masks, flow, occlusion_quantile=config.occlusion_quantile, valid=valid
@@ -148,3 +155,9 @@ class SegmentationTask:
             return masks, jnp.einsum("bthwk,bkthwc->bthwc", best, parametric)
 
         return explain
+
+
+def _mean(values: jax.Array, valid: jax.Array) -> jax.Array:
+    """The mean of ``[B, T, H, W]`` over valid pixels, ``[B]``."""
+    total = jnp.sum(values * valid, axis=(1, 2, 3))
+    return total / jnp.maximum(jnp.sum(valid, axis=(1, 2, 3)), 1)
