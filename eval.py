@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 import tyro
 from tqdm import tqdm
 
+from jaxmotion.cli import run_command
 from jaxmotion.errors import InputError
 from jaxmotion.evaluation.baselines import BASELINES
 from jaxmotion.evaluation.davis import find_sequences
@@ -23,6 +24,8 @@ from jaxmotion.evaluation.runner import (
     evaluate,
 )
 from jaxmotion.evaluation.tables import format_table, score_table, write_scores
+from jaxmotion.segmenter import Segmenter
+from jaxmotion.training.compilation_cache import enable_compilation_cache
 
 
 @dataclass(frozen=True)
@@ -30,18 +33,19 @@ class EvalConfig:
     """Scores a segmenter beside training-free baselines, with the official DAVIS measures.
 
     Attributes:
-        data: Folder with Annotations/480p/SEQ/*.png and Flows/NAME/SEQ.npz (or SEQ/*.flo).
-        out: Where scores.json, scores.csv and report.html go.
-        checkpoint: A training run's folder, a shipped model, or the name of a baseline.
-        flow: Which flow, a folder of Flows.
-        select: Which segments are the foreground: except_largest, best_subset, overlap or
+        data: folder with Annotations/480p/SEQ/*.png and Flows/NAME/SEQ.npz (or SEQ/*.flo).
+        out: where scores.json, scores.csv and report.html go.
+        checkpoint: a training run's folder, or the name of a baseline.
+        flow: which flow, a folder of Flows.
+        select: which segments are the foreground: except_largest, best_subset, overlap or
             linear_assignment.
-        cut: Frames segmented at once and selected together; 0 is the whole sequence.
-        frames: Score every frame that has a flow, or as the official benchmark without the first.
-        sequences: Only these.
-        split: Or those of ImageSets/SPLIT.txt.
-        baselines: Which to compare with; "none" for none.
-        include_frames: Show the video frames in the report.
+        cut: frames segmented at once and selected together; 0 is the whole sequence.
+        frames: score every frame that has a flow, or leave out the first as the official
+            benchmark does.
+        sequences: only these.
+        split: or those of ImageSets/SPLIT.txt.
+        baselines: which to compare with; "none" for none.
+        include_frames: show the video frames in the report.
     """
 
     data: Path
@@ -54,48 +58,30 @@ class EvalConfig:
     sequences: tuple[str, ...] = ()
     split: str | None = None
     baselines: tuple[str, ...] = ALL_BASELINES
-    include_frames: Annotated[bool, tyro.conf.FlagConversionOff] = False
+    include_frames: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
 
 
-def main(args: Sequence[str] | None = None) -> int:
-    """Runs the command; returns the exit status: 2 for wrong input, 130 when interrupted."""
-    config = tyro.cli(
-        EvalConfig,
-        args=args,
-        prog="eval.py",
-        config=(tyro.conf.FlagCreatePairsOff,),
-    )
-    try:
-        run(config)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return 130
-    return 0
-
-
-def run(config: EvalConfig) -> list[SequenceResult]:
+def main(argv: Sequence[str]) -> None:
     """Evaluates, writes the results and prints the tables.
 
     What is done when a file turns out wrong, or when the run is interrupted, is kept and marked
     as partial.
 
     Args:
-        config: The options.
-
-    Returns:
-        The result of every sequence.
+        argv: the options.
 
     Raises:
-        InputError: An option or a file is not what was expected.
+        InputError: an option or a file is not what was expected.
     """
+    config = tyro.cli(EvalConfig, args=argv, prog="eval.py")
     protocol = Protocol(config.select, config.cut, config.frames)
     baselines = () if config.baselines == ("none",) else config.baselines
     check_baselines(baselines)
     sequences = find_sequences(config.data, config.flow, config.sequences, config.split)
     method, predict = load_predictor(config.checkpoint)
+    make_folder(config.out)
+    enable_compilation_cache()
+
     started, results = time.time(), []
     try:
         with tqdm(total=len(sequences), unit="sequence", dynamic_ncols=True) as bar:
@@ -109,37 +95,49 @@ def run(config: EvalConfig) -> list[SequenceResult]:
                 on_progress=bar.set_description,
             ):
                 results.append(result)
-                write_scores(
-                    config.out, results, protocol, config.flow, len(results) < len(sequences)
-                )
+                partial = len(results) < len(sequences)
+                write_scores(config.out, results, protocol, config.flow, partial)
                 bar.update()
     finally:
         if results:
-            write_report(config.out, results, protocol, config.flow, len(results) < len(sequences))
-            for statistic, title in (("J_mean", "J"), ("F_mean", "F")):
-                print(format_table(score_table(results, statistic), title), end="\n\n")
-            done = f"{len(results)} of {len(sequences)} sequences, {time.time() - started:.0f} s"
-            print(f"{done}: {config.out}/scores.json, scores.csv, report.html")
-    return results
+            partial = len(results) < len(sequences)
+            write_report(config.out, results, protocol, config.flow, partial)
+            print_tables(results)
+            print(
+                f"{len(results)} of {len(sequences)} sequences in {time.time() - started:.0f} s: "
+                f"{config.out}/scores.json, scores.csv, report.html"
+            )
 
 
 def load_predictor(checkpoint: str) -> tuple[str, Predictor]:
     """The method to evaluate, and what to call it.
 
     Args:
-        checkpoint: Name of a baseline, or anything that `Segmenter.load` takes.
+        checkpoint: the name of a baseline, or anything that `Segmenter.load` takes.
 
     Raises:
-        InputError: There is no such checkpoint.
+        InputError: there is no such checkpoint.
     """
     if checkpoint in BASELINES:
         return checkpoint, baseline_predictor(checkpoint)
-    # Only now: the baselines need no network.
-    from jaxmotion.segmenter import Segmenter
-
     segmenter = Segmenter.load(checkpoint)
-    return Path(checkpoint).resolve().name, segmenter
+    path = Path(checkpoint).resolve()
+    return (path.parent if path.name == "best" else path).name, segmenter
+
+
+def make_folder(folder: Path) -> None:
+    """Makes the folder for the results, before anything is computed that could not be kept."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be made ({error.strerror or error})") from error
+
+
+def print_tables(results: Sequence[SequenceResult]) -> None:
+    """Mean J and mean F of every method on every sequence."""
+    for statistic, title in (("J_mean", "J"), ("F_mean", "F")):
+        print(format_table(score_table(results, statistic), title), end="\n\n")
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(run_command(main, sys.argv[1:]))
