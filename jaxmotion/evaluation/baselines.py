@@ -106,8 +106,9 @@ def two_motion_upper_bound(flow, gt) -> np.ndarray:
     flow, gt = np.asarray(flow, np.float32), np.asarray(gt, np.float32)
     if gt.shape != flow.shape[:-1]:
         raise ValueError(f"gt must be {flow.shape[:-1]} as the flow is, got {gt.shape}")
-    residual = _residual_norms(flow, np.stack([1 - gt, gt], axis=-1))
-    foreground = _around_half(residual[..., 0] - residual[..., 1])
+    residual = _residuals(flow, np.stack([1 - gt, gt], axis=-1))
+    distance = np.abs(residual).sum(axis=-1)  # in the norm that the motions were fitted in
+    foreground = _around_half(distance[..., 0] - distance[..., 1])
     return np.where(gt.any(axis=(1, 2), keepdims=True), foreground, 0)
 
 
@@ -125,7 +126,8 @@ UPPER_BOUND = "upper_bound"
 def global_residual(flow) -> np.ndarray:
     """Norm of what a robust (L1) global quadratic motion leaves over: [T, h, w, 2] -> [T, h, w]."""
     flow = np.asarray(flow, np.float32)
-    return _residual_norms(flow, np.ones((*flow.shape[:-1], 1), np.float32))[..., 0]
+    residual = _residuals(flow, np.ones((*flow.shape[:-1], 1), np.float32))[..., 0, :]
+    return np.linalg.norm(residual, axis=-1)
 
 
 def otsu_thresholds(values: np.ndarray) -> np.ndarray:
@@ -187,25 +189,24 @@ def _around_half(margin: np.ndarray) -> np.ndarray:
     return (0.5 + 0.5 * margin / np.where(largest > 0, largest, 1)).astype(np.float32)
 
 
-def _residual_norms(flow: np.ndarray, masks: np.ndarray) -> np.ndarray:
-    """Residual norm of the K motions fitted to the masks of every frame: [T, h, w, K]."""
-    residuals = np.empty(masks.shape, np.float32)
+def _residuals(flow: np.ndarray, masks: np.ndarray) -> np.ndarray:
+    """What the K motions fitted to the masks of every frame leave over: [T, h, w, K, 2]."""
+    residuals = np.empty((*masks.shape, 2), np.float32)
     for start in range(0, len(flow), FRAMES_PER_CALL):
         part = slice(start, min(start + FRAMES_PER_CALL, len(flow)))
         count = part.stop - part.start
         # The last frame fills up the last call: one shape, one compilation.
         fill = [(0, FRAMES_PER_CALL - count), *[(0, 0)] * 3]
-        norms = _fitted_residual_norms(
+        fitted = _fitted_residuals(
             np.pad(flow[part], fill, mode="edge"), np.pad(masks[part], fill, mode="edge")
         )
-        residuals[part] = np.asarray(norms)[:count]
+        residuals[part] = np.asarray(fitted)[:count]
     return residuals
 
 
 @jax.jit
-def _fitted_residual_norms(flow: jax.Array, masks: jax.Array) -> jax.Array:
+def _fitted_residuals(flow: jax.Array, masks: jax.Array) -> jax.Array:
     shape = (1, *flow.shape[1:3])
     theta = fit(flow[:, None], masks[:, None], QUADRATIC, penalty="l1")
     parametric = parametric_flow(QUADRATIC, theta, shape)[:, :, 0]  # [N, K, h, w, 2]
-    residual = flow[:, None] - parametric
-    return jnp.moveaxis(jnp.sqrt(jnp.sum(residual**2, axis=-1)), 1, -1)
+    return jnp.moveaxis(flow[:, None] - parametric, 1, 3)
