@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from jaxmotion.data.transforms import resize_flow_and_valid, resize_masks
 from jaxmotion.errors import InputError
+from jaxmotion.motion import fit
 from jaxmotion.networks import Segmentation, build_segmenter
 from jaxmotion.training.checkpoints import load_best
 from jaxmotion.training.config import Config, from_json
@@ -78,11 +79,20 @@ class Segmenter:
         flow, valid = _checked(flow, valid)
         size = flow.shape[1:3]
         flow, valid = resize_flow_and_valid(flow, valid, self.working_size(*size))
-        frames = [
-            self._apply_padded(flow[start : start + _FRAMES_AT_ONCE], valid, start)
-            for start in range(0, len(flow), _FRAMES_AT_ONCE)
-        ]
-        return resize_masks(np.concatenate(frames), size)
+        return resize_masks(_in_groups(partial(self._masks, self._params), flow, valid), size)
+
+    def motions(self, flow: np.ndarray, masks: np.ndarray) -> np.ndarray:
+        """The motion models of the segments, fitted as in training.
+
+        Args:
+            flow: ``[T, H, W, 2]``.
+            masks: ``[T, H, W, K]``, as this segmenter gives them.
+
+        Returns:
+            theta ``[T, K, P]`` of the configuration's `MotionModel`, in px per frame over
+            coordinates from -1 to 1.
+        """
+        return _in_groups(self._motions, np.asarray(flow, np.float32), masks)
 
     def working_size(self, height: int, width: int) -> tuple[int, int]:
         """The size the network works at for flow of a given size.
@@ -105,27 +115,39 @@ class Segmenter:
         )
         return rows, columns
 
-    def _apply_padded(self, flow: np.ndarray, valid: np.ndarray, start: int) -> np.ndarray:
-        """Masks of a few frames; the last group is filled up so that one program serves all."""
-        valid = valid[start : start + len(flow)]
-        missing = _FRAMES_AT_ONCE - len(flow)
-        padding = [(0, missing), (0, 0), (0, 0)]
-        masks = self._masks(
-            self._params,
-            np.pad(flow, [*padding, (0, 0)])[:, None],
-            np.pad(valid, padding)[:, None],
-        )
-        return np.asarray(masks)[: len(flow), 0]
-
     @cached_property
     def _masks(self) -> Callable[[Any, np.ndarray, np.ndarray], jax.Array]:
         module = build_segmenter(self.config.network)
 
         @jax.jit
         def masks(params: Any, flow: jax.Array, valid: jax.Array) -> jax.Array:
-            return cast(Segmentation, module.apply({"params": params}, flow, valid)).masks
+            output = module.apply({"params": params}, flow[:, None], valid[:, None])
+            return cast(Segmentation, output).masks[:, 0]
 
         return masks
+
+    @cached_property
+    def _motions(self) -> Callable[[np.ndarray, np.ndarray], jax.Array]:
+        model, penalty = self.config.motion, self.config.objective.penalty
+        return jax.jit(
+            lambda flow, masks: fit(flow[:, None], masks[:, None], model, penalty=penalty)
+        )
+
+
+def _in_groups(function: Callable[..., jax.Array], *arrays: np.ndarray) -> np.ndarray:
+    """Applies a function of frames to a few at a time.
+
+    The last group is filled up with zeros, so that one compiled program serves all.
+    """
+    results = []
+    for start in range(0, len(arrays[0]), _FRAMES_AT_ONCE):
+        group = [array[start : start + _FRAMES_AT_ONCE] for array in arrays]
+        count = len(group[0])
+        filled = [
+            np.pad(a, [(0, _FRAMES_AT_ONCE - count)] + [(0, 0)] * (a.ndim - 1)) for a in group
+        ]
+        results.append(np.asarray(function(*filled))[:count])
+    return np.concatenate(results)
 
 
 def _check_params(path: Path, config: Config, params: Any) -> None:

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
@@ -14,25 +13,25 @@ from jaxmotion.data.transforms import resize_flow, resize_masks
 from jaxmotion.data.video import Video, VideoWriter, open_video
 from jaxmotion.errors import InputError
 from jaxmotion.files import atomic_path
-from jaxmotion.motion import fit
-from jaxmotion.optical_flow.estimators import Estimator
+from jaxmotion.optical_flow.estimators import Estimator, estimate_sequence
 from jaxmotion.optical_flow.formats import read_flow_sequence
 from jaxmotion.segmenter import Segmenter
 
 
 @dataclass(frozen=True)
 class Timing:
-    """Milliseconds per frame of the stages of `segment_video`."""
+    """Milliseconds per frame of the stages of `segment_video`, and seconds before the first."""
 
     flow: float
     masks: float
     writing: float
+    compilation: float
 
     def __str__(self) -> str:
         total = self.flow + self.masks + self.writing
         return (
             f"{total:.0f} ms/frame: flow {self.flow:.0f}, masks {self.masks:.0f}, "
-            f"writing {self.writing:.0f}"
+            f"writing {self.writing:.0f}; compilation {self.compilation:.1f} s"
         )
 
 
@@ -59,16 +58,18 @@ def segment_video(path: Path, segmenter: Segmenter, out: Path, flow: Estimator |
         InputError: on an unreadable video, or flow that does not belong to it.
     """
     video = open_video(path)
+    _check_writable(out)
     size = segmenter.working_size(video.height, video.width)
 
     start = time.perf_counter()
+    _warm_up(segmenter, size)
+    after_compilation = time.perf_counter()
     fields = np.stack(list(tqdm(_flow(video, flow, size), desc="flow", unit="frame")))
     after_flow = time.perf_counter()
     masks = segmenter(fields)
-    theta = _motion_parameters(segmenter, fields, masks)
+    theta = segmenter.motions(fields, masks)
     after_masks = time.perf_counter()
 
-    _check_writable(out)
     with atomic_path(out / "theta.npz") as temporary:
         np.savez(temporary, theta=theta)
     count = 0
@@ -82,16 +83,15 @@ def segment_video(path: Path, segmenter: Segmenter, out: Path, flow: Estimator |
     end = time.perf_counter()
     each = 1000 / max(count, 1)
     return Timing(
-        flow=(after_flow - start) * each,
+        flow=(after_flow - after_compilation) * each,
         masks=(after_masks - after_flow) * each,
         writing=(end - after_masks) * each,
+        compilation=after_compilation - start,
     )
 
 
 def _flow(video: Video, flow: Estimator | Path, size: tuple[int, int]) -> Iterator[np.ndarray]:
     """Flow fields at the working size, so that a long video's fit in memory."""
-    from jaxmotion.optical_flow.estimators import estimate_sequence
-
     if not isinstance(flow, Path):
         for field in estimate_sequence(video, flow):
             yield resize_flow(field, size)
@@ -107,15 +107,10 @@ def _flow(video: Video, flow: Estimator | Path, size: tuple[int, int]) -> Iterat
         yield resize_flow(field, size)
 
 
-def _motion_parameters(segmenter: Segmenter, flow: np.ndarray, masks: np.ndarray) -> np.ndarray:
-    """The motion models ``[T, K, P]`` of the segments of each frame."""
-    model = segmenter.config.motion
-    penalty = segmenter.config.objective.penalty
-    theta = [
-        fit(jnp.asarray(f[None, None]), jnp.asarray(m[None, None]), model, penalty=penalty)[0]
-        for f, m in zip(flow, masks, strict=True)
-    ]
-    return np.stack([np.asarray(t) for t in theta])
+def _warm_up(segmenter: Segmenter, size: tuple[int, int]) -> None:
+    """Compiles, so that the time per frame is that of a long video."""
+    still = np.zeros((1, *size, 2), np.float32)
+    segmenter.motions(still, segmenter(still))
 
 
 def _check_writable(out: Path) -> None:
