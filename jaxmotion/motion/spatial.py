@@ -17,7 +17,7 @@ def coordinates(size: int) -> np.ndarray:
 
 
 def _two_components(monomials: int) -> np.ndarray:
-    """u and v each over the first `monomials` monomials, with parameters of their own."""
+    """Both components over the first `monomials` monomials, with parameters of their own."""
     embedding = np.zeros((2, 6, 2 * monomials))
     for component in range(2):
         for j in range(monomials):
@@ -26,7 +26,7 @@ def _two_components(monomials: int) -> np.ndarray:
 
 
 def _planar() -> np.ndarray:
-    """u = p1 + p2 x + p3 y + p7 x² + p8 xy, v = p4 + p5 x + p6 y + p7 xy + p8 y²."""
+    """Rigid plane: u = p1 + p2 x + p3 y + p7 x² + p8 xy, v = p4 + p5 x + p6 y + p7 xy + p8 y²."""
     embedding = np.zeros((2, 6, 8))
     embedding[0, [0, 1, 2, 3, 4], [0, 1, 2, 6, 7]] = 1.0
     embedding[1, [0, 1, 2, 4, 5], [3, 4, 5, 6, 7]] = 1.0

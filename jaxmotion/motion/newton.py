@@ -1,0 +1,224 @@
+"""The minimiser of the fit: safeguarded majoriser-Newton steps, coarse to fine.
+
+Each sweep gives the objective, its gradient and a curvature matrix at the current theta. Two
+numbers per problem steer the step, and neither looks at another problem:
+
+- the smoothing, below which a residual counts as nearly zero. It is moved so that a chosen share
+  of the mask's mass lies inside; the share falls from sweep to sweep, down to what a few samples
+  per unknown need. A share, unlike a fraction of the mean residual, is blind to outliers.
+- the factor on the curvature of the residuals outside. At 1 the matrix majorises the objective
+  (iteratively reweighted least squares: safe and slow), at 0 the step is Newton's. The ratio of
+  the gradients along the last step, after and before it, tells how much of the assumed curvature
+  was really there, and the factor follows it.
+
+A step that overshoots by more than its own length is cut back to the secant's minimum. The best
+theta seen is what is returned, so that nothing here can do worse than the start.
+"""
+
+import dataclasses
+import math
+
+import jax
+import jax.numpy as jnp
+
+from jaxmotion.motion.equations import Equations
+from jaxmotion.motion.moments import Clip, Moments, sweep
+
+COARSE_SWEEPS = (14, 5)  # on the two subsampled levels
+_COARSE_PIXELS = 1600  # of a frame on the coarsest level, about
+_SAMPLES_PER_UNKNOWN = 2.0  # that the smoothing holds at the least
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Search:
+    """Where the search for each problem stands; `[B, K, G]`, theta and step `[B, K, G, L, n]`."""
+
+    theta: jax.Array  # the last accepted point
+    step: jax.Array  # from there to the point to be tried next
+    slope: jax.Array  # descent along the step, at theta
+    cut: jax.Array  # whether the step has just been cut back
+    best: jax.Array  # the best point seen
+    objective: jax.Array  # and its objective
+    lowered: jax.Array  # how many sweeps lowered the objective
+    smoothing: jax.Array
+    share: jax.Array  # of the mass that the smoothing should hold
+    curvature: jax.Array
+
+
+def subsampling(height: int, width: int) -> list[tuple[int, int]]:
+    """Row and column strides of the coarse levels, coarsest first."""
+    if height * width <= 64:
+        return []
+    stride = 2 ** max(1, round(math.log2(height * width / _COARSE_PIXELS) / 2))
+    return [(stride, stride), (stride // 2, stride // 2) if stride > 2 else (1, 2)]
+
+
+def minimise(
+    equations: Equations,
+    clip: Clip,
+    start: jax.Array,
+    objective: jax.Array,
+    huber_delta: float,
+    sweeps: int,
+) -> Search:
+    """Minimise every problem of the clip.
+
+    Args:
+      equations: model and penalty.
+      clip: the data, in the coordinates of the problems.
+      start: theta `[B, K, G, L, n]`.
+      objective: `[B, K, G]`, at the start, over the whole clip.
+      huber_delta: see `residual_penalty`.
+      sweeps: number of sweeps at full resolution.
+
+    Returns:
+      The search after its last sweep; theta + step is its last, unevaluated point.
+    """
+    mass, samples = _samples(clip, equations)
+    groups = jnp.ones_like(objective)
+    search = Search(
+        theta=start,
+        step=jnp.zeros_like(start),
+        slope=0.0 * groups,
+        cut=groups < 0,
+        best=start,
+        objective=objective,
+        lowered=jnp.zeros(objective.shape, jnp.int32),
+        smoothing=0.5 * objective / mass,
+        share=0.6 * groups,
+        curvature=groups,
+    )
+    if equations.penalty != "squared":
+        for stride, count in zip(subsampling(*clip.flow.shape[-2:]), COARSE_SWEEPS, strict=False):
+            search = _coarse(equations, clip.subsample(*stride), search, huber_delta, count)
+    search = dataclasses.replace(
+        search, objective=objective, best=start, lowered=jnp.zeros_like(search.lowered)
+    )
+    return _iterate(equations, clip, search, huber_delta, sweeps, mass, samples)
+
+
+def _coarse(equations, clip: Clip, search: Search, huber_delta: float, count: int) -> Search:
+    """Search on a subsampled clip, and hand the best point to the next level.
+
+    A problem with too few samples here stays where it is.
+    """
+    mass, samples = _samples(clip, equations)
+    active = samples > 2.0 * equations.unknowns
+    found = dataclasses.replace(search, objective=jnp.full_like(search.objective, jnp.inf))
+    found = _iterate(equations, clip, found, huber_delta, count, mass, samples)
+    share = jnp.clip(1.5 * jnp.sqrt((equations.unknowns + 4) / samples), 0.02, 0.6)
+    passed_on = dataclasses.replace(
+        search,
+        theta=_select(active, found.best, search.theta),
+        smoothing=jnp.where(
+            active, found.smoothing * jnp.clip(share / found.share, 0.1, 10.0), search.smoothing
+        ),
+        share=jnp.where(active, share, search.share),
+        curvature=jnp.where(active, 0.25, 1.0),
+    )
+    return passed_on
+
+
+def converge(
+    equations: Equations, clip: Clip, search: Search, huber_delta: float, sweeps: int
+) -> Search:
+    """Go on to the minimum of the smoothed problem, the smoothing staying as it is."""
+    mass, samples = _samples(clip, equations)
+    search = dataclasses.replace(
+        search,
+        theta=search.best,
+        step=jnp.zeros_like(search.step),
+        slope=jnp.zeros_like(search.slope),
+        cut=search.slope < -jnp.inf,
+        objective=jnp.full_like(search.objective, -jnp.inf),
+    )
+    return _iterate(equations, clip, search, huber_delta, sweeps, mass, samples, anneal=False)
+
+
+def _iterate(
+    equations: Equations,
+    clip: Clip,
+    search: Search,
+    huber_delta: float,
+    count: int,
+    mass: jax.Array,
+    samples: jax.Array,
+    anneal: bool = True,
+) -> Search:
+    """`count` sweeps, each followed by a step; `anneal=False` keeps the smoothing as it is."""
+    floor = jnp.minimum(_SAMPLES_PER_UNKNOWN * (equations.unknowns + 4) / samples, 0.5)
+    decay = 0.75 if count == COARSE_SWEEPS[0] else 0.5
+
+    def body(search: Search, _):
+        trial = search.theta + search.step
+        moments = sweep(
+            clip,
+            equations.coefficients(trial),
+            search.smoothing,
+            search.curvature,
+            equations.penalty,
+            huber_delta,
+        )
+        gradient = equations.gradient(moments)
+        newton = equations.solve(moments, gradient)
+        objective = equations.by_group(moments.objective)
+        lower = objective < search.objective
+
+        after = jnp.sum(gradient * search.step, axis=(-2, -1))
+        moved = search.slope > 0
+        ratio = jnp.where(moved, after / jnp.where(moved, search.slope, 1.0), 0.0)
+        accepted = (ratio > -1.0) | lower | search.cut
+        secant = jnp.clip(1.0 / jnp.maximum(1.0 - ratio, 1e-3), 0.1, 0.5)
+        curvature = jnp.where(
+            moved,
+            jnp.clip(search.curvature * jnp.clip(1.0 - ratio, 0.3, 3.0), 0.02, 1.0),
+            search.curvature,
+        )
+        share, smoothing = search.share, search.smoothing
+        if anneal:
+            inside = _share_inside(equations, moments, mass)
+            share = jnp.where(accepted, jnp.maximum(share * decay, floor), share)
+            change = jnp.clip(share / jnp.maximum(inside, 1e-3), 0.1, 3.0)
+            smoothing = jnp.where(accepted, smoothing * change, smoothing)
+            smoothing = jnp.maximum(smoothing, 1e-4 * objective / mass)
+        return Search(
+            theta=_select(accepted, trial, search.theta),
+            step=_select(accepted, newton, secant[..., None, None] * search.step),
+            slope=jnp.where(
+                accepted, jnp.sum(gradient * newton, axis=(-2, -1)), secant * search.slope
+            ),
+            cut=~accepted,
+            best=_select(lower, trial, search.best),
+            objective=jnp.where(lower, objective, search.objective),
+            lowered=search.lowered + lower,
+            smoothing=jnp.maximum(smoothing, 1e-30),
+            share=share,
+            curvature=curvature,
+        ), None
+
+    search, _ = jax.lax.scan(body, search, None, length=count)
+    return search
+
+
+def _samples(clip: Clip, equations: Equations) -> tuple[jax.Array, jax.Array]:
+    """Mass and effective number of samples of every group, `[B, K, G]` each, never zero."""
+    groups, components, _, _ = equations.embedding.shape
+    mass = clip.weights.sum((1, 2, 4, 5))
+    squares = (clip.weights**2).sum((1, 2, 4, 5))
+    tiny = jnp.finfo(mass.dtype).tiny
+    samples = jnp.maximum(mass * (mass / jnp.maximum(squares, tiny)), 1e-3)
+    shape = (*mass.shape, groups)
+    mass = jnp.broadcast_to(jnp.maximum(mass, tiny)[..., None], shape)
+    return mass * components, jnp.broadcast_to(samples[..., None] * components, shape)
+
+
+def _share_inside(equations: Equations, moments: Moments, mass: jax.Array) -> jax.Array:
+    inside = equations.by_group(moments.inside)
+    _, components, _, _ = equations.embedding.shape
+    counted = components if moments.inside.shape[-1] == 2 else 1
+    return inside * (components / counted) / mass
+
+
+def _select(condition: jax.Array, yes: jax.Array, no: jax.Array) -> jax.Array:
+    return jnp.where(condition[..., None, None], yes, no)
