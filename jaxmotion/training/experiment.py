@@ -31,9 +31,9 @@ def run_experiment(config: Config, workdir: Path) -> Result:
         InputError: on data that cannot be read, or a folder of another experiment.
         NonFiniteLossError, InterruptedTrainingError: see `training.loop.train`.
     """
+    training, held_out = open_clips(config)
     claim_folder(config, workdir)
     enable_compilation_cache()
-    training, held_out = open_clips(config)
     task = SegmentationTask(config.network, config.motion, config.objective, config.augment)
     loader = TrainLoader(training, config.batch_size, seed=config.seed)
     try:
@@ -84,7 +84,9 @@ def claim_folder(config: Config, workdir: Path) -> None:
     new = to_json(config)
     try:
         workdir.mkdir(parents=True, exist_ok=True)
-        known = path.exists()
+        # A run that was refused or killed before it stored anything is in nobody's way.
+        stored = (any(workdir.glob(f"{kind}/[0-9]*")) for kind in ("checkpoints", "best"))
+        known = path.exists() and any(stored)
     except OSError as error:
         raise InputError(f"{workdir}: cannot be used ({error.strerror})") from error
     if known:

@@ -1,0 +1,418 @@
+"""The commands as a stranger types them, right and wrong.
+
+A wrong input is one line that begins with `error:` and names the thing, exit status 2, and nothing
+left behind. Most commands run in this process, because each new one imports JAX; three do not.
+"""
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxmotion import cli
+from jaxmotion.data import open_video, read_image, write_image
+from jaxmotion.networks import NetworkConfig, build_segmenter
+from jaxmotion.optical_flow import write_flo, write_flow_npz
+from jaxmotion.training.checkpoints import Checkpoints
+from jaxmotion.training.config import Config, DataConfig, to_json
+
+ROOT = Path(__file__).parent.parent
+SIZE = (40, 64)
+FRAMES = 4
+TINY_TRAINING = (
+    *("--steps", "4", "--batch-size", "2", "--data.height", "16", "--data.width", "24"),
+    *("--data.validation-clips", "2", "--network.widths", "4", "8", "--network.stem", "1"),
+)
+
+
+def script(name):
+    """train.py or eval.py of the repository as a module."""
+    spec = importlib.util.spec_from_file_location(f"{name}_command", ROOT / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+train, evaluate = script("train"), script("eval")
+COMMANDS = {
+    "train": lambda argv: cli.run_command(train.main, argv),
+    "eval": lambda argv: cli.run_command(evaluate.main, argv),
+    "jaxmotion": lambda argv: cli.run_command(cli.jaxmotion, argv),
+}
+
+
+def status(command, *argv):
+    try:
+        return COMMANDS[command]([str(argument) for argument in argv])
+    except SystemExit as leaving:  # how the parser of the command line ends
+        return leaving.code
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(tmp_path / "xla"))
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def refused(capsys):
+    """Runs a command that must fail; returns its one line."""
+
+    def run(command, *argv):
+        assert status(command, *argv) == 2
+        return one_error_line(capsys.readouterr().err)
+
+    return run
+
+
+def one_error_line(text):
+    assert "Traceback" not in text
+    lines = [line for line in text.splitlines() if line.startswith("error:")]
+    assert len(lines) == 1, text
+    return lines[0]
+
+
+def leftovers(folder):
+    return sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    """A run's folder with an untrained network, for commands that only need one that loads."""
+    config = Config(
+        data=DataConfig(height=SIZE[0], width=SIZE[1]),
+        network=NetworkConfig(widths=(4, 8), input="scaled"),
+    )
+    flow = np.zeros((1, 1, *SIZE, 2), np.float32)
+    init = build_segmenter(config.network).init
+    shapes = jax.eval_shape(init, jax.random.key(0), flow)["params"]
+    rng = np.random.default_rng(0)
+    params = jax.tree.map(lambda leaf: jnp.asarray(rng.normal(0, 0.2, leaf.shape), "f4"), shapes)
+    folder = tmp_path_factory.mktemp("run")
+    checkpoints = Checkpoints(folder, to_json(config))
+    checkpoints.save_best(3, params, 0.5)
+    checkpoints.close()
+    return folder
+
+
+@pytest.fixture(scope="module")
+def frames(tmp_path_factory):
+    """A textured square that moves over a texture that moves the other way."""
+    rng = np.random.default_rng(0)
+    height, width = SIZE
+    far, near = (
+        cv2.GaussianBlur(rng.uniform(0, 255, (2 * height, 2 * width, 3)), (0, 0), 1.5)
+        for _ in range(2)
+    )
+    folder = tmp_path_factory.mktemp("frames")
+    for t in range(FRAMES):
+        image = far[:height, 10 - 2 * t : 10 - 2 * t + width].copy()
+        image[12:28, 16 + 2 * t : 36 + 2 * t] = near[12:28, 16:36]
+        write_image(folder / f"{t:05d}.png", np.clip(3 * (image - 127) + 127, 0, 255).astype("u1"))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def davis(tmp_path_factory):
+    """A DAVIS-layout root of one sequence with four masks and three flow fields."""
+    root = tmp_path_factory.mktemp("davis")
+    mask = np.zeros(SIZE, np.uint8)
+    mask[10:30, 20:40] = 255
+    flow = np.zeros((FRAMES - 1, *SIZE, 2), np.float32)
+    flow[:, mask > 0] = (4, -2)
+    write_flow_npz(root / "Flows" / "raft" / "square.npz", flow)
+    for t in range(FRAMES):
+        write_image(root / "Annotations" / "480p" / "square" / f"{t:05d}.png", mask)
+    return root
+
+
+# ------------------------------------------------------------------------------------- train.py
+
+
+@pytest.mark.parametrize(
+    ("argv", "named"),
+    [
+        (["nonsense"], "unknown config 'nonsense': expected one of quickstart, em"),
+        (["--steps", "0"], "--steps"),
+        (["--data.source", "scenes:impossible"], "scenes:impossible: unknown level"),
+        (["--data.source", "nowhere"], "nowhere: no such file or folder"),
+        (["--data.validation-fraction", "2"], "fraction"),
+        (["em"], "DAVIS: no such file or folder"),
+    ],
+)
+def test_train_names_a_wrong_option(refused, tmp_path, argv, named):
+    assert named in refused("train", *argv, "--workdir", "run")
+    assert leftovers(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("argv", "named"),
+    [
+        (["--bogus", "3"], "--bogus"),
+        (["--steps", "many"], "--steps"),
+        (["--network.num-masks", "0"], "num_masks must be at least 1"),
+        (["--motion.spatial", "cubic"], "cubic"),
+        (["--motion.degree", "-1"], "degree must be at least 0"),
+    ],
+)
+def test_train_and_its_parser_name_a_wrong_option(capsys, tmp_path, argv, named):
+    assert status("train", *argv, "--workdir", "run") == 2
+    error = capsys.readouterr().err
+    assert named in " ".join(error.replace("│", "").split())
+    assert "Traceback" not in error
+    assert leftovers(tmp_path) == []
+
+
+def test_train_into_a_folder_that_cannot_be(refused, tmp_path):
+    (tmp_path / "file").write_text("mine")
+    for workdir in ("file", "file/run", "/proc/jaxmotion/run"):
+        assert refused("train", "--workdir", workdir).startswith(f"error: {workdir}")
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def damage_nothing(folder):
+    pass
+
+
+def damage_truncated(folder):
+    write_flo(folder / "0000.flo", np.ones((*SIZE, 2), np.float32))
+    path = folder / "0001.flo"
+    path.write_bytes((folder / "0000.flo").read_bytes()[:-100])
+
+
+def damage_magic(folder):
+    (folder / "0000.flo").write_bytes(b"P6 not a flow" * 10)
+
+
+def damage_nan(folder):
+    flow = np.zeros((2, *SIZE, 2), np.float32)
+    flow[1, 3, 4] = np.nan
+    np.savez(folder / "clip.npz", flow=flow)
+
+
+def damage_gap(folder):
+    for number in (0, 1, 3, 4):
+        write_flo(folder / f"{number:04d}.flo", np.ones((*SIZE, 2), np.float32))
+
+
+@pytest.mark.parametrize(
+    ("damage", "named"),
+    [
+        (damage_nothing, "flows: an empty folder"),
+        (damage_truncated, "0001.flo: truncated"),
+        (damage_magic, "0000.flo: not a .flo file"),
+        (damage_nan, "clip.npz"),
+        (damage_gap, "0002.flo"),
+    ],
+)
+def test_train_on_damaged_data_names_the_file(refused, tmp_path, damage, named):
+    (tmp_path / "flows").mkdir()
+    damage(tmp_path / "flows")
+    assert named in refused("train", "--data.source", "flows", "--workdir", "run")
+    assert not (tmp_path / "run").exists()
+
+
+# -------------------------------------------------------------------------------------- eval.py
+
+
+def eval_arguments(data, out="scores"):
+    return ("--data", data, "--out", out, "--baselines", "none")
+
+
+def test_eval_scores_a_checkpoint_and_a_baseline(davis, checkpoint, tmp_path):
+    assert status("eval", *eval_arguments(davis), "--checkpoint", checkpoint, "--cut", "2") == 0
+    scores = json.loads((tmp_path / "scores" / "scores.json").read_text())
+    assert scores["method"] == checkpoint.name
+    assert set(scores["sequences"]) == {"square"}
+    assert 0 <= scores["J_mean"] <= 1
+    assert status("eval", *eval_arguments(davis, "otsu"), "--checkpoint", "otsu") == 0
+    otsu = json.loads((tmp_path / "otsu" / "scores.json").read_text())
+    assert otsu["J_mean"] == 1  # the square moves, all else rests
+    assert leftovers(tmp_path / "otsu") == ["report.html", "scores.csv", "scores.json"]
+
+
+@pytest.mark.parametrize(
+    ("argv", "named"),
+    [
+        (["--data", "nowhere"], "nowhere: no such folder"),
+        (["--flow", "pwc"], "pwc: no such folder of flows, found raft"),
+        (["--sequences", "circle"], "circle"),
+        (["--split", "val"], "ImageSets/val.txt"),
+        (["--select", "best"], "--select best: unknown rule"),
+        (["--cut", "-1"], "--cut -1"),
+        (["--checkpoint", "nothing"], "no checkpoint 'nothing'"),
+        (["--baselines", "magic"], "baseline 'magic' is unknown"),
+    ],
+)
+def test_eval_names_a_wrong_option(refused, davis, tmp_path, argv, named):
+    assert named in refused("eval", *eval_arguments(davis), *argv)
+    assert leftovers(tmp_path) == []
+
+
+def test_eval_into_a_folder_that_cannot_be(refused, davis, tmp_path):
+    (tmp_path / "file").write_text("mine")
+    for out in ("file", "file/scores"):
+        line = refused("eval", *eval_arguments(davis, out), "--checkpoint", "all_background")
+        assert line.startswith("error: file")
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_eval_on_damaged_files_names_them(refused, tmp_path):
+    flows = tmp_path / "Flows" / "raft" / "square"
+    flows.mkdir(parents=True)
+    masks = tmp_path / "Annotations" / "480p" / "square"
+    arguments = eval_arguments(tmp_path)
+    masks.mkdir(parents=True)
+    assert f"{masks}: no masks" in refused("eval", *arguments)
+    (masks / "00000.png").write_text("no picture")
+    (masks / "00001.png").write_text("no picture")
+    assert f"{flows}: no .flo file" in refused("eval", *arguments)
+    damage_truncated(flows)
+    assert "0001.flo: truncated" in refused("eval", *arguments)
+    (flows / "0001.flo").unlink()
+    assert "00000.png: not a PNG" in refused("eval", *arguments)
+    assert leftovers(tmp_path / "scores") == []
+
+
+# ------------------------------------------------------------------------------ jaxmotion segment
+
+
+def test_segment_writes_masks_overlay_and_parameters(frames, checkpoint, tmp_path, capsys):
+    assert status("jaxmotion", "segment", frames, "--out", "out", "--checkpoint", checkpoint) == 0
+    assert "ms/frame" in capsys.readouterr().out
+    masks = sorted((tmp_path / "out" / "masks").iterdir())
+    assert [path.name for path in masks] == [f"{t:05d}.png" for t in range(FRAMES)]
+    assert read_image(masks[0]).shape == (*SIZE, 3)
+    video = open_video(tmp_path / "out" / "overlay.mp4")
+    assert len(list(video)) == FRAMES
+    with np.load(tmp_path / "out" / "theta.npz") as archive:
+        assert archive["theta"].shape == (FRAMES - 1, 2, 12)
+        assert np.isfinite(archive["theta"]).all()
+    assert [name for name in leftovers(tmp_path) if ".part" in name] == []
+
+
+def test_segment_needs_a_video(refused, checkpoint, tmp_path):
+    (tmp_path / "text.mp4").write_text("this is no film\n" * 100)
+    (tmp_path / "empty").mkdir()
+    for video in ("missing.mp4", "text.mp4", "empty", "/dev/null"):
+        argv = ("segment", video, "--out", "out", "--checkpoint", checkpoint)
+        assert video in refused("jaxmotion", *argv)
+        assert not (tmp_path / "out").exists()
+
+
+def test_segment_needs_two_frames(refused, frames, checkpoint, tmp_path):
+    (tmp_path / "one").mkdir()
+    (tmp_path / "one" / "0.png").write_bytes((frames / "00000.png").read_bytes())
+    argv = ("segment", "one", "--out", "out", "--checkpoint", checkpoint)
+    assert "one" in refused("jaxmotion", *argv)
+
+
+def test_segment_without_a_checkpoint_says_how_to_get_one(refused, frames, tmp_path):
+    line = refused("jaxmotion", "segment", frames, "--out", "out")
+    assert "runs/quickstart" in line
+    assert "python train.py" in line
+    (tmp_path / "holiday").mkdir()
+    (tmp_path / "holiday" / "beach.jpg").write_text("")
+    (tmp_path / "notes.txt").write_text("")
+    for other in ("holiday", "notes.txt"):
+        argv = ("segment", frames, "--out", "out", "--checkpoint", other)
+        assert other in refused("jaxmotion", *argv)
+    assert not (tmp_path / "out").exists()
+
+
+def test_segment_names_what_else_is_wrong(refused, frames, checkpoint, tmp_path):
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "gap").mkdir()
+    damage_gap(tmp_path / "gap")
+    argv = ("segment", frames, "--checkpoint", checkpoint)
+    assert "estimator 'magic'" in refused("jaxmotion", *argv, "--out", "o", "--estimator", "magic")
+    assert "0002.flo: missing" in refused("jaxmotion", *argv, "--out", "o", "--flow", "gap")
+    assert "nowhere" in refused("jaxmotion", *argv, "--out", "o", "--flow", "nowhere")
+    write_flow_npz(tmp_path / "short.npz", np.ones((1, *SIZE, 2), np.float32))
+    line = refused("jaxmotion", *argv, "--out", "o", "--flow", "short.npz")
+    assert "1 flow fields for the 4 frames" in line
+    for out in ("file", "file/out"):
+        assert refused("jaxmotion", *argv, "--out", out).startswith("error: file")
+    assert not (tmp_path / "o").exists()
+
+
+# --------------------------------------------------------------------------------- jaxmotion flow
+
+
+def test_flow_of_a_folder_of_frames(frames, tmp_path):
+    assert status("jaxmotion", "flow", frames, "--out", "flow") == 0
+    assert len(list((tmp_path / "flow").glob("*.flo"))) == FRAMES - 1
+    assert [name for name in leftovers(tmp_path) if ".part" in name] == []
+
+
+def test_flow_names_what_is_wrong(refused, frames, tmp_path):
+    (tmp_path / "file").write_text("mine")
+    assert "missing.mp4" in refused("jaxmotion", "flow", "missing.mp4", "--out", "flow")
+    line = refused("jaxmotion", "flow", frames, "--out", "flow", "--estimator", "magic")
+    assert "estimator 'magic'" in line
+    assert refused("jaxmotion", "flow", frames, "--out", "file/x").startswith("error: file")
+    assert leftovers(tmp_path) == ["file"]
+
+
+# ---------------------------------------------------------------------------- as separate programs
+
+
+SCRIPT = "import sys; from jaxmotion.cli import main; sys.exit(main())"
+
+
+def program(*argv, cwd):
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.run(
+        [sys.executable, *argv], cwd=cwd, env=environment, capture_output=True, text=True
+    )
+
+
+@pytest.mark.parametrize(
+    ("argv", "named"),
+    [
+        ([ROOT / "train.py", "nonsense"], "nonsense"),
+        ([ROOT / "eval.py", "--data", "nowhere", "--out", "out"], "nowhere"),
+        (
+            ["-c", SCRIPT, "segment", "missing.mp4", "--out", "out"],
+            "runs/quickstart",
+        ),
+    ],
+)
+def test_programs_end_with_one_line_and_status_2(tmp_path, argv, named):
+    result = program(*map(str, argv), cwd=tmp_path)
+    assert result.returncode == 2
+    assert named in one_error_line(result.stderr)
+    assert leftovers(tmp_path) == []
+
+
+@pytest.mark.slow
+def test_train_ends_with_a_table_and_its_folder_takes_no_other_run(
+    refused, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr(train, "TEST_CLIPS", 4)
+    monkeypatch.setattr(train, "TUNING_CLIPS", 4)
+    assert "nowhere" in refused("train", "--workdir", "run", "--data.source", "nowhere")
+    assert status("train", "--workdir", "run", *TINY_TRAINING) == 0
+    output = capsys.readouterr().out
+    for row in ("network", "otsu", "em_10", "upper_bound"):
+        assert row in output
+    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+    assert summary["steps"] == 4
+    assert 0 <= summary["foreground_iou"] <= 1
+    lines = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
+    assert json.loads(lines[-1])["step"] == 4
+
+    before = leftovers(tmp_path / "run")
+    line = refused("train", "--workdir", "run", *TINY_TRAINING, "--seed", "5")
+    assert "seed: 0 → 5" in line
+    assert "another --workdir" in line
+    assert leftovers(tmp_path / "run") == before
