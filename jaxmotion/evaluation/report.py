@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from jaxmotion.data.pictures import write_image
 from jaxmotion.evaluation.baselines import UPPER_BOUND
 from jaxmotion.evaluation.protocol import Protocol
 from jaxmotion.evaluation.runner import SequenceResult
@@ -58,7 +59,7 @@ def write_report(
     flow: str,
     partial: bool = False,
 ) -> None:
-    """Writes `report.html` into a folder.
+    """Writes `report.html` into a folder, and its pictures as `pictures/SEQUENCE.png`.
 
     Args:
         folder: Where to; made where it is missing.
@@ -72,6 +73,8 @@ def write_report(
     """
     with atomic_path(folder / "report.html") as path:
         path.write_text(_page(results, protocol, flow, partial), encoding="utf-8")
+    for result in results:
+        write_image(folder / "pictures" / f"{result.name}.png", result.picture)
 
 
 def _page(results: Sequence[SequenceResult], protocol: Protocol, flow: str, partial: bool) -> str:

@@ -172,7 +172,9 @@ def test_eval_writes_scores_table_and_report(root, tmp_path, capsys):
     out = tmp_path / "out"
     baselines = ["--baselines", "all_background", "upper_bound"]
     assert run_eval("--data", root, "--flow", "made", "--out", out, *baselines) == 0
+    assert sorted(path.name for path in (out / "pictures").iterdir()) == ["car.png", "dog.png"]
     assert sorted(path.name for path in out.iterdir()) == [
+        "pictures",
         "report.html",
         "scores.csv",
         "scores.json",
