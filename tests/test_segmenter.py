@@ -84,7 +84,7 @@ def test_other_shapes_are_refused(workdir, shape):
 
 
 def test_a_missing_checkpoint_says_how_to_get_one(tmp_path):
-    with pytest.raises(jm.InputError, match="python train.py"):
+    with pytest.raises(jm.InputError, match=r"python train\.py"):
         jm.Segmenter.load(tmp_path / "none")
     with pytest.raises(jm.InputError, match="no checkpoint here"):
         jm.Segmenter.load(tmp_path)
@@ -106,6 +106,6 @@ def test_a_damaged_checkpoint_is_one_line(tmp_path):
     for file in (tmp_path / "best" / "1").rglob("*"):
         if file.is_file():
             file.write_bytes(b"")
-    with pytest.raises(jm.InputError, match="cannot be read|no validated") as error:
+    with pytest.raises(jm.InputError, match=r"cannot be read|no validated") as error:
         jm.Segmenter.load(tmp_path)
     assert "\n" not in str(error.value)

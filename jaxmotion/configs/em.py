@@ -11,6 +11,7 @@ def config() -> Config:
     """A small network on the flows of a DAVIS-layout root; ``--data.source ROOT`` says which."""
     return Config(
         data=DataConfig(source="DAVIS", split="train", height=128, width=224),
+        objective=ObjectiveConfig(foreground_cost=2.0),
         augment=AugmentConfig(flip_horizontal=0.5, flip_vertical=0.5),
         steps=2500,
         batch_size=4,
@@ -22,9 +23,7 @@ def published() -> Config:
     return Config(
         data=DataConfig(source="FlyingThings3D", height=128, width=224),
         network=PUBLISHED_EM,
-        objective=ObjectiveConfig(
-            penalty="l1", normalisation="pixels", entropy_weight=0.01, foreground_cost=0.0
-        ),
+        objective=ObjectiveConfig(penalty="l1", normalisation="pixels", entropy_weight=0.01),
         augment=AugmentConfig(global_motion=2.0),
         optimizer=OptimizerConfig(
             learning_rate=1e-4, schedule="constant", clip_norm=0.0, ema_decay=0.0

@@ -5,4 +5,4 @@ from jaxmotion.training.config import Config
 
 def config() -> Config:
     """Two segments, single frames of 64×112, scenes made while training."""
-    return Config()
+    return Config(steps=1500)

@@ -50,7 +50,7 @@ class ObjectiveConfig:
     penalty: Literal["l1", "l2", "huber", "squared"] = "l1"
     normalisation: Literal["pixels", "flow", "residual"] = "residual"
     entropy_weight: float = 0.01
-    foreground_cost: float = 2.0
+    foreground_cost: float = 0.0
     consistency_weight: float = 0.0
     consistency_ramp: int = 0
     occlusion_quantile: float = 0.99
