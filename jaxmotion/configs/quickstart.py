@@ -1,8 +1,9 @@
 """A first network in a few minutes on two CPU cores: EM on procedural scenes, K = 2."""
 
 from jaxmotion.training.config import Config
+from jaxmotion.training.segmentation import ObjectiveConfig
 
 
 def config() -> Config:
     """Two segments, single frames of 64×112, scenes made while training."""
-    return Config(steps=1500)
+    return Config(objective=ObjectiveConfig(foreground_cost=0.5), steps=1500)

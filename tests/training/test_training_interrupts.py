@@ -15,15 +15,16 @@ from jaxmotion.training.checkpoints import Checkpoints, load_best
 
 ROOT = Path(__file__).parents[2]
 OPTIONS = (
-    "--data.height 16 --data.width 24 --network.widths 4 8 --network.stem 1 --steps 120 "
+    "--data.height 16 --data.width 24 --network.widths 4 8 --network.stem 1 "
     "--batch-size 4 --log-every 1 --validate-every 10 --checkpoint-every 10 --picture-every 0 "
     "--data.validation-clips 4"
 ).split()
 
 
-def start(workdir, cache):
+def start(workdir, cache, steps):
     return subprocess.Popen(
-        [sys.executable, str(ROOT / "train.py"), "--workdir", str(workdir), *OPTIONS],
+        [sys.executable, str(ROOT / "train.py"), "--workdir", str(workdir), *OPTIONS]
+        + ["--steps", str(steps)],
         env={**os.environ, "JAX_COMPILATION_CACHE_DIR": str(cache)},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -46,11 +47,11 @@ def wait_for_step(process, workdir, step):
     raise AssertionError(f"ended before step {step}: {process.stdout.read()[-2000:]}")
 
 
-def interrupt(workdir, cache, rounds, seed):
-    rng = random.Random(seed)
+def interrupt(workdir, cache, steps, rounds):
+    rng = random.Random(rounds)
     for number in range(rounds):
         before = steps_of(workdir)[-1]["step"] if steps_of(workdir) else 0
-        process = start(workdir, cache)
+        process = start(workdir, cache, steps)
         wait_for_step(process, workdir, before + rng.randint(1, 8))
         time.sleep(rng.uniform(0, 0.3))
         # SIGINT and SIGKILL in turn.
@@ -66,22 +67,23 @@ def interrupt(workdir, cache, rounds, seed):
 )
 def test_interrupted_at_random_moments_training_goes_on(tmp_path, rounds):
     cache = tmp_path / "cache"
-    interrupt(tmp_path / "parts", cache, rounds, seed=rounds)
-    last = start(tmp_path / "parts", cache)
+    steps = 60 + 40 * rounds
+    interrupt(tmp_path / "parts", cache, steps, rounds)
+    last = start(tmp_path / "parts", cache, steps)
     output, _ = last.communicate(timeout=600)
     assert last.returncode == 0, output[-2000:]
     assert "foreground IoU" in output
 
     lines = steps_of(tmp_path / "parts")
     losses = [(line["step"], line["loss"]) for line in lines if "loss" in line]
-    assert [step for step, _ in losses] == list(range(1, 121))
+    assert [step for step, _ in losses] == list(range(1, steps + 1))
     load_best(tmp_path / "parts")
     checkpoints = Checkpoints(tmp_path / "parts", {})
-    assert checkpoints.newest_step == 120
+    assert checkpoints.newest_step == steps
     checkpoints.close()
 
     if rounds == 10:
-        whole = start(tmp_path / "whole", cache)
+        whole = start(tmp_path / "whole", cache, steps)
         output, _ = whole.communicate(timeout=600)
         assert whole.returncode == 0, output[-2000:]
         expected = [(x["step"], x["loss"]) for x in steps_of(tmp_path / "whole") if "loss" in x]
