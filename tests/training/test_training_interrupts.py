@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import shlex
 import signal
 import subprocess
 import sys
@@ -17,14 +18,19 @@ ROOT = Path(__file__).parents[2]
 OPTIONS = (
     "--data.height 16 --data.width 24 --network.widths 4 8 --network.stem 1 "
     "--batch-size 4 --log-every 1 --validate-every 10 --checkpoint-every 10 --picture-every 0 "
-    "--data.validation-clips 4"
-).split()
+    "--data.validation-clips 4 --steps {steps}"
+)
 
 
 def start(workdir, cache, steps):
     return subprocess.Popen(
-        [sys.executable, str(ROOT / "train.py"), "--workdir", str(workdir), *OPTIONS]
-        + ["--steps", str(steps)],
+        [
+            sys.executable,
+            str(ROOT / "train.py"),
+            "--workdir",
+            str(workdir),
+            *shlex.split(OPTIONS.format(steps=steps)),
+        ],
         env={**os.environ, "JAX_COMPILATION_CACHE_DIR": str(cache)},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
