@@ -22,6 +22,7 @@ myst_heading_anchors = 3
 
 # In docstrings `name` is code, as everywhere else.
 default_role = "code"
+smartquotes = False
 napoleon_numpy_docstring = False
 napoleon_use_rtype = False
 autodoc_member_order = "bysource"

@@ -4,7 +4,6 @@ A wrong input is one line that begins with `error:` and names the thing, exit st
 left behind. Most commands run in this process, because each new one imports JAX; three do not.
 """
 
-import importlib.util
 import json
 import os
 import subprocess
@@ -12,17 +11,14 @@ import sys
 from pathlib import Path
 
 import cv2
-import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import eval as evaluate
+import train
 from jaxmotion import cli
 from jaxmotion.data import open_video, read_image, write_image
-from jaxmotion.networks import NetworkConfig, build_segmenter
 from jaxmotion.optical_flow import write_flo, write_flow_npz
-from jaxmotion.training.checkpoints import Checkpoints
-from jaxmotion.training.config import Config, DataConfig, to_json
 
 ROOT = Path(__file__).parent.parent
 SIZE = (40, 64)
@@ -33,16 +29,6 @@ TINY_TRAINING = (
 )
 
 
-def script(name):
-    """train.py or eval.py of the repository as a module."""
-    spec = importlib.util.spec_from_file_location(f"{name}_command", ROOT / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-train, evaluate = script("train"), script("eval")
 COMMANDS = {
     "train": lambda argv: cli.run_command(train.main, argv),
     "eval": lambda argv: cli.run_command(evaluate.main, argv),
@@ -83,25 +69,6 @@ def one_error_line(text):
 
 def leftovers(folder):
     return sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
-
-
-@pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory):
-    """A run's folder with an untrained network, for commands that only need one that loads."""
-    config = Config(
-        data=DataConfig(height=SIZE[0], width=SIZE[1]),
-        network=NetworkConfig(widths=(4, 8), input="scaled"),
-    )
-    flow = np.zeros((1, 1, *SIZE, 2), np.float32)
-    init = build_segmenter(config.network).init
-    shapes = jax.eval_shape(init, jax.random.key(0), flow)["params"]
-    rng = np.random.default_rng(0)
-    params = jax.tree.map(lambda leaf: jnp.asarray(rng.normal(0, 0.2, leaf.shape), "f4"), shapes)
-    folder = tmp_path_factory.mktemp("run")
-    checkpoints = Checkpoints(folder, to_json(config))
-    checkpoints.save_best(3, params, 0.5)
-    checkpoints.close()
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -228,16 +195,17 @@ def eval_arguments(data, out="scores"):
     return ("--data", data, "--out", out, "--baselines", "none")
 
 
-def test_eval_scores_a_checkpoint_and_a_baseline(davis, checkpoint, tmp_path):
-    assert status("eval", *eval_arguments(davis), "--checkpoint", checkpoint, "--cut", "2") == 0
+def test_eval_scores_a_checkpoint_and_a_baseline(davis, untrained_run, tmp_path):
+    assert status("eval", *eval_arguments(davis), "--checkpoint", untrained_run, "--cut", "2") == 0
     scores = json.loads((tmp_path / "scores" / "scores.json").read_text())
-    assert scores["method"] == checkpoint.name
+    assert scores["method"] == untrained_run.name
     assert set(scores["sequences"]) == {"square"}
     assert 0 <= scores["J_mean"] <= 1
     assert status("eval", *eval_arguments(davis, "otsu"), "--checkpoint", "otsu") == 0
     otsu = json.loads((tmp_path / "otsu" / "scores.json").read_text())
     assert otsu["J_mean"] == 1  # the square moves, all else rests
-    assert leftovers(tmp_path / "otsu") == ["report.html", "scores.csv", "scores.json"]
+    written = {"report.html", "scores.csv", "scores.json", "pictures/square.png"}
+    assert set(leftovers(tmp_path / "otsu")) == written
 
 
 @pytest.mark.parametrize(
@@ -286,8 +254,10 @@ def test_eval_on_damaged_files_names_them(refused, tmp_path):
 # ------------------------------------------------------------------------------ jaxmotion segment
 
 
-def test_segment_writes_masks_overlay_and_parameters(frames, checkpoint, tmp_path, capsys):
-    assert status("jaxmotion", "segment", frames, "--out", "out", "--checkpoint", checkpoint) == 0
+def test_segment_writes_masks_overlay_and_parameters(frames, untrained_run, tmp_path, capsys):
+    assert (
+        status("jaxmotion", "segment", frames, "--out", "out", "--checkpoint", untrained_run) == 0
+    )
     assert "ms/frame" in capsys.readouterr().out
     masks = sorted((tmp_path / "out" / "masks").iterdir())
     assert [path.name for path in masks] == [f"{t:05d}.png" for t in range(FRAMES)]
@@ -300,19 +270,19 @@ def test_segment_writes_masks_overlay_and_parameters(frames, checkpoint, tmp_pat
     assert [name for name in leftovers(tmp_path) if ".part" in name] == []
 
 
-def test_segment_needs_a_video(refused, checkpoint, tmp_path):
+def test_segment_needs_a_video(refused, untrained_run, tmp_path):
     (tmp_path / "text.mp4").write_text("this is no film\n" * 100)
     (tmp_path / "empty").mkdir()
     for video in ("missing.mp4", "text.mp4", "empty", "/dev/null"):
-        argv = ("segment", video, "--out", "out", "--checkpoint", checkpoint)
+        argv = ("segment", video, "--out", "out", "--checkpoint", untrained_run)
         assert video in refused("jaxmotion", *argv)
-        assert not (tmp_path / "out").exists()
+        assert leftovers(tmp_path / "out") == []
 
 
-def test_segment_needs_two_frames(refused, frames, checkpoint, tmp_path):
+def test_segment_needs_two_frames(refused, frames, untrained_run, tmp_path):
     (tmp_path / "one").mkdir()
     (tmp_path / "one" / "0.png").write_bytes((frames / "00000.png").read_bytes())
-    argv = ("segment", "one", "--out", "out", "--checkpoint", checkpoint)
+    argv = ("segment", "one", "--out", "out", "--checkpoint", untrained_run)
     assert "one" in refused("jaxmotion", *argv)
 
 
@@ -326,14 +296,14 @@ def test_segment_without_a_checkpoint_says_how_to_get_one(refused, frames, tmp_p
     for other in ("holiday", "notes.txt"):
         argv = ("segment", frames, "--out", "out", "--checkpoint", other)
         assert other in refused("jaxmotion", *argv)
-    assert not (tmp_path / "out").exists()
+    assert leftovers(tmp_path / "out") == []
 
 
-def test_segment_names_what_else_is_wrong(refused, frames, checkpoint, tmp_path):
+def test_segment_names_what_else_is_wrong(refused, frames, untrained_run, tmp_path):
     (tmp_path / "file").write_text("mine")
     (tmp_path / "gap").mkdir()
     damage_gap(tmp_path / "gap")
-    argv = ("segment", frames, "--checkpoint", checkpoint)
+    argv = ("segment", frames, "--checkpoint", untrained_run)
     assert "estimator 'magic'" in refused("jaxmotion", *argv, "--out", "o", "--estimator", "magic")
     assert "0002.flo: missing" in refused("jaxmotion", *argv, "--out", "o", "--flow", "gap")
     assert "nowhere" in refused("jaxmotion", *argv, "--out", "o", "--flow", "nowhere")
@@ -342,7 +312,7 @@ def test_segment_names_what_else_is_wrong(refused, frames, checkpoint, tmp_path)
     assert "1 flow fields for the 4 frames" in line
     for out in ("file", "file/out"):
         assert refused("jaxmotion", *argv, "--out", out).startswith("error: file")
-    assert not (tmp_path / "o").exists()
+    assert leftovers(tmp_path / "o") == []
 
 
 # --------------------------------------------------------------------------------- jaxmotion flow

@@ -1,0 +1,85 @@
+"""What README and docs say: their Python runs, their commands parse, their links and maps hold."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import tyro
+
+import eval as evaluate
+import train
+from jaxmotion import cli
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [page for page in PAGES if "_build" not in page.parts]
+BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.DOTALL | re.MULTILINE)
+
+
+def blocks(page, language):
+    return [code for kind, code in BLOCK.findall(page.read_text()) if kind == language]
+
+
+def name_of(page):
+    return str(page.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("page", [p for p in PAGES if blocks(p, "python")], ids=name_of)
+def test_python_of_a_page_runs(page, untrained_run, tmp_path, monkeypatch):
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "quickstart").symlink_to(untrained_run)
+    monkeypatch.chdir(tmp_path)
+    exec("\n".join(blocks(page, "python")), {"__name__": "page"})
+
+
+def commands():
+    """The project's own commands in shell blocks and tables, without the shell around them."""
+    starts = ("python train.py", "python eval.py", "jaxmotion ")
+    for page in PAGES:
+        lines = "".join(blocks(page, "sh")).splitlines()
+        lines += re.findall(r"`([^`\n]+)`", BLOCK.sub("", page.read_text()))
+        for line in lines:
+            for command in line.split("&&"):
+                if command.strip().startswith(starts):
+                    yield pytest.param(shlex.split(command), id=f"{name_of(page)}: {command}")
+
+
+@pytest.mark.parametrize("words", list(commands()))
+def test_command_of_a_page_parses(words):
+    words = ["quickstart" if word == "NAME" else word for word in words]
+    if words[-1] == "--help":
+        return
+    match words:
+        case ["python", "train.py", *options]:
+            train.parse(options)
+        case ["python", "eval.py", *options]:
+            if options:
+                tyro.cli(evaluate.EvalConfig, args=options)
+        case ["jaxmotion", "segment" | "flow"]:
+            pass  # only named
+        case ["jaxmotion", *options]:
+            tyro.cli(cli.Command, args=options)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_links_lead_somewhere(page):
+    for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text()):
+        if "://" not in target:
+            assert (page.parent / target).exists(), target
+
+
+def test_the_map_of_the_house_is_complete():
+    readme = (ROOT / "README.md").read_text()
+    house = next(code for code in blocks(ROOT / "README.md", "") if "jaxmotion/ " in code)
+    inside, outside = set(), set()
+    for line in house.splitlines():
+        names = re.match(r"\s*((?:\S+ {1,2})+)", line.split("   ")[0] + " ").group(1).split()
+        (inside if line.startswith("  ") else outside).update(names)
+    for name in inside:
+        assert (ROOT / "jaxmotion" / name).exists(), name
+    for name in outside:
+        assert (ROOT / name).exists(), name
+    packages = {f"{p.parent.name}/" for p in (ROOT / "jaxmotion").glob("*/__init__.py")}
+    assert packages <= inside
+    assert "docs/images" in readme
