@@ -173,9 +173,8 @@ def _log_joint(planar, basis, state: Mixture) -> jax.Array:
 
 def _squared_residual(planar, basis, theta) -> jax.Array:
     """|f - f_theta|^2: [S, K, n]."""
-    return sum(
-        (planar[c] - jnp.matmul(theta[:, :, c], basis, precision=_HIGHEST)) ** 2 for c in range(2)
-    )
+    u, v = (planar[c] - jnp.matmul(theta[:, :, c], basis, precision=_HIGHEST) for c in range(2))
+    return u**2 + v**2
 
 
 def _pixels(flow, stride: int = 1) -> tuple[jax.Array, np.ndarray]:

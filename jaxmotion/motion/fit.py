@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from typing import Literal
+from typing import Literal, cast
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jaxmotion.motion import newton
 from jaxmotion.motion.equations import Equations
 from jaxmotion.motion.model import MotionModel, parametric_flow
-from jaxmotion.motion.moments import Clip, frames_per_step, penalty_terms, sweep
+from jaxmotion.motion.moments import Clip, padded_frames, penalty_terms, sweep
 from jaxmotion.motion.penalty import Penalty, check_penalty
 from jaxmotion.motion.spatial import coordinates
 from jaxmotion.motion.support import Support, measure_support
@@ -124,7 +124,8 @@ def fit(
         theta, info = _fit(options, *jax.lax.stop_gradient(data), init)
         theta = jax.lax.stop_gradient(theta)
     elif adjoint == "implicit":
-        theta, info = _implicit_fit(options, *data, init)
+        result = _implicit_fit(options, *data, init)
+        theta, info = cast(tuple[jax.Array, FitInfo], result)
     else:
         theta, info = _fit(options, *data, init)
     return (theta, jax.lax.stop_gradient(info)) if return_info else theta
@@ -174,14 +175,12 @@ def _fit(options: _Options, flow, masks, frame_weights, init) -> tuple[jax.Array
 
 def _problem(options: _Options, flow, masks, frame_weights) -> tuple[Equations, Clip, Support]:
     """Bring the data into the planar form of `Clip`, in the coordinates of the supports."""
-    batch, frames, height, width, segments = masks.shape
-    together, steps = frames_per_step(batch, frames, segments, height * width)
-    equations = Equations(options.model, frames, together * steps, options.penalty)
+    _, frames, height, width, _ = masks.shape
+    equations = Equations(options.model, frames, padded_frames(frames), options.penalty)
 
     def planar(array):
-        array = jnp.moveaxis(array, -1, 2)
-        padding = [(0, 0), (0, together * steps - frames), (0, 0), (0, 0), (0, 0)]
-        return jnp.pad(array, padding).reshape(batch, together, steps, -1, height, width)
+        padding = [(0, 0), (0, equations.padded_frames - frames), (0, 0), (0, 0), (0, 0)]
+        return jnp.pad(jnp.moveaxis(array, -1, 2), padding)
 
     weights = planar(masks * frame_weights[:, :, None, None, None])
     x = jnp.asarray(coordinates(width), flow.dtype)

@@ -21,9 +21,12 @@ from jaxmotion.motion.spatial import POWERS
 MOMENTS = tuple((a, b) for b in range(5) for a in range(5 - b))
 GRAM_INDEX = np.array([[MOMENTS.index((a + c, b + d)) for c, d in POWERS] for a, b in POWERS])
 
-# A long clip is swept in steps of about this many residuals, so that what a step makes stays in
-# cache and small beside the clip.
-_RESIDUALS_PER_STEP = 2**21
+# A sweep goes in steps of at most about this many residuals (frame, mask, component, pixel):
+# few enough to stay in a core's cache, or enough to fill an accelerator.
+_RESIDUALS_PER_STEP = {"cpu": 2**19}
+_RESIDUALS_PER_STEP_ELSEWHERE = 2**24
+# A clip of at least 8 * _LANES frames is swept in that many stretches side by side.
+_LANES = 8
 
 
 @jax.tree_util.register_dataclass
@@ -31,13 +34,9 @@ _RESIDUALS_PER_STEP = 2**21
 class Clip:
     """The data of a fit, planar: the image row is the minor axis.
 
-    Frame t stands at [t // S, t % S] of the two frame axes R and S. A sweep takes the R frames of
-    one column at a time; a clip that is sharded over time is cut along R, so that every device
-    has its share of each step.
-
     Attributes:
-      flow: `[B, R, S, 2, H, W]`.
-      weights: `[B, R, S, K, H, W]`: mask times valid times frame weight.
+      flow: `[B, T, 2, H, W]`.
+      weights: `[B, T, K, H, W]`: mask times valid times frame weight.
       x: `[B, K, W]`, column positions in the coordinates of the problem.
       y: `[B, K, H]`, row positions.
     """
@@ -80,13 +79,9 @@ class Moments:
     gram: jax.Array
 
 
-def frames_per_step(batch: int, frames: int, segments: int, pixels: int) -> tuple[int, int]:
-    """R and S of `Clip`: frames taken at once, and steps; R * S >= frames."""
-    steps = -(-batch * frames * segments * 2 * pixels // (2 * _RESIDUALS_PER_STEP))
-    together = -(-frames // steps)
-    if frames >= 64:  # divisible among up to eight devices
-        together = -(-together // 8) * 8
-    return together, -(-frames // together)
+def padded_frames(frames: int) -> int:
+    """Frames that the fit works on: those of a long clip fill its lanes evenly."""
+    return -(-frames // _LANES) * _LANES if frames >= 8 * _LANES else frames
 
 
 def sweep(
@@ -101,7 +96,7 @@ def sweep(
 
     Args:
       clip: the data.
-      coefficients: `[B, T, K, 2, 6]`, in the coordinates of the problem, T = R * S.
+      coefficients: `[B, T, K, 2, 6]`, in the coordinates of the problem.
       smoothing: `[B, K, C]`: residuals below this get the weight of one of this size.
       curvature: `[B, K, C]`: factor on the curvature weights of the residuals above it; 1 is the
         majoriser (iteratively reweighted least squares), 0 Newton's step on the smoothed problem.
@@ -111,65 +106,92 @@ def sweep(
     Returns:
       The moments.
     """
-    epsilon = smoothing[:, None, :, :, None, None]
-    kappa = curvature[:, None, :, :, None, None]
-    ys = jnp.stack([clip.y**b for b in range(5)], axis=-2)
-    xs = jnp.stack([clip.x**a for a in range(5)], axis=-2)
 
-    def step(residual, weights):
+    def step(flow, weights, coefficients, x, y, smoothing, curvature):
+        model = evaluate_quadratic(coefficients, x[:, None, :, None], y[:, None, :, None])
         cost, slack, inside, force, bend = penalty_terms(
-            residual, epsilon, kappa, penalty, huber_delta
+            flow[:, :, None] - model,
+            smoothing[:, None, :, :, None, None],
+            curvature[:, None, :, :, None, None],
+            penalty,
+            huber_delta,
         )
+        weights = weights[:, :, :, None]
+        ys = jnp.stack([y**b for b in range(5)], axis=-2)
+        xs = jnp.stack([x**a for a in range(5)], axis=-2)
         return (
-            jnp.sum(weights * cost, axis=(1, -2, -1)),
-            jnp.sum(weights * slack, axis=(1, -2, -1)),
-            jnp.sum(jnp.where(inside, weights, 0.0), axis=(1, -2, -1)),
+            jnp.sum(weights * cost, axis=(-2, -1)),
+            jnp.sum(weights * slack, axis=(-2, -1)),
+            jnp.sum(jnp.where(inside, weights, 0.0), axis=(-2, -1)),
             _contract(weights * force, xs[..., :3, :], ys[..., :3, :], POWERS),
             _contract(weights * bend, xs, ys, MOMENTS),
         )
 
-    objective, slack, inside, gradient, gram = _map_steps(step, clip, coefficients)
-    return Moments(
-        objective=objective.sum(0),
-        slack=slack.sum(0),
-        inside=inside.sum(0),
-        gradient=_join_frames(gradient),
-        gram=_join_frames(gram),
+    objective, slack, inside, gradient, gram = _in_steps(
+        step,
+        (clip.flow, clip.weights, coefficients),
+        (clip.x, clip.y, smoothing, curvature),
+        2 * clip.weights[0, 0].size,
     )
+    return Moments(objective.sum(1), slack.sum(1), inside.sum(1), gradient, gram)
 
 
-def _map_steps(step: Callable, clip: Clip, coefficients):
-    """Apply `step(residual, weights)` to the frames [:, s] for every s; results stacked over s.
+def _in_steps(step: Callable, per_frame: tuple, per_clip: tuple, residuals: int):
+    """`step(*per_frame, *per_clip)`, for a part of the clips and frames at a time.
 
-    Residuals are `[B, R, K, 2, H, W]`, weights `[B, R, K, 1, H, W]`.
+    The frames lie in lanes, and a step takes the same stretch of every lane: a clip that is cut
+    along time then has work for each of its devices in every step, and moves nothing.
+
+    Args:
+      step: a function of arrays `[b, t, ...]` and `[b, ...]` to arrays `[b, t, ...]`.
+      per_frame: arrays `[B, T, ...]`.
+      per_clip: arrays `[B, ...]`.
+      residuals: how many residuals a frame has.
+
+    Returns:
+      The arrays `[B, T, ...]` of `step`.
     """
-    steps = clip.flow.shape[2]
-    split = jax.tree.map(lambda c: c.reshape(c.shape[0], -1, steps, *c.shape[2:]), coefficients)
-    x, y = clip.x[:, None, :, None], clip.y[:, None, :, None]
+    batch, frames = per_frame[0].shape[:2]
+    lanes = _LANES if frames >= 8 * _LANES else 1
+    limit = _RESIDUALS_PER_STEP.get(jax.default_backend(), _RESIDUALS_PER_STEP_ELSEWHERE)
+    total = batch * frames * residuals
+    time_steps = _smallest_divisor(frames // lanes, total / limit)
+    batch_steps = _smallest_divisor(batch, total / time_steps / limit) if lanes == 1 else 1
+    if time_steps * batch_steps == 1:
+        return step(*per_frame, *per_clip)
 
-    def at(s):
-        flow, weights, at_step = jax.tree.map(
-            lambda a: jax.lax.dynamic_index_in_dim(a, s, axis=2, keepdims=False),
-            (clip.flow, clip.weights, split),
-        )
-        residual = jax.tree.map(lambda c: flow[:, :, None] - evaluate_quadratic(c, x, y), at_step)
-        return step(residual, weights[:, :, :, None])
+    def take(array, index, axis):
+        return jax.lax.dynamic_index_in_dim(array, index, axis, keepdims=False)
 
-    if steps == 1:
-        return jax.tree.map(lambda a: a[None], at(0))
-    return jax.lax.map(at, jnp.arange(steps))
+    def cut_frames(array):  # [B, T, ...] -> [b, steps, lanes, steps, t, ...]
+        return array.reshape(-1, batch_steps, lanes, time_steps, *_stretch(array.shape[1:]))
+
+    def _stretch(shape):
+        return (shape[0] // (lanes * time_steps), *shape[1:])
+
+    def at(index):
+        clips, stretch = index // time_steps, index % time_steps
+        part = [take(take(cut_frames(a), stretch, 3), clips, 1) for a in per_frame]
+        part = [a.reshape(a.shape[0], -1, *a.shape[3:]) for a in part]
+        of_clips = [take(a.reshape(-1, batch_steps, *a.shape[1:]), clips, 1) for a in per_clip]
+        return step(*part, *of_clips)
+
+    def join(array):  # [steps * steps, b, lanes * t, ...] -> [B, T, ...]
+        split = array.reshape(batch_steps, time_steps, array.shape[1], lanes, -1, *array.shape[3:])
+        return jnp.moveaxis(split, (0, 1), (1, 3)).reshape(batch, frames, *array.shape[3:])
+
+    return jax.tree.map(join, jax.lax.map(at, jnp.arange(batch_steps * time_steps)))
 
 
-def _join_frames(stacked: jax.Array) -> jax.Array:
-    """`[S, B, R, ...]` -> `[B, T, ...]`."""
-    moved = jnp.moveaxis(stacked, 0, 2)
-    return moved.reshape(moved.shape[0], -1, *moved.shape[3:])
+def _smallest_divisor(number: int, at_least: float) -> int:
+    """The smallest divisor of `number` that is not below `at_least`, or `number` itself."""
+    return next(d for d in range(1, number + 1) if number % d == 0 and d >= min(at_least, number))
 
 
 def penalty_terms(
     residual: jax.Array,
     epsilon: jax.Array,
-    kappa: jax.Array,
+    kappa: jax.Array | float,
     penalty: Penalty,
     huber_delta: float,
 ) -> tuple[jax.Array, ...]:
@@ -214,12 +236,12 @@ def penalty_terms(
 
 
 def _contract(image: jax.Array, xs: jax.Array, ys: jax.Array, powers) -> jax.Array:
-    """Sums of `image` `[B, R, K, D, H, W]` times x^a y^b for (a, b) in powers: `[B, R, K, D, n]`.
+    """Sums of `image` `[b, t, K, D, H, W]` times x^a y^b for (a, b) in powers: `[b, t, K, D, n]`.
 
     Rows first: the intermediate result then keeps whole image rows, which vectorise.
     """
     highest = jax.lax.Precision.HIGHEST
-    columns = jnp.einsum("bkjh,brkchw->brkcjw", ys, image, precision=highest)
-    table = jnp.einsum("brkcjw,bkiw->brkcji", columns, xs, precision=highest)
+    columns = jnp.einsum("bkjh,btkchw->btkcjw", ys, image, precision=highest)
+    table = jnp.einsum("btkcjw,bkiw->btkcji", columns, xs, precision=highest)
     rows, cols = np.array([b for _, b in powers]), np.array([a for a, _ in powers])
     return table[..., rows, cols]

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
@@ -75,7 +76,9 @@ def train(
     program = build_program(config, task, validation[0])
     held_out = [program.put(batch) for batch in validation]
     shown = validation[:: -(-len(validation) // PICTURED_CLIPS)]  # from all over the held-out clips
-    pictured = {name: np.stack([batch[name][0] for batch in shown]) for name in shown[0]}
+    pictured = {
+        name: jnp.asarray(np.stack([batch[name][0] for batch in shown])) for name in shown[0]
+    }
 
     checkpoints = Checkpoints(workdir, to_json(config))
     state = program.fresh_state()
