@@ -179,7 +179,7 @@ def _iterate(
         if anneal:
             inside = _share_inside(equations, moments, mass)
             share = jnp.where(accepted, jnp.maximum(share * decay, floor), share)
-            change = jnp.clip(share / jnp.maximum(inside, 1e-3), 0.1, 3.0)
+            change = jnp.clip(share / jnp.maximum(inside, 1e-3), 0.1, 1.2)
             smoothing = jnp.where(accepted, smoothing * change, smoothing)
             smoothing = jnp.maximum(smoothing, 1e-4 * objective / mass)
         return Search(
@@ -204,8 +204,8 @@ def _iterate(
 def _samples(clip: Clip, equations: Equations) -> tuple[jax.Array, jax.Array]:
     """Mass and effective number of samples of every group, `[B, K, G]` each, never zero."""
     groups, components, _, _ = equations.embedding.shape
-    mass = clip.weights.sum((1, 2, 4, 5))
-    squares = (clip.weights**2).sum((1, 2, 4, 5))
+    mass = clip.weights.sum((1, 3, 4))
+    squares = (clip.weights**2).sum((1, 3, 4))
     tiny = jnp.finfo(mass.dtype).tiny
     samples = jnp.maximum(mass * (mass / jnp.maximum(squares, tiny)), 1e-3)
     shape = (*mass.shape, groups)

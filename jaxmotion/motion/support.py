@@ -39,14 +39,14 @@ def measure_support(weights: jax.Array, x: jax.Array, y: jax.Array) -> Support:
     """Weighted mean and spread of the pixels of every problem.
 
     Args:
-      weights: `[B, R, S, K, H, W]`.
+      weights: `[B, T, K, H, W]`.
       x: `[W]`.
       y: `[H]`.
 
     Returns:
       The support; centre 0 and scale 1 for an empty mask. The scale is at least a pixel.
     """
-    columns, rows = weights.sum((1, 2, 4)), weights.sum((1, 2, 5))
+    columns, rows = weights.sum((1, 3)), weights.sum((1, 4))
     mass = columns.sum(-1)
     share = 1.0 / jnp.where(mass > 0, mass, 1.0)
     x_centre, y_centre = (columns * x).sum(-1) * share, (rows * y).sum(-1) * share
