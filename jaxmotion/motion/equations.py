@@ -14,7 +14,7 @@ import numpy as np
 
 from jaxmotion.motion.banded import solve_banded
 from jaxmotion.motion.model import MotionModel
-from jaxmotion.motion.moments import GRAM_INDEX, Moments
+from jaxmotion.motion.moments import GRAM_INDEX, Moments, pick
 from jaxmotion.motion.penalty import Penalty
 
 _einsum = functools.partial(jnp.einsum, precision=jax.lax.Precision.HIGHEST)
@@ -139,9 +139,12 @@ class Equations:
         embedding = jnp.asarray(self.embedding, dtype)
         bands = _einsum("otl,btkdm->obkldm", jnp.asarray(self.products, dtype), moments.gram)
         if bands.shape[-2] == 3:  # uu, uv, vv: one group of two components
-            blocks = bands[..., np.array([[0, 1], [1, 2]]), :][..., GRAM_INDEX]
+            uu, uv, vv = (bands[..., d, :] for d in range(3))
+            blocks = jnp.stack([jnp.stack([uu, uv], -2), jnp.stack([uv, vv], -2)], -3)
+            blocks = pick(blocks, GRAM_INDEX)
             bands = _einsum("obklcdij,gcin,gdjm->obkglnm", blocks, embedding, embedding)
         else:
-            blocks = bands.reshape(*bands.shape[:4], groups, components, 15)[..., GRAM_INDEX]
+            blocks = bands.reshape(*bands.shape[:4], groups, components, 15)
+            blocks = pick(blocks, GRAM_INDEX)
             bands = _einsum("obklgcij,gcin,gcjm->obkglnm", blocks, embedding, embedding)
         return solve_banded(bands, rhs, ridge=30.0 * float(jnp.finfo(dtype).eps))

@@ -243,5 +243,15 @@ def _contract(image: jax.Array, xs: jax.Array, ys: jax.Array, powers) -> jax.Arr
     highest = jax.lax.Precision.HIGHEST
     columns = jnp.einsum("bkjh,btkchw->btkcjw", ys, image, precision=highest)
     table = jnp.einsum("btkcjw,bkiw->btkcji", columns, xs, precision=highest)
-    rows, cols = np.array([b for _, b in powers]), np.array([a for a, _ in powers])
-    return table[..., rows, cols]
+    width = table.shape[-1]
+    flat = table.reshape(*table.shape[:-2], -1)
+    return pick(flat, np.array([b * width + a for a, b in powers]))
+
+
+def pick(array: jax.Array, index: np.ndarray) -> jax.Array:
+    """`array[..., index]` for an index known beforehand.
+
+    By `take` in int32: indexing with a numpy array keeps, inside JAX, the integer type of the first
+    trace, and fails when float64 is switched on later in the same process.
+    """
+    return jnp.take(array, jnp.asarray(index, jnp.int32), axis=-1, mode="clip")

@@ -1,0 +1,173 @@
+"""Gradients of the fit, against finite differences in float64 of independent solutions."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy.optimize import minimize
+
+from jaxmotion import losses
+from jaxmotion.motion import MotionModel, fit, parametric_flow
+
+SHAPE = (2, 7, 9)  # T, H, W
+MODEL = MotionModel("affine", "polynomial")
+COUPLED = MotionModel("planar", "constant")
+
+
+@pytest.fixture(autouse=True)
+def _double():
+    with jax.enable_x64(True):
+        yield
+
+
+def clip(seed, segments=2):
+    rng = np.random.default_rng(seed)
+    truth = MotionModel().design(*SHAPE) @ rng.normal(size=12)
+    flow = truth + rng.laplace(size=truth.shape)
+    masks = rng.dirichlet(np.ones(segments), size=SHAPE)
+    return flow[None], masks[None]
+
+
+def smoothed_minimum(flow, mask, model, penalty, epsilon):
+    """Minimum of the smoothed objective for one mask, by scipy: `[P]`."""
+    design = model.design(*SHAPE)
+
+    def value_and_slope(theta):
+        residual = flow - design @ theta
+        if penalty == "l2":
+            size, width = np.linalg.norm(residual, axis=-1, keepdims=True), epsilon[:1]
+        else:
+            size, width = np.abs(residual), epsilon
+        slope = width if penalty == "huber" else 1.0
+        cost = np.where(size < width, size**2 / (2 * width), size - width / 2) * slope
+        force = residual / np.maximum(size, width) * slope
+        weighted = mask[..., None] * force
+        return (mask[..., None] * cost).sum(), -np.einsum("thwcp,thwc->p", design, weighted)
+
+    theta = np.zeros(design.shape[-1])
+    for _ in range(6):  # restarts, until the line search has nothing left
+        theta = minimize(
+            value_and_slope, theta, jac=True, method="BFGS", options={"gtol": 1e-13}
+        ).x
+    hessian = np.stack(
+        [
+            (value_and_slope(theta + h)[1] - value_and_slope(theta - h)[1]) / 2e-6
+            for h in 1e-6 * np.eye(len(theta))
+        ]
+    )
+    for _ in range(3):
+        theta = theta - np.linalg.solve(hessian, value_and_slope(theta)[1])
+    return theta
+
+
+CASES = [
+    ("huber", MODEL),
+    ("huber", COUPLED),
+    ("l1", MODEL),
+    ("l1", COUPLED),
+    ("l2", MODEL),
+    ("squared", MODEL),
+]
+
+
+@pytest.mark.parametrize(("penalty", "model"), CASES)
+def test_implicit_gradient_is_that_of_the_smoothed_problem(penalty, model):
+    flow, masks = clip(0)
+    rng = np.random.default_rng(1)
+    cotangent = rng.normal(size=(2, model.num_parameters(SHAPE[0])))
+
+    def readout(flow, masks, frame_weights):
+        theta, info = fit(
+            flow,
+            masks,
+            model,
+            penalty=penalty,
+            huber_delta=0.7,
+            frame_weights=frame_weights,
+            passes=25,
+            adjoint="implicit",
+            return_info=True,
+        )
+        return jnp.sum(theta * cotangent), (theta, info.smoothing)
+
+    frame_weights = np.array([[1.0, 0.6]])
+    gradients, (theta, smoothing) = jax.grad(readout, argnums=(0, 1, 2), has_aux=True)(
+        jnp.asarray(flow), jnp.asarray(masks), jnp.asarray(frame_weights)
+    )
+    epsilon = np.array(smoothing[0])
+    if penalty == "huber":
+        epsilon = np.maximum(epsilon, 0.7)
+    if penalty == "squared":
+        epsilon = np.full_like(epsilon, 1e3)
+
+    def reference(flow, masks, frame_weights):
+        weights = masks[0] * frame_weights[0][:, None, None, None]
+        return np.stack(
+            [
+                smoothed_minimum(flow[0], weights[..., k], model, penalty, epsilon[k])
+                for k in range(2)
+            ]
+        )
+
+    np.testing.assert_allclose(theta[0], reference(flow, masks, frame_weights), atol=1e-6)
+    data = (flow, masks, frame_weights)
+    for n, gradient in enumerate(gradients):
+        direction = rng.normal(size=data[n].shape) * (masks if n == 1 else 1.0)
+        step = 1e-5
+
+        def moved(sign, n=n, direction=direction, step=step):
+            parts = list(data)
+            parts[n] = parts[n] + sign * step * direction
+            return (reference(*parts) * cotangent).sum()
+
+        expected = (moved(1) - moved(-1)) / (2 * step)
+        np.testing.assert_allclose(np.sum(gradient * direction), expected, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("penalty", ["huber", "squared"])
+def test_unrolled_gradient_agrees_with_the_implicit_one(penalty):
+    flow, masks = clip(2)
+
+    def readout(masks, adjoint):
+        theta = fit(
+            flow, masks, MODEL, penalty=penalty, huber_delta=0.7, passes=25, adjoint=adjoint
+        )
+        return jnp.sum(jnp.sin(theta))
+
+    implicit = jax.grad(readout)(jnp.asarray(masks), "implicit")
+    unrolled = jax.grad(readout)(jnp.asarray(masks), "unroll")
+    np.testing.assert_allclose(unrolled, implicit, rtol=1e-5, atol=1e-8)
+
+
+def test_theta_is_a_constant_by_default():
+    flow, masks = clip(3)
+    gradient = jax.grad(lambda m: jnp.sum(fit(flow, m, MODEL)))(jnp.asarray(masks))
+    assert np.all(np.asarray(gradient) == 0.0)
+
+
+@pytest.mark.parametrize("penalty", ["l1", "l2", "huber", "squared"])
+def test_envelope_gradient_is_that_of_the_profiled_loss(penalty):
+    flow, masks = clip(4, segments=3)
+    weights = losses.frame_weights(jnp.asarray(flow))
+
+    def loss(masks):
+        theta = fit(
+            flow,
+            masks,
+            MODEL,
+            penalty=penalty,
+            huber_delta=0.7,
+            frame_weights=weights,
+            passes=60,
+        )
+        parametric = parametric_flow(MODEL, theta, SHAPE)
+        return losses.reconstruction(
+            jnp.asarray(flow), masks, parametric, penalty=penalty, huber_delta=0.7
+        )[0]
+
+    rng = np.random.default_rng(5)
+    direction = rng.normal(size=masks.shape) * masks
+    gradient = jax.grad(loss)(jnp.asarray(masks))
+    step = 1e-5
+    expected = (loss(masks + step * direction) - loss(masks - step * direction)) / (2 * step)
+    np.testing.assert_allclose(np.sum(gradient * direction), expected, rtol=1e-5)
