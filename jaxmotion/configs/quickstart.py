@@ -6,4 +6,4 @@ from jaxmotion.training.segmentation import ObjectiveConfig
 
 def config() -> Config:
     """Two segments, single frames of 64×112, scenes made while training."""
-    return Config(objective=ObjectiveConfig(foreground_cost=0.5), steps=1500)
+    return Config(objective=ObjectiveConfig(foreground_cost=0.5), steps=1200)
