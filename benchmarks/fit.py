@@ -139,7 +139,8 @@ def measure(case: Case, arguments: Arguments) -> dict[str, str]:
     fit = jax.jit(lambda f, m: jm.fit(f, m, case.model, passes=arguments.passes))
     device = (jnp.asarray(flow), jnp.asarray(masks))
     compiled = fit.lower(*device).compile()
-    planned = compiled.memory_analysis().temp_size_in_bytes
+    analysis = compiled.memory_analysis()
+    planned = analysis.temp_size_in_bytes if analysis is not None else float("nan")
     size = flow.nbytes + masks.nbytes
     row = {
         "configuration": f"{case.name}: B = {case.batch}, T = {case.frames}, K = {case.segments}",
