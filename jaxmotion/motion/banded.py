@@ -14,8 +14,9 @@ _HIGHEST = jax.lax.Precision.HIGHEST
 def solve_banded(bands: jax.Array, rhs: jax.Array, ridge: float) -> jax.Array:
     """Solve A x = b for A block-banded, symmetric and positive semidefinite.
 
-    The diagonal is scaled to one and `ridge` is added to it, so that directions without data
-    (an empty mask, a support of three pixels) get a finite, small answer.
+    The diagonal is scaled to one and `ridge` is added to it, so that directions with little data
+    (a support of three pixels) get a finite, small answer. Unknowns with none, or none beyond
+    rounding (an empty mask, the slope across a support of one column), get zero.
 
     Args:
       bands: `[W + 1, ..., L, S, S]`: bands[o, ..., l] is the block (l, l + o) of A; entries with
@@ -28,7 +29,9 @@ def solve_banded(bands: jax.Array, rhs: jax.Array, ridge: float) -> jax.Array:
     """
     bandwidth, (length, size) = bands.shape[0] - 1, rhs.shape[-2:]
     diagonal = jnp.diagonal(bands[0], axis1=-2, axis2=-1)
-    scale = jnp.where(diagonal > 0, jax.lax.rsqrt(jnp.where(diagonal > 0, diagonal, 1.0)), 0.0)
+    negligible = jnp.finfo(rhs.dtype).eps ** 1.5 * diagonal.max(-1, keepdims=True)
+    present = diagonal > negligible
+    scale = jnp.where(present, jax.lax.rsqrt(jnp.where(present, diagonal, 1.0)), 0.0)
     group = max(bandwidth, 1) if bandwidth + 1 < length else length
     count = -(-length // group)
     padding = [(0, 0)] * (scale.ndim - 2) + [(0, count * group - length), (0, 0)]

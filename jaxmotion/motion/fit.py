@@ -148,7 +148,9 @@ def _fit(options: _Options, flow, masks, frame_weights, init) -> tuple[jax.Array
     moments = sweep(clip, equations.coefficients(start), unit, unit, penalty, huber_delta)
     objective = equations.by_group(moments.objective)
 
-    search = newton.minimise(equations, clip, start, objective, huber_delta, sweeps)
+    search = newton.minimise(
+        equations, clip, start, objective, huber_delta, sweeps, options.converge_smoothed
+    )
     if options.converge_smoothed:
         search = newton.converge(equations, clip, search, huber_delta, options.passes)
     last = search.theta + search.step

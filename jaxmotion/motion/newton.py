@@ -26,7 +26,8 @@ from jaxmotion.motion.moments import Clip, Moments, sweep
 
 COARSE_SWEEPS = (14, 5)  # on the two subsampled levels
 _COARSE_PIXELS = 1600  # of a frame on the coarsest level, about
-_SAMPLES_PER_UNKNOWN = 2.0  # that the smoothing holds at the least
+_SAMPLES_PER_UNKNOWN = 2.0  # that the smoothing holds at the least, while the search moves
+_SETTLED = 6  # sweeps after which it is taken to be so near that the smoothing may vanish
 
 
 @jax.tree_util.register_dataclass
@@ -61,6 +62,7 @@ def minimise(
     objective: jax.Array,
     huber_delta: float,
     sweeps: int,
+    keep_smoothing: bool,
 ) -> Search:
     """Minimise every problem of the clip.
 
@@ -71,6 +73,7 @@ def minimise(
       objective: `[B, K, G]`, at the start, over the whole clip.
       huber_delta: see `residual_penalty`.
       sweeps: number of sweeps at full resolution.
+      keep_smoothing: never let the smoothing vanish, however many the sweeps.
 
     Returns:
       The search after its last sweep; theta + step is its last, unevaluated point.
@@ -95,7 +98,8 @@ def minimise(
     search = dataclasses.replace(
         search, objective=objective, best=start, lowered=jnp.zeros_like(search.lowered)
     )
-    return _iterate(equations, clip, search, huber_delta, sweeps, mass, samples)
+    settled = sweeps if keep_smoothing else _SETTLED
+    return _iterate(equations, clip, search, huber_delta, sweeps, mass, samples, settled=settled)
 
 
 def _coarse(equations, clip: Clip, search: Search, huber_delta: float, count: int) -> Search:
@@ -145,12 +149,16 @@ def _iterate(
     mass: jax.Array,
     samples: jax.Array,
     anneal: bool = True,
+    settled: int = _SETTLED,
 ) -> Search:
     """`count` sweeps, each followed by a step; `anneal=False` keeps the smoothing as it is."""
     floor = jnp.minimum(_SAMPLES_PER_UNKNOWN * (equations.unknowns + 4) / samples, 0.5)
     decay = 0.75 if count == COARSE_SWEEPS[0] else 0.5
 
-    def body(search: Search, _):
+    floors = floor * 0.5 ** jnp.maximum(jnp.arange(count) - settled, 0)[:, None, None, None]
+    negligible = float(jnp.finfo(mass.dtype).eps) ** 0.5
+
+    def body(search: Search, floor: jax.Array):
         trial = search.theta + search.step
         moments = sweep(
             clip,
@@ -181,7 +189,7 @@ def _iterate(
             share = jnp.where(accepted, jnp.maximum(share * decay, floor), share)
             change = jnp.clip(share / jnp.maximum(inside, 1e-3), 0.1, 1.2)
             smoothing = jnp.where(accepted, smoothing * change, smoothing)
-            smoothing = jnp.maximum(smoothing, 1e-4 * objective / mass)
+            smoothing = jnp.maximum(smoothing, negligible * objective / mass)
         return Search(
             theta=_select(accepted, trial, search.theta),
             step=_select(accepted, newton, secant[..., None, None] * search.step),
@@ -197,7 +205,7 @@ def _iterate(
             curvature=curvature,
         ), None
 
-    search, _ = jax.lax.scan(body, search, None, length=count)
+    search, _ = jax.lax.scan(body, search, floors.astype(mass.dtype))
     return search
 
 

@@ -20,10 +20,13 @@ def _double():
         yield
 
 
-def clip(seed, segments=2):
+def clip(seed, segments=2, sparse=False):
+    """A clip with noise everywhere, or (`sparse`) with an exact affine motion and outliers."""
     rng = np.random.default_rng(seed)
-    truth = MotionModel().design(*SHAPE) @ rng.normal(size=12)
-    flow = truth + rng.laplace(size=truth.shape)
+    model = MODEL if sparse else MotionModel()
+    truth = model.design(*SHAPE) @ rng.normal(size=model.num_parameters(SHAPE[0]))
+    noise = rng.laplace(size=truth.shape)
+    flow = truth + np.where(rng.random(truth.shape) < 0.4, noise, 0.0) if sparse else truth + noise
     masks = rng.dirichlet(np.ones(segments), size=SHAPE)
     return flow[None], masks[None]
 
@@ -147,7 +150,9 @@ def test_theta_is_a_constant_by_default():
 
 @pytest.mark.parametrize("penalty", ["l1", "l2", "huber", "squared"])
 def test_envelope_gradient_is_that_of_the_profiled_loss(penalty):
-    flow, masks = clip(4, segments=3)
+    # A smooth penalty has a smooth profile. That of L1 is smooth in the masks too where the minimum
+    # stays at one vertex, which a sparse deviation from the model makes sure of.
+    flow, masks = clip(4, segments=3, sparse=penalty == "l1")
     weights = losses.frame_weights(jnp.asarray(flow))
 
     def loss(masks):
@@ -158,7 +163,7 @@ def test_envelope_gradient_is_that_of_the_profiled_loss(penalty):
             penalty=penalty,
             huber_delta=0.7,
             frame_weights=weights,
-            passes=60,
+            passes=40,
         )
         parametric = parametric_flow(MODEL, theta, SHAPE)
         return losses.reconstruction(
@@ -168,6 +173,6 @@ def test_envelope_gradient_is_that_of_the_profiled_loss(penalty):
     rng = np.random.default_rng(5)
     direction = rng.normal(size=masks.shape) * masks
     gradient = jax.grad(loss)(jnp.asarray(masks))
-    step = 1e-5
+    step = 1e-3 if penalty == "l1" else 1e-5
     expected = (loss(masks + step * direction) - loss(masks - step * direction)) / (2 * step)
     np.testing.assert_allclose(np.sum(gradient * direction), expected, rtol=1e-5)
