@@ -49,9 +49,7 @@ def smoothed_minimum(flow, mask, model, penalty, epsilon):
 
     theta = np.zeros(design.shape[-1])
     for _ in range(6):  # restarts, until the line search has nothing left
-        theta = minimize(
-            value_and_slope, theta, jac=True, method="BFGS", options={"gtol": 1e-13}
-        ).x
+        theta = minimize(value_and_slope, theta, jac=True, method="BFGS", options={"gtol": 1e-13}).x
     hessian = np.stack(
         [
             (value_and_slope(theta + h)[1] - value_and_slope(theta - h)[1]) / 2e-6

@@ -1,0 +1,130 @@
+"""The sweep and the solver of the fit, against dense float64 linear algebra."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxmotion.motion import MotionModel, moments
+from jaxmotion.motion.banded import solve_banded
+from jaxmotion.motion.equations import Equations
+from jaxmotion.motion.moments import Clip, sweep
+
+
+@pytest.fixture(autouse=True)
+def _double():
+    with jax.enable_x64(True):
+        yield
+
+
+@pytest.mark.parametrize(
+    ("length", "bandwidth", "size"),
+    [(1, 0, 6), (2, 1, 6), (5, 3, 4), (6, 3, 2), (11, 3, 3), (4, 3, 6), (5, 1, 2), (7, 2, 2)],
+)
+def test_banded_solution_is_the_dense_one(length, bandwidth, size):
+    rng = np.random.default_rng(length)
+    # Half-bands as outer products, so that the sum is positive definite and banded.
+    dense = np.zeros((3, length, size, length, size))
+    for first in range(length):
+        last = min(first + bandwidth + 1, length)
+        factor = rng.normal(size=(3, last - first, size, 40))
+        dense[:, first:last, :, first:last] += np.einsum("blir,bmjr->blimj", factor, factor)
+    bands = np.zeros((bandwidth + 1, 3, length, size, size))
+    for offset in range(bandwidth + 1):
+        for row in range(length - offset):
+            bands[offset, :, row] = dense[:, row, :, row + offset]
+    rhs = rng.normal(size=(3, length, size))
+    expected = np.linalg.solve(dense.reshape(3, length * size, -1), rhs.reshape(3, -1, 1)).reshape(
+        rhs.shape
+    )
+    np.testing.assert_allclose(solve_banded(bands, jnp.asarray(rhs), 0.0), expected, rtol=1e-8)
+
+
+def test_unknowns_without_data_are_zero():
+    bands = np.zeros((1, 1, 1, 3, 3))
+    bands[0, 0, 0, 0, 0] = 2.0
+    solution = solve_banded(jnp.asarray(bands), jnp.asarray([[[4.0, 0.0, 0.0]]]), 0.0)
+    np.testing.assert_allclose(solution, [[[2.0, 0.0, 0.0]]])
+
+
+CASES = [
+    (MotionModel("quadratic", "bspline", knot_spacing=1), "l1"),
+    (MotionModel("planar", "polynomial"), "l1"),
+    (MotionModel("affine", "polynomial"), "l2"),
+    (MotionModel("quadratic", "constant"), "huber"),
+    (MotionModel("translation", "constant"), "squared"),
+]
+
+
+def random_clip(rng, batch, frames, height, width, segments):
+    x, y = np.linspace(-1, 1, width), np.linspace(-1, 1, height)
+    return Clip(
+        flow=jnp.asarray(rng.normal(size=(batch, frames, 2, height, width))),
+        weights=jnp.asarray(rng.random((batch, frames, segments, height, width))),
+        x=jnp.broadcast_to(x, (batch, segments, width)),
+        y=jnp.broadcast_to(y, (batch, segments, height)),
+    )
+
+
+@pytest.mark.parametrize(("model", "penalty"), CASES)
+def test_normal_equations_are_those_of_the_design_matrix(model, penalty):
+    rng = np.random.default_rng(0)
+    frames, height, width, epsilon, kappa, delta = 5, 6, 7, 0.4, 0.3, 0.8
+    clip = random_clip(rng, 1, frames, height, width, 1)
+    equations = Equations(model, frames, frames, penalty)
+    theta = rng.normal(size=model.num_parameters(frames))
+    local = equations.split(jnp.asarray(theta)[None, None])
+    scalars = jnp.ones(local.shape[:3])
+    found = sweep(
+        clip, equations.coefficients(local), epsilon * scalars, kappa * scalars, penalty, delta
+    )
+
+    design = model.design(frames, height, width)
+    residual = np.moveaxis(np.asarray(clip.flow[0]), 1, -1) - design @ theta
+    weights = np.asarray(clip.weights[0, :, 0])
+    size = np.abs(residual)
+    if penalty == "l2":
+        size = np.broadcast_to(np.linalg.norm(residual, axis=-1, keepdims=True), size.shape)
+    cost = {
+        "l1": size.sum(-1),
+        "l2": size[..., 0],
+        "squared": (residual**2).sum(-1),
+        "huber": np.where(size < delta, size**2 / 2, delta * size - delta**2 / 2).sum(-1),
+    }[penalty]
+    if penalty == "squared":
+        force, curvature = 2 * residual, 2 * np.broadcast_to(np.eye(2), (*residual.shape, 2))
+    else:
+        slope, width_ = (delta, max(delta, epsilon)) if penalty == "huber" else (1.0, epsilon)
+        gain = slope / np.maximum(size, width_)
+        force = gain * residual
+        outside = np.where(size < width_, 1.0, kappa)
+        curvature = np.eye(2) * (gain * outside)[..., None]
+        if penalty == "l2":  # the radial part only is scaled
+            direction = residual / size
+            radial = np.where(size < width_, 0.0, (1 - kappa) * gain)[..., None]
+            curvature = (
+                np.eye(2) * gain[..., None]
+                - radial * direction[..., :, None] * direction[..., None, :]
+            )
+    np.testing.assert_allclose(found.objective.sum(), (weights * cost).sum(), rtol=1e-10)
+    gradient = np.einsum("thwcp,thw,thwc->p", design, weights, force)
+    ours = equations.gradient(found)
+    np.testing.assert_allclose(equations.join(ours)[0, 0], gradient, rtol=1e-8, atol=1e-10)
+    matrix = np.einsum("thwcp,thw,thwcd,thwdq->pq", design, weights, curvature, design)
+    step = equations.join(equations.solve(found, ours))[0, 0]
+    np.testing.assert_allclose(step, np.linalg.solve(matrix, gradient), rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize(("batch", "frames"), [(6, 1), (4, 9), (2, 7), (1, 72)])
+def test_steps_do_not_change_a_sweep(monkeypatch, batch, frames):
+    rng = np.random.default_rng(1)
+    clip = random_clip(rng, batch, frames, 4, 5, 2)
+    coefficients = jnp.asarray(rng.normal(size=(batch, frames, 2, 2, 6)))
+    scalars = jnp.asarray(rng.random((batch, 2, 2)) + 0.1)
+    whole = sweep(clip, coefficients, scalars, scalars, "l1", 1.0)
+    monkeypatch.setattr(moments, "_RESIDUALS_PER_STEP", {"cpu": 100})
+    monkeypatch.setattr(moments, "_RESIDUALS_PER_STEP_ELSEWHERE", 100)
+    stepped = sweep(clip, coefficients, scalars, scalars, "l1", 1.0)
+    program = jax.make_jaxpr(lambda c: sweep(clip, c, scalars, scalars, "l1", 1.0))(coefficients)
+    assert "scan" in str(program)  # it did go in steps
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-10), whole, stepped)
