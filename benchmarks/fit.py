@@ -1,207 +1,217 @@
-"""The fit beside PyTorch's L-BFGS on a dense design matrix, as the thesis runs it.
+"""The fit against the thesis's: time, distance from the optimum, memory. Prints a table.
 
-    python -m pip install -e ".[torch]" && python benchmarks/fit.py
+    python benchmarks/fit.py [--short]
 
-Every configuration is at 128×224. In one run the two take turns, and the ratio is the median over
-the turns; compilation is not counted. Half of the clips have masks near the true segments, half
-have masks that are nearly uniform. The gap is the objective over that of a float64 fit with many
-passes, whose own certificate is printed. Memory: what XLA plans beside its arguments, and by how
-much the peak of a fresh process grows over the L-BFGS fit.
+Both fits run in turn in one process on the same clips, so that whatever else the machine does
+falls on both. PyTorch's L-BFGS (`pip install jaxmotion[torch]`; left out where absent) runs as
+the thesis describes it: see `torch_lbfgs.py`. The gap is taken to a lower bound of the minimum,
+which a long fit in float64 certifies. Memory is what a process of its own peaks at above its
+inputs.
 """
 
-import functools
-import multiprocessing
+import argparse
+import dataclasses
+import importlib.util
 import os
 import platform
+import subprocess
+import sys
 import time
-from dataclasses import dataclass
-from pathlib import Path
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import tyro
 
-import jaxmotion as jm
-from jaxmotion.scenes import LEVELS, generate
+from jaxmotion.motion import MotionModel, fit, parametric_flow
 
 HEIGHT, WIDTH = 128, 224
-CONVERGED_PASSES = 60
+SPLINE = MotionModel("quadratic", "bspline", knot_spacing=3)
 
 
-class Case(NamedTuple):
-    """One configuration of the thesis."""
+@dataclasses.dataclass(frozen=True)
+class Setting:
+    """A configuration of the benchmark."""
 
     name: str
     batch: int
     frames: int
     segments: int
-    model: jm.MotionModel
-    lbfgs: bool = True
+    model: MotionModel
+
+    def design_gigabytes(self) -> float:
+        """What the dense design matrices of all samples and masks take."""
+        rows = 2 * self.frames * HEIGHT * WIDTH
+        columns = self.model.num_parameters(self.frames)
+        return 4e-9 * self.batch * self.segments * rows * columns
 
 
-CONSTANT = jm.MotionModel("quadratic", "constant")
-POLYNOMIAL = jm.MotionModel("quadratic", "polynomial")
-SPLINE = jm.MotionModel("quadratic", "bspline", knot_spacing=3)
-CASES = (
-    Case("EM, K = 2", 8, 1, 2, CONSTANT),
-    Case("EM, K = 4", 8, 1, 4, CONSTANT),
-    Case("ST-MS", 4, 3, 4, POLYNOMIAL),
-    Case("LT-MS", 2, 9, 4, SPLINE),
-    Case("LT-MS, long", 1, 120, 4, SPLINE, lbfgs=False),
-    Case("LT-MS, long", 1, 480, 4, SPLINE, lbfgs=False),
-)
+SETTINGS = [
+    Setting("EM, K = 2", 8, 1, 2, MotionModel()),
+    Setting("EM, K = 4", 8, 1, 4, MotionModel()),
+    Setting("ST", 4, 3, 4, MotionModel("quadratic", "polynomial")),
+    Setting("LT", 2, 9, 4, SPLINE),
+    Setting("LT, 120 frames", 1, 120, 4, SPLINE),
+    Setting("LT, 480 frames", 1, 480, 4, SPLINE),
+]
+LARGEST_DESIGN = 4.0  # GB of dense design matrices that the L-BFGS side is tried with
 
 
-@dataclass(frozen=True)
-class Arguments:
-    """What to measure.
+def smooth_field(rng: np.random.Generator, count: int, frames: int) -> np.ndarray:
+    """Waves that drift with time, standard deviation about one: `[T, H, W, count]`."""
+    x, y = np.meshgrid(np.linspace(-1, 1, WIDTH), np.linspace(-1, 1, HEIGHT))
+    field = np.zeros((frames, HEIGHT, WIDTH, count), np.float32)
+    time_axis = np.linspace(0, frames / 30, frames)[:, None, None]
+    for n in range(count):
+        for _ in range(4):
+            a, b, drift, phase = rng.normal(size=4) * (4, 4, 1, 6)
+            field[..., n] += np.sin(a * x + b * y + drift * time_axis + phase) / np.sqrt(2)
+    return field
 
-    Attributes:
-        turns: how often the two take turns.
-        passes: full-resolution passes of `jaxmotion.fit`.
-        short: the first configuration only, one turn.
+
+def clip(setting: Setting, masks: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Flow of segments that move quadratically, with relief, noise and outliers; soft masks.
+
+    "good" masks follow the segments; "near-uniform" ones know nearly nothing, as those of an
+    untrained network.
     """
-
-    turns: int = 3
-    passes: int = 5
-    short: bool = False
-
-
-def problem(case: Case) -> tuple[np.ndarray, np.ndarray]:
-    """Flow and masks of procedural scenes; every second clip has masks that say little."""
-    rng = np.random.default_rng(0)
-    flows, masks = [], []
-    for clip in range(case.batch):
-        scene = generate(LEVELS["default"], case.frames, HEIGHT, WIDTH, seed=clip)
-        logits = rng.normal(0, 0.2, (*scene.labels.shape, case.segments))
-        if clip % 2 == 0:
-            logits += 4 * (scene.labels[..., None] % case.segments == np.arange(case.segments))
-        weights = np.exp(logits)
-        flows.append(scene.flow)
-        masks.append(weights / weights.sum(-1, keepdims=True))
-    return np.stack(flows).astype(np.float32), np.stack(masks).astype(np.float32)
-
-
-def objective(flow, masks, model: jm.MotionModel, theta) -> np.ndarray:
-    """The L1 objective of every problem `[B, K]`, in float64."""
-    with jax.enable_x64(True):
-        cost = jax.jit(functools.partial(_objective, model))
-        arrays = (jnp.asarray(np.asarray(a), jnp.float64) for a in (flow, masks, theta))
-        return np.asarray(cost(*arrays))
+    rng = np.random.default_rng(seed)
+    flows, soft = [], []
+    for _ in range(setting.batch):
+        logits = 4 * smooth_field(rng, setting.segments, setting.frames)
+        labels = logits.argmax(-1)
+        flow = np.zeros((*labels.shape, 2), np.float32)
+        for k in range(setting.segments):
+            count = 2 + setting.frames // 20
+            motion = SPLINE if setting.frames > 3 else MotionModel()
+            theta = 3 * rng.normal(size=motion.num_parameters(setting.frames))
+            theta = np.asarray(theta.reshape(-1, 12).cumsum(0) / count, np.float32).reshape(-1)
+            shape = (setting.frames, HEIGHT, WIDTH)
+            flow[labels == k] = np.asarray(parametric_flow(motion, theta, shape))[labels == k]
+        flow += 0.5 * smooth_field(rng, 2, setting.frames)
+        flow += 0.3 * rng.laplace(size=flow.shape).astype(np.float32)
+        wild = rng.random(labels.shape) < 0.02
+        flow[wild] += 20 * rng.normal(size=(int(wild.sum()), 2)).astype(np.float32)
+        flows.append(flow)
+        if masks == "near-uniform":
+            logits = 0.05 * smooth_field(rng, setting.segments, setting.frames)
+        weights = np.exp(logits - logits.max(-1, keepdims=True))
+        soft.append(weights / weights.sum(-1, keepdims=True))
+    return np.stack(flows), np.stack(soft).astype(np.float32)
 
 
-def _objective(model, flow, masks, theta):
-    def of_segment(k):
-        parametric = jm.parametric_flow(model, theta[:, k], flow.shape[1:4])
-        return jnp.sum(masks[..., k] * jnp.abs(flow - parametric).sum(-1), axis=(1, 2, 3))
-
-    return jnp.stack([of_segment(k) for k in range(masks.shape[-1])], axis=1)
-
-
-def converged(flow, masks, model: jm.MotionModel) -> tuple[np.ndarray, float]:
-    """Float64 objectives after many passes, and the largest relative gap they may still have."""
-    with jax.enable_x64(True):
-        arrays = (jnp.asarray(a, jnp.float64) for a in (flow, masks))
-        theta, info = jm.fit(*arrays, model, passes=CONVERGED_PASSES, return_info=True)
-        certificate = np.max(np.asarray(info.gap) / np.asarray(info.objective))
-    return objective(flow, masks, model, theta), float(certificate)
+def objective(setting: Setting, flow: np.ndarray, masks: np.ndarray, theta) -> np.ndarray:
+    """Sum of mask * |residual|_1, accumulated in float64: `[B, K]`."""
+    total = np.zeros((setting.batch, setting.segments))
+    for b, k in np.ndindex(total.shape):
+        motion = parametric_flow(setting.model, jnp.asarray(theta[b, k]), flow.shape[1:4])
+        residual = np.abs(flow[b] - np.asarray(motion)).sum(-1)
+        total[b, k] = np.sum(residual * masks[b, ..., k], dtype=np.float64)
+    return total
 
 
-def seconds(function, *args) -> tuple[float, np.ndarray]:
-    """Time and result of one call."""
-    start = time.perf_counter()
-    result = np.asarray(function(*args))
-    return time.perf_counter() - start, result
+def lower_bound(setting: Setting, flow: np.ndarray, masks: np.ndarray) -> np.ndarray:
+    """A certified lower bound of the minimum, `[B, K]`."""
+    if setting.frames > 30:  # float64 of the long clips would not fit everywhere
+        _, info = fit(flow, masks, setting.model, passes=12, return_info=True)
+    else:
+        with jax.enable_x64(True):
+            _, info = fit(
+                flow.astype(np.float64),
+                masks.astype(np.float64),
+                setting.model,
+                passes=40,
+                return_info=True,
+            )
+    return np.asarray(info.objective, np.float64) - np.asarray(info.gap, np.float64)
 
 
-def lbfgs_peak(case: Case, answers) -> None:
-    """Puts by how many bytes an L-BFGS fit raises the peak of this process."""
+def prepare(method: str, setting: Setting, flow: np.ndarray, masks: np.ndarray):
+    """The fit as a function without arguments, compiled, its inputs where it needs them."""
+    if method == "jaxmotion":
+        arrays = jnp.asarray(flow), jnp.asarray(masks)
+        compiled = fit.lower(*arrays, setting.model).compile()
+        return lambda: np.asarray(compiled(*arrays))
     from torch_lbfgs import lbfgs_fit
 
-    flow, masks = problem(case)
-    design = case.model.design(case.frames, HEIGHT, WIDTH).astype(np.float32)
-    Path("/proc/self/clear_refs").write_text("5")  # Linux: forget the peak so far
-    before = _resident("VmRSS")
-    lbfgs_fit(flow, masks, design, iterations=2)
-    answers.put(_resident("VmHWM") - before)
+    design = setting.model.design(setting.frames, HEIGHT, WIDTH).astype(np.float32)
+    return lambda: lbfgs_fit(flow, masks, design)
 
 
-def _resident(field: str) -> int:
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(1024 * int(line.split()[1]) for line in lines if line.startswith(field))
+def peak_memory(method: str, index: int) -> float:
+    """MB that the fit peaks at above its inputs, in a process of its own."""
+    command = [sys.executable, __file__, "--measure", method, "--setting", str(index)]
+    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
-def measure(case: Case, arguments: Arguments) -> dict[str, str]:
-    """One row of the table."""
-    flow, masks = problem(case)
-    fit = jax.jit(lambda f, m: jm.fit(f, m, case.model, passes=arguments.passes))
-    device = (jnp.asarray(flow), jnp.asarray(masks))
-    compiled = fit.lower(*device).compile()
-    analysis = compiled.memory_analysis()
-    planned = analysis.temp_size_in_bytes if analysis is not None else float("nan")
-    size = flow.nbytes + masks.nbytes
-    row = {
-        "configuration": f"{case.name}: B = {case.batch}, T = {case.frames}, K = {case.segments}",
-        "memory / input": f"{planned / size:.1f}",
-    }
-    compiled(*device)
-    if case.lbfgs:
-        from torch_lbfgs import lbfgs_fit
-
-        design = case.model.design(case.frames, HEIGHT, WIDTH).astype(np.float32)
-        lbfgs_fit(flow, masks, design, iterations=1)
-    ours, theirs = [], []
-    for _ in range(arguments.turns):
-        duration, theta = seconds(compiled, *device)
-        ours.append(duration)
-        if case.lbfgs:
-            duration, theta_lbfgs = seconds(lbfgs_fit, flow, masks, design)
-            theirs.append(duration)
-    row["ms / frame"] = f"{1000 * np.median(ours) / (case.batch * case.frames):.1f}"
-    row["fit"] = f"{1000 * np.median(ours):.0f} ms"
-    if not case.lbfgs:
-        return row
-    optimum, certificate = converged(flow, masks, case.model)
-    row["gap, all / worst"] = _gaps(objective(flow, masks, case.model, theta), optimum)
-    row["L-BFGS"] = f"{np.median(theirs):.2f} s"
-    row["L-BFGS gap, all / worst"] = _gaps(objective(flow, masks, case.model, theta_lbfgs), optimum)
-    row["ratio"] = f"{np.median(np.array(theirs) / np.array(ours)):.0f}×"
-    answers = multiprocessing.get_context("spawn").Queue()
-    child = multiprocessing.get_context("spawn").Process(target=lbfgs_peak, args=(case, answers))
-    child.start()
-    row["L-BFGS memory / input"] = f"{answers.get() / size:.0f}"
-    child.join()
-    row["optimum certified to"] = f"{100 * certificate:.3f} %"
-    return row
+def measure(method: str, setting: Setting) -> None:
+    """Print what `peak_memory` reads (Linux)."""
+    call = prepare(method, setting, *clip(setting, "near-uniform", 0))
+    with open("/proc/self/clear_refs", "w") as file:
+        file.write("5")  # the peak is counted from here
+    before = status("VmRSS")
+    call()
+    print((status("VmHWM") - before) / 1024)
 
 
-def _gaps(reached: np.ndarray, optimum: np.ndarray) -> str:
-    """How far the sum over all problems, and the worst single problem, are above the optimum."""
-    total, worst = reached.sum() / optimum.sum() - 1, (reached / optimum - 1).max()
-    return f"{100 * total:.3f} % / {100 * worst:.3f} %"
+def status(name: str) -> int:
+    """A memory counter of this process, kB."""
+    with open("/proc/self/status") as file:
+        return next(int(line.split()[1]) for line in file if line.startswith(name))
 
 
 def main() -> None:
-    """Prints the table."""
-    arguments = tyro.cli(Arguments)
-    cases = CASES[:1] if arguments.short else CASES
-    turns = 1 if arguments.short else arguments.turns
-    arguments = Arguments(turns, arguments.passes, arguments.short)
-    device = jax.devices()[0].device_kind
-    print(
-        f"{platform.machine()}, {os.cpu_count()} cores, {device}, JAX {jax.__version__}; ", end=""
-    )
-    print(f"{arguments.passes} passes, median of {turns} turns\n")
-    columns = (
-        "configuration", "fit", "ms / frame", "gap, all / worst", "memory / input", "L-BFGS",
-        "L-BFGS gap, all / worst", "L-BFGS memory / input", "ratio", "optimum certified to",
-    )  # fmt: skip
-    print("| " + " | ".join(columns) + " |\n|" + "---|" * len(columns), flush=True)
-    for case in cases:
-        row = measure(case, arguments)
-        print("| " + " | ".join(row.get(column, "") for column in columns) + " |", flush=True)
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--short", action="store_true", help="EM and ST, once")
+    parser.add_argument("--measure", help=argparse.SUPPRESS)
+    parser.add_argument("--setting", type=int, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.measure:
+        measure(arguments.measure, SETTINGS[arguments.setting])
+        return
+
+    has_torch = importlib.util.find_spec("torch") is not None
+    settings = SETTINGS[:3] if arguments.short else SETTINGS
+    print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, ", end="")
+    print(f"load {os.getloadavg()[0]:.1f}, jax {jax.__version__} on {jax.default_backend()}\n")
+    print("| setting | masks | fit | time | per frame | gap, worst (mean) | peak memory | faster |")
+    print("|---|---|---|---|---|---|---|---|")
+    for index, setting in enumerate(settings):
+        for kind in ("good", "near-uniform"):
+            flow, masks = clip(setting, kind, seed=index)
+            bound = lower_bound(setting, flow, masks)
+            methods = ["jaxmotion"]
+            if has_torch and setting.design_gigabytes() < LARGEST_DESIGN:
+                methods.append("L-BFGS")
+            calls = {m: prepare(m, setting, flow, masks) for m in methods}
+            calls["jaxmotion"]()
+            seconds, theta = {m: [] for m in methods}, {}
+            for _ in range(1 if arguments.short else 3):
+                for method, call in calls.items():
+                    start = time.perf_counter()
+                    theta[method] = call()
+                    seconds[method].append(time.perf_counter() - start)
+            median = {m: float(np.median(s)) for m, s in seconds.items()}
+            for method in methods:
+                gap = 100 * (objective(setting, flow, masks, theta[method]) / bound - 1)
+                ratio = f"{median[method] / median['jaxmotion']:.0f} ×"
+                cells = [
+                    setting.name,
+                    kind,
+                    method,
+                    f"{1e3 * median[method]:.0f} ms",
+                    f"{1e3 * median[method] / setting.frames / setting.batch:.1f} ms",
+                    f"{gap.max():.3f} % ({gap.mean():.3f} %)",
+                    f"{peak_memory(method, index):.0f} MB" if kind == "near-uniform" else "",
+                    "" if method == "jaxmotion" else f"jaxmotion {ratio}",
+                ]
+                print("| " + " | ".join(cells) + " |", flush=True)
+            if "L-BFGS" not in methods:
+                reason = (
+                    f"design matrices of {setting.design_gigabytes():.0f} GB"
+                    if has_torch
+                    else "torch is not installed"
+                )
+                print(f"| {setting.name} | {kind} | L-BFGS | not run: {reason} |||||", flush=True)
 
 
 if __name__ == "__main__":
