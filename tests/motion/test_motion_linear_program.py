@@ -10,12 +10,12 @@ import jaxmotion as jm
 def test_l1_reaches_the_optimum_of_the_linear_program():
     model = jm.MotionModel(spatial="affine")
     rng = np.random.default_rng(0)
-    flow = rng.normal(0, 1, (1, 1, 10, 12, 2))
-    flow[..., :6, :] += 3
-    masks = rng.dirichlet(np.ones(2), (1, 1, 10, 12))
-    theta = jm.fit(*(jnp.asarray(a, jnp.float32) for a in (flow, masks)), model, passes=12)
+    flow = rng.normal(0, 1, (1, 1, 24, 32, 2))
+    flow[..., :16, :] += 3
+    masks = rng.dirichlet(np.ones(2), (1, 1, 24, 32))
+    theta = jm.fit(*(jnp.asarray(a, jnp.float32) for a in (flow, masks)), model, passes=8)
 
-    design, target = model.design(1, 10, 12).reshape(-1, 6), flow.reshape(-1)
+    design, target = model.design(1, 24, 32).reshape(-1, 6), flow.reshape(-1)
     identity = np.eye(len(target))
     for k in range(2):
         weights = np.repeat(masks[..., k].ravel(), 2)
