@@ -7,6 +7,7 @@ linear in the number of frames.
 """
 
 import dataclasses
+import math
 from collections.abc import Callable
 
 import jax
@@ -131,7 +132,7 @@ def sweep(
         step,
         (clip.flow, clip.weights, coefficients),
         (clip.x, clip.y, smoothing, curvature),
-        2 * clip.weights[0, 0].size,
+        2 * math.prod(clip.weights.shape[2:]),
     )
     return Moments(objective.sum(1), slack.sum(1), inside.sum(1), gradient, gram)
 
@@ -156,7 +157,9 @@ def _in_steps(step: Callable, per_frame: tuple, per_clip: tuple, residuals: int)
     limit = _RESIDUALS_PER_STEP.get(jax.default_backend(), _RESIDUALS_PER_STEP_ELSEWHERE)
     total = batch * frames * residuals
     time_steps = _smallest_divisor(frames // lanes, total / limit)
-    batch_steps = _smallest_divisor(batch, total / time_steps / limit) if lanes == 1 else 1
+    batch_steps = 1
+    if lanes == 1 and jax.device_count() == 1:  # else the batch may be spread over devices
+        batch_steps = _smallest_divisor(batch, total / time_steps / limit)
     if time_steps * batch_steps == 1:
         return step(*per_frame, *per_clip)
 

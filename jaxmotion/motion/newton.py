@@ -24,7 +24,8 @@ import jax.numpy as jnp
 from jaxmotion.motion.equations import Equations
 from jaxmotion.motion.moments import Clip, Moments, sweep
 
-COARSE_SWEEPS = (14, 5)  # on the two subsampled levels
+_COARSE_SWEEPS = (14, 5)  # on the two subsampled levels
+_COARSE_DECAY = (0.75, 0.5)  # of the share, from sweep to sweep there
 _COARSE_PIXELS = 1600  # of a frame on the coarsest level, about
 _SAMPLES_PER_UNKNOWN = 2.0  # that the smoothing holds at the least, while the search moves
 _SETTLED = 6  # sweeps after which it is taken to be so near that the smoothing may vanish
@@ -93,8 +94,10 @@ def minimise(
         curvature=groups,
     )
     if equations.penalty != "squared":
-        for stride, count in zip(subsampling(*clip.flow.shape[-2:]), COARSE_SWEEPS, strict=False):
-            search = _coarse(equations, clip.subsample(*stride), search, huber_delta, count)
+        levels = subsampling(*clip.flow.shape[-2:])
+        for stride, count, decay in zip(levels, _COARSE_SWEEPS, _COARSE_DECAY, strict=False):
+            coarse = clip.subsample(*stride)
+            search = _coarse(equations, coarse, search, huber_delta, count, decay)
     search = dataclasses.replace(
         search, objective=objective, best=start, lowered=jnp.zeros_like(search.lowered)
     )
@@ -102,7 +105,9 @@ def minimise(
     return _iterate(equations, clip, search, huber_delta, sweeps, mass, samples, settled=settled)
 
 
-def _coarse(equations, clip: Clip, search: Search, huber_delta: float, count: int) -> Search:
+def _coarse(
+    equations: Equations, clip: Clip, search: Search, huber_delta: float, count: int, decay: float
+) -> Search:
     """Search on a subsampled clip, and hand the best point to the next level.
 
     A problem with too few samples here stays where it is.
@@ -110,9 +115,9 @@ def _coarse(equations, clip: Clip, search: Search, huber_delta: float, count: in
     mass, samples = _samples(clip, equations)
     active = samples > 2.0 * equations.unknowns
     found = dataclasses.replace(search, objective=jnp.full_like(search.objective, jnp.inf))
-    found = _iterate(equations, clip, found, huber_delta, count, mass, samples)
+    found = _iterate(equations, clip, found, huber_delta, count, mass, samples, decay)
     share = jnp.clip(1.5 * jnp.sqrt((equations.unknowns + 4) / samples), 0.02, 0.6)
-    passed_on = dataclasses.replace(
+    return dataclasses.replace(
         search,
         theta=_select(active, found.best, search.theta),
         smoothing=jnp.where(
@@ -121,7 +126,6 @@ def _coarse(equations, clip: Clip, search: Search, huber_delta: float, count: in
         share=jnp.where(active, share, search.share),
         curvature=jnp.where(active, 0.25, 1.0),
     )
-    return passed_on
 
 
 def converge(
@@ -148,13 +152,16 @@ def _iterate(
     count: int,
     mass: jax.Array,
     samples: jax.Array,
-    anneal: bool = True,
+    decay: float = 0.5,
     settled: int = _SETTLED,
+    anneal: bool = True,
 ) -> Search:
-    """`count` sweeps, each followed by a step; `anneal=False` keeps the smoothing as it is."""
-    floor = jnp.minimum(_SAMPLES_PER_UNKNOWN * (equations.unknowns + 4) / samples, 0.5)
-    decay = 0.75 if count == COARSE_SWEEPS[0] else 0.5
+    """`count` sweeps, each followed by a step.
 
+    The share of the mass inside the smoothing decays to a floor, which itself falls after
+    `settled` sweeps; with `anneal=False` the smoothing stays as it is.
+    """
+    floor = jnp.minimum(_SAMPLES_PER_UNKNOWN * (equations.unknowns + 4) / samples, 0.5)
     floors = floor * 0.5 ** jnp.maximum(jnp.arange(count) - settled, 0)[:, None, None, None]
     negligible = float(jnp.finfo(mass.dtype).eps) ** 0.5
 
