@@ -129,7 +129,7 @@ def test_unrolled_gradient_agrees_with_the_implicit_one():
 
     def readout(masks, adjoint):
         theta = fit(
-            flow, masks, MODEL, penalty="huber", huber_delta=0.7, passes=15, adjoint=adjoint
+            flow, masks, MODEL, penalty="huber", huber_delta=0.7, passes=25, adjoint=adjoint
         )
         return jnp.sum(jnp.sin(theta))
 
