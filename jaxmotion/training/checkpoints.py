@@ -5,6 +5,8 @@ A run's folder holds ``checkpoints/STEP`` (state and data position, the newest t
 """
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -41,16 +43,17 @@ class Checkpoints:
         step = int(state.step)
         if step in self._newest.all_steps():
             return
-        # A run resumed from here will not validate again, so its best must be on disk first.
-        self._best.wait_until_finished()
-        self._newest.save(
-            step,
-            args=ocp.args.Composite(
-                state=ocp.args.StandardSave(state),
-                data=ocp.args.JsonSave(data),
-                config=ocp.args.JsonSave(self._config),
-            ),
-        )
+        with _writing(self._newest):
+            # A run resumed from here will not validate again, so its best must be on disk first.
+            self._best.wait_until_finished()
+            self._newest.save(
+                step,
+                args=ocp.args.Composite(
+                    state=ocp.args.StandardSave(state),
+                    data=ocp.args.JsonSave(data),
+                    config=ocp.args.JsonSave(self._config),
+                ),
+            )
 
     def restore(self, like: TrainState) -> tuple[TrainState, dict[str, Any]] | None:
         """The newest readable state and its data position, or None where there is none.
@@ -102,24 +105,38 @@ class Checkpoints:
         """Replaces the kept parameters. The earlier ones go only once these are complete."""
         if step in self._best.all_steps():  # a resumed run comes by here a second time
             return
-        self._best.save(
-            step,
-            args=ocp.args.Composite(
-                params=ocp.args.StandardSave(params), config=ocp.args.JsonSave(self._config)
-            ),
-            metrics={"loss": loss},
-            force=True,
-        )
+        with _writing(self._best):
+            self._best.save(
+                step,
+                args=ocp.args.Composite(
+                    params=ocp.args.StandardSave(params), config=ocp.args.JsonSave(self._config)
+                ),
+                metrics={"loss": loss},
+                force=True,
+            )
 
     def wait(self) -> None:
         """Returns once everything is on disk; raises what went wrong on the way there."""
-        self._newest.wait_until_finished()
-        self._best.wait_until_finished()
+        with _writing(self._newest):
+            self._newest.wait_until_finished()
+            self._best.wait_until_finished()
 
     def close(self) -> None:
         """Waits, and ends the writing threads."""
         self._newest.close()
         self._best.close()
+
+
+@contextmanager
+def _writing(manager: ocp.CheckpointManager) -> Iterator[None]:
+    """A disk that is full, or a folder that is gone, is the user's to hear in one line."""
+    try:
+        yield
+    except (OSError, ValueError) as error:  # tensorstore's are ValueErrors
+        raise InputError(
+            f"{manager.directory}: a checkpoint cannot be written, earlier ones are kept: "
+            f"{_line(error)}"
+        ) from error
 
 
 def load_best(path: Path) -> tuple[Any, dict[str, Any], int]:

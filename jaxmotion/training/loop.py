@@ -3,7 +3,7 @@
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -126,8 +126,10 @@ def train(
         checkpoints.wait()
         return Result(step, checkpoints.best_loss)
     finally:
-        log.close()
-        checkpoints.close()
+        # What the disk refused has been raised by now; closing must not hide it.
+        for closing in (log.close, checkpoints.close):
+            with suppress(OSError, ValueError):
+                closing()
 
 
 def _not_finite(step: int, newest: int | None) -> str:

@@ -32,8 +32,11 @@ class MetricsLog:
 
     def write(self, step: int, values: dict[str, float]) -> None:
         """Logs named scalars at a step; the line is on disk when this returns."""
-        self._lines.write(json.dumps({"step": step, **json_safe(values)}) + "\n")
-        self._lines.flush()
+        try:
+            self._lines.write(json.dumps({"step": step, **json_safe(values)}) + "\n")
+            self._lines.flush()
+        except OSError as error:
+            raise InputError(f"{self._lines.name}: cannot be written ({error.strerror})") from error
         for name, value in values.items():
             self._board.add_scalar(name, value, step)
 

@@ -185,3 +185,24 @@ def test_a_folder_of_another_run_is_refused(tmp_path):
     claim_folder(dataclasses.replace(TINY, steps=99), tmp_path)
     with pytest.raises(InputError, match=r"another configuration \(batch_size: 4 → 8\)"):
         claim_folder(dataclasses.replace(TINY, batch_size=8), tmp_path)
+
+
+def test_a_full_disk_is_one_line_and_earlier_checkpoints_stay(tmp_path, monkeypatch):
+    save = Checkpoints.save
+
+    def full_at_the_second(self, state, data):
+        if int(state.step) == 8:
+
+            def refuse(*args, **kwargs):
+                raise OSError(28, "No space left on device")
+
+            monkeypatch.setattr(self._newest, "save", refuse)
+        return save(self, state, data)
+
+    monkeypatch.setattr(Checkpoints, "save", full_at_the_second)
+    with pytest.raises(InputError, match=r"cannot be written, earlier ones are kept: .*No space"):
+        run_line(tmp_path)
+    monkeypatch.undo()
+    checkpoints = Checkpoints(tmp_path, {})
+    assert checkpoints.newest_step == 4
+    checkpoints.close()
