@@ -102,6 +102,7 @@ def test_frame_weights_guard_still_frames(data):
     assert weights[1, 2] == 0
 
 
+@jax.jit
 def all_losses(flow, masks, parametric, valid):
     return [
         losses.reconstruction(flow, masks, parametric, valid=valid),

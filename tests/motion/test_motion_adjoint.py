@@ -63,10 +63,10 @@ def smoothed_minimum(flow, mask, model, penalty, epsilon):
 
 CASES = [
     ("huber", MODEL),
-    ("l1", MODEL),
     ("l1", COUPLED),
-    ("l2", MODEL),
-    ("squared", MODEL),
+    pytest.param("l1", MODEL, marks=pytest.mark.slow),
+    pytest.param("l2", MODEL, marks=pytest.mark.slow),
+    pytest.param("squared", MODEL, marks=pytest.mark.slow),
 ]
 
 
@@ -124,6 +124,7 @@ def test_implicit_gradient_is_that_of_the_smoothed_problem(penalty, model):
         np.testing.assert_allclose(np.sum(gradient * direction), expected, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_unrolled_gradient_agrees_with_the_implicit_one():
     flow, masks = clip(2)
 
@@ -144,7 +145,10 @@ def test_theta_is_a_constant_by_default():
     assert np.all(np.asarray(gradient) == 0.0)
 
 
-@pytest.mark.parametrize("penalty", ["l1", "l2", "huber", "squared"])
+@pytest.mark.parametrize(
+    "penalty",
+    ["l1", *(pytest.param(p, marks=pytest.mark.slow) for p in ("l2", "huber", "squared"))],
+)
 def test_envelope_gradient_is_that_of_the_profiled_loss(penalty):
     # A smooth penalty has a smooth profile. That of L1 is smooth in the masks too where the minimum
     # stays at one vertex, which a sparse deviation from the model makes sure of.
