@@ -8,6 +8,7 @@ nothing of it is in the library. Arrays at the interface are laid out as ours: f
 """
 
 from collections.abc import Callable
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -26,6 +27,7 @@ class BlockNorm(nn.Module):
         self.frames = frames
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Normalises `[B, C, T, H, W]`; T is a multiple of the block."""
         b, c, t, h, w = x.shape
         if t == self.frames:
             return functional.instance_norm(x)
@@ -45,7 +47,7 @@ class UNet(nn.Module):
         up: Callable[[int, int], nn.Module],
     ):
         super().__init__()
-        pairs = list(zip(widths[:-1], widths[1:], strict=True))
+        pairs = list(pairwise(widths))
         self.left = nn.ModuleList(convs(i, o) for i, o in [(2, widths[0]), *pairs])
         self.down = nn.ModuleList(down(fine) for fine, _ in pairs)
         self.up = nn.ModuleList(up(coarse, fine) for fine, coarse in pairs)
