@@ -8,6 +8,7 @@ from typing import Any, Literal, TypeVar
 
 from jaxmotion.data.augment import AugmentConfig
 from jaxmotion.errors import InputError
+from jaxmotion.inference import InferenceConfig
 from jaxmotion.motion import MotionModel
 from jaxmotion.networks import NetworkConfig
 from jaxmotion.training.optimizer import OptimizerConfig
@@ -62,6 +63,7 @@ class Config:
         picture_every: steps between two pictures of masks and parametric flow; 0 for none.
         on_bad_clip: ``"error"`` stops at a damaged file, ``"skip"`` leaves its clips out, counts
             and logs them.
+        inference: how a trained network goes over a video.
     """
 
     data: DataConfig = field(default_factory=DataConfig)
@@ -80,6 +82,7 @@ class Config:
     checkpoint_every: int = 250
     picture_every: int = 500
     on_bad_clip: Literal["error", "skip"] = "error"
+    inference: InferenceConfig = field(default_factory=InferenceConfig)
 
     def __post_init__(self) -> None:
         for name in ("steps", "batch_size", "log_every", "validate_every", "checkpoint_every"):

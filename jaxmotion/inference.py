@@ -1,0 +1,103 @@
+"""How a trained network goes over a video of any length: which frames it sees at once."""
+
+import dataclasses
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Literal, TypeVar
+
+from jaxmotion.errors import InputError
+
+T = TypeVar("T")
+
+Linking = Literal["assignment", "published"]
+
+
+@dataclass(frozen=True)
+class InferenceConfig:
+    """Windows of a video. EM: window 1. ST-MS: window 3, overlap 2. LT-MS: window 0.
+
+    Attributes:
+        window: frames that the network sees at once; 0 for the whole video in one go.
+        overlap: frames that a window shares with the next, by which its labels are linked to the
+            next one's; with 0 labels are taken as the network gives them.
+        linking: ``"assignment"`` links one-to-one, ``"published"`` as thesis eq. 3.9
+            (`evaluation.link_clips`).
+    """
+
+    window: int = 1
+    overlap: int = 0
+    linking: Linking = "assignment"
+
+    def __post_init__(self) -> None:
+        if self.window < 0:
+            raise InputError(f"window {self.window}: expected frames, or 0 for all in one go")
+        if self.overlap < 0 or self.overlap >= max(self.window, 1):
+            raise InputError(
+                f"overlap {self.overlap} of windows of {self.window}: expected fewer frames than "
+                "a window has, and none where the video goes in one (window 0)"
+            )
+
+    def override(self, window: int | None = None, overlap: int | None = None) -> "InferenceConfig":
+        """The same with another window, another overlap, or both.
+
+        Args:
+            window: None keeps what it is.
+            overlap: None keeps what it is where the window stays. A new window of several frames
+                overlaps the next by a tenth of it at least, so that its labels can be linked.
+
+        Raises:
+            InputError: where the two do not go together.
+        """
+        if window is None or window == self.window:
+            window = self.window
+            overlap = self.overlap if overlap is None else overlap
+        elif overlap is None:
+            overlap = 0 if window <= 1 else min(max(self.overlap, -(-window // 10)), window - 1)
+        return dataclasses.replace(self, window=window, overlap=overlap)
+
+    def cut(self, frames: Iterable[T]) -> Iterator[tuple[int, list[T]]]:
+        """Cuts a video into windows, with no more than a window of it in hand.
+
+        Args:
+            frames: anything, one a frame.
+
+        Yields:
+            The number of a window's first frame, and its frames. All windows have the same
+            length, the last one too, which overlaps more instead; only a video shorter than the
+            window is a shorter window.
+        """
+        recent: deque[T] = deque(maxlen=self.window or None)
+        seen = fresh = 0
+        for frame in frames:
+            recent.append(frame)
+            seen += 1
+            fresh += 1
+            if seen == self.window or (seen > self.window > 0 and fresh == self.stride):
+                yield seen - len(recent), list(recent)
+                fresh = 0
+        if fresh:
+            yield seen - len(recent), list(recent)
+
+    @property
+    def stride(self) -> int:
+        """Frames from the start of a window to the start of the next."""
+        return self.window - self.overlap
+
+    def windows(self, num_frames: int) -> list[tuple[int, int]]:
+        """First frame and length of each window of a video of ``num_frames`` frames."""
+        return [(start, len(frames)) for start, frames in self.cut(range(num_frames))]
+
+
+LONG_VIDEO = InferenceConfig(window=240, overlap=24)
+"""How a stream is cut that does not end within a window of this length, where the configuration
+asks for one go."""
+
+
+def bucket_length(num_frames: int) -> int:
+    """The length that a clip is filled up to: 1, 2, 3, 4, 6, 8, 12, 16, 24, 32, ...
+
+    Clips of all lengths then share a handful of compiled programs, at most half as long again.
+    """
+    power = 1 << (num_frames - 1).bit_length()
+    return power * 3 // 4 if power >= 4 and num_frames <= power * 3 // 4 else power
