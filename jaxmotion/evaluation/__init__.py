@@ -1,14 +1,16 @@
 """How good a segmentation is: selection of the foreground, official scores, baselines, reports.
 
-`scores` are the DAVIS measures and `selection` reads K segments as one foreground; `protocol` says
-how a video is cut, upsampled and scored. `classical_em` and `baselines` are what needs no training,
-`published` what others reported. `davis` finds the files, `runner` goes through them, `tables`,
-`pictures` and `report` show the result; `scenes` does the same in small for procedural clips.
+`scores` are the DAVIS measures and `selection` reads K segments as one foreground; `linking` gives
+the clips of a video the same labels; `protocol` says how a video is cut, upsampled and scored.
+`classical_em` and `baselines` are what needs no training, `published` what others reported. `davis`
+finds the files, `runner` goes through them, `tables`, `pictures` and `report` show the result;
+`scenes` does the same in small for procedural clips.
 """
 
 from jaxmotion.evaluation.baselines import BASELINES
 from jaxmotion.evaluation.classical_em import classical_em
 from jaxmotion.evaluation.davis import DavisSequence, find_sequences
+from jaxmotion.evaluation.linking import link_clips, link_masks
 from jaxmotion.evaluation.protocol import Protocol, SequenceScores
 from jaxmotion.evaluation.published import PublishedScore, published_scores
 from jaxmotion.evaluation.report import write_report
@@ -41,6 +43,8 @@ __all__ = [
     "foreground_labels",
     "format_table",
     "jaccard",
+    "link_clips",
+    "link_masks",
     "match_objects",
     "published_scores",
     "scene_scores",
