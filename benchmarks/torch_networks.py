@@ -202,3 +202,76 @@ def training_step(
     nn.utils.clip_grad_norm_(network.parameters(), clip_norm)
     optimizer.step()
     return loss.item()
+
+
+def to_params(network: EM | STMS | LTMS) -> dict:
+    """The weights of a network here as the parameters of our network of the same architecture."""
+    params: dict = {"unet": _unet_params(network.unet)}
+    if not isinstance(network, LTMS):
+        head = network.head
+        params["head"] = {"kernel": _numpy(head.weight).reshape(len(head.bias), -1).T}
+        params["head"]["bias"] = _numpy(head.bias)
+        return params
+    decoder = {"places": _linear(network.coordinates), "queries": _numpy(network.queries.weight)}
+    for index, layer in enumerate(network.decoder.layers):
+        decoder[f"layer_{index}"] = {
+            "self": _attention(layer.self_attn),
+            "cross": _attention(layer.multihead_attn),
+            "feed_in": _linear(layer.linear1),
+            "feed_out": _linear(layer.linear2),
+            "norm_self": _scale(layer.norm1),
+            "norm_cross": _scale(layer.norm2),
+            "norm_feed": _scale(layer.norm3),
+        }
+    params["decoder"] = decoder
+    params["head_of_queries"] = _linear(network.mask_embedding)
+    return params
+
+
+def _unet_params(unet: UNet) -> dict:
+    params = {}
+    for side, blocks in (("left", unet.left), ("right", unet.right)):
+        for level, block in enumerate(blocks):
+            convs = [layer for layer in block if isinstance(layer, nn.Conv2d | nn.Conv3d)]
+            params[f"{side}_{level}"] = {
+                f"Conv_{index}": {"Conv_0": _conv(conv)} for index, conv in enumerate(convs)
+            }
+    for level, down in enumerate(unet.down, start=1):
+        if isinstance(down, nn.Conv3d):
+            conv = _conv(down)
+            params[f"down_{level}"] = {"Conv_0": {**conv, "kernel": conv["kernel"][0]}}
+    for level, up in enumerate(unet.up):
+        weight = _numpy(up.weight)
+        kernel = weight.reshape(*weight.shape[:2], 2, 2).transpose(0, 2, 3, 1)
+        params[f"up_{level}"] = {"kernel": kernel, "bias": _numpy(up.bias)}
+    return params
+
+
+def _numpy(tensor: torch.Tensor) -> np.ndarray:
+    return tensor.detach().numpy()
+
+
+def _conv(conv: nn.Module) -> dict:
+    """`[out, in, ...]` to `[..., in, out]`."""
+    return {"kernel": np.moveaxis(_numpy(conv.weight), (1, 0), (-2, -1)), "bias": _numpy(conv.bias)}
+
+
+def _linear(linear: nn.Linear) -> dict:
+    return {"kernel": _numpy(linear.weight).T, "bias": _numpy(linear.bias)}
+
+
+def _scale(norm: nn.LayerNorm) -> dict:
+    return {"scale": _numpy(norm.weight), "bias": _numpy(norm.bias)}
+
+
+def _attention(attention: nn.MultiheadAttention) -> dict:
+    """The packed projections of all heads, apart."""
+    heads, width = attention.num_heads, attention.embed_dim
+    weights = _numpy(attention.in_proj_weight).reshape(3, heads, -1, width)
+    biases = _numpy(attention.in_proj_bias).reshape(3, heads, -1)
+    params = {
+        name: {"kernel": weight.transpose(2, 0, 1), "bias": bias}
+        for name, weight, bias in zip(("query", "key", "value"), weights, biases, strict=True)
+    }
+    out = _numpy(attention.out_proj.weight).T.reshape(heads, -1, width)
+    return {**params, "out": {"kernel": out, "bias": _numpy(attention.out_proj.bias)}}
