@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxmotion.motion import MotionModel, fit, parametric_flow
+from jaxmotion.networks.norm import block_mean
 
 InputKind = Literal["raw", "scaled", "residual", "raw_and_residual"]
 INPUT_KINDS: tuple[str, ...] = get_args(InputKind)
@@ -13,19 +14,22 @@ INPUT_KINDS: tuple[str, ...] = get_args(InputKind)
 _GLOBAL_MOTION = MotionModel(spatial="quadratic", temporal="constant")
 
 
-def network_input(flow: jax.Array, kind: InputKind, valid: jax.Array | None = None) -> jax.Array:
+def network_input(
+    flow: jax.Array, kind: InputKind, valid: jax.Array | None = None, frames: int = 1
+) -> jax.Array:
     """Prepares flow for a network. No gradient passes through it.
 
     Args:
         flow: ``[B, T, H, W, 2]``, pixels per frame.
         kind: ``"raw"``: pixels per frame, as published (thesis §2.4.1);
-            ``"scaled"``: over the clip's mean absolute value, so that speed does not matter;
+            ``"scaled"``: over its mean absolute value, so that speed does not matter;
             ``"residual"``: minus a robust (L1) quadratic fit to each whole frame, then scaled, so
             that adding any global quadratic motion changes nothing either (theorem 1, exactly);
             with vectors compressed to a length of log(1 + length), and that length as the last
             channel: it is the length, not the direction, that tells what moves by itself;
             ``"raw_and_residual"``: both scaled ones, 5 channels.
         valid: ``[B, T, H, W]`` in {0, 1}; unknown pixels enter as 0 and count in no scale.
+        frames: frames that share one scale (`norm.block_mean`).
 
     Returns:
         ``[B, T, H, W, C]`` float32; C is 2, 3 or 5.
@@ -37,12 +41,12 @@ def network_input(flow: jax.Array, kind: InputKind, valid: jax.Array | None = No
         case "raw":
             return flow
         case "scaled":
-            return _scaled(flow, valid)
+            return _scaled(flow, valid, frames)
         case "residual":
-            return _with_length(_scaled(global_residual(flow, valid), valid))
+            return _with_length(_scaled(global_residual(flow, valid), valid, frames))
         case "raw_and_residual":
-            residual = _with_length(_scaled(global_residual(flow, valid), valid))
-            return jnp.concatenate([_scaled(flow, valid), residual], axis=-1)
+            residual = _with_length(_scaled(global_residual(flow, valid), valid, frames))
+            return jnp.concatenate([_scaled(flow, valid, frames), residual], axis=-1)
     raise ValueError(f"network input {kind!r}: expected one of {', '.join(INPUT_KINDS)}")
 
 
@@ -66,15 +70,14 @@ def global_residual(flow: jax.Array, valid: jax.Array | None = None) -> jax.Arra
     return residual if valid is None else residual * valid[..., None]
 
 
-def _scaled(flow: jax.Array, valid: jax.Array | None) -> jax.Array:
-    """Flow over its clip's mean absolute value (a still clip stays 0)."""
-    total = jnp.sum(jnp.abs(flow), axis=(1, 2, 3, 4), keepdims=True)
+def _scaled(flow: jax.Array, valid: jax.Array | None, frames: int) -> jax.Array:
+    """Flow over the mean absolute value of its block of frames (a still one stays 0)."""
     if valid is None:
-        count = flow[0].size
-    else:
-        count = 2 * jnp.sum(valid, axis=(1, 2, 3))[:, None, None, None, None]
-    mean = total / jnp.maximum(count, 1)
-    return flow / jnp.maximum(mean, 1e-6)
+        valid = jnp.ones(flow.shape[:-1])
+    count = jnp.sum(valid, axis=(2, 3))[..., None]
+    absolute = jnp.sum(jnp.mean(jnp.abs(flow), axis=-1) * valid, axis=(2, 3))[..., None]
+    mean = block_mean(absolute / jnp.maximum(count, 1), count, frames)
+    return flow / jnp.maximum(mean, 1e-6)[:, :, None, None]
 
 
 def _with_length(flow: jax.Array) -> jax.Array:

@@ -1,15 +1,18 @@
 """Segmenters: networks from a flow clip to the logits of K masks."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Literal, NamedTuple
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxmotion.networks import parts
+from jaxmotion.networks.decoders import DecoderConfig, Queries
 from jaxmotion.networks.inputs import INPUT_KINDS, InputKind, network_input
+from jaxmotion.networks.norm import known_share, shrink
 from jaxmotion.networks.unet import UNet, pad_to_multiple
 
 
@@ -26,7 +29,9 @@ class NetworkConfig:
         down: ``"max_pool"`` or ``"strided_conv"``.
         up: ``"patch"`` (a transposed convolution of kernel and stride 2) or ``"resize"``.
         kernel: extent of the convolutions in (time, y, x).
-        norm: ``"instance"`` (per frame and channel, nothing learned) or ``"none"``.
+        norm: ``"instance"`` (per channel, nothing learned) or ``"none"``.
+        norm_frames: frames that share the statistics of the norm and the scale of the input: 1
+            keeps frames apart (EM), 3 is the published ST-MS, 9 LT-MS (`norm.block_mean`).
         activation: ``"relu"``, ``"leaky_relu"`` or ``"gelu"``.
         padding: ``"zeros"`` or ``"reflect"``.
         favoured_bias: start value of the first mask's logit bias. With K = 2 a network that
@@ -37,6 +42,7 @@ class NetworkConfig:
             network as a soft threshold on the residual; from masks that mean nothing, all motion
             models are alike and tell the network nothing. 0: no shortcut. Inputs without a
             residual have none.
+        decoder: how masks come from the features.
         compute_dtype: type of the convolutions; parameters, norms and logits are float32.
     """
 
@@ -48,10 +54,12 @@ class NetworkConfig:
     up: Literal["patch", "resize"] = "resize"
     kernel: tuple[int, int, int] = (1, 3, 3)
     norm: parts.Norm = "instance"
+    norm_frames: int = 1
     activation: Literal["relu", "leaky_relu", "gelu"] = "relu"
     padding: parts.Padding = "zeros"
     favoured_bias: float = 2.0
     threshold_start: float = 2.0
+    decoder: DecoderConfig = field(default_factory=DecoderConfig)
     compute_dtype: Literal["float32", "bfloat16"] = "float32"
 
     def __post_init__(self) -> None:
@@ -61,6 +69,8 @@ class NetworkConfig:
             raise ValueError(f"widths must name at least one level of channels, got {self.widths}")
         if any(extent < 1 or extent % 2 == 0 for extent in self.kernel):
             raise ValueError(f"kernel must be odd in time, y and x, got {self.kernel}")
+        if self.norm_frames < 1:
+            raise ValueError(f"norm_frames must be at least 1, got {self.norm_frames}")
         if self.input not in INPUT_KINDS:
             raise ValueError(f"input must be one of {', '.join(INPUT_KINDS)}, got {self.input!r}")
 
@@ -76,17 +86,43 @@ PUBLISHED_EM = NetworkConfig(
 )
 """The EM network of the thesis (ch. 2): seven levels, 497.7 M parameters at K = 2."""
 
+PUBLISHED_ST_MS = NetworkConfig(
+    num_masks=4,
+    input="raw",
+    widths=(32, 64, 128),
+    stem=1,
+    down="strided_conv",
+    up="patch",
+    kernel=(3, 3, 3),
+    norm_frames=3,
+    favoured_bias=0.0,
+)
+"""The ST-MS network of the thesis (ch. 3): a 3D U-net of 1.336 M parameters."""
+
+PUBLISHED_LT_MS = replace(
+    PUBLISHED_ST_MS,
+    norm_frames=9,
+    decoder=DecoderConfig(
+        kind="transformer", layers=5, feed_forward=2048, dropout=0.1, linear_start=False
+    ),
+)
+"""The LT-MS network of the thesis (ch. 4): that U-net and a mask decoder, 4.638 M parameters."""
+
 
 class Segmentation(NamedTuple):
     """What a segmenter returns.
 
     Attributes:
         logits: ``[B, T, H, W, K]`` float32; their softmax over K are the masks.
-        bottleneck: the coarsest features ``[B, T, h, w, C]``.
+        embedding: latent vector of each pixel ``[B, T, h, w, E]``, at the size behind the stem.
+        bottleneck: the coarsest features ``[B, T, h', w', D]``.
+        queries: descriptor of each segment ``[B, K, D]``; None without a decoder.
     """
 
     logits: jax.Array
+    embedding: jax.Array
     bottleneck: jax.Array
+    queries: jax.Array | None
 
     @property
     def masks(self) -> jax.Array:
@@ -95,64 +131,100 @@ class Segmentation(NamedTuple):
 
 
 class UNetSegmenter(nn.Module):
-    """Flow clip to masks through a U-net and a 1×1 output head (thesis §2.4.1, §3.3.2).
+    """Flow clip to masks: a U-net and a mask decoder (thesis §2.4.1, §3.3.2, §4.2.3).
 
     Attributes:
+        config: the architecture.
         unet: the backbone.
         stem: brings the input to the size the backbone works at.
-        stem_stride: the factor between the two sizes.
-        num_masks: K.
-        input: what the network sees (`network_input`).
-        favoured_bias: start value of the first mask's logit bias.
-        threshold_start: start weight of the residual's length against the first mask.
     """
 
+    config: NetworkConfig
     unet: UNet
     stem: nn.Module | None
-    stem_stride: int
-    num_masks: int
-    input: InputKind
-    favoured_bias: float
-    threshold_start: float
 
     @nn.compact
-    def __call__(self, flow: jax.Array, valid: jax.Array | None = None) -> Segmentation:
+    def __call__(
+        self, flow: jax.Array, valid: jax.Array | None = None, *, deterministic: bool = True
+    ) -> Segmentation:
         """Segments clips of any length and size.
 
         Args:
             flow: ``[B, T, H, W, 2]``, pixels per frame.
-            valid: ``[B, T, H, W]`` in {0, 1}.
+            valid: ``[B, T, H, W]`` in {0, 1}. Frames at the end of a clip that are nowhere valid
+                are padding: they change nothing in the others.
+            deterministic: without dropout; otherwise the ``dropout`` rng is needed.
 
         Returns:
             The `Segmentation`.
         """
+        config = self.config
         height, width = flow.shape[2:4]
-        seen = x = network_input(flow, self.input, valid)
+        seen = x = network_input(flow, config.input, valid, config.norm_frames)
+        weight = known_share(valid)
         if self.stem is not None:
-            x = self.stem(pad_to_multiple(x, self.stem_stride))
-        x, bottleneck = self.unet(x)
-        bias = jnp.zeros(self.num_masks).at[0].set(self.favoured_bias)
-        head = nn.Dense(
-            self.num_masks,
-            bias_init=lambda *_: bias,
-            kernel_init=nn.initializers.normal(0.01),
-            name="head",
-        )
-        logits = head(x.astype(jnp.float32))
+            x = self.stem(pad_to_multiple(x, config.stem))
+            if weight is not None:
+                weight = shrink(pad_to_multiple(weight, config.stem), config.stem)
+        x, bottleneck, weight = self.unet(x, weight)
+        x = x.astype(jnp.float32)
+        queries = None
+        if config.decoder.kind != "linear":
+            dtype = jnp.dtype(config.compute_dtype)
+            decoder = Queries(config.decoder, config.num_masks, dtype, name="decoder")
+            queries = decoder(bottleneck, weight, deterministic)
+
+        logits = self._logits("head", x, queries, nn.initializers.normal(0.01), self._favour)
         if self.stem is not None:
-            logits = parts.enlarge(logits, self.stem_stride)[:, :, :height, :width]
-        if self.threshold_start > 0:
-            logits += self._shortcut(seen)
-        return Segmentation(logits, bottleneck)
+            logits = parts.enlarge(logits, config.stem)[:, :, :height, :width]
+        if config.threshold_start > 0 and "residual" in config.input:
+            # Straight from the input, at first a threshold on the residual's length.
+            logits += self._logits("shortcut", seen, queries, self._threshold)
+        return Segmentation(logits, x, bottleneck, queries)
 
-    def _shortcut(self, seen: jax.Array) -> jax.Array:
-        """Logits straight from the input, at first a threshold on the residual's length."""
+    def _logits(
+        self,
+        name: str,
+        features: jax.Array,
+        queries: jax.Array | None,
+        kernel_init: nn.initializers.Initializer,
+        bias_init: nn.initializers.Initializer | None = None,
+    ) -> jax.Array:
+        """Features ``[B, T, h, w, C]`` to ``[B, T, h, w, K]``.
 
-        def threshold(key: jax.Array, shape: tuple[int, ...], dtype: Any) -> jax.Array:
-            return jnp.zeros(shape, dtype).at[-1, 0].set(-self.threshold_start)
+        Args:
+            name: of the parameters.
+            features: of pixels.
+            queries: ``[B, K, D]``, whose linear maps are weighed with the features too.
+            kernel_init: start of the linear part.
+            bias_init: start of its bias; None for no bias.
+        """
+        config, decoder = self.config, self.config.decoder
+        # With slots K is open, so all masks but the first, the background, share one set.
+        num_sets = 2 if decoder.kind == "slots" else config.num_masks
+        logits = jnp.zeros(())
+        if decoder.linear_start:
+            linear = nn.Dense(
+                num_sets,
+                use_bias=bias_init is not None,
+                kernel_init=kernel_init,
+                bias_init=bias_init or nn.initializers.zeros,
+                name=name,
+            )
+            logits = linear(features)
+            if decoder.kind == "slots":
+                logits = logits[..., np.minimum(np.arange(config.num_masks), 1)]
+        if queries is not None:
+            start = nn.initializers.zeros if decoder.linear_start else nn.linear.default_kernel_init
+            weights = nn.Dense(features.shape[-1], kernel_init=start, name=f"{name}_of_queries")
+            logits += jnp.einsum("bthwc,bkc->bthwk", features, weights(queries))
+        return logits
 
-        dense = nn.Dense(self.num_masks, use_bias=False, kernel_init=threshold, name="shortcut")
-        return dense(seen)
+    def _favour(self, key: jax.Array, shape: tuple[int, ...], dtype: Any) -> jax.Array:
+        return jnp.zeros(shape, dtype).at[0].set(self.config.favoured_bias)
+
+    def _threshold(self, key: jax.Array, shape: tuple[int, ...], dtype: Any) -> jax.Array:
+        return jnp.zeros(shape, dtype).at[-1, 0].set(-self.config.threshold_start)
 
 
 def build_segmenter(config: NetworkConfig) -> UNetSegmenter:
@@ -162,6 +234,7 @@ def build_segmenter(config: NetworkConfig) -> UNetSegmenter:
         parts.DoubleConv,
         kernel=config.kernel,
         norm=config.norm,
+        norm_frames=config.norm_frames,
         activation=config.activation,
         padding=config.padding,
         dtype=dtype,
@@ -185,12 +258,4 @@ def build_segmenter(config: NetworkConfig) -> UNetSegmenter:
     stem = None
     if config.stem > 1:
         stem = parts.StridedConv(config.widths[0], config.stem, dtype)
-    return UNetSegmenter(
-        unet=unet,
-        stem=stem,
-        stem_stride=config.stem,
-        num_masks=config.num_masks,
-        input=config.input,
-        favoured_bias=config.favoured_bias,
-        threshold_start=config.threshold_start if "residual" in config.input else 0.0,
-    )
+    return UNetSegmenter(config, unet, stem)

@@ -6,6 +6,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from jaxmotion.networks.norm import shrink
+
 
 class Part(Protocol):
     """Makes a part: a module with a given number of output channels and a name."""
@@ -28,10 +30,10 @@ class UNet(nn.Module):
 
     Attributes:
         widths: channels per level, finest first.
-        down: halves H and W.
-        left: transforms features on the way down.
+        down: halves H and W; its channels stay those of the finer level.
+        left: transforms features on the way down; it is also given the known share of each pixel.
         transit: connects the left features of a level to its right side.
-        right: transforms features on the way up.
+        right: transforms features on the way up; it is also given the known share.
         up: doubles H and W.
     """
 
@@ -43,33 +45,41 @@ class UNet(nn.Module):
     up: Part
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> tuple[jax.Array, jax.Array]:
+    def __call__(
+        self, x: jax.Array, weight: jax.Array | None = None
+    ) -> tuple[jax.Array, jax.Array, jax.Array | None]:
         """Runs the network.
 
         Args:
             x: features ``[B, T, H, W, C]``.
+            weight: ``[B, T, H, W, 1]``, how much of each pixel is known; None for all.
 
         Returns:
-            ``[B, T, H, W, widths[0]]``, and the bottleneck ``[B, T, h, w, widths[-1]]`` with h and
-            w the padded size over ``2**(levels - 1)``.
+            ``[B, T, H, W, widths[0]]``; the bottleneck ``[B, T, h, w, widths[-1]]`` with h and w
+            the padded size over ``2**(levels - 1)``; the known share there ``[B, T, h, w, 1]``.
         """
         height, width = x.shape[2:4]
-        x = pad_to_multiple(x, 2 ** (len(self.widths) - 1))
+        reduction = 2 ** (len(self.widths) - 1)
+        x = pad_to_multiple(x, reduction)
+        known = [None if weight is None else pad_to_multiple(weight, reduction)]
+        known += [shrink(known[0], 2**level) for level in range(1, len(self.widths))]
 
-        x = self.left(self.widths[0], name="left_0")(x)
+        x = self.left(self.widths[0], name="left_0")(x, known[0])
         skips = []
         for level, features in enumerate(self.widths[1:], start=1):
-            skips.append(self.transit(self.widths[level - 1], name=f"transit_{level - 1}")(x))
-            y = self.down(features, name=f"down_{level}")(x)
+            finer = self.widths[level - 1]
+            skips.append(self.transit(finer, name=f"transit_{level - 1}")(x))
+            y = self.down(finer, name=f"down_{level}")(x)
             _check_size("down", y, (x.shape[2] // 2, x.shape[3] // 2))
-            x = self.left(features, name=f"left_{level}")(y)
+            x = self.left(features, name=f"left_{level}")(y, known[level])
         bottleneck = x
         for level in reversed(range(len(self.widths) - 1)):
             skip, features = skips[level], self.widths[level]
             x = self.up(features, name=f"up_{level}")(x)
             _check_size("up", x, skip.shape[2:4])
-            x = self.right(features, name=f"right_{level}")(jnp.concatenate([skip, x], axis=-1))
-        return x[:, :, :height, :width], bottleneck
+            right = self.right(features, name=f"right_{level}")
+            x = right(jnp.concatenate([skip, x], axis=-1), known[level])
+        return x[:, :, :height, :width], bottleneck, known[-1]
 
 
 def _check_size(part: str, x: jax.Array, expected: tuple[int, ...]) -> None:

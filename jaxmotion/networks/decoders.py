@@ -1,0 +1,158 @@
+"""Mask decoders: from the bottleneck of a clip to a descriptor of each of its K segments."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from jaxmotion.networks.slot_attention import SlotAttention
+
+
+@dataclass(frozen=True)
+class DecoderConfig:
+    """How the masks come from the features of the U-net.
+
+    Attributes:
+        kind: ``"linear"``: a 1×1 convolution, the same for every clip (EM, ST-MS);
+            ``"transformer"``: K learned queries that read the bottleneck of the whole clip, so
+            that a mask is one segment from the first frame to the last (LT-MS);
+            ``"slots"``: slot attention with Gaussian queries, for any K at test time (LT-MS-SA).
+        layers: of the transformer.
+        heads: of its attentions.
+        feed_forward: hidden width of its feed-forward part; of the slots, of their residual MLP.
+        dropout: of the transformer, in training.
+        iterations: of slot attention.
+        differentiation: of slot attention: ``"unroll"``, or ``"implicit"`` at its fixed point.
+        linear_start: keeps the 1×1 convolution beside the decoder, which starts at zero: training
+            starts from the masks of a trained linear network, and the decoder adapts them to the
+            clip. False, as published, leaves the decoder alone with masks that mean nothing yet.
+    """
+
+    kind: Literal["linear", "transformer", "slots"] = "linear"
+    layers: int = 2
+    heads: int = 2
+    feed_forward: int = 256
+    dropout: float = 0.0
+    iterations: int = 5
+    differentiation: Literal["unroll", "implicit"] = "unroll"
+    linear_start: bool = True
+
+    def __post_init__(self) -> None:
+        if self.kind not in ("linear", "transformer", "slots"):
+            raise ValueError(f"decoder must be linear, transformer or slots, got {self.kind!r}")
+        if self.kind == "linear" and not self.linear_start:
+            raise ValueError("decoder linear is the linear start itself, it cannot be left out")
+        if min(self.layers, self.heads, self.feed_forward, self.iterations) < 1:
+            raise ValueError("decoder: layers, heads, feed_forward and iterations start at 1")
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"decoder: dropout must be in [0, 1), got {self.dropout}")
+
+
+class Queries(nn.Module):
+    """The descriptors of K segments, read from the bottleneck by attention (thesis §4.2.3).
+
+    Attributes:
+        config: the decoder; not linear.
+        num_masks: K.
+        dtype: compute type of the large products.
+    """
+
+    config: DecoderConfig
+    num_masks: int
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(
+        self, bottleneck: jax.Array, weight: jax.Array | None, deterministic: bool
+    ) -> jax.Array:
+        """Reads the space-time volume.
+
+        Args:
+            bottleneck: ``[B, T, h, w, D]``.
+            weight: ``[B, T, h, w, 1]``, how much of each cell is known; None for all.
+            deterministic: without dropout.
+
+        Returns:
+            ``[B, K, D]`` float32.
+        """
+        b, t, h, w, d = bottleneck.shape
+        places = nn.Dense(d, dtype=self.dtype, name="places")(coordinates(bottleneck, weight))
+        tokens = (bottleneck + places).reshape(b, t * h * w, d)
+        shares = None if weight is None else weight.reshape(b, t * h * w)
+        if self.config.kind == "slots":
+            slots = SlotAttention(
+                num_slots=self.num_masks,
+                width=d,
+                iterations=self.config.iterations,
+                hidden=self.config.feed_forward,
+                differentiation=self.config.differentiation,
+                dtype=self.dtype,
+                name="slots",
+            )
+            return slots(tokens, shares)
+        start = self.param("queries", nn.initializers.normal(1.0), (self.num_masks, d))
+        queries = jnp.broadcast_to(start, (b, self.num_masks, d)).astype(self.dtype)
+        for layer in range(self.config.layers):
+            decode = DecoderLayer(self.config, self.dtype, name=f"layer_{layer}")
+            queries = decode(queries, tokens, shares, deterministic)
+        return queries.astype(jnp.float32)
+
+
+class DecoderLayer(nn.Module):
+    """Self-attention of the queries, cross-attention to the tokens, feed-forward; norms after."""
+
+    config: DecoderConfig
+    dtype: Any
+
+    @nn.compact
+    def __call__(
+        self,
+        queries: jax.Array,
+        tokens: jax.Array,
+        shares: jax.Array | None,
+        deterministic: bool,
+    ) -> jax.Array:
+        """Maps queries ``[B, K, D]`` and tokens ``[B, N, D]`` with shares ``[B, N]`` to queries."""
+        known = None if shares is None else (shares > 0)[:, None, None, :]
+        drop = nn.Dropout(self.config.dropout, deterministic=deterministic)
+
+        def attend(name: str, source: jax.Array, mask: jax.Array | None) -> jax.Array:
+            attention = nn.MultiHeadDotProductAttention(
+                self.config.heads,
+                dropout_rate=self.config.dropout,
+                deterministic=deterministic,
+                dtype=self.dtype,
+                name=name,
+            )
+            return drop(attention(queries, source, mask=mask))
+
+        def norm(name: str, x: jax.Array) -> jax.Array:
+            return nn.LayerNorm(epsilon=1e-5, dtype=self.dtype, name=name)(x)
+
+        queries = norm("norm_self", queries + attend("self", queries, None))
+        queries = norm("norm_cross", queries + attend("cross", tokens, known))
+        hidden = nn.Dense(self.config.feed_forward, dtype=self.dtype, name="feed_in")(queries)
+        change = nn.Dense(queries.shape[-1], dtype=self.dtype, name="feed_out")(
+            drop(nn.relu(hidden))
+        )
+        return norm("norm_feed", queries + drop(change))
+
+
+def coordinates(features: jax.Array, weight: jax.Array | None) -> jax.Array:
+    """``(t, y, x)`` of every cell, each in [0, 1]: ``[B, T, h, w, 3]``.
+
+    t is 0 at the first frame and 1 at the last one with a known pixel, whatever the padding.
+    """
+    b, t, h, w, _ = features.shape
+    index = jnp.arange(t, dtype=jnp.float32)
+    if weight is None:
+        last = jnp.full((b, 1), t - 1.0)
+    else:
+        known = jnp.any(weight > 0, axis=(2, 3, 4))
+        last = jnp.max(jnp.where(known, index, 0), axis=1, keepdims=True)
+    time = jnp.broadcast_to((index / jnp.maximum(last, 1))[:, :, None, None], (b, t, h, w))
+    y, x = (jnp.linspace(0, 1, n) if n > 1 else jnp.zeros(1, jnp.float32) for n in (h, w))
+    grid = jnp.broadcast_to(jnp.stack(jnp.meshgrid(y, x, indexing="ij"), -1), (b, t, h, w, 2))
+    return jnp.concatenate([time[..., None], grid], axis=-1)

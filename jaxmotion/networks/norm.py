@@ -1,0 +1,90 @@
+"""Statistics of features over the known pixels of blocks of frames."""
+
+import jax
+import jax.numpy as jnp
+
+
+def known_share(valid: jax.Array | None) -> jax.Array | None:
+    """``valid [B, T, H, W]`` as the weight ``[B, T, H, W, 1]`` that goes along with features."""
+    return None if valid is None else valid.astype(jnp.float32)[..., None]
+
+
+def shrink(weight: jax.Array | None, factor: int) -> jax.Array | None:
+    """The known share of each patch of ``factor``×``factor`` pixels; H and W must divide."""
+    if weight is None or factor == 1:
+        return weight
+    b, t, h, w, _ = weight.shape
+    patches = weight.reshape(b, t, h // factor, factor, w // factor, factor, 1)
+    return jnp.mean(patches, axis=(3, 5))
+
+
+def present(weight: jax.Array) -> jax.Array:
+    """1 for frames with a known pixel, 0 for padding: ``[B, T, 1, 1, 1]``."""
+    return jnp.max(jnp.ceil(weight), axis=(2, 3), keepdims=True)
+
+
+def normalize(
+    x: jax.Array, weight: jax.Array | None, frames: int, epsilon: float = 1e-5
+) -> jax.Array:
+    """Zero mean and unit variance of each channel over a block of frames; nothing is learned.
+
+    ``frames = 1`` is the instance norm of a 2D network, a block as long as the clip that of a 3D
+    one, and blocks of 9 the published norm of LT-MS, which makes a clip of any length look like
+    those of training. The statistics are float32 whatever the compute type.
+
+    Args:
+        x: ``[B, T, H, W, C]``.
+        weight: ``[B, T, H, W, 1]``, how much of each pixel is known; None for all.
+        frames: frames of a block (`block_mean`).
+        epsilon: added to the variance.
+
+    Returns:
+        ``[B, T, H, W, C]`` in the type of ``x``.
+    """
+    y = x.astype(jnp.float32)
+    if weight is None:
+        count = jnp.ones((*y.shape[:2], 1))
+        mean_of = lambda z: jnp.mean(z, axis=(2, 3))  # noqa: E731
+    else:
+        count = jnp.sum(weight, axis=(2, 3))
+        mean_of = lambda z: jnp.sum(z * weight, axis=(2, 3)) / jnp.maximum(count, 1e-6)  # noqa: E731
+    # Mean and variance of each frame first, about its own mean: no cancellation in float32.
+    frame_mean = mean_of(y)
+    frame_variance = mean_of(jnp.square(y - frame_mean[:, :, None, None]))
+    mean = block_mean(frame_mean, count, frames)
+    variance = block_mean(frame_variance + jnp.square(frame_mean - mean), count, frames)
+    scale = jax.lax.rsqrt(variance + epsilon)
+    return ((y - mean[:, :, None, None]) * scale[:, :, None, None]).astype(x.dtype)
+
+
+def block_mean(values: jax.Array, count: jax.Array, frames: int) -> jax.Array:
+    """The mean of per-frame values over the block of frames that each frame belongs to.
+
+    Blocks start at the first frame. Where the last one would be shorter than the others, its frames
+    take the mean over the last ``frames`` frames of the clip instead, so that a clip of 10 does not
+    end with a frame that stands for itself. The clip ends at its last frame with a known pixel:
+    padding behind it changes nothing.
+
+    Args:
+        values: ``[B, T, C]``.
+        count: ``[B, T, 1]``, how much each frame weighs; 0 for padding.
+        frames: frames of a block.
+
+    Returns:
+        ``[B, T, C]``.
+    """
+    if frames == 1:
+        return values
+    num_frames = values.shape[1]
+    index = jnp.arange(num_frames)[None, :, None]
+    length = jnp.max(jnp.where(count > 0, index + 1, 0), axis=1, keepdims=True)
+    last = (index >= length - frames) & (index < length)
+    short = index >= length // frames * frames
+
+    def over_block(x: jax.Array) -> jax.Array:
+        padded = jnp.pad(x, [(0, 0), (0, -num_frames % frames), (0, 0)])
+        sums = padded.reshape(x.shape[0], -1, frames, x.shape[2]).sum(axis=2)
+        full = jnp.repeat(sums, frames, axis=1)[:, :num_frames]
+        return jnp.where(short, jnp.sum(jnp.where(last, x, 0), axis=1, keepdims=True), full)
+
+    return over_block(values * count) / jnp.maximum(over_block(count), 1e-6)
