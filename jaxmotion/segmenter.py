@@ -1,22 +1,45 @@
 """A trained segmenter: from a checkpoint to masks of any flow."""
 
+import logging
 import math
-from collections.abc import Callable
-from functools import cached_property, partial
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from jaxmotion.data.transforms import resize_flow_and_valid, resize_masks
 from jaxmotion.errors import InputError
-from jaxmotion.motion import fit
+from jaxmotion.evaluation.linking import link_masks, unroll
+from jaxmotion.inference import LONG_VIDEO, InferenceConfig, Programs, run_windows
 from jaxmotion.networks import Segmentation, build_segmenter
 from jaxmotion.training.checkpoints import load_best
 from jaxmotion.training.config import Config, from_json
+from jaxmotion.training.segmentation import SegmentationTask
 
-_FRAMES_AT_ONCE = 8
+_log = logging.getLogger(__name__)
+
+# Sides of the working size are multiples of at least this, so that videos of about the same shape
+# share a compiled program.
+_SIDE_MULTIPLE = 8
+
+
+class WindowMotions(NamedTuple):
+    """The motion models of one window.
+
+    Attributes:
+        start: number of the window's first frame.
+        length: its frames.
+        theta: ``[K, P]``, with P for that many frames.
+    """
+
+    start: int
+    length: int
+    theta: np.ndarray
 
 
 class Segmenter:
@@ -24,27 +47,39 @@ class Segmenter:
 
     Attributes:
         config: the frozen configuration it was trained with.
+        inference: how it goes over a video; as trained, unless told otherwise. May be set.
         step: the training step of the parameters.
     """
 
-    def __init__(self, config: Config, params: Any, step: int = 0) -> None:
+    def __init__(
+        self,
+        config: Config,
+        params: Any,
+        step: int = 0,
+        inference: InferenceConfig | None = None,
+    ) -> None:
         """Makes a segmenter.
 
         Args:
             config: the configuration that the parameters belong to.
             params: parameters of its network.
             step: where in training they are from.
+            inference: windows to use instead of the configuration's.
         """
         self.config = config
+        self.inference = config.inference if inference is None else inference
         self.step = step
-        self._params = params
+        self._params = jax.device_put(params)
 
     @classmethod
-    def load(cls, path_or_name: str | Path) -> "Segmenter":
+    def load(
+        cls, path_or_name: str | Path, inference: InferenceConfig | None = None
+    ) -> "Segmenter":
         """Loads the best parameters of a run.
 
         Args:
             path_or_name: the folder that ``train.py`` wrote, or its ``best`` folder.
+            inference: windows to use instead of those it was trained for.
 
         Raises:
             InputError: where there is no readable checkpoint of a segmenter.
@@ -60,10 +95,10 @@ class Segmenter:
         params, values, step = load_best(path)
         config = from_json(Config, values)
         _check_params(path, config, params)
-        return cls(config, params, step)
+        return cls(config, params, step, inference)
 
     def __call__(self, flow: np.ndarray, valid: np.ndarray | None = None) -> np.ndarray:
-        """Segments a video's flow.
+        """Segments a video's flow, with the same labels in all frames.
 
         Args:
             flow: ``[T, H, W, 2]``, pixels per frame; any T ≥ 1, any size. The network works at
@@ -77,22 +112,75 @@ class Segmenter:
             InputError: on another shape, or vectors that are not finite where they are valid.
         """
         flow, valid = _checked(flow, valid)
-        size = flow.shape[1:3]
-        flow, valid = resize_flow_and_valid(flow, valid, self.working_size(*size))
-        return resize_masks(_in_groups(partial(self._masks, self._params), flow, valid), size)
+        masks = np.empty((*flow.shape[:3], self.config.network.num_masks), np.float32)
+        frames = zip(flow, valid, strict=True)
+        for index, frame in enumerate(self._segment(frames, self.inference)):
+            masks[index] = frame
+        return masks
+
+    def stream(self, frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+        """Segments a video of any length while it arrives, as `__call__` would.
+
+        What is held in memory are a few windows, however long the video. Where the network would
+        see the whole video in one go, one that does not end within `inference.LONG_VIDEO` is cut
+        into windows of that length, which a warning says.
+
+        Args:
+            frames: flow fields ``[H, W, 2]``, all of one size.
+
+        Yields:
+            Masks ``[H, W, K]`` of each frame in turn, some windows after it has been read.
+
+        Raises:
+            InputError: on another shape, or vectors that are not finite.
+        """
+        inference = self._for_streams()
+
+        def checked() -> Iterator[tuple[np.ndarray, np.ndarray]]:
+            size = None
+            for index, frame in enumerate(frames):
+                if np.shape(frame) != (size or np.shape(frame)):
+                    raise InputError(
+                        f"flow field {index} of shape {np.shape(frame)}: expected {size} as before"
+                    )
+                size = np.shape(frame)
+                if index == inference.window and inference != self.inference:
+                    _log.warning(
+                        "more than %d frames: segmented in windows of that length, linked by %d",
+                        inference.window,
+                        inference.overlap,
+                    )
+                flow, valid = _checked(np.asarray(frame)[None], None)
+                yield flow[0], valid[0]
+
+        return self._segment(checked(), inference)
 
     def motions(self, flow: np.ndarray, masks: np.ndarray) -> np.ndarray:
-        """The motion models of the segments, fitted as in training.
+        """The motion models of the segments in each window, fitted as in training.
 
         Args:
             flow: ``[T, H, W, 2]``.
             masks: ``[T, H, W, K]``, as this segmenter gives them.
 
         Returns:
-            theta ``[T, K, P]`` of the configuration's `MotionModel`, in px per frame over
-            coordinates from -1 to 1.
+            theta ``[N, K, P]`` of the configuration's `MotionModel`, in px per frame over
+            coordinates from -1 to 1, for the windows that ``inference.windows(T)`` lists.
         """
-        return _in_groups(self._motions, np.asarray(flow, np.float32), masks)
+        pairs = zip(np.asarray(flow, np.float32), masks, strict=True)
+        return np.stack([window.theta for window in self._fit(pairs, self.inference)])
+
+    def stream_motions(
+        self, frames: Iterable[tuple[np.ndarray, np.ndarray]]
+    ) -> Iterator[WindowMotions]:
+        """As `motions`, for a video of any length while it arrives.
+
+        Args:
+            frames: flow ``[H, W, 2]`` and masks ``[H, W, K]`` of each frame.
+
+        Yields:
+            The `WindowMotions` of each window in turn.
+        """
+        return self._fit(frames, self._for_streams())
 
     def working_size(self, height: int, width: int) -> tuple[int, int]:
         """The size the network works at for flow of a given size.
@@ -102,52 +190,74 @@ class Segmenter:
             width: its columns.
 
         Returns:
-            ``(rows, columns)``: the flow's own size where training had it, else the same aspect
-            ratio with about as many pixels as in training.
+            ``(rows, columns)``: the flow's own size where training had it, else about the same
+            aspect ratio with about as many pixels as in training.
         """
         data, network = self.config.data, self.config.network
         if (height, width) == (data.height, data.width):
             return height, width
-        multiple = network.stem * 2 ** (len(network.widths) - 1)
+        multiple = max(network.stem * 2 ** (len(network.widths) - 1), _SIDE_MULTIPLE)
         scale = math.sqrt(data.height * data.width / (height * width))
         rows, columns = (
             max(multiple, round(side * scale / multiple) * multiple) for side in (height, width)
         )
         return rows, columns
 
+    @property
+    def compilation_seconds(self) -> float:
+        """Time spent on compiling so far."""
+        return self._masks.seconds + self._theta.seconds
+
+    def _for_streams(self) -> InferenceConfig:
+        """A stream has no known end, so that no window may be as long as the video."""
+        if self.inference.window > 0:
+            return self.inference
+        return replace(LONG_VIDEO, linking=self.inference.linking)
+
+    def _segment(
+        self, frames: Iterable[tuple[np.ndarray, np.ndarray]], inference: InferenceConfig
+    ) -> Iterator[np.ndarray]:
+        """Flow ``[H, W, 2]`` with valid ``[H, W]`` of each frame, to its masks ``[H, W, K]``."""
+        size = (0, 0)
+
+        def shrunk() -> Iterator[tuple[np.ndarray, np.ndarray]]:
+            nonlocal size
+            for flow, valid in frames:
+                size = valid.shape
+                yield resize_flow_and_valid(flow, valid, self.working_size(*size))
+
+        windows = run_windows(self._masks, shrunk(), inference, bucketed=True)
+        clips = ((start, masks[:length]) for start, length, masks in windows)
+        if inference.overlap:
+            clips = link_masks(clips, inference.linking)
+        for masks in unroll(clips):
+            yield resize_masks(masks, size)
+
+    def _fit(
+        self, frames: Iterable[tuple[np.ndarray, np.ndarray]], inference: InferenceConfig
+    ) -> Iterator[WindowMotions]:
+        # Windows as long as they are: a motion model depends on the length of its clip.
+        for start, length, theta in run_windows(self._theta, frames, inference, bucketed=False):
+            yield WindowMotions(start, length, theta)
+
     @cached_property
-    def _masks(self) -> Callable[[Any, np.ndarray, np.ndarray], jax.Array]:
+    def _masks(self) -> Programs:
         module = build_segmenter(self.config.network)
 
-        @jax.jit
         def masks(params: Any, flow: jax.Array, valid: jax.Array) -> jax.Array:
-            output = module.apply({"params": params}, flow[:, None], valid[:, None])
-            return cast(Segmentation, output).masks[:, 0]
+            return cast(Segmentation, module.apply({"params": params}, flow, valid)).masks
 
-        return masks
+        return Programs(masks, self._params)
 
     @cached_property
-    def _motions(self) -> Callable[[np.ndarray, np.ndarray], jax.Array]:
-        model, penalty = self.config.motion, self.config.objective.penalty
-        return jax.jit(
-            lambda flow, masks: fit(flow[:, None], masks[:, None], model, penalty=penalty)
-        )
+    def _theta(self) -> Programs:
+        config = self.config
+        task = SegmentationTask(config.network, config.motion, config.objective, config.augment)
 
+        def theta(_: tuple[()], flow: jax.Array, masks: jax.Array) -> jax.Array:
+            return task.motions(flow, masks, jnp.ones(flow.shape[:4]))[0]
 
-def _in_groups(function: Callable[..., jax.Array], *arrays: np.ndarray) -> np.ndarray:
-    """Applies a function of frames to a few at a time.
-
-    The last group is filled up with zeros, so that one compiled program serves all.
-    """
-    results = []
-    for start in range(0, len(arrays[0]), _FRAMES_AT_ONCE):
-        group = [array[start : start + _FRAMES_AT_ONCE] for array in arrays]
-        count = len(group[0])
-        filled = [
-            np.pad(a, [(0, _FRAMES_AT_ONCE - count)] + [(0, 0)] * (a.ndim - 1)) for a in group
-        ]
-        results.append(np.asarray(function(*filled))[:count])
-    return np.concatenate(results)
+        return Programs(theta, ())
 
 
 def _check_params(path: Path, config: Config, params: Any) -> None:

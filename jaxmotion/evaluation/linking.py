@@ -122,7 +122,8 @@ class Linker:
         if num_labels < 1:
             raise ValueError(f"num_labels must be at least 1, got {num_labels}")
         _check_method(method)
-        self.num_labels, self.method = num_labels, method
+        self.num_labels = num_labels
+        self.method: Linking = method
         self._previous: tuple[int, np.ndarray, np.ndarray] | None = None
 
     def table(self, start: int, labels: np.ndarray) -> np.ndarray:
