@@ -55,6 +55,9 @@ class Segment:
         checkpoint: the folder of a training run.
         estimator: what estimates the flow.
         flow: flow that is there already, a .npz or a folder of .flo, instead of an estimator.
+        window: frames that the network sees at once, instead of what the checkpoint was trained
+            for; 0 for the whole video.
+        overlap: frames that two windows share, by which their labels are linked.
     """
 
     video: tyro.conf.Positional[Path]
@@ -62,6 +65,8 @@ class Segment:
     checkpoint: str = "runs/quickstart"
     estimator: str = "dis"
     flow: Path | None = None
+    window: int | None = None
+    overlap: int | None = None
 
     def run(self) -> None:
         """Does it."""
@@ -72,7 +77,9 @@ class Segment:
 
         enable_compilation_cache()
         flow = make_estimator(self.estimator) if self.flow is None else self.flow
-        timing = segment_video(self.video, Segmenter.load(self.checkpoint), self.out, flow)
+        segmenter = Segmenter.load(self.checkpoint)
+        segmenter.inference = segmenter.inference.override(self.window, self.overlap)
+        timing = segment_video(self.video, segmenter, self.out, flow)
         print(f"{self.out}: masks, overlay.mp4, theta.npz ({timing})")
 
 

@@ -1,7 +1,12 @@
 """A user's own video, end to end: frames → flow → masks → pictures, overlay and parameters."""
 
+import itertools
+import os
+import shutil
 import time
-from collections.abc import Iterator
+import uuid
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,13 +19,13 @@ from jaxmotion.data.video import Video, VideoWriter, open_video
 from jaxmotion.errors import InputError
 from jaxmotion.files import atomic_path
 from jaxmotion.optical_flow.estimators import Estimator, estimate_sequence
-from jaxmotion.optical_flow.formats import read_flow_sequence
+from jaxmotion.optical_flow.formats import flo_files, read_flow, read_flow_sequence
 from jaxmotion.segmenter import Segmenter
 
 
 @dataclass(frozen=True)
 class Timing:
-    """Milliseconds per frame of the stages of `segment_video`, and seconds before the first."""
+    """Milliseconds per frame of the stages of `segment_video`, and seconds of compilation."""
 
     flow: float
     masks: float
@@ -38,9 +43,16 @@ class Timing:
 def segment_video(path: Path, segmenter: Segmenter, out: Path, flow: Estimator | Path) -> Timing:
     """Segments a video file or a folder of frames.
 
-    Writes ``masks/NAME.png`` (indexed, the label of each pixel), ``overlay.mp4`` and
-    ``theta.npz``: ``theta`` ``[T, K, P]``, the motion model of each segment of each frame, in
-    coordinates from -1 to 1 (`MotionModel`).
+    Flow is estimated, segmented and written as it goes, in memory that does not grow with the
+    video (`Segmenter.stream`). Into ``out`` go, once all is done:
+
+    - ``masks/NAME.png``, indexed pictures: the label of each pixel, a label being the same segment
+      in all frames.
+    - ``overlay.mp4``: the segments in colour over the frames.
+    - ``theta.npz``: the motion models of the segments in each of the N windows that the network
+      saw. ``theta`` ``[N, K, P]``, with coordinates from -1 to 1 over the window (`MotionModel`;
+      P is its ``num_parameters(length)``); ``start`` ``[N]``, the number of the window's first
+      frame; ``length`` ``[N]``, its frames, as many in all windows.
 
     The last frame has no flow to a next one. Its masks are those of the frame before.
 
@@ -60,57 +72,127 @@ def segment_video(path: Path, segmenter: Segmenter, out: Path, flow: Estimator |
     video = open_video(path)
     _check_writable(out)
     size = segmenter.working_size(video.height, video.width)
+    total = None if video.num_frames is None else video.num_frames - 1
+    start, compiled = time.perf_counter(), segmenter.compilation_seconds
 
-    start = time.perf_counter()
-    _warm_up(segmenter, size)
-    after_compilation = time.perf_counter()
-    fields = np.stack(list(tqdm(_flow(video, flow, size), desc="flow", unit="frame")))
-    after_flow = time.perf_counter()
-    masks = segmenter(fields)
-    theta = segmenter.motions(fields, masks)
-    after_masks = time.perf_counter()
+    source = _Timed(_flow(video, flow, size))
+    fields, again = itertools.tee(tqdm(source, desc="flow", unit="frame", total=total))
+    masks = tqdm(segmenter.stream(fields), desc="masks", unit="frame", total=total)
+    frames = zip(video.frame_names(), video, strict=False)
+    with _Pictures(out, video.fps) as pictures:
+        motions = segmenter.stream_motions(
+            _written(zip(again, masks, strict=False), frames, pictures)
+        )
+        start_frames, lengths, theta = zip(*motions, strict=True)
+        with atomic_path(out / "theta.npz") as temporary:
+            np.savez(temporary, theta=theta, start=start_frames, length=lengths)
 
-    with atomic_path(out / "theta.npz") as temporary:
-        np.savez(temporary, theta=theta)
-    count = 0
-    with VideoWriter(out / "overlay.mp4", fps=video.fps) as writer:
-        frames = tqdm(zip(video.frame_names(), video, strict=False), desc="overlay", unit="frame")
-        for count, (name, frame) in enumerate(frames, start=1):
-            full = resize_masks(masks[min(count, len(masks)) - 1], frame.shape[:2])
-            labels = full.argmax(axis=-1).astype(np.uint8)
-            write_labels(out / "masks" / f"{name}.png", labels)
-            writer.write(overlay(frame, labels))
-    end = time.perf_counter()
-    each = 1000 / max(count, 1)
+    seconds, compilation = time.perf_counter() - start, segmenter.compilation_seconds - compiled
+    each = 1000 / max(pictures.count, 1)
     return Timing(
-        flow=(after_flow - after_compilation) * each,
-        masks=(after_masks - after_flow) * each,
-        writing=(end - after_masks) * each,
-        compilation=after_compilation - start,
+        flow=source.seconds * each,
+        masks=(seconds - source.seconds - pictures.seconds - compilation) * each,
+        writing=pictures.seconds * each,
+        compilation=compilation,
     )
 
 
 def _flow(video: Video, flow: Estimator | Path, size: tuple[int, int]) -> Iterator[np.ndarray]:
-    """Flow fields at the working size, so that a long video's fit in memory."""
+    """Flow fields at the working size."""
     if not isinstance(flow, Path):
         for field in estimate_sequence(video, flow):
             yield resize_flow(field, size)
         return
-    fields = read_flow_sequence(flow)
+    # A folder is read as it goes; the files of an archive cannot be.
+    fields = flo_files(flow) if flow.is_dir() else read_flow_sequence(flow)
     expected = video.num_frames
     if expected is not None and len(fields) not in (expected - 1, expected):
         raise InputError(
             f"{flow}: {len(fields)} flow fields for the {expected} frames of {video.path}; "
             f"expected {expected - 1}"
         )
-    for field in fields:
+    first = None
+    for item in fields:
+        field = read_flow(item) if isinstance(item, Path) else item
+        first = first or field.shape
+        if field.shape != first:
+            raise InputError(f"{item}: flow of shape {field.shape}, expected {first} as the first")
         yield resize_flow(field, size)
 
 
-def _warm_up(segmenter: Segmenter, size: tuple[int, int]) -> None:
-    """Compiles, so that the time per frame is that of a long video."""
-    still = np.zeros((1, *size, 2), np.float32)
-    segmenter.motions(still, segmenter(still))
+class _Timed:
+    """An iterator, and the seconds that its items took to come."""
+
+    def __init__(self, items: Iterator[np.ndarray]) -> None:
+        self._items, self.seconds = items, 0.0
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        return self
+
+    def __next__(self) -> np.ndarray:
+        start = time.perf_counter()
+        try:
+            return next(self._items)
+        finally:
+            self.seconds += time.perf_counter() - start
+
+
+class _Pictures:
+    """Writes the masks and the overlay, which appear together when the `with` block ends well."""
+
+    def __init__(self, out: Path, fps: float | None) -> None:
+        self._out, self._fps = out, fps
+        self.count, self.seconds = 0, 0.0
+
+    def __enter__(self) -> "_Pictures":
+        with ExitStack() as stack:
+            self._folder = stack.enter_context(_filled_at_the_end(self._out / "masks"))
+            self._video = stack.enter_context(VideoWriter(self._out / "overlay.mp4", self._fps))
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *error_details) -> None:
+        self._stack.__exit__(*error_details)
+
+    def write(self, name: str, frame: np.ndarray, masks: np.ndarray) -> None:
+        """Adds a frame, uint8 ``[H, W, 3]``, with its masks ``[h, w, K]``."""
+        start = time.perf_counter()
+        labels = resize_masks(masks, frame.shape[:2]).argmax(axis=-1).astype(np.uint8)
+        write_labels(self._folder / f"{name}.png", labels)
+        self._video.write(overlay(frame, labels))
+        self.count += 1
+        self.seconds += time.perf_counter() - start
+
+
+def _written(
+    fields: Iterable[tuple[np.ndarray, np.ndarray]],
+    frames: Iterator[tuple[str, np.ndarray]],
+    pictures: _Pictures,
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Passes on flow and masks of each frame once its pictures are written."""
+    masks = None
+    for (flow, masks), (name, frame) in zip(fields, frames, strict=False):
+        pictures.write(name, frame, masks)
+        yield flow, masks
+    if masks is not None:
+        for name, frame in frames:
+            pictures.write(name, frame, masks)
+
+
+@contextmanager
+def _filled_at_the_end(folder: Path) -> Iterator[Path]:
+    """A temporary folder beside ``folder``, whose files go there when the block ends well."""
+    temporary = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}.part")
+    try:
+        temporary.mkdir()
+        yield temporary
+        folder.mkdir(exist_ok=True)
+        for file in temporary.iterdir():
+            os.replace(file, folder / file.name)
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be written ({error.strerror or error})") from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _check_writable(out: Path) -> None:
