@@ -2,14 +2,19 @@
 
 from collections.abc import Callable
 
-from jaxmotion.configs import em, quickstart
+from jaxmotion.configs import em, lt_ms, quickstart, st_ms
 from jaxmotion.errors import InputError
 from jaxmotion.training.config import Config
 
 CONFIGS: dict[str, Callable[[], Config]] = {
     "quickstart": quickstart.config,
     "em": em.config,
+    "st_ms": st_ms.config,
+    "lt_ms": lt_ms.config,
+    "lt_ms_sa": lt_ms.slots,
     "em_published": em.published,
+    "st_ms_published": st_ms.published,
+    "lt_ms_published": lt_ms.published,
 }
 
 

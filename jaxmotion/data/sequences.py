@@ -49,7 +49,8 @@ class FlowSequence:
     faults: tuple[str, ...] = ()
 
     def starts(self, clip_length: int, interval: int, stride: int) -> list[int]:
-        """First frames of the clips that hold sound frames only and span no missing one."""
+        """Earliest frames of the clips that hold sound frames only and span no missing one."""
+        interval = abs(interval)
         span = (clip_length - 1) * interval + 1
         return [
             start

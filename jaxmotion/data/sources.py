@@ -13,6 +13,7 @@ protocol of grain's `RandomAccessDataSource`). A clip holds
 import dataclasses
 import hashlib
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -46,12 +47,14 @@ class SceneSource:
     Scene `i` is the same whoever asks, and no two seeds share a scene.
 
     Attributes:
-      level: a name in `jaxmotion.scenes.LEVELS`.
+      level: a name in `jaxmotion.scenes.LEVELS`, or several joined by "+", which take turns.
       num_frames: T.
       size: `(height, width)`.
       seed: which scenes, 0 or more.
       length: how many make an epoch; they cost nothing until drawn.
       first: number of the first one.
+      intervals: from one frame of a clip to the next; several take turns, a negative one goes
+        backward in time.
     """
 
     level: str
@@ -60,9 +63,10 @@ class SceneSource:
     seed: int = 0
     length: int = 100_000
     first: int = 0
+    intervals: tuple[int, ...] = (1,)
 
     def __post_init__(self):
-        if self.level not in scenes.LEVELS:
+        if not set(self.level.split("+")) <= scenes.LEVELS.keys():
             raise InputError(
                 f"scenes:{self.level}: unknown level, expected one of {', '.join(scenes.LEVELS)}"
             )
@@ -77,17 +81,21 @@ class SceneSource:
 
     def __getitem__(self, index: int) -> Clip:
         number = self.first + _checked(index, self.length)
+        levels = self.level.split("+")
+        level, turn = levels[number % len(levels)], number // len(levels)
+        interval = self.intervals[turn % len(self.intervals)]
         scene = scenes.generate(
-            scenes.LEVELS[self.level],
-            self.num_frames,
+            scenes.LEVELS[level],
+            (self.num_frames - 1) * abs(interval) + 1,
             *self.size,
             seed=self.seed * 2**32 + number,  # so that neighbouring seeds have no scene in common
         )
+        flow = np.ascontiguousarray(scene.flow[::interval])
         return {
-            "flow": scene.flow,
-            "valid": np.ones(scene.flow.shape[:-1], np.float32),
-            "labels": scene.labels,
-            "name": f"{self.level}/{self.seed}/{number}",
+            "flow": flow,
+            "valid": np.ones(flow.shape[:-1], np.float32),
+            "labels": np.ascontiguousarray(scene.labels[::interval]),
+            "name": f"{level}/{self.seed}/{number}",
         }
 
     def hold_out(self, fraction: float, seed: int = 0) -> tuple["SceneSource", "SceneSource"]:
@@ -112,25 +120,24 @@ class FlowSource:
     Attributes:
       sequences: what `inspect_all` found.
       cache: reads them.
-      clips: int `[num_clips, 2]`, sequence and first frame of each.
+      clips: int `[num_clips, 3]`, sequence, earliest frame and interval of each; a negative
+        interval goes from the latest frame back to the earliest.
       clip_length: T.
-      interval: from one frame of a clip to the next.
     """
 
     sequences: tuple[FlowSequence, ...]
     cache: FlowCache
     clips: np.ndarray
     clip_length: int = 1
-    interval: int = 1
 
     def __len__(self) -> int:
         return len(self.clips)
 
     def __getitem__(self, index: int) -> Clip:
-        number, start = (int(i) for i in self.clips[_checked(index, len(self))])
+        number, start, interval = (int(i) for i in self.clips[_checked(index, len(self))])
         sequence = self.sequences[number]
-        frames = range(start, start + self.clip_length * self.interval, self.interval)
-        flow, valid = self.cache.read(sequence, frames)
+        frames = range(start, start + self.clip_length * abs(interval), abs(interval))
+        flow, valid = self.cache.read(sequence, frames if interval > 0 else frames[::-1])
         return {"flow": flow, "valid": valid, "name": f"{sequence.name}/{start:05d}"}
 
     def hold_out(self, fraction: float, seed: int = 0) -> tuple["FlowSource", "FlowSource"]:
@@ -157,7 +164,7 @@ class FlowSource:
         else:
             count = len(self.sequences[present[0]].sound)
             cut = count - _held(count, fraction)
-            last = self.clips[:, 1] + (self.clip_length - 1) * self.interval
+            last = self.clips[:, 1] + (self.clip_length - 1) * np.abs(self.clips[:, 2])
             train, validation = self.clips[last < cut], self.clips[self.clips[:, 1] >= cut]
         if not len(train) or not len(validation):
             raise InputError(
@@ -187,7 +194,7 @@ def open_source(
     spec: str | os.PathLike,
     *,
     clip_length: int = 1,
-    interval: int = 1,
+    intervals: Sequence[int] = (1,),
     stride: int = 1,
     size: Size | None = None,
     split: str | None = None,
@@ -203,7 +210,8 @@ def open_source(
     Args:
       spec: "scenes:LEVEL", or a path to flow (see `jaxmotion.data.LAYOUTS`).
       clip_length: T.
-      interval: from one frame of a clip to the next, in frames of the sequence.
+      intervals: from one frame of a clip to the next, in frames of the sequence; of several, each
+        is a clip of its own (of scenes, they take turns), and a negative one goes backward.
       stride: from the first frame of one clip to that of the next.
       size: `(height, width)` to resize to, bilinearly and without rescaling vectors; flow of
         different sizes needs it. Scenes are drawn at this size, 64 x 112 when left out.
@@ -219,14 +227,18 @@ def open_source(
     Raises:
       InputError: unknown, empty or damaged; the message names the file.
     """
-    for name, value in (("clip_length", clip_length), ("interval", interval), ("stride", stride)):
+    for name, value in (("clip_length", clip_length), ("stride", stride)):
         if value < 1:
             raise InputError(f"{name} {value}: expected 1 or more")
+    intervals = tuple(intervals)
+    if not intervals or 0 in intervals:
+        raise InputError(f"intervals {intervals}: expected frames forward, or backward below 0")
     if on_bad_clip not in ("error", "skip"):
         raise InputError(f"on_bad_clip {on_bad_clip!r}: expected 'error' or 'skip'")
     kind, _, level = str(spec).partition(":")
     if kind == "scenes":
-        return SceneSource(level, clip_length, size or (64, 112), seed, num_scenes)
+        size = size or (64, 112)
+        return SceneSource(level, clip_length, size, seed, num_scenes, intervals=intervals)
     places = find_sequences(spec, flow, split)
     cache = FlowCache(size)
     sequences = tuple(inspect_all(places, cache, on_bad_clip))
@@ -235,14 +247,15 @@ def open_source(
         shown = ", ".join(f"{name} {w} x {h}" for (h, w), name in sorted(sizes.items())[:3])
         raise InputError(f"{spec}: flow of several sizes ({shown}), expected the option size")
     clips = [
-        (number, start)
+        (number, start, interval)
         for number, sequence in enumerate(sequences)
+        for interval in intervals
         for start in sequence.starts(clip_length, interval, stride)
     ]
     if not clips:
         longest = max((len(sequence.sound) for sequence in sequences), default=0)
         raise InputError(
-            f"{spec}: no sound clip of {clip_length} frames at interval {interval} in "
+            f"{spec}: no sound clip of {clip_length} frames at intervals {intervals} in "
             f"{len(sequences)} sequence(s) of at most {longest} flow fields"
         )
-    return FlowSource(sequences, cache, np.array(clips), clip_length, interval)
+    return FlowSource(sequences, cache, np.array(clips), clip_length)

@@ -22,13 +22,16 @@ class DataConfig:
     """Which clips to train on.
 
     Attributes:
-        source: ``"scenes:LEVEL"`` for procedural scenes, or a path: a DAVIS-layout root, a folder
+        source: ``"scenes:LEVEL"`` for procedural scenes (``"scenes:LEVEL+LEVEL"`` for several
+            levels in turn), or a path: a DAVIS-layout root, a folder
             of ``.flo`` files or of such folders, a ``.npz`` sequence or a folder of them.
         flow: name of the flow folder, ``ROOT/Flows/NAME``, of a DAVIS-layout root.
         split: ``ROOT/ImageSets/SPLIT.txt`` limits the sequences; empty for all.
         height: rows that every clip is resized to (vectors keep their length, as published).
         width: columns.
         clip_length: T, frames of a clip.
+        intervals: τ, frames from one field of a clip to the next; of several each clip takes each,
+            and a negative one goes backward in time (thesis §3.3.1).
         validation_fraction: share of the sequences of files held out for the validation loss.
         validation_clips: at most this many clips are validated on.
     """
@@ -39,6 +42,7 @@ class DataConfig:
     height: int = 64
     width: int = 112
     clip_length: int = 1
+    intervals: tuple[int, ...] = (1,)
     validation_fraction: float = 0.1
     validation_clips: int = 64
 
@@ -56,6 +60,9 @@ class Config:
         optimizer: how the parameters move.
         steps: training steps in all.
         batch_size: clips a step, over all devices.
+        start: the folder of a run whose parameters this one starts from: of another length of
+            clips, number of masks, or decoder. Empty for fresh parameters.
+        inference: how a video longer than a training clip is segmented.
         seed: of parameters, data order, augmentation and procedural scenes.
         log_every: steps between two lines of ``metrics.jsonl``.
         validate_every: steps between two validation losses; the parameters of the lowest are kept.
@@ -76,6 +83,8 @@ class Config:
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     steps: int = 2000
     batch_size: int = 8
+    start: str = ""
+    inference: InferenceConfig = field(default_factory=InferenceConfig)
     seed: int = 0
     log_every: int = 50
     validate_every: int = 250

@@ -48,6 +48,7 @@ def open_clips(config: Config) -> tuple[ClipSource, ClipSource]:
     source = open_source(
         data.source,
         clip_length=data.clip_length,
+        intervals=data.intervals,
         size=(data.height, data.width),
         split=data.split or None,
         flow=data.flow,

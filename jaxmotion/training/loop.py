@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
-from jaxmotion.training.checkpoints import Checkpoints
+from jaxmotion.training.checkpoints import Checkpoints, load_best
 from jaxmotion.training.config import Config, to_json
 from jaxmotion.training.metrics import MetricsLog
 from jaxmotion.training.program import HostBatch, build_program
@@ -87,6 +87,10 @@ def train(
         state, position = restored
         clips.set_state(position)
         print(f"continuing from step {int(state.step)}", file=sys.stderr)
+    elif config.start:
+        trained, _, trained_step = load_best(Path(config.start))
+        state = program.started(state, trained)
+        print(f"starting from {config.start}, step {trained_step}", file=sys.stderr)
     step = int(state.step)
     log = MetricsLog(workdir, step)
     progress = tqdm(total=config.steps, initial=step, unit="step", dynamic_ncols=True)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from jaxmotion.training.config import Config
@@ -20,6 +21,7 @@ from jaxmotion.training.step import (
     make_validation_step,
 )
 from jaxmotion.training.task import Batch, Params, Task
+from jaxmotion.training.warm_start import warm_start
 
 HostBatch = dict[str, np.ndarray]
 
@@ -31,12 +33,14 @@ class Program:
     Attributes:
         put: brings a batch from the host to the devices that want it.
         fresh_state: makes the state of step 0, laid out as all later ones.
+        started: a fresh state with the parameters of a trained network in it (`warm_start`).
         train_step: state (consumed) and batch to the next state and metrics.
         validation_step: parameters, batch and step to the summed loss and the number of clips.
     """
 
     put: Callable[[HostBatch], Batch]
     fresh_state: Callable[[], TrainState]
+    started: Callable[[TrainState, Params], TrainState]
     train_step: Callable[[TrainState, Batch], tuple[TrainState, Metrics]]
     validation_step: Callable[[Params, Batch, jax.Array], Metrics]
 
@@ -70,6 +74,12 @@ def build_program(config: Config, task: Task, example: HostBatch) -> Program:
         out_shardings=everywhere,
         donate_argnums=0,
     )
+
+    def start(state: TrainState, trained: Params) -> TrainState:
+        params = warm_start(state.params, trained)
+        average = None if state.average is None else jax.tree.map(jnp.copy, params)
+        return state.replace(params=params, average=average)
+
     validation_step = jax.jit(
         make_validation_step(task),
         in_shardings=(everywhere, split, everywhere),
@@ -78,6 +88,7 @@ def build_program(config: Config, task: Task, example: HostBatch) -> Program:
     return Program(
         put=put,
         fresh_state=lambda: create(batch),
+        started=jax.jit(start, out_shardings=everywhere),
         train_step=compile_ahead("training step", train_step, state, batch),
         validation_step=compile_ahead(
             "validation step", validation_step, state.best_guess, batch, state.step

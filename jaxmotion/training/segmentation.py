@@ -77,9 +77,15 @@ class SegmentationTask:
         """Fresh parameters."""
         return self.module.init(key, batch["flow"][:1])["params"]
 
-    def masks(self, params: Params, batch: Batch) -> jax.Array:
-        """Masks ``[B, T, H, W, K]`` of the clips."""
-        output = self.module.apply({"params": params}, batch["flow"], batch["valid"])
+    def masks(self, params: Params, batch: Batch, key: jax.Array | None = None) -> jax.Array:
+        """Masks ``[B, T, H, W, K]`` of the clips; with a key, the network's dropout is on."""
+        output = self.module.apply(
+            {"params": params},
+            batch["flow"],
+            batch["valid"],
+            deterministic=key is None,
+            rngs=None if key is None else {"dropout": key},
+        )
         return cast(Segmentation, output).masks
 
     def loss(
@@ -90,7 +96,8 @@ class SegmentationTask:
         seen = flow
         if key is not None:
             seen, flow, valid = augment(key, flow, valid, self.augment, self.motion)
-        masks = self.masks(params, {"flow": seen, "valid": valid})
+            key = jax.random.fold_in(key, 1)
+        masks = self.masks(params, {"flow": seen, "valid": valid}, key)
         theta, weights = self.motions(flow, masks, valid)
         parametric = parametric_flow(self.motion, theta, flow.shape[1:4])
 

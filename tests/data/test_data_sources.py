@@ -52,7 +52,9 @@ def test_clips_of_a_folder_of_flo(tmp_path):
     [
         ({}, [[0], [1], [2], [3], [4], [5], [6]]),
         ({"stride": 3}, [[0], [3], [6]]),
-        ({"clip_length": 3, "interval": 2}, [[0, 2, 4], [1, 3, 5], [2, 4, 6]]),
+        ({"clip_length": 3, "intervals": (2,)}, [[0, 2, 4], [1, 3, 5], [2, 4, 6]]),
+        ({"clip_length": 3, "intervals": (-3,)}, [[6, 3, 0]]),
+        ({"clip_length": 3, "intervals": (-3, 3)}, [[6, 3, 0], [0, 3, 6]]),
         ({"clip_length": 7}, [[0, 1, 2, 3, 4, 5, 6]]),
         ({"clip_length": 3, "stride": 3}, [[0, 1, 2], [3, 4, 5]]),
     ],
@@ -144,9 +146,9 @@ def test_no_layout_at_all(tmp_path):
     [
         ({"clip_length": 0}, "clip_length 0: expected 1 or more"),
         ({"stride": 0}, "stride 0"),
-        ({"interval": -1}, "interval -1"),
+        ({"intervals": (1, 0)}, r"intervals \(1, 0\)"),
         ({"on_bad_clip": "ignore"}, "on_bad_clip 'ignore': expected 'error' or 'skip'"),
-        ({"clip_length": 4}, "no sound clip of 4 frames at interval 1 in 1 sequence.* at most 3"),
+        ({"clip_length": 4}, "no sound clip of 4 frames at intervals .* in 1 sequence.* at most 3"),
     ],
 )
 def test_options_that_give_nothing(tmp_path, options, words):
@@ -218,7 +220,7 @@ def test_a_bad_frame_is_an_error_or_its_clips_are_left_out(tmp_path, caplog, dam
 def test_interval_steps_over_a_bad_frame_but_not_over_a_missing_one(tmp_path):
     flo_sequence(tmp_path / "a", range(6))
     truncate(tmp_path / "a")
-    options = {"clip_length": 2, "interval": 2, "on_bad_clip": "skip"}
+    options = {"clip_length": 2, "intervals": (2,), "on_bad_clip": "skip"}
     assert values_of(as_list(open_source(tmp_path / "a", **options))) == [[0, 2], [2, 4]]
     missing(tmp_path / "a")
     assert values_of(as_list(open_source(tmp_path / "a", **options))) == [[0, 2]]

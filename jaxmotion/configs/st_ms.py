@@ -1,0 +1,41 @@
+"""ST-MS: segments of triplets of flow fields, linked along the video (thesis ch. 3)."""
+
+from dataclasses import replace
+
+from jaxmotion.configs import em
+from jaxmotion.data.augment import AugmentConfig
+from jaxmotion.inference import InferenceConfig
+from jaxmotion.motion import MotionModel
+from jaxmotion.networks import PUBLISHED_ST_MS, NetworkConfig
+from jaxmotion.training.config import Config
+from jaxmotion.training.segmentation import ObjectiveConfig
+
+
+def config() -> Config:
+    """A small network; ``--start`` takes the run of an ``em`` network with the same K."""
+    base = em.config()
+    return replace(
+        base,
+        data=replace(base.data, clip_length=3),
+        network=NetworkConfig(num_masks=4, kernel=(3, 3, 3), norm_frames=3),
+        motion=MotionModel("quadratic", "polynomial"),
+        objective=ObjectiveConfig(
+            foreground_cost=0.5, consistency_weight=1.0, consistency_ramp=500
+        ),
+        augment=replace(base.augment, corruption_probability=0.2),
+        inference=InferenceConfig(window=3, overlap=2),
+    )
+
+
+def published() -> Config:
+    """The published network and training: 1.336 M parameters, flow in pixels as its input."""
+    base = em.published()
+    return replace(
+        base,
+        data=replace(base.data, source="DAVIS", split="train", clip_length=3),
+        network=PUBLISHED_ST_MS,
+        motion=MotionModel("quadratic", "polynomial"),
+        objective=ObjectiveConfig(normalisation="flow", entropy_weight=0.0, consistency_weight=1.0),
+        augment=AugmentConfig(global_motion=2.0, corruption_probability=0.2),
+        inference=InferenceConfig(window=3, overlap=2, linking="published"),
+    )
