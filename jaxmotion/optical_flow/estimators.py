@@ -1,8 +1,11 @@
 """Estimating flow between frames: the estimators by name, and a stream of frames turned to flow."""
 
+import functools
+import inspect
+import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import cv2
 import numpy as np
@@ -82,28 +85,51 @@ _DIS_PRESETS = {
     "medium": cv2.DISOPTICAL_FLOW_PRESET_MEDIUM,
 }
 
-ESTIMATORS: dict[str, Callable[..., Estimator]] = {"dis": DIS}
+
+def _raft(
+    name: str,
+    weights: str | os.PathLike | None = None,
+    iterations: int = 20,
+    correlation: Literal["auto", "all_pairs", "on_demand"] = "auto",
+) -> Estimator:
+    # Imported late: DIS needs neither Flax nor a compiler.
+    from jaxmotion.optical_flow.raft.estimator import RAFTEstimator
+
+    return RAFTEstimator(name, weights, iterations, correlation)
+
+
+ESTIMATORS: dict[str, Callable[..., Estimator]] = {
+    "dis": DIS,
+    "raft": functools.partial(_raft, "raft"),
+    "raft_small": functools.partial(_raft, "raft_small"),
+}
 
 
 def make_estimator(name: str, **settings: Any) -> Estimator:
     """Makes an estimator of `ESTIMATORS` by name.
 
     Args:
-      name: "dis".
-      **settings: fields of that estimator; those it does not have are an error.
+      name: "dis", or "raft" and "raft_small", which need `weights`.
+      **settings: of that estimator, see `DIS` and `raft.estimator.RAFTEstimator`; None stands for
+        what the estimator takes by itself.
 
     Returns:
       The estimator.
 
     Raises:
-      InputError: unknown name or setting.
+      InputError: an unknown name, a setting that the estimator does not have, or a bad one.
     """
     if name not in ESTIMATORS:
         raise InputError(f"estimator {name!r}: unknown, expected one of {', '.join(ESTIMATORS)}")
-    try:
-        return ESTIMATORS[name](**settings)
-    except TypeError as error:
-        raise InputError(f"estimator {name}: {error}") from error
+    make = ESTIMATORS[name]
+    given = {setting: value for setting, value in settings.items() if value is not None}
+    known = list(inspect.signature(make).parameters)
+    for setting in given:
+        if setting not in known:
+            raise InputError(
+                f"estimator {name}: has no setting {setting!r}, expected {', '.join(known)}"
+            )
+    return make(**given)
 
 
 def estimate_sequence(frames: Iterable[np.ndarray], estimator: Estimator) -> Iterator[np.ndarray]:

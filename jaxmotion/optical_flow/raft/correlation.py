@@ -23,7 +23,7 @@ import jax.numpy as jnp
 LEVELS = 4
 _CHUNK = 64  # pixels that `OnDemand` correlates at a time: their windows fit a cache
 
-Level = tuple[jax.Array, tuple[int, int]]  # what belongs to a level, and its (height, width)
+Level = tuple[jax.Array, tuple[int, ...]]  # what belongs to a level, and its (height, width)
 
 
 def pyramid_bytes(height: int, width: int) -> int:

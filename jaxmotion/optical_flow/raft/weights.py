@@ -58,16 +58,17 @@ def load_weights(path: str | os.PathLike, architecture: Architecture) -> dict[st
     found = _Tensors(path, tensors)
     flat = {
         key: _variable(found, architecture, key[1:], leaf.shape)
-        for key, leaf in traverse_util.flatten_dict(_shapes(architecture)).items()
+        for key, leaf in _shapes(architecture).items()
     }
     found.check_rest()
     return traverse_util.unflatten_dict(flat)
 
 
 @functools.cache
-def _shapes(architecture: Architecture) -> dict[str, Any]:
+def _shapes(architecture: Architecture) -> dict[tuple[str, ...], Any]:
     image = jax.ShapeDtypeStruct((1, SMALLEST_SIDE, SMALLEST_SIDE, 3), np.float32)
-    return jax.eval_shape(RAFT(architecture).init, jax.random.key(0), image, image)
+    variables = jax.eval_shape(RAFT(architecture).init, jax.random.key(0), image, image)
+    return traverse_util.flatten_dict(variables)  # pyright: ignore[reportReturnType]
 
 
 def _official_names(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

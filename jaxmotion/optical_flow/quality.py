@@ -1,0 +1,164 @@
+"""How good a flow is, judged without ground truth: by the frames, and by the flow back.
+
+Both measures look where a pixel's match lies inside the other frame. Neither is an error in
+pixels of the true motion: a grey wall is matched perfectly by any flow, and a pixel that becomes
+hidden has no match.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+import numpy as np
+
+# A flow and the one back agree where |f + b|² < 0.01 (|f|² + |b|²) + 0.5.
+_RELATIVE, _ABSOLUTE = 0.01, 0.5
+
+
+@dataclass(frozen=True)
+class FlowQuality:
+    """The quality of one flow field, or its mean over a video.
+
+    Attributes:
+      warp_error: mean absolute difference of the first frame and the second one brought back by
+        the flow, in grey levels of 0..255.
+      still_error: the same for no flow at all over the same pixels, to compare with.
+      consistency_error: mean distance, in pixels, at which one ends after going by the flow and
+        back by the flow back.
+      consistent: share of pixels for which that distance is small (`consistency`).
+      inside: share of pixels whose match lies inside the other frame, over which all others are.
+    """
+
+    warp_error: float
+    still_error: float
+    consistency_error: float
+    consistent: float
+    inside: float
+
+    def __str__(self) -> str:
+        """One line for the end of the command."""
+        return (
+            f"warp error {self.warp_error:.2f} grey levels ({self.still_error:.2f} without flow); "
+            f"forward-backward {self.consistency_error:.2f} px, "
+            f"{100 * self.consistent:.1f} % consistent"
+        )
+
+    def to_json(self) -> dict[str, float | None]:
+        """The figures by name; JSON knows no NaN, so None stands for it."""
+        return {name: None if math.isnan(x) else x for name, x in asdict(self).items()}
+
+    @classmethod
+    def from_json(cls, figures: dict[str, Any]) -> "FlowQuality":
+        """Back from `to_json`.
+
+        Args:
+          figures: by name.
+
+        Returns:
+          The quality.
+
+        Raises:
+          KeyError, TypeError, ValueError: other figures than these.
+        """
+        if set(figures) != {field.name for field in fields(cls)}:
+            raise KeyError(f"expected {[field.name for field in fields(cls)]}")
+        return cls(**{name: math.nan if x is None else float(x) for name, x in figures.items()})
+
+    @classmethod
+    def mean(cls, qualities: Sequence["FlowQuality"]) -> "FlowQuality":
+        """The mean of each figure over the fields that have it (see `flow_quality`).
+
+        Args:
+          qualities: of the fields.
+
+        Returns:
+          The mean.
+        """
+        figures = {}
+        for name in (field.name for field in fields(cls)):
+            known = [x for x in (getattr(q, name) for q in qualities) if not math.isnan(x)]
+            figures[name] = math.fsum(known) / len(known) if known else math.nan
+        return cls(**figures)
+
+
+def flow_quality(
+    image0: np.ndarray, image1: np.ndarray, flow: np.ndarray, backward: np.ndarray
+) -> FlowQuality:
+    """Judges a flow by the frames it is between and by the flow back.
+
+    Args:
+      image0: the frame, uint8 `[H, W, 3]`.
+      image1: the frame that the flow goes to.
+      flow: float32 `[H, W, 2]`, from `image0` to `image1`.
+      backward: from `image1` to `image0`.
+
+    Returns:
+      The figures; NaN, but for `inside`, where no match lies inside.
+    """
+    warped, inside = warp(image1.astype(np.float32), flow)
+    first = image0.astype(np.float32)
+    still = np.abs(first - image1).mean(axis=-1)
+    distance, agrees, _ = consistency(flow, backward)
+
+    def mean(values: np.ndarray) -> float:
+        return float(values[inside].mean(dtype=np.float64)) if inside.any() else math.nan
+
+    return FlowQuality(
+        warp_error=mean(np.abs(first - warped).mean(axis=-1)),
+        still_error=mean(still),
+        consistency_error=mean(distance),
+        consistent=mean(agrees),
+        inside=float(inside.mean()),
+    )
+
+
+def warp(image: np.ndarray, flow: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Brings a frame back along the flow that leads to it, bilinearly.
+
+    Args:
+      image: float32 `[H, W, C]`, the frame that the flow goes to (or flow there, C = 2).
+      flow: float32 `[H, W, 2]`, pixels.
+
+    Returns:
+      `[H, W, C]`, zero where there is no match, and bool `[H, W]`, where there is one.
+    """
+    height, width = flow.shape[:2]
+    y, x = np.indices((height, width), np.float32)
+    x, y = x + flow[..., 0], y + flow[..., 1]
+    inside = (x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1)
+    x, y = np.where(inside, x, 0), np.where(inside, y, 0)
+    # Not cv2.remap, whose weights are rounded to 1/32 pixel.
+    x0 = np.minimum(x.astype(np.int32), max(width - 2, 0))
+    y0 = np.minimum(y.astype(np.int32), max(height - 2, 0))
+    x1, y1 = np.minimum(x0 + 1, width - 1), np.minimum(y0 + 1, height - 1)
+    across, down = (x - x0)[..., None], (y - y0)[..., None]
+    above = (1 - across) * image[y0, x0] + across * image[y0, x1]
+    below = (1 - across) * image[y1, x0] + across * image[y1, x1]
+    warped = (1 - down) * above + down * below
+    return np.where(inside[..., None], warped, 0).astype(np.float32), inside
+
+
+def consistency(
+    flow: np.ndarray, backward: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Goes by the flow and back by the flow back.
+
+    Args:
+      flow: float32 `[H, W, 2]`, from one frame to another.
+      backward: float32 `[H, W, 2]`, back.
+
+    Returns:
+      The distance from the start at which one ends, `[H, W]` in pixels; bool `[H, W]`, where it
+      is within what flow is usually right to (|f + b|² < 0.01 (|f|² + |b|²) + 0.5) and hence the
+      pixel not hidden in the other frame; and bool `[H, W]`, whether the match lies inside.
+
+    References:
+      Sundaram, Brox and Keutzer, Dense point trajectories by GPU-accelerated large displacement
+      optical flow, ECCV 2010.
+    """
+    back, inside = warp(backward, flow)
+    squared = np.square(flow + back).sum(axis=-1)
+    lengths = np.square(flow).sum(axis=-1) + np.square(back).sum(axis=-1)
+    agrees = inside & (squared < _RELATIVE * lengths + _ABSOLUTE)
+    return np.sqrt(squared), agrees, inside
