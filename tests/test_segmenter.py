@@ -1,13 +1,22 @@
 import dataclasses
+import resource
+import sys
+import tracemalloc
+import weakref
+from functools import partial
 
 import jax
 import numpy as np
 import pytest
 
 import jaxmotion as jm
+from jaxmotion import segmenter as segmenter_module
+from jaxmotion.evaluation.linking import link_masks, unroll
+from jaxmotion.inference import InferenceConfig
 from jaxmotion.networks import NetworkConfig, build_segmenter
 from jaxmotion.training.checkpoints import Checkpoints
 from jaxmotion.training.config import Config, DataConfig, to_json
+from jaxmotion.training.segmentation import ObjectiveConfig
 
 CONFIG = Config(
     data=DataConfig(height=16, width=24),
@@ -109,3 +118,207 @@ def test_a_damaged_checkpoint_is_one_line(tmp_path):
     with pytest.raises(jm.InputError, match=r"cannot be read|no validated") as error:
         jm.Segmenter.load(tmp_path)
     assert "\n" not in str(error.value)
+
+
+# ------------------------------------------------------------------------- videos of any length
+
+TEMPORAL = dataclasses.replace(
+    CONFIG,
+    network=dataclasses.replace(CONFIG.network, kernel=(3, 3, 3), widths=(4,), stem=1),
+    objective=ObjectiveConfig(normalisation="pixels"),
+    motion=jm.MotionModel(spatial="affine", temporal="bspline"),
+    inference=InferenceConfig(window=0),
+)
+TRIPLETS, CUTS, FRAMES = InferenceConfig(3, 2), InferenceConfig(10, 3), InferenceConfig(1, 0)
+
+
+@pytest.fixture(scope="module")
+def temporal_params():
+    return fresh_params(TEMPORAL)
+
+
+@pytest.fixture
+def temporal(temporal_params):
+    """A segmenter whose frames depend on their neighbours, with the windows asked for."""
+    return lambda inference=None: jm.Segmenter(TEMPORAL, temporal_params, inference=inference)
+
+
+@pytest.mark.parametrize("inference", [None, TRIPLETS, FRAMES])
+def test_masks_of_every_length(temporal, inference):
+    segmenter = temporal(inference)
+    for frames in (1, 2, 3, 9, 10, 47, 120):
+        masks = segmenter(moving_square(frames, 16, 24))
+        assert masks.shape == (frames, 16, 24, 3)
+        assert np.isfinite(masks).all()
+        np.testing.assert_allclose(masks.sum(-1), 1, atol=1e-5)
+
+
+@pytest.mark.parametrize("frames", [1, 9])
+def test_one_go_is_one_clip_of_the_network_and_filling_it_up_changes_nothing(
+    temporal, temporal_params, frames
+):
+    flow = moving_square(frames, 16, 24)
+    module = build_segmenter(TEMPORAL.network)
+    expected = module.apply({"params": temporal_params}, flow[None]).masks[0]
+    np.testing.assert_allclose(temporal()(flow), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("inference", [TRIPLETS, CUTS])
+def test_windows_are_clips_of_the_network_linked_and_unrolled(temporal, temporal_params, inference):
+    flow = moving_square(25, 16, 24)
+    apply = jax.jit(partial(build_segmenter(TEMPORAL.network).apply, {"params": temporal_params}))
+    clips = [
+        (start, np.asarray(apply(flow[None, start : start + length]).masks[0]))
+        for start, length in inference.windows(25)
+    ]
+    expected = np.stack(list(unroll(link_masks(clips))))
+    np.testing.assert_allclose(temporal(inference)(flow), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("linking", ["assignment", "published"])
+@pytest.mark.parametrize(("window", "overlap"), [(3, 2), (10, 3)])
+def test_labels_stay_the_same_though_the_network_names_them_anew_in_each_window(
+    workdir, window, overlap, linking
+):
+    segmenter = jm.Segmenter.load(workdir, inference=InferenceConfig(window, overlap, linking))
+    assert segmenter.config == CONFIG
+    truth = np.zeros((41, 16, 24), int)
+    for t in range(41):
+        truth[t, 2:7, (t % 20) : (t % 20) + 4] = 1
+        truth[t, 9:14, ((3 * t) % 20) : ((3 * t) % 20) + 4] = 2
+    rng = np.random.default_rng(0)
+    orders = []
+
+    def network(flow, valid):
+        new = [rng.permutation(3) for _ in flow]
+        orders.extend(new)
+        labels = zip(new, flow[..., 0].astype(int), strict=True)
+        return np.stack([np.eye(3)[order[clip]] for order, clip in labels])
+
+    vars(segmenter)["_masks"] = network  # in the place of the compiled one
+    masks = segmenter(np.stack([truth, truth], -1).astype(np.float32))
+    np.testing.assert_array_equal(masks.argmax(-1), orders[0][truth])
+
+
+@pytest.mark.parametrize("inference", [TRIPLETS, CUTS])
+def test_a_stream_gives_the_same(temporal, inference):
+    segmenter = temporal(inference)
+    for frames in (2, 25):
+        flow = moving_square(frames, 24, 30)
+        masks = np.stack(list(segmenter.stream(iter(flow))))
+        np.testing.assert_array_equal(masks, segmenter(flow))
+
+
+def test_a_long_stream_is_cut_where_the_network_would_see_all(temporal, monkeypatch, caplog):
+    monkeypatch.setattr(segmenter_module, "LONG_VIDEO", CUTS)
+    flow = moving_square(25, 16, 24)
+    short = np.stack(list(temporal().stream(flow[:10])))
+    np.testing.assert_allclose(short, temporal()(flow[:10]), atol=1e-6)
+    assert caplog.text == ""
+    np.testing.assert_array_equal(np.stack(list(temporal().stream(flow))), temporal(CUTS)(flow))
+    assert "more than 10 frames: segmented in windows of that length" in caplog.text
+
+
+def count_alive(arrays, most):
+    """Passes arrays on and notes in ``most[0]`` how many of them were alive at a time."""
+    alive = 0
+
+    def gone():
+        nonlocal alive
+        alive -= 1
+
+    for array in arrays:
+        weakref.finalize(array, gone)
+        alive += 1
+        most[0] = max(most[0], alive)
+        yield array
+        del array
+
+
+def still_fields(frames, height=16, width=24):
+    for t in range(frames):
+        yield np.full((height, width, 2), t % 7, np.float32)
+
+
+@pytest.mark.parametrize("inference", [TRIPLETS, FRAMES])
+def test_a_stream_of_a_thousand_frames_needs_no_more_memory_than_a_short_one(temporal, inference):
+    segmenter = temporal(inference)
+    most_alive, peaks = [0], []
+    for frames in (60, 1000):
+        tracemalloc.start()
+        count = 0
+        for masks in segmenter.stream(count_alive(still_fields(frames), most_alive)):
+            assert masks.shape == (16, 24, 3)
+            count += 1
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+        assert count == frames
+    assert most_alive[0] <= 20  # the windows that are run together, and the one being filled
+    assert peaks[1] < 1.3 * peaks[0]
+
+
+@pytest.mark.slow
+def test_memory_of_the_process_stays_flat_over_a_long_video(temporal):
+    """At 128 x 224, where a thousand frames of masks alone would be 344 MB."""
+    config = dataclasses.replace(TEMPORAL, data=DataConfig(height=128, width=224))
+    segmenter = jm.Segmenter(config, fresh_params(config), inference=TRIPLETS)
+
+    def most_memory_after(frames):
+        for _ in segmenter.stream(still_fields(frames, 128, 224)):
+            pass
+        used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return used / (1 if sys.platform == "darwin" else 1024) / 1024  # MB
+
+    short = most_memory_after(100)
+    assert most_memory_after(1000) < short + 30
+
+
+def test_lengths_share_compiled_programs(temporal):
+    compiled = []
+    jax.monitoring.register_event_duration_secs_listener(
+        lambda name, *_, **__: compiled.append(name) if "backend_compile" in name else None
+    )
+    segmenter = temporal()
+    flow = moving_square(64, 16, 24)
+    segmenter(flow[:8])
+    assert len(compiled) >= 1
+    compiled.clear()
+    for frames in range(34, 65):
+        segmenter(flow[:frames])
+    assert 1 <= len(compiled) <= 2  # 48 and 64
+    compiled.clear()
+    segmenter = temporal(TRIPLETS)
+    segmenter(flow[:3])
+    compiled.clear()
+    for frames in range(3, 24):
+        segmenter(flow[:frames])
+    assert compiled == []
+
+
+def test_motions_are_those_of_each_window(temporal):
+    """One segment everywhere, with a motion that its model holds exactly."""
+    model = TEMPORAL.motion
+    for inference, frames in ((None, 7), (TRIPLETS, 7)):
+        segmenter = temporal(inference)
+        windows = segmenter.inference.windows(frames)
+        length = windows[0][1]
+        rng = np.random.default_rng(0)
+        theta = rng.normal(size=model.num_parameters(frames)).astype(np.float32)
+        if inference is not None:  # the same motion in every frame is in the model of each window
+            theta[:] = np.tile(theta[:6], len(theta) // 6)
+        flow = np.asarray(jm.parametric_flow(model, theta, (frames, 16, 24)))
+        masks = np.broadcast_to(np.eye(3, dtype=np.float32)[0], (*flow.shape[:3], 3))
+        fitted = segmenter.motions(flow, masks)
+        assert fitted.shape == (len(windows), 3, model.num_parameters(length))
+        for (start, _), first in zip(windows, fitted[:, 0], strict=True):
+            again = jm.parametric_flow(model, first, (length, 16, 24))
+            np.testing.assert_allclose(again, flow[start : start + length], atol=2e-3)
+        streamed = list(segmenter.stream_motions(zip(flow, masks, strict=True)))
+        assert [(w.start, w.length) for w in streamed] == windows
+        np.testing.assert_array_equal(np.stack([w.theta for w in streamed]), fitted)
+
+
+def test_a_stream_of_fields_of_different_sizes_is_refused(temporal):
+    fields = [np.zeros((16, 24, 2)), np.zeros((16, 25, 2))]
+    with pytest.raises(jm.InputError, match="flow field 1 of shape"):
+        list(temporal(FRAMES).stream(fields))
