@@ -62,7 +62,6 @@ class Config:
         batch_size: clips a step, over all devices.
         start: the folder of a run whose parameters this one starts from: of another length of
             clips, number of masks, or decoder. Empty for fresh parameters.
-        inference: how a video longer than a training clip is segmented.
         seed: of parameters, data order, augmentation and procedural scenes.
         log_every: steps between two lines of ``metrics.jsonl``.
         validate_every: steps between two validation losses; the parameters of the lowest are kept.
@@ -91,7 +90,6 @@ class Config:
     checkpoint_every: int = 250
     picture_every: int = 500
     on_bad_clip: Literal["error", "skip"] = "error"
-    inference: InferenceConfig = field(default_factory=InferenceConfig)
 
     def __post_init__(self) -> None:
         for name in ("steps", "batch_size", "log_every", "validate_every", "checkpoint_every"):
