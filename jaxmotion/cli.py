@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 
@@ -85,24 +85,59 @@ class Segment:
 
 @dataclass(frozen=True)
 class Flow:
-    """Estimates the optical flow of a video into .flo files; what is there already is kept.
+    """Estimates the optical flow of a video; what is there already is kept.
 
     Attributes:
         video: a video file, or a folder of frames.
         out: the folder to write to.
-        estimator: what estimates the flow.
+        estimator: what estimates the flow: dis, raft or raft_small.
+        weights: file of the weights, for raft and raft_small.
+        iterations: of raft and raft_small, 20 if not given.
+        correlation: of raft and raft_small: all_pairs, on_demand (less memory), or auto.
+        backward: flow to the frame before instead of the one after.
+        gap: frames from one to the other.
+        format: a .flo or a KITTI .png for each frame, or one .npz for all.
+        color: also pictures, in the colours of the usual wheel.
+        quality: also warp error and forward-backward consistency; takes twice the time.
     """
 
     video: tyro.conf.Positional[Path]
     out: Path
     estimator: str = "dis"
+    weights: Path | None = None
+    iterations: int | None = None
+    correlation: str | None = None
+    backward: bool = False
+    gap: int = 1
+    format: Literal["flo", "png", "npz"] = "flo"
+    color: bool = False
+    quality: bool = False
 
     def run(self) -> None:
         """Does it."""
         from jaxmotion.data import open_video
         from jaxmotion.optical_flow import make_estimator, write_flow_folder
+        from jaxmotion.training.compilation_cache import enable_compilation_cache
 
-        print(write_flow_folder(open_video(self.video), self.out, make_estimator(self.estimator)))
+        enable_compilation_cache()
+        video = open_video(self.video, min_frames=self.gap + 1)
+        estimator = make_estimator(
+            self.estimator,
+            weights=self.weights,
+            iterations=self.iterations,
+            correlation=self.correlation,
+        )
+        report = write_flow_folder(
+            video,
+            self.out,
+            estimator,
+            gap=self.gap,
+            backward=self.backward,
+            format=self.format,
+            color=self.color,
+            quality=self.quality,
+        )
+        print(report)
 
 
 Command = (

@@ -1,7 +1,9 @@
 """Video to flow: the estimators, the file formats of flow, and flow as colour.
 
 `formats` reads and writes `.flo`, KITTI PNG and `.npz`; `colors` renders flow and labels;
-`estimators` turns two frames, or a stream of them, into flow; `folders` does it for a whole video.
+`estimators` turns two frames, or a stream of them, into flow; `raft` is one of them, a network.
+`quality` judges flow without ground truth. `folders` does it all for a whole video, which `stores`
+keep as it comes.
 """
 
 from jaxmotion.optical_flow.colors import color_labels, color_wheel, flow_to_color, label_palette
@@ -27,17 +29,21 @@ from jaxmotion.optical_flow.formats import (
     write_flow_npz,
     write_kitti_png,
 )
+from jaxmotion.optical_flow.quality import FlowQuality, consistency, flow_quality, warp
 
 __all__ = [
     "DIS",
     "ESTIMATORS",
     "Estimator",
     "FlowFolderReport",
+    "FlowQuality",
     "color_labels",
     "color_wheel",
+    "consistency",
     "estimate_sequence",
     "flo_files",
     "flo_size",
+    "flow_quality",
     "flow_to_color",
     "known_vectors",
     "label_palette",
@@ -48,6 +54,7 @@ __all__ = [
     "read_flow_npz",
     "read_flow_sequence",
     "read_kitti_png",
+    "warp",
     "write_flo",
     "write_flow_folder",
     "write_flow_npz",

@@ -1,22 +1,29 @@
-"""Flow of a whole video into a folder of `.flo` files, one a frame, ready to be resumed."""
+"""Flow of a whole video into a folder, with pictures and quality, ready to be resumed."""
 
 import json
 import os
+import statistics
 import time
+from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
+import cv2
 import numpy as np
 from tqdm import tqdm
 
 from jaxmotion.errors import InputError
-from jaxmotion.files import atomic_path, list_files, reading
+from jaxmotion.files import atomic_path, reading
+from jaxmotion.optical_flow.colors import flow_to_color
 from jaxmotion.optical_flow.estimators import Estimator
-from jaxmotion.optical_flow.formats import flo_size, write_flo
+from jaxmotion.optical_flow.quality import FlowQuality, flow_quality
+from jaxmotion.optical_flow.stores import KINDS, Store, open_store
 
-DESCRIPTION = "flow.json"  # beside the .flo files: which estimator made them, of what
+DESCRIPTION = "flow.json"  # beside the flow: which estimator made it, of what
+QUALITY = "quality.json"
+COLOR = "color"
 
 
 class Frames(Protocol):
@@ -56,89 +63,153 @@ class FlowFolderReport:
     """What `write_flow_folder` did.
 
     Attributes:
-      folder: where the files are.
-      num_flows: files in the folder, one less than frames.
+      folder: where the flow is.
+      num_flows: fields in the folder, fewer than frames by the gap.
       num_reused: those that were there already.
-      seconds_per_flow: estimation time of the new ones, 0 where there were none.
+      seconds_per_flow: estimation time of a new one (the median), 0 where there were none.
+      format: of the flow.
+      quality: the mean over the video, where it was asked for.
     """
 
     folder: Path
     num_flows: int
     num_reused: int
     seconds_per_flow: float
+    format: str = "flo"
+    quality: FlowQuality | None = None
 
     def __str__(self) -> str:
-        """One line for the end of the command."""
+        """One line for the end of the command, and one for the quality."""
         kept = f", {self.num_reused} of them there before" if self.num_reused else ""
         pace = f"; {1000 * self.seconds_per_flow:.0f} ms a field" if self.seconds_per_flow else ""
-        return f"{self.folder}: {self.num_flows} flow fields (.flo){kept}{pace}"
+        quality = f"\n{self.quality}" if self.quality else ""
+        return f"{self.folder}: {self.num_flows} flow fields (.{self.format}){kept}{pace}{quality}"
 
 
 def write_flow_folder(
-    video: Frames, folder: str | os.PathLike, estimator: Estimator, *, progress: bool = True
+    video: Frames,
+    folder: str | os.PathLike,
+    estimator: Estimator,
+    *,
+    gap: int = 1,
+    backward: bool = False,
+    format: Literal["flo", "png", "npz"] = "flo",
+    color: bool = False,
+    quality: bool = False,
+    progress: bool = True,
 ) -> FlowFolderReport:
-    """Estimates the flow of a video, frame t to t + 1, into one `.flo` file a frame.
+    """Estimates the flow of a video into a folder.
 
-    Each file carries the name of its first frame. Frames are read and files written one by one, so
-    memory does not grow with the video. Run again after an interruption, it keeps the files that
-    are there and estimates the rest; `flow.json` in the folder says what made them, and another
-    estimator or another video is refused there.
+    A field is the flow from its frame to the one `gap` frames later, or earlier if `backward`, and
+    carries the name of its frame. Frames are read and files written one by one, so memory does not
+    grow with the video. Run again after an interruption, it keeps what is there and estimates the
+    rest; `flow.json` in the folder says what made the flow, and another estimator, video or kind of
+    flow is refused there.
 
     Args:
       video: the frames, see `jaxmotion.data.open_video`.
       folder: where the files go; made where missing.
       estimator: see `make_estimator`.
-      progress: show a progress bar.
+      gap: frames from one to the other, at least 1; vectors are pixels per gap.
+      backward: to the frame before instead of the one after.
+      format: "flo", a file a field; "png", KITTI's, rounded to 1/64 pixel and below 512 pixels;
+        "npz", one `flow.npz` with "flow" `[T, H, W, 2]`.
+      color: also pictures, `color/NAME.png`, by the usual wheel and to one scale.
+      quality: also `quality.json`, see `FlowQuality`; needs the flow back, so twice the time.
+      progress: show progress bars.
 
     Returns:
-      How many flows there are, and how long one took.
+      How many fields there are, how long one took, and how good they are.
 
     Raises:
-      InputError: a frame that cannot be read, a folder that holds other flow or cannot be written.
+      InputError: a wrong option, a frame that cannot be read, a folder that holds other flow or
+        cannot be written.
     """
     folder = Path(folder)
-    _describe(folder, video, estimator)
-    total = None if video.num_frames is None else video.num_frames - 1
-    seconds, names, reused = 0.0, [], 0
+    if gap < 1:
+        raise InputError(f"gap {gap}: expected at least 1")
+    if format not in KINDS:
+        raise InputError(f"format {format!r}: expected one of {', '.join(KINDS)}")
+    _describe(folder, video, estimator, gap=gap, backward=backward, format=format)
+    store = open_store(folder, format)
+    qualities = _read_qualities(folder / QUALITY) if quality else {}
+    total = None if video.num_frames is None else max(video.num_frames - gap, 0)
+    seconds, names, reused = [], [], 0
     with tqdm(
         total=total, desc=f"flow ({estimator.name})", unit="frame", disable=not progress
     ) as bar:
-        previous = None
-        for name, frame in zip(_before(video.frame_names()), video, strict=False):
-            if previous is not None and name is not None:
-                path = folder / f"{name}.flo"
-                if _is_complete(path, frame.shape[:2]):
-                    reused += 1
-                else:
-                    start = time.perf_counter()
-                    flow = estimator(previous, frame)
-                    seconds += time.perf_counter() - start
-                    write_flo(path, flow)
-                names.append(path.name)
-                bar.update()
-            previous = frame
-    strangers = sorted({path.name for path in list_files(folder, (".flo",))} - set(names))
-    if strangers:
-        raise InputError(
-            f"{folder / strangers[0]}: of no frame of {video.path}, expected only its own"
-        )
-    return FlowFolderReport(folder, len(names), reused, seconds / max(len(names) - reused, 1))
+        for name, image0, image1 in _pairs(video, gap, backward):
+            if store.has(name, image0.shape[:2]):
+                reused += 1
+            else:
+                start = time.perf_counter()
+                flow = estimator(image0, image1)
+                seconds.append(time.perf_counter() - start)
+                store.write(name, flow)
+            if quality and name not in qualities:
+                back = estimator(image1, image0)
+                qualities[name] = flow_quality(image0, image1, store.read(name), back)
+                _write_qualities(folder / QUALITY, qualities)
+            names.append(name)
+            bar.update()
+    if not names:
+        raise InputError(f"{video.path}: too few frames for a gap of {gap}")
+    store.finish(names)
+    if color:
+        _write_colors(folder / COLOR, store, names, progress)
+    mean = FlowQuality.mean([qualities[name] for name in names]) if quality else None
+    pace = statistics.median(seconds) if seconds else 0.0  # the first one also compiles
+    return FlowFolderReport(folder, len(names), reused, pace, format, mean)
 
 
-def _is_complete(path: Path, size: tuple[int, ...]) -> bool:
+def _pairs(video: Frames, gap: int, backward: bool) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+    """Name of the frame, the frame, and the one that its flow goes to."""
+    waiting: deque[tuple[str, np.ndarray]] = deque()
+    for name, frame in zip(video.frame_names(), video, strict=False):
+        if len(waiting) == gap:
+            earlier_name, earlier = waiting.popleft()
+            yield (name, frame, earlier) if backward else (earlier_name, earlier, frame)
+        waiting.append((name, frame))
+
+
+def _write_colors(folder: Path, store: Store, names: list[str], progress: bool) -> None:
+    """Pictures of all fields to one scale, so that they can be watched as a video."""
+    paths = {name: folder / f"{name}.png" for name in names}
+    with reading(folder):
+        if all(path.exists() for path in paths.values()):
+            return
+    # A few wild vectors shall not leave all else white.
+    scale = max(np.quantile(np.linalg.norm(store.read(name), axis=-1), 0.99) for name in names)
+    for name, path in tqdm(paths.items(), desc="pictures", unit="frame", disable=not progress):
+        picture = flow_to_color(store.read(name), max_magnitude=float(scale))
+        with atomic_path(path) as temporary:
+            temporary.write_bytes(cv2.imencode(".png", picture[..., ::-1])[1].tobytes())
+
+
+def _read_qualities(path: Path) -> dict[str, FlowQuality]:
+    with reading(path):
+        if not path.exists():
+            return {}
+        text = path.read_text()
     try:
-        return flo_size(path) == size
-    except InputError:
-        return False
+        frames = json.loads(text)["frames"]
+        return {name: FlowQuality.from_json(figures) for name, figures in frames.items()}
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise InputError(f"{path}: damaged, remove it or give another folder") from error
 
 
-def _before(names: Iterable[str]) -> Iterator[str | None]:
-    """Gives each frame the name of the one before it."""
-    yield None
-    yield from names
+def _write_qualities(path: Path, qualities: dict[str, FlowQuality]) -> None:
+    content = {
+        "mean": FlowQuality.mean(list(qualities.values())).to_json(),
+        "frames": {name: figures.to_json() for name, figures in qualities.items()},
+    }
+    with atomic_path(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=1) + "\n")
 
 
-def _describe(folder: Path, video: Frames, estimator: Estimator) -> None:
+def _describe(
+    folder: Path, video: Frames, estimator: Estimator, *, gap: int, backward: bool, format: str
+) -> None:
     """Writes `flow.json`, or checks that the one which is there says the same."""
     description: dict[str, Any] = {
         "estimator": estimator.name,
@@ -146,16 +217,18 @@ def _describe(folder: Path, video: Frames, estimator: Estimator) -> None:
         "source": video.path.name,
         "height": video.height,
         "width": video.width,
-        "gap": 1,
-        "direction": "forward",
-        "unit": "pixels per frame, of frames of this height and width",
+        "gap": gap,
+        "direction": "backward" if backward else "forward",
+        "format": format,
+        "unit": f"pixels per {'frame' if gap == 1 else f'{gap} frames'}, of this height and width",
     }
     path = folder / DESCRIPTION
     with reading(folder):
         text = path.read_text() if path.exists() else None
-        holds_flow = folder.exists() and bool(list_files(folder, (".flo",)))
-    if text is None and holds_flow:
-        raise InputError(f"{folder}: holds .flo files of another origin; give another folder")
+        inside = sorted(folder.iterdir()) if folder.exists() else []
+    strangers = [entry for entry in inside if entry.suffix.lower() in (".flo", ".png", ".npz")]
+    if text is None and strangers:
+        raise InputError(f"{strangers[0]}: flow of another origin? give another folder")
     if text is None:
         with atomic_path(path) as temporary:
             temporary.write_text(json.dumps(description, indent=2) + "\n")
