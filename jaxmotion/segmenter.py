@@ -16,6 +16,7 @@ from jaxmotion.data.transforms import resize_flow_and_valid, resize_masks
 from jaxmotion.errors import InputError
 from jaxmotion.evaluation.linking import link_masks, unroll
 from jaxmotion.inference import LONG_VIDEO, InferenceConfig, Programs, run_windows
+from jaxmotion.motion import fit
 from jaxmotion.networks import Segmentation, build_segmenter
 from jaxmotion.training.checkpoints import load_best
 from jaxmotion.training.config import Config, from_json
@@ -48,6 +49,7 @@ class Segmenter:
     Attributes:
         config: the frozen configuration it was trained with.
         inference: how it goes over a video; as trained, unless told otherwise. May be set.
+        params: parameters of the network.
         step: the training step of the parameters.
     """
 
@@ -69,7 +71,7 @@ class Segmenter:
         self.config = config
         self.inference = config.inference if inference is None else inference
         self.step = step
-        self._params = jax.device_put(params)
+        self.params = jax.device_put(params)
 
     @classmethod
     def load(
@@ -247,7 +249,7 @@ class Segmenter:
         def masks(params: Any, flow: jax.Array, valid: jax.Array) -> jax.Array:
             return cast(Segmentation, module.apply({"params": params}, flow, valid)).masks
 
-        return Programs(masks, self._params)
+        return Programs(masks, self.params)
 
     @cached_property
     def _theta(self) -> Programs:
@@ -255,6 +257,8 @@ class Segmenter:
         task = SegmentationTask(config.network, config.motion, config.objective, config.augment)
 
         def theta(_: tuple[()], flow: jax.Array, masks: jax.Array) -> jax.Array:
+            if flow.shape[1] == 1:  # what the only frame weighs changes nothing
+                return fit(flow, masks, config.motion, penalty=config.objective.penalty)
             return task.motions(flow, masks, jnp.ones(flow.shape[:4]))[0]
 
         return Programs(theta, ())

@@ -1,0 +1,128 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+import jaxmotion as jm
+from jaxmotion import segmenter as segmenter_module
+from jaxmotion.data import open_video, read_image, write_image
+from jaxmotion.inference import InferenceConfig
+from jaxmotion.optical_flow import read_flow, write_flo, write_flow_npz
+from jaxmotion.training.segmentation import ObjectiveConfig
+from jaxmotion.video_segmentation import segment_video
+
+SIZE = (40, 64)
+FRAMES = 12
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory):
+    """A folder of frames, and one of their flow: a square that passes by."""
+    root = tmp_path_factory.mktemp("video")
+    rng = np.random.default_rng(0)
+    image = rng.integers(0, 255, (*SIZE, 3), dtype=np.uint8)
+    for t in range(FRAMES):
+        write_image(root / "frames" / f"{t:03d}.png", image)
+        flow = rng.normal(0, 0.1, (*SIZE, 2)).astype(np.float32)
+        flow[10:30, 2 + 4 * t : 18 + 4 * t] += 5
+        if t < FRAMES - 1:
+            (root / "flow").mkdir(exist_ok=True)
+            write_flo(root / "flow" / f"{t:03d}.flo", flow)
+    return root
+
+
+@pytest.fixture(scope="module")
+def segmenter(untrained_run):
+    """One for all tests, so that they share its compiled programs."""
+    loaded = jm.Segmenter.load(untrained_run)
+    objective = ObjectiveConfig(normalisation="pixels")
+    return jm.Segmenter(dataclasses.replace(loaded.config, objective=objective), loaded.params)
+
+
+def stored_flow(root):
+    return np.stack([read_flow(path) for path in sorted((root / "flow").iterdir())])
+
+
+def labels_of(out):
+    """The label pictures as labels: their colours stand for them, one to one."""
+    pictures = [read_image(path) for path in sorted((out / "masks").iterdir())]
+    return np.stack(pictures).astype(int) @ [1, 256, 65536]
+
+
+def same_partition(a, b):
+    pairs = {(x, y) for x, y in zip(a.ravel(), b.ravel(), strict=True)}
+    return len(pairs) == len(set(a.ravel())) == len(set(b.ravel()))
+
+
+@pytest.mark.parametrize("inference", [(1, 0), (3, 2), (0, 0)])
+def test_the_files_are_what_the_segmenter_says(video, segmenter, tmp_path, inference):
+    segmenter.inference = InferenceConfig(*inference)
+    segment_video(video / "frames", segmenter, tmp_path, video / "flow")
+    flow = stored_flow(video)
+    masks = segmenter(flow)
+    expected = masks.argmax(-1)
+    assert same_partition(labels_of(tmp_path), np.concatenate([expected, expected[-1:]]))
+    assert len(list(open_video(tmp_path / "overlay.mp4"))) == FRAMES
+    with np.load(tmp_path / "theta.npz") as archive:
+        windows = segmenter.inference.windows(FRAMES - 1)
+        assert list(zip(archive["start"], archive["length"], strict=True)) == windows
+        np.testing.assert_allclose(
+            archive["theta"], segmenter.motions(flow, masks), rtol=1e-3, atol=1e-3
+        )
+    assert {path.name for path in tmp_path.iterdir()} == {"masks", "overlay.mp4", "theta.npz"}
+
+
+def test_an_archive_of_flow_gives_the_same_as_a_folder(video, segmenter, tmp_path):
+    segmenter.inference = InferenceConfig(3, 2)
+    write_flow_npz(tmp_path / "flow.npz", stored_flow(video))
+    for name, source in (("a", video / "flow"), ("b", tmp_path / "flow.npz")):
+        segment_video(video / "frames", segmenter, tmp_path / name, source)
+    np.testing.assert_array_equal(labels_of(tmp_path / "a"), labels_of(tmp_path / "b"))
+
+
+def test_a_long_video_is_cut_by_itself_and_that_is_said(
+    video, segmenter, tmp_path, monkeypatch, caplog
+):
+    monkeypatch.setattr(segmenter_module, "LONG_VIDEO", InferenceConfig(3, 2))
+    segmenter.inference = InferenceConfig(0)
+    segment_video(video / "frames", segmenter, tmp_path, video / "flow")
+    assert "more than 3 frames" in caplog.text
+    with np.load(tmp_path / "theta.npz") as archive:
+        assert list(archive["start"]) == list(range(9))
+        assert list(archive["length"]) == [3] * 9
+
+
+def test_flow_is_estimated_segmented_and_written_in_turn(video, segmenter, tmp_path):
+    """So that no more than some windows of it are ever held."""
+    written_when_estimated = []
+
+    @dataclasses.dataclass(frozen=True)
+    class Estimator:
+        name: str = "still"
+        settings: dict = dataclasses.field(default_factory=dict)
+
+        def __call__(self, image0, image1):
+            written_when_estimated.append(len(list(tmp_path.glob(".masks*/*.png"))))
+            return np.zeros((*SIZE, 2), np.float32)
+
+    segmenter.inference = InferenceConfig(3, 2)
+    segment_video(video / "frames", segmenter, tmp_path, Estimator())
+    assert len(written_when_estimated) == FRAMES - 1
+    held = np.arange(FRAMES - 1) - written_when_estimated
+    assert held.max() <= 6  # three windows of three, all but two frames of each shared
+    assert written_when_estimated[-1] > 0
+
+
+def test_nothing_is_left_of_a_video_that_breaks_off(video, segmenter, tmp_path):
+    segmenter.inference = InferenceConfig(1)
+    (tmp_path / "flow").mkdir()
+    for path in (video / "flow").iterdir():
+        (tmp_path / "flow" / path.name).write_bytes(path.read_bytes())
+    write_flo(tmp_path / "flow" / f"{FRAMES - 2:03d}.flo", np.zeros((20, 30, 2), np.float32))
+    (tmp_path / "out" / "masks").mkdir(parents=True)
+    (tmp_path / "out" / "masks" / "000.png").write_text("mine")
+    with pytest.raises(jm.InputError, match=r"010.flo: flow of shape"):
+        segment_video(video / "frames", segmenter, tmp_path / "out", tmp_path / "flow")
+    left = [path.name for path in (tmp_path / "out").rglob("*") if path.is_file()]
+    assert left == ["000.png"]
+    assert (tmp_path / "out" / "masks" / "000.png").read_text() == "mine"
