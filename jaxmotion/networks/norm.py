@@ -48,12 +48,16 @@ def normalize(
     else:
         count = jnp.sum(weight, axis=(2, 3))
         mean_of = lambda z: jnp.sum(z * weight, axis=(2, 3)) / jnp.maximum(count, 1e-6)  # noqa: E731
-    # Mean and variance of each frame first, about its own mean: no cancellation in float32.
+    # Of each frame about its own mean, of frames about the clip's: no cancellation in float32.
     frame_mean = mean_of(y)
     frame_variance = mean_of(jnp.square(y - frame_mean[:, :, None, None]))
-    mean = block_mean(frame_mean, count, frames)
-    variance = block_mean(frame_variance + jnp.square(frame_mean - mean), count, frames)
-    scale = jax.lax.rsqrt(variance + epsilon)
+    total = jnp.maximum(jnp.sum(count, axis=1, keepdims=True), 1e-6)
+    centre = jnp.sum(frame_mean * count, axis=1, keepdims=True) / total
+    shift = frame_mean - centre
+    mean = block_mean(shift, count, frames)
+    variance = block_mean(frame_variance + jnp.square(shift), count, frames) - jnp.square(mean)
+    scale = jax.lax.rsqrt(jnp.maximum(variance, 0) + epsilon)
+    mean += centre
     return ((y - mean[:, :, None, None]) * scale[:, :, None, None]).astype(x.dtype)
 
 

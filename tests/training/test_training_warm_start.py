@@ -1,0 +1,82 @@
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxmotion.errors import InputError
+from jaxmotion.networks import DecoderConfig, NetworkConfig, build_segmenter
+from jaxmotion.training.warm_start import warm_start
+
+LINEAR = NetworkConfig(num_masks=4, widths=(4, 8), stem=2)
+FLOW = jnp.asarray(np.random.default_rng(0).normal(size=(2, 5, 16, 24, 2)), jnp.float32)
+
+
+def trained(config, seed=1):
+    """Parameters that are no start values any more."""
+    params = fresh(config)
+    rng = np.random.default_rng(seed)
+    return jax.tree.map(lambda x: x + rng.normal(0, 0.2, x.shape).astype(np.float32), params)
+
+
+def fresh(config):
+    return build_segmenter(config).init(jax.random.key(0), FLOW[:, :1])["params"]
+
+
+def logits(config, params):
+    return build_segmenter(config).apply({"params": params}, FLOW).logits
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"kernel": (3, 3, 3)},
+        {"decoder": DecoderConfig("transformer")},
+        {"kernel": (3, 3, 3), "decoder": DecoderConfig("transformer", layers=1)},
+    ],
+    ids=["reach in time", "decoder", "both"],
+)
+def test_a_larger_network_starts_with_the_masks_of_the_smaller(change):
+    old, new = trained(LINEAR), replace(LINEAR, **change)
+    started = warm_start(fresh(new), old)
+    np.testing.assert_allclose(logits(new, started), logits(LINEAR, old), atol=1e-4)
+    assert not np.allclose(logits(new, fresh(new)), logits(LINEAR, old), atol=0.1)
+
+
+@pytest.mark.parametrize("decoder", ["linear", "transformer"])
+@pytest.mark.parametrize("count", [2, 3])
+def test_fewer_masks_are_the_first_ones(decoder, count):
+    config = replace(LINEAR, decoder=DecoderConfig(decoder))
+    fewer = replace(config, num_masks=count)
+    old = trained(config)
+    started = warm_start(fresh(fewer), old)
+    if decoder == "linear":
+        np.testing.assert_allclose(
+            logits(fewer, started), logits(config, old)[..., :count], atol=1e-5
+        )
+    else:
+        queries = started["decoder"]["queries"]
+        np.testing.assert_array_equal(queries, old["decoder"]["queries"][:count])
+
+
+def test_more_masks_keep_the_old_ones():
+    more = replace(LINEAR, num_masks=6)
+    old = trained(LINEAR)
+    started = logits(more, warm_start(fresh(more), old))
+    np.testing.assert_allclose(started[..., :4], logits(LINEAR, old), atol=1e-5)
+
+
+def test_slots_take_the_background_and_the_mean_of_the_others():
+    slots = replace(LINEAR, decoder=DecoderConfig("slots"))
+    old = trained(LINEAR)
+    started = logits(slots, warm_start(fresh(slots), old))
+    before = logits(LINEAR, old)
+    np.testing.assert_allclose(started[..., 0], before[..., 0], atol=1e-4)
+    np.testing.assert_allclose(started[..., 2], before[..., 1:].mean(-1), atol=1e-4)
+
+
+def test_a_network_of_other_widths_is_refused():
+    other = replace(LINEAR, widths=(6, 12))
+    with pytest.raises(InputError, match="no part of its U-net fits"):
+        warm_start(fresh(other), trained(LINEAR))
