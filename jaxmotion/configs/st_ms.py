@@ -20,7 +20,10 @@ def config() -> Config:
         network=NetworkConfig(num_masks=4, kernel=(3, 3, 3), norm_frames=3),
         motion=MotionModel("quadratic", "polynomial"),
         objective=ObjectiveConfig(
-            foreground_cost=0.5, consistency_weight=1.0, consistency_ramp=500
+            remove_global_motion=True,
+            foreground_cost=0.5,
+            consistency_weight=1.0,
+            consistency_ramp=500,
         ),
         augment=replace(base.augment, corruption_probability=0.2),
         inference=InferenceConfig(window=3, overlap=2),

@@ -1,5 +1,6 @@
 """The compiled programs of a run, built once; no step compiles again."""
 
+import dataclasses
 import sys
 import time
 from collections.abc import Callable
@@ -78,7 +79,7 @@ def build_program(config: Config, task: Task, example: HostBatch) -> Program:
     def start(state: TrainState, trained: Params) -> TrainState:
         params = warm_start(state.params, trained)
         average = None if state.average is None else jax.tree.map(jnp.copy, params)
-        return state.replace(params=params, average=average)
+        return dataclasses.replace(state, params=params, average=average)
 
     validation_step = jax.jit(
         make_validation_step(task),

@@ -36,6 +36,10 @@ class ObjectiveConfig:
             pixels in px (algorithm 7.1.4); ``"flow"``, the sum of the flow's norm (eq. 3.4);
             ``"residual"``, the sum of the norm of the flow minus a robust global quadratic motion,
             which adding a global motion does not change.
+        remove_global_motion: explains what is left of the flow after a robust global quadratic
+            motion of each frame. A camera that shakes makes the motion of every segment jump from
+            frame to frame, which no model that is smooth over time explains; what moves against
+            the background is smooth. Clips of one frame have the same loss either way.
         entropy_weight: α of algorithm 7.1.4.
         foreground_cost: what a pixel outside the first mask costs: −α log p(z) of eq. 2.9 with a
             prior by which the first mask, the background, is more likely. 0 is the uniform prior
@@ -49,6 +53,7 @@ class ObjectiveConfig:
 
     penalty: Literal["l1", "l2", "huber", "squared"] = "l1"
     normalisation: Literal["pixels", "flow", "residual"] = "residual"
+    remove_global_motion: bool = False
     entropy_weight: float = 0.01
     foreground_cost: float = 0.0
     consistency_weight: float = 0.0
@@ -98,12 +103,13 @@ class SegmentationTask:
             seen, flow, valid = augment(key, flow, valid, self.augment, self.motion)
             key = jax.random.fold_in(key, 1)
         masks = self.masks(params, {"flow": seen, "valid": valid}, key)
-        theta, weights = self.motions(flow, masks, valid)
+        target, weights = self._target(flow, valid)
+        theta = self._fit(target, masks, valid, weights)
         parametric = parametric_flow(self.motion, theta, flow.shape[1:4])
 
         config = self.objective
         coherence = losses.reconstruction(
-            flow, masks, parametric, penalty=config.penalty, valid=valid, weights=weights
+            target, masks, parametric, penalty=config.penalty, valid=valid, weights=weights
         )
         entropy = losses.entropy(masks, valid=valid)
         foreground = _mean(1 - masks[..., 0], valid)
@@ -118,31 +124,26 @@ class SegmentationTask:
             parts["consistency"] = consistency
         return total, {name: jnp.mean(value) for name, value in parts.items()}
 
-    def motions(
-        self, flow: jax.Array, masks: jax.Array, valid: jax.Array
-    ) -> tuple[jax.Array, jax.Array]:
-        """The motion models ``[B, K, P]`` of the masks, and the frame weights ``[B, T]`` used."""
-        weights = self._frame_weights(flow, valid)
-        theta = fit(
-            flow,
-            masks,
-            self.motion,
-            penalty=self.objective.penalty,
-            valid=valid,
-            frame_weights=weights,
-        )
-        return theta, weights
+    def _target(self, flow: jax.Array, valid: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """The flow to explain ``[B, T, H, W, 2]``, and what each frame weighs ``[B, T]``."""
+        config = self.objective
+        target = scale = flow
+        if config.remove_global_motion or config.normalisation == "residual":
+            residual = global_residual(flow, valid)
+            target = residual if config.remove_global_motion else flow
+            scale = residual if config.normalisation == "residual" else flow
+        if config.normalisation != "pixels":
+            return target, losses.frame_weights(scale, valid=valid)
+        pixels = jnp.sum(valid, axis=(2, 3))
+        frames = jnp.sum(pixels > 0, axis=1, keepdims=True)
+        return target, 1 / (jnp.maximum(pixels, 1) * jnp.maximum(frames, 1))
 
-    def _frame_weights(self, flow: jax.Array, valid: jax.Array) -> jax.Array:
-        match self.objective.normalisation:
-            case "flow":
-                return losses.frame_weights(flow, valid=valid)
-            case "residual":
-                return losses.frame_weights(global_residual(flow, valid), valid=valid)
-            case "pixels":
-                pixels = jnp.sum(valid, axis=(2, 3))
-                frames = jnp.sum(pixels > 0, axis=1, keepdims=True)
-                return 1 / (jnp.maximum(pixels, 1) * jnp.maximum(frames, 1))
+    def _fit(
+        self, target: jax.Array, masks: jax.Array, valid: jax.Array, weights: jax.Array
+    ) -> jax.Array:
+        """The motion models ``[B, K, P]`` of the masks."""
+        penalty = self.objective.penalty
+        return fit(target, masks, self.motion, penalty=penalty, valid=valid, frame_weights=weights)
 
     def picture(self, params: Params, batch: Batch) -> np.ndarray:
         """Rows of flow, segments and the flow of their motion models, a column per clip."""
@@ -156,10 +157,12 @@ class SegmentationTask:
         @jax.jit
         def explain(params: Params, batch: Batch) -> tuple[jax.Array, jax.Array]:
             masks = self.masks(params, batch)
-            theta, _ = self.motions(batch["flow"], masks, batch["valid"])
+            target, weights = self._target(batch["flow"], batch["valid"])
+            theta = self._fit(target, masks, batch["valid"], weights)
             parametric = parametric_flow(self.motion, theta, masks.shape[1:4])
             best = jax.nn.one_hot(jnp.argmax(masks, axis=-1), masks.shape[-1])
-            return masks, jnp.einsum("bthwk,bkthwc->bthwc", best, parametric)
+            explained = jnp.einsum("bthwk,bkthwc->bthwc", best, parametric)
+            return masks, explained + batch["flow"] - target
 
         return explain
 
