@@ -20,7 +20,7 @@ from jaxmotion.training.metrics import write_json
 
 # Scenes that no run trains on: those of training have the run's seed.
 TEST_SEED, TUNING_SEED = 1_000_001, 1_000_002
-TEST_CLIPS, TUNING_CLIPS = 100, 50
+TEST_FRAMES, TUNING_FRAMES = 100, 50
 
 
 @dataclass(frozen=True)
@@ -74,12 +74,13 @@ def test_on_scenes(config: Config, segmenter: Segmenter) -> dict[str, float]:
     """Scores the network and the baselines on scenes it has not seen, and prints the table."""
     level = config.data.source.partition(":")[2]
     size = (config.data.height, config.data.width)
+    length = config.data.clip_length
     samples, tuning = (
-        list(_clips(SceneSource(level, config.data.clip_length, size, seed, count)))
-        for seed, count in ((TEST_SEED, TEST_CLIPS), (TUNING_SEED, TUNING_CLIPS))
+        list(_clips(SceneSource(level, length, size, seed, -(-frames // length))))
+        for seed, frames in ((TEST_SEED, TEST_FRAMES), (TUNING_SEED, TUNING_FRAMES))
     )
     scores = scene_scores(segmenter, samples, tuning)
-    print(f"\nforeground IoU on {TEST_CLIPS} held-out scenes ({level})")
+    print(f"\nforeground IoU on {len(samples)} held-out scenes ({level})")
     for name, score in scores.items():
         print(f"  {name:24s} {score:.3f}")
     return {"foreground_iou": scores.pop("network"), **scores}
