@@ -17,6 +17,7 @@ from jaxmotion.segmenter import Segmenter
 from jaxmotion.training.config import Config
 from jaxmotion.training.experiment import run_experiment
 from jaxmotion.training.metrics import write_json
+from jaxmotion.training.seeds import run_seeds
 
 # Scenes that no run trains on: those of training have the run's seed.
 TEST_SEED, TUNING_SEED = 1_000_001, 1_000_002
@@ -31,10 +32,12 @@ class Arguments:
         config: the experiment.
         workdir: folder for checkpoints, log and pictures; a run that is in it is continued.
             By default ``runs/CONFIG``.
+        seeds: train from so many seeds, and keep the run of the lowest validation loss.
     """
 
     config: Annotated[Config, tyro.conf.arg(name="")]
     workdir: Path
+    seeds: int = 1
 
 
 def main(argv: Sequence[str]) -> None:
@@ -42,7 +45,11 @@ def main(argv: Sequence[str]) -> None:
     arguments = parse(argv)
     config, workdir = arguments.config, arguments.workdir
     start = time.perf_counter()
-    result = run_experiment(config, workdir)
+    if arguments.seeds > 1:
+        result, losses = run_seeds(config, workdir, arguments.seeds)
+        print(", ".join(f"{name} {loss:.4f}" for name, loss in losses.items()))
+    else:
+        result = run_experiment(config, workdir)
     minutes = (time.perf_counter() - start) / 60
     summary = {
         "steps": result.step,

@@ -27,6 +27,9 @@ from jaxmotion.errors import InputError
 
 Clip = dict[str, Any]
 
+VALIDATION_SEED = 2_000_000
+"""Of procedural scenes to validate on; training takes lower ones."""
+
 
 class ClipSource(Protocol):
     """What a loader needs of a source."""
@@ -99,18 +102,19 @@ class SceneSource:
         }
 
     def hold_out(self, fraction: float, seed: int = 0) -> tuple["SceneSource", "SceneSource"]:
-        """Splits off the last scenes; as all are drawn alike, `seed` does not matter.
+        """Gives other scenes to validate on, the same whatever the seed of those to train on, so
+        that runs from several seeds can be compared.
 
         Args:
           fraction: of the scenes to validate on, between 0 and 1.
-          seed: not needed here.
+          seed: another one gives other scenes to validate on.
 
         Returns:
           The scenes to train on and those to validate on.
         """
         held = _held(self.length, fraction)
         train = dataclasses.replace(self, length=self.length - held)
-        return train, dataclasses.replace(self, length=held, first=self.first + train.length)
+        return train, dataclasses.replace(self, length=held, seed=VALIDATION_SEED + seed)
 
 
 @dataclass(frozen=True, eq=False)

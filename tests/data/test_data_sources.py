@@ -337,11 +337,24 @@ def test_scenes_are_random_access_and_have_labels():
         source[5]
 
 
-def test_neighbouring_seeds_and_held_out_scenes_share_nothing():
-    parts = [SceneSource("easy", 1, (8, 10), seed, 10).hold_out(0.3) for seed in (0, 1)]
-    assert [len(part) for pair in parts for part in pair] == [7, 3, 7, 3]
-    flows = {clip["flow"].tobytes() for pair in parts for part in pair for clip in as_list(part)}
-    assert len(flows) == 20
+def test_neighbouring_seeds_share_no_scene_but_those_to_validate_on():
+    (first, held), (second, same) = (
+        SceneSource("easy", 1, (8, 10), seed, 10).hold_out(0.3) for seed in (0, 1)
+    )
+    assert held == same
+    assert [len(part) for part in (first, second, held)] == [7, 7, 3]
+    flows = {c["flow"].tobytes() for part in (first, second, held) for c in as_list(part)}
+    assert len(flows) == 17
+
+
+def test_levels_and_intervals_take_turns():
+    source = SceneSource("easy+hard", 3, (8, 10), 0, 8, intervals=(1, -2))
+    assert [clip["name"].split("/")[0] for clip in as_list(source)[:3]] == ["easy", "hard", "easy"]
+    whole = SceneSource("easy+hard", 5, (8, 10), 0, 8)
+    plain = SceneSource("easy+hard", 3, (8, 10), 0, 8)
+    np.testing.assert_array_equal(source[0]["flow"], plain[0]["flow"])
+    np.testing.assert_array_equal(source[3]["flow"], whole[3]["flow"][[4, 2, 0]])
+    np.testing.assert_array_equal(source[3]["labels"], whole[3]["labels"][[4, 2, 0]])
 
 
 def test_scene_specs():
