@@ -22,10 +22,10 @@ def config() -> Config:
         objective=ObjectiveConfig(
             remove_global_motion=True,
             foreground_cost=0.5,
-            consistency_weight=1.0,
-            consistency_ramp=500,
+            consistency_weight=4.0,
+            consistency_ramp=200,
         ),
-        augment=replace(base.augment, corruption_probability=0.2),
+        augment=replace(base.augment, corruption_probability=0.3, still_share=0.5),
         inference=InferenceConfig(window=3, overlap=2),
     )
 

@@ -27,6 +27,8 @@ class AugmentConfig:
       corruption_probability: share of clips in which frames of the network's input become noise
         (published: 0.2 for ST-MS and LT-MS, 0 for EM).
       corrupted_frames: least and greatest number of such frames; one frame at least stays clean.
+      still_share: share of these frames that are without motion instead of noise, as between two
+        copies of an image.
       flip_horizontal: share of clips mirrored left to right.
       flip_vertical: share of clips mirrored upside down.
       scale_jitter: vectors are multiplied by a factor in [1/s, s], drawn evenly in its logarithm; 1
@@ -37,6 +39,7 @@ class AugmentConfig:
     global_motion_probability: float = 1.0
     corruption_probability: float = 0.0
     corrupted_frames: tuple[int, int] = (1, 1)
+    still_share: float = 0.0
     flip_horizontal: float = 0.0
     flip_vertical: float = 0.0
     scale_jitter: float = 1.0
@@ -45,6 +48,7 @@ class AugmentConfig:
         for name in (
             "global_motion_probability",
             "corruption_probability",
+            "still_share",
             "flip_horizontal",
             "flip_vertical",
         ):
@@ -185,17 +189,18 @@ def _mean_length(flow: jax.Array, valid: jax.Array) -> jax.Array:
 def corrupt(
     key: jax.Array, flow: jax.Array, valid: jax.Array, config: AugmentConfig
 ) -> tuple[jax.Array, jax.Array]:
-    """Replaces whole frames of some clips by white noise of the clip's own mean and spread.
+    """Replaces whole frames of some clips by white noise of the clip's own mean and spread, or by
+    no motion at all.
 
     Args:
       key: a PRNG key.
       flow: `[B, T, H, W, 2]`.
       valid: `[B, T, H, W]`; mean and standard deviation (of u and of v) are of valid pixels.
-      config: `corruption_probability` and `corrupted_frames`.
+      config: `corruption_probability`, `corrupted_frames` and `still_share`.
 
     Returns:
-      The flow with its noise, and bool `[B, T]`, which frames are noise. One frame of a clip stays
-      clean, so a clip of one is never touched.
+      The flow with its noise, and bool `[B, T]`, which frames were replaced. One frame of a clip
+      stays clean, so a clip of one is never touched.
     """
     batch, num_frames = flow.shape[:2]
     choice_key, count_key, order_key, noise_key = jax.random.split(key, 4)
@@ -210,4 +215,8 @@ def corrupt(
     mean = (flow * weight).sum(axis=(1, 2, 3), keepdims=True) / total
     variance = ((flow - mean) ** 2 * weight).sum(axis=(1, 2, 3), keepdims=True) / total
     noise = mean + jnp.sqrt(variance) * jax.random.normal(noise_key, flow.shape)
+    if config.still_share:
+        still_key = jax.random.fold_in(noise_key, 1)
+        still = jax.random.bernoulli(still_key, config.still_share, (batch, num_frames))
+        noise = jnp.where(still[:, :, None, None, None], 0.0, noise)
     return jnp.where(corrupted[:, :, None, None, None], noise, flow), corrupted

@@ -138,6 +138,17 @@ def test_noise_has_the_mean_and_spread_of_the_clip():
         assert abs(np.corrcoef(noise.T)[0, 1]) < 0.05
 
 
+def test_a_share_of_the_corrupted_frames_is_still():
+    flow = jnp.asarray(np.random.default_rng(0).normal(size=(400, 3, 2, 2, 2)), jnp.float32)
+    valid = jnp.ones(flow.shape[:-1])
+    config = AugmentConfig(corruption_probability=1.0, still_share=0.25)
+    changed, corrupted = (np.asarray(x) for x in corrupt(jax.random.key(0), flow, valid, config))
+    still = (changed == 0).all(axis=(2, 3, 4))
+    assert (still <= corrupted).all()
+    assert abs(still.sum() / corrupted.sum() - 0.25) < 0.07
+    np.testing.assert_array_equal(changed[~corrupted], np.asarray(flow)[~corrupted])
+
+
 @pytest.mark.parametrize(("num_frames", "most"), [(1, 0), (3, 2)])
 def test_one_frame_stays_clean(num_frames, most):
     flow = clips(batch=20, num_frames=num_frames)
