@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
+from jaxmotion import losses
 from jaxmotion.data.transforms import resize_flow_and_valid, resize_masks
 from jaxmotion.errors import InputError
 from jaxmotion.evaluation.linking import link_masks, unroll
@@ -20,7 +20,6 @@ from jaxmotion.motion import fit
 from jaxmotion.networks import Segmentation, build_segmenter
 from jaxmotion.training.checkpoints import load_best
 from jaxmotion.training.config import Config, from_json
-from jaxmotion.training.segmentation import SegmentationTask
 
 _log = logging.getLogger(__name__)
 
@@ -158,7 +157,7 @@ class Segmenter:
         return self._segment(checked(), inference)
 
     def motions(self, flow: np.ndarray, masks: np.ndarray) -> np.ndarray:
-        """The motion models of the segments in each window, fitted as in training.
+        """The motion models of the segments in each window: the theta of least L_r (eq. 3.4).
 
         Args:
             flow: ``[T, H, W, 2]``.
@@ -253,13 +252,11 @@ class Segmenter:
 
     @cached_property
     def _theta(self) -> Programs:
-        config = self.config
-        task = SegmentationTask(config.network, config.motion, config.objective, config.augment)
+        model, penalty = self.config.motion, self.config.objective.penalty
 
         def theta(_: tuple[()], flow: jax.Array, masks: jax.Array) -> jax.Array:
-            if flow.shape[1] == 1:  # what the only frame weighs changes nothing
-                return fit(flow, masks, config.motion, penalty=config.objective.penalty)
-            return task.motions(flow, masks, jnp.ones(flow.shape[:4]))[0]
+            weights = losses.frame_weights(flow)
+            return fit(flow, masks, model, penalty=penalty, frame_weights=weights)
 
         return Programs(theta, ())
 
