@@ -200,7 +200,7 @@ def test_scale_jitter_keeps_directions():
 
 def test_jitted_keyed_and_compiled_once():
     model = MODELS[2][0]
-    config = AugmentConfig(2.0, 0.5, 0.5, (1, 2), 0.5, 0.5, 1.5)
+    config = AugmentConfig(2.0, 0.5, 0.5, (1, 2), 0.5, 0.5, 0.5, 1.5)
     flow = clips(num_frames=9)
     traces = []
 
@@ -216,7 +216,7 @@ def test_jitted_keyed_and_compiled_once():
 
 
 def test_a_clip_does_not_depend_on_its_neighbours():
-    config = AugmentConfig(2.0, 1.0, 1.0, (1, 2), 0.5, 0.5, 1.5)
+    config = AugmentConfig(2.0, 1.0, 1.0, (1, 2), 0.5, 0.5, 0.5, 1.5)
     flow = clips(num_frames=4)
     other = flow.copy()
     other[1:] = 1e3 * flow[:-1]
