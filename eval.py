@@ -40,6 +40,7 @@ class EvalConfig:
         select: which segments are the foreground: except_largest, best_subset, overlap or
             linear_assignment.
         cut: frames segmented at once and selected together; 0 is the whole sequence.
+        num_masks: another K than in training, for a network with slots.
         frames: score every frame that has a flow, or leave out the first as the official
             benchmark does.
         sequences: only these.
@@ -54,6 +55,7 @@ class EvalConfig:
     flow: str = "raft"
     select: str = "except_largest"
     cut: int = 0
+    num_masks: int | None = None
     frames: Literal["flow", "official"] = "flow"
     sequences: tuple[str, ...] = ()
     split: str | None = None
@@ -78,7 +80,7 @@ def main(argv: Sequence[str]) -> None:
     baselines = () if config.baselines == ("none",) else config.baselines
     check_baselines(baselines)
     sequences = find_sequences(config.data, config.flow, config.sequences, config.split)
-    method, predict = load_predictor(config.checkpoint)
+    method, predict = load_predictor(config.checkpoint, config.num_masks)
     make_folder(config.out)
     enable_compilation_cache()
 
@@ -109,18 +111,19 @@ def main(argv: Sequence[str]) -> None:
             )
 
 
-def load_predictor(checkpoint: str) -> tuple[str, Predictor]:
+def load_predictor(checkpoint: str, num_masks: int | None = None) -> tuple[str, Predictor]:
     """The method to evaluate, and what to call it.
 
     Args:
         checkpoint: the name of a baseline, or anything that `Segmenter.load` takes.
+        num_masks: as `Segmenter.load`; baselines have two.
 
     Raises:
         InputError: there is no such checkpoint.
     """
     if checkpoint in BASELINES:
         return checkpoint, baseline_predictor(checkpoint)
-    segmenter = Segmenter.load(checkpoint)
+    segmenter = Segmenter.load(checkpoint, num_masks=num_masks)
     path = Path(checkpoint).resolve()
     return (path.parent if path.name == "best" else path).name, segmenter
 

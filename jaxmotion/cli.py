@@ -58,6 +58,8 @@ class Segment:
         window: frames that the network sees at once, instead of what the checkpoint was trained
             for; 0 for the whole video.
         overlap: frames that two windows share, by which their labels are linked.
+        num_masks: another number of segments than in training, for a network with slots.
+        latents: also write latents.npz and latents.png, what the network takes segments for.
     """
 
     video: tyro.conf.Positional[Path]
@@ -67,6 +69,8 @@ class Segment:
     flow: Path | None = None
     window: int | None = None
     overlap: int | None = None
+    num_masks: int | None = None
+    latents: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
 
     def run(self) -> None:
         """Does it."""
@@ -77,9 +81,9 @@ class Segment:
 
         enable_compilation_cache()
         flow = make_estimator(self.estimator) if self.flow is None else self.flow
-        segmenter = Segmenter.load(self.checkpoint)
+        segmenter = Segmenter.load(self.checkpoint, num_masks=self.num_masks)
         segmenter.inference = segmenter.inference.override(self.window, self.overlap)
-        timing = segment_video(self.video, segmenter, self.out, flow)
+        timing = segment_video(self.video, segmenter, self.out, flow, latents=self.latents)
         print(f"{self.out}: masks, overlay.mp4, theta.npz ({timing})")
 
 

@@ -2,7 +2,7 @@
 
 import logging
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -15,7 +15,7 @@ from jaxmotion import losses
 from jaxmotion.data.transforms import resize_flow_and_valid, resize_masks
 from jaxmotion.errors import InputError
 from jaxmotion.evaluation.linking import link_masks, unroll
-from jaxmotion.inference import LONG_VIDEO, InferenceConfig, Programs, run_windows
+from jaxmotion.inference import LONG_VIDEO, InferenceConfig, Programs, bucket_length, run_windows
 from jaxmotion.motion import fit
 from jaxmotion.networks import Segmentation, build_segmenter
 from jaxmotion.training.checkpoints import load_best
@@ -74,16 +74,20 @@ class Segmenter:
 
     @classmethod
     def load(
-        cls, path_or_name: str | Path, inference: InferenceConfig | None = None
+        cls,
+        path_or_name: str | Path,
+        inference: InferenceConfig | None = None,
+        num_masks: int | None = None,
     ) -> "Segmenter":
         """Loads the best parameters of a run.
 
         Args:
             path_or_name: the folder that ``train.py`` wrote, or its ``best`` folder.
             inference: windows to use instead of those it was trained for.
+            num_masks: another K than in training, which a decoder of slots allows.
 
         Raises:
-            InputError: where there is no readable checkpoint of a segmenter.
+            InputError: where there is no readable checkpoint of a segmenter, or its K is fixed.
         """
         path = Path(path_or_name)
         if not path.exists():
@@ -96,6 +100,13 @@ class Segmenter:
         params, values, step = load_best(path)
         config = from_json(Config, values)
         _check_params(path, config, params)
+        if num_masks not in (None, config.network.num_masks):
+            if config.network.decoder.kind != "slots" or num_masks < 1:
+                raise InputError(
+                    f"{path}: segments into {config.network.num_masks}, not {num_masks}; only a "
+                    "network with slots takes another number of masks than in training, from 1 on"
+                )
+            config = replace(config, network=replace(config.network, num_masks=num_masks))
         return cls(config, params, step, inference)
 
     def __call__(self, flow: np.ndarray, valid: np.ndarray | None = None) -> np.ndarray:
@@ -155,6 +166,31 @@ class Segmenter:
                 yield flow[0], valid[0]
 
         return self._segment(checked(), inference)
+
+    def describe(self, flow: np.ndarray, valid: np.ndarray | None = None) -> Segmentation:
+        """What the network makes of a video taken in one go, at the size it works at.
+
+        Args:
+            flow: ``[T, H, W, 2]``; memory grows with T.
+            valid: ``[T, H, W]`` in {0, 1}; everywhere by default.
+
+        Returns:
+            The `Segmentation`, without the axis of clips: logits, latent vectors of the pixels
+            (`jaxmotion.latents`), and from a decoder the descriptor of each segment ``[K, D]``.
+
+        Raises:
+            InputError: as `__call__`.
+        """
+        flow, valid = _checked(flow, valid)
+        flow, valid = resize_flow_and_valid(flow, valid, self.working_size(*flow.shape[1:3]))
+        padding = bucket_length(len(flow)) - len(flow)
+        flow, valid = (np.pad(a, [(0, padding)] + [(0, 0)] * (a.ndim - 1)) for a in (flow, valid))
+        output = self._describe(self.params, flow[None], valid[None])
+        frames = slice(len(flow) - padding)
+        return Segmentation(
+            *(x[0][frames] for x in (output.logits, output.embedding, output.bottleneck)),
+            queries=None if output.queries is None else output.queries[0],
+        )
 
     def motions(self, flow: np.ndarray, masks: np.ndarray) -> np.ndarray:
         """The motion models of the segments in each window: the theta of least L_r (eq. 3.4).
@@ -240,6 +276,15 @@ class Segmenter:
         # Windows as long as they are: a motion model depends on the length of its clip.
         for start, length, theta in run_windows(self._theta, frames, inference, bucketed=False):
             yield WindowMotions(start, length, theta)
+
+    @cached_property
+    def _describe(self) -> Callable[[Any, np.ndarray, np.ndarray], Segmentation]:
+        module = build_segmenter(self.config.network)
+        return jax.jit(
+            lambda params, flow, valid: cast(
+                Segmentation, module.apply({"params": params}, flow, valid)
+            )
+        )
 
     @cached_property
     def _masks(self) -> Programs:

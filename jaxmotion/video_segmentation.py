@@ -18,6 +18,7 @@ from jaxmotion.data.transforms import resize_flow, resize_masks
 from jaxmotion.data.video import Video, VideoWriter, open_video
 from jaxmotion.errors import InputError
 from jaxmotion.files import atomic_path
+from jaxmotion.latents import write_latents
 from jaxmotion.optical_flow.estimators import Estimator, estimate_sequence
 from jaxmotion.optical_flow.formats import flo_files, read_flow, read_flow_sequence
 from jaxmotion.segmenter import Segmenter
@@ -40,7 +41,9 @@ class Timing:
         )
 
 
-def segment_video(path: Path, segmenter: Segmenter, out: Path, flow: Estimator | Path) -> Timing:
+def segment_video(
+    path: Path, segmenter: Segmenter, out: Path, flow: Estimator | Path, *, latents: bool = False
+) -> Timing:
     """Segments a video file or a folder of frames.
 
     Flow is estimated, segmented and written as it goes, in memory that does not grow with the
@@ -62,6 +65,9 @@ def segment_video(path: Path, segmenter: Segmenter, out: Path, flow: Estimator |
         out: folder to write to.
         flow: what estimates the flow, or flow that is there already (``.npz`` or a folder of
             ``.flo``, one field fewer than frames, or as many).
+        latents: also writes what the network takes the segments for, ``latents.npz`` and
+            ``latents.png`` (`write_latents`); for that the video is seen in one go, in memory that
+            grows with it.
 
     Returns:
         How long the stages took.
@@ -80,12 +86,18 @@ def segment_video(path: Path, segmenter: Segmenter, out: Path, flow: Estimator |
     masks = tqdm(segmenter.stream(fields), desc="masks", unit="frame", total=total)
     frames = zip(video.frame_names(), video, strict=False)
     with _Pictures(out, video.fps) as pictures:
-        motions = segmenter.stream_motions(
-            _written(zip(again, masks, strict=False), frames, pictures)
-        )
+        written = _written(zip(again, masks, strict=False), frames, pictures)
+        kept = []
+        if latents:
+            written = _kept(written, kept)
+        motions = segmenter.stream_motions(written)
         start_frames, lengths, theta = zip(*motions, strict=True)
         with atomic_path(out / "theta.npz") as temporary:
             np.savez(temporary, theta=theta, start=start_frames, length=lengths)
+        if latents:
+            description = segmenter.describe(np.stack(kept))
+            seen = np.asarray(description.masks)
+            write_latents(out, np.stack(kept), seen, np.asarray(description.embedding))
 
     seconds, compilation = time.perf_counter() - start, segmenter.compilation_seconds - compiled
     each = 1000 / max(pictures.count, 1)
@@ -177,6 +189,15 @@ def _written(
     if masks is not None:
         for name, frame in frames:
             pictures.write(name, frame, masks)
+
+
+def _kept(
+    frames: Iterable[tuple[np.ndarray, np.ndarray]], kept: list[np.ndarray]
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Passes on flow and masks of each frame, and keeps the flow."""
+    for flow, masks in frames:
+        kept.append(flow)
+        yield flow, masks
 
 
 @contextmanager

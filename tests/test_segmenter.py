@@ -11,9 +11,10 @@ import pytest
 
 import jaxmotion as jm
 from jaxmotion import segmenter as segmenter_module
+from jaxmotion.errors import InputError
 from jaxmotion.evaluation.linking import link_masks, unroll
 from jaxmotion.inference import InferenceConfig
-from jaxmotion.networks import NetworkConfig, build_segmenter
+from jaxmotion.networks import DecoderConfig, NetworkConfig, build_segmenter
 from jaxmotion.training.checkpoints import Checkpoints
 from jaxmotion.training.config import Config, DataConfig, to_json
 from jaxmotion.training.segmentation import ObjectiveConfig
@@ -322,3 +323,27 @@ def test_a_stream_of_fields_of_different_sizes_is_refused(temporal):
     fields = [np.zeros((16, 24, 2)), np.zeros((16, 25, 2))]
     with pytest.raises(jm.InputError, match="flow field 1 of shape"):
         list(temporal(FRAMES).stream(fields))
+
+
+def test_a_description_is_that_of_the_whole_video(workdir):
+    segmenter = jm.Segmenter.load(workdir)
+    flow = moving_square(5, 16, 24)  # 5 frames are filled up to 6
+    description = segmenter.describe(flow)
+    np.testing.assert_allclose(description.masks, segmenter(flow), atol=1e-5)
+    assert description.embedding.shape[0] == 5
+    assert description.queries is None
+
+
+def test_slots_take_another_number_of_masks_and_others_refuse(workdir, tmp_path):
+    network = NetworkConfig(num_masks=3, widths=(4, 8), decoder=DecoderConfig("slots"))
+    config = dataclasses.replace(CONFIG, network=network)
+    checkpoints = Checkpoints(tmp_path, to_json(config))
+    checkpoints.save_best(1, fresh_params(config), 0.5)
+    checkpoints.close()
+    flow = moving_square(2, 16, 24)
+    for count in (2, 5):
+        segmenter = jm.Segmenter.load(tmp_path, num_masks=count)
+        assert segmenter(flow).shape[-1] == count
+        assert segmenter.describe(flow).queries.shape == (count, 8)
+    with pytest.raises(InputError, match="segments into 3, not 5; only a network with slots"):
+        jm.Segmenter.load(workdir, num_masks=5)

@@ -119,7 +119,8 @@ class SegmentationTask:
             consistency = losses.temporal_consistency(
                 masks, flow, occlusion_quantile=config.occlusion_quantile, valid=valid
             )
-            ramp = jnp.clip(step / max(config.consistency_ramp, 1), 0, 1)
+            # Validation losses of all steps must be comparable, or the first would be the lowest.
+            ramp = 1 if key is None else jnp.clip(step / max(config.consistency_ramp, 1), 0, 1)
             total = total + config.consistency_weight * ramp * consistency
             parts["consistency"] = consistency
         return total, {name: jnp.mean(value) for name, value in parts.items()}
