@@ -105,7 +105,8 @@ class SlotAttention(nn.Module):
         if self.differentiation == "implicit":
             return fixed_point(update, self.iterations, arguments, slots)
         if self.differentiation == "one_step":
-            slots = jax.lax.stop_gradient(_iterate(update, self.iterations - 1, arguments, slots))
+            detached = jax.lax.stop_gradient((arguments, slots))
+            slots = _iterate(update, self.iterations - 1, *detached)
             return _iterate(update, 1, arguments, slots)
         return _iterate(update, self.iterations, arguments, slots)
 
