@@ -53,7 +53,8 @@ class Segment:
         video: a video file, or a folder of frames.
         out: the folder to write to.
         checkpoint: the folder of a training run.
-        estimator: what estimates the flow.
+        estimator: what estimates the flow: dis, raft or raft_small.
+        weights: file of the weights, for raft and raft_small.
         flow: flow that is there already, a .npz or a folder of .flo, instead of an estimator.
         window: frames that the network sees at once, instead of what the checkpoint was trained
             for; 0 for the whole video.
@@ -66,6 +67,7 @@ class Segment:
     out: Path
     checkpoint: str = "runs/quickstart"
     estimator: str = "dis"
+    weights: Path | None = None
     flow: Path | None = None
     window: int | None = None
     overlap: int | None = None
@@ -80,7 +82,9 @@ class Segment:
         from jaxmotion.video_segmentation import segment_video
 
         enable_compilation_cache()
-        flow = make_estimator(self.estimator) if self.flow is None else self.flow
+        flow = self.flow
+        if flow is None:
+            flow = make_estimator(self.estimator, weights=self.weights)
         segmenter = Segmenter.load(self.checkpoint, num_masks=self.num_masks)
         segmenter.inference = segmenter.inference.override(self.window, self.overlap)
         timing = segment_video(self.video, segmenter, self.out, flow, latents=self.latents)

@@ -7,7 +7,7 @@ import numpy as np
 from jaxmotion.data import ClipSource, TrainLoader, open_source, stack_clips
 from jaxmotion.errors import InputError
 from jaxmotion.training.compilation_cache import enable_compilation_cache
-from jaxmotion.training.config import Config, differences, to_json
+from jaxmotion.training.config import Config, differences, from_json, to_json
 from jaxmotion.training.loop import Result, train
 from jaxmotion.training.metrics import read_json, write_json
 from jaxmotion.training.program import HostBatch
@@ -91,7 +91,8 @@ def claim_folder(config: Config, workdir: Path) -> None:
     except OSError as error:
         raise InputError(f"{workdir}: cannot be used ({error.strerror})") from error
     if known:
-        old = read_json(path)
+        # Through a Config, so that fields it did not have yet stand at their defaults.
+        old = to_json(from_json(Config, read_json(path)))
         changed = [d for d in differences(old, new) if d.split(":")[0] not in _FREE_FIELDS]
         if changed:
             raise InputError(
