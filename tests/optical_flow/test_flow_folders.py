@@ -1,4 +1,4 @@
-"""Flow of a video into a folder: direction, gap, formats, pictures, quality; and all of it again."""
+"""Flow of a video into a folder: direction, gap, formats, pictures, quality; and resumed."""
 
 import json
 
