@@ -25,7 +25,7 @@ def config() -> Config:
             consistency_weight=4.0,
             consistency_ramp=200,
         ),
-        augment=replace(base.augment, corruption_probability=0.3, still_share=0.5),
+        augment=replace(base.augment, corruption_probability=0.5, still_share=0.5),
         inference=InferenceConfig(window=3, overlap=2),
     )
 

@@ -40,8 +40,9 @@ class NetworkConfig:
         threshold_start: start value of the weight with which the length of the residual speaks
             against the first mask, through a shortcut from the input to the logits. It starts the
             network as a soft threshold on the residual; from masks that mean nothing, all motion
-            models are alike and tell the network nothing. 0: no shortcut. Inputs without a
-            residual have none.
+            models are alike and tell the network nothing. A network with a reach in time takes the
+            mean over the frames of its kernel, so that an object that stops for one does not
+            vanish. 0: no shortcut. Inputs without a residual have none.
         decoder: how masks come from the features.
         compute_dtype: type of the convolutions; parameters, norms and logits are float32.
     """
@@ -179,6 +180,7 @@ class UNetSegmenter(nn.Module):
             logits = parts.enlarge(logits, config.stem)[:, :, :height, :width]
         if config.threshold_start > 0 and "residual" in config.input:
             # Straight from the input, at first a threshold on the residual's length.
+            seen = beside(seen, config.kernel[0] // 2)
             logits += self._logits("shortcut", seen, queries, self._threshold)
         return Segmentation(logits, x, bottleneck, queries)
 
@@ -224,7 +226,27 @@ class UNetSegmenter(nn.Module):
         return jnp.zeros(shape, dtype).at[0].set(self.config.favoured_bias)
 
     def _threshold(self, key: jax.Array, shape: tuple[int, ...], dtype: Any) -> jax.Array:
-        return jnp.zeros(shape, dtype).at[-1, 0].set(-self.config.threshold_start)
+        frames = self.config.kernel[0]
+        channels = shape[0] // frames
+        lengths = np.arange(frames) * channels + channels - 1
+        return jnp.zeros(shape, dtype).at[lengths, 0].set(-self.config.threshold_start / frames)
+
+
+def beside(x: jax.Array, reach: int) -> jax.Array:
+    """Features of each frame with those of the frames around it, earliest first, 0 past the ends.
+
+    Args:
+        x: ``[B, T, H, W, C]``.
+        reach: frames to each side.
+
+    Returns:
+        ``[B, T, H, W, (2 * reach + 1) * C]``.
+    """
+    if reach == 0:
+        return x
+    padded = jnp.pad(x, [(0, 0), (reach, reach), (0, 0), (0, 0), (0, 0)])
+    shifted = [padded[:, step : step + x.shape[1]] for step in range(2 * reach + 1)]
+    return jnp.concatenate(shifted, axis=-1)
 
 
 def build_segmenter(config: NetworkConfig) -> UNetSegmenter:

@@ -17,6 +17,7 @@ def warm_start(fresh: Params, trained: Params) -> Params:
     - What has the same name and shape is taken over.
     - A kernel over space becomes the middle frame of a kernel over space-time, the other frames
       zero: the new network starts by doing to each frame what the old one did.
+      The same holds for what the shortcut sees of the frames around one.
     - Of the parts that exist once a mask (head, shortcut, queries) the first K are taken, so that
       the first mask stays the background; masks that are new keep their fresh parameters. A network
       with slots, which has one set of these parts for the background and one for all other masks,
@@ -44,6 +45,8 @@ def warm_start(fresh: Params, trained: Params) -> Params:
         if old is None:
             return leaf
         per_mask = any(f"'{part}'" in name for part in _MASK_PARTS)
+        if "'shortcut'" in name:
+            old = _widen(leaf, old)
         new = _fit_masks(leaf, old, slots=slots) if per_mask else _fit_kernel(leaf, old)
         if new is None:
             return leaf
@@ -66,6 +69,15 @@ def _fit_kernel(leaf: jax.Array, old: jax.Array) -> jax.Array | None:
     if leaf.ndim == 5 and old.shape == leaf.shape[1:]:
         return jnp.zeros_like(leaf).at[leaf.shape[0] // 2].set(old)
     return None
+
+
+def _widen(leaf: jax.Array, old: jax.Array) -> jax.Array:
+    """The weights of one frame as those of the middle frame of several."""
+    frames, rest = divmod(leaf.shape[0], old.shape[0])
+    if rest or frames == 1:
+        return old
+    rows = slice(frames // 2 * old.shape[0], (frames // 2 + 1) * old.shape[0])
+    return jnp.zeros((leaf.shape[0], old.shape[1])).at[rows].set(old)
 
 
 def _fit_masks(leaf: jax.Array, old: jax.Array, *, slots: bool) -> jax.Array | None:
