@@ -126,6 +126,10 @@ class FlowCache:
         known = known if valid is None else valid & known
         if not known.all():
             flow = np.where(known[..., None], flow, flow.dtype.type(0))
+        return self.resized(flow, known)
+
+    def resized(self, flow: np.ndarray, known: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Flow `[T, H, W, 2]` and where it is known, bool `[T, H, W]`, at the size wanted."""
         if self.size is None or flow.shape[1:3] == tuple(self.size):
             return flow, known
         if known.all():

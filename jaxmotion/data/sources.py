@@ -22,6 +22,7 @@ import numpy as np
 from jaxmotion import scenes
 from jaxmotion.data.layouts import find_sequences
 from jaxmotion.data.sequences import FlowCache, FlowSequence, OnBadClip, inspect_all
+from jaxmotion.data.tfds_source import open_records
 from jaxmotion.data.transforms import Size
 from jaxmotion.errors import InputError
 
@@ -212,14 +213,15 @@ def open_source(
     Files are read through once here, so that a bad one shows now and not in the middle of training.
 
     Args:
-      spec: "scenes:LEVEL", or a path to flow (see `jaxmotion.data.LAYOUTS`).
+      spec: "scenes:LEVEL", "tfds:NAME/CONFIG" (see `jaxmotion.data.tfds_source.find_built`), or a
+        path to flow (see `jaxmotion.data.LAYOUTS`).
       clip_length: T.
       intervals: from one frame of a clip to the next, in frames of the sequence; of several, each
         is a clip of its own (of scenes, they take turns), and a negative one goes backward.
       stride: from the first frame of one clip to that of the next.
       size: `(height, width)` to resize to, bilinearly and without rescaling vectors; flow of
         different sizes needs it. Scenes are drawn at this size, 64 x 112 when left out.
-      split: of a DAVIS-like root, the list of sequences; all when left out.
+      split: of a DAVIS-like root, the list of sequences; of tfds, the split; all when left out.
       flow: of a DAVIS-like root with several folders in Flows, which one.
       on_bad_clip: "error", or "skip" to log and leave out clips with a bad or missing frame.
       seed: of scenes.
@@ -243,9 +245,12 @@ def open_source(
     if kind == "scenes":
         size = size or (64, 112)
         return SceneSource(level, clip_length, size, seed, num_scenes, intervals=intervals)
-    places = find_sequences(spec, flow, split)
-    cache = FlowCache(size)
-    sequences = tuple(inspect_all(places, cache, on_bad_clip))
+    if kind == "tfds":
+        sequences, cache = open_records(level, split, size)
+    else:
+        places = find_sequences(spec, flow, split)
+        cache = FlowCache(size)
+        sequences = tuple(inspect_all(places, cache, on_bad_clip))
     sizes = {s.size: s.name for s in sequences if s.sound.any()}
     if len(sizes) > 1:
         shown = ", ".join(f"{name} {w} x {h}" for (h, w), name in sorted(sizes.items())[:3])

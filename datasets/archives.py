@@ -1,0 +1,248 @@
+"""What builders read an archive with: lists of sequences, numbered pictures, annotations.
+
+Whatever is missing, damaged or of another size than its neighbours ends in one `InputError` that
+names the file; nothing is guessed and nothing left out in silence.
+"""
+
+import io
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from jaxmotion.data.video import FRAME_SUFFIXES, Video, open_video
+from jaxmotion.errors import InputError
+from jaxmotion.files import list_files, numbered, reading
+
+
+@dataclass(frozen=True)
+class ArchiveSequence:
+    """Where the parts of one sequence lie.
+
+    Attributes:
+        name: of the sequence.
+        video: its frames; None where the archive has none, which is enough for flow from files.
+        masks: the pictures that annotate a frame, by the number of the frame.
+        frame_names: names of the frames, where they are known without decoding a video.
+        boxes: `(x, y, width, height)` in pixels, by the number of the frame.
+        flow: an `.npz` or a folder of `.flo` that comes with the frames of this sequence.
+    """
+
+    name: str
+    video: Video | None
+    masks: dict[int, tuple[Path, ...]]
+    frame_names: tuple[str, ...] = ()
+    boxes: dict[int, tuple[float, float, float, float]] | None = None
+    flow: Path | None = None
+
+    @cached_property
+    def num_frames(self) -> int | None:
+        """Number of frames; None for a video file, whose header can be off."""
+        return len(self.frame_names) or None
+
+
+def existing_folder(path: Path, expected: str) -> Path:
+    """Returns `path` if it is a folder.
+
+    Args:
+        path: the folder.
+        expected: what it should be, for the message.
+
+    Returns:
+        The path.
+
+    Raises:
+        InputError: there is no such folder.
+    """
+    with reading(path):
+        if not path.is_dir():
+            raise InputError(f"{path}: no such folder, expected {expected}")
+    return path
+
+
+def archive_root(manual_dir: Path, names: Sequence[str], inside: str) -> Path:
+    """The root of an unpacked archive: the folder given, or the one that unpacking made in it.
+
+    Args:
+        manual_dir: what the user gave.
+        names: how the archive calls its own folder.
+        inside: a folder that the root has.
+
+    Returns:
+        The root.
+
+    Raises:
+        InputError: there is none.
+    """
+    candidates = [manual_dir, *(manual_dir / name for name in names)]
+    for candidate in candidates:
+        if (candidate / inside).is_dir():
+            return candidate
+    raise InputError(f"{manual_dir / inside}: no such folder, expected the unpacked archive there")
+
+
+def read_list(path: Path) -> list[list[str]]:
+    """The words of the lines of a text file that are not empty.
+
+    Args:
+        path: the file.
+
+    Returns:
+        At least one line.
+
+    Raises:
+        InputError: missing, not text, or empty.
+    """
+    with reading(path):
+        try:
+            lines = path.read_text(encoding="utf-8").splitlines()
+        except UnicodeDecodeError as error:
+            raise InputError(f"{path}: not a text file, expected a list of sequences") from error
+    words = [line.split() for line in lines if line.strip()]
+    if not words:
+        raise InputError(f"{path}: empty, expected the name of a sequence in a line")
+    return words
+
+
+def numbered_pictures(folder: Path, suffixes: Sequence[str] = FRAME_SUFFIXES) -> tuple[Path, ...]:
+    """The pictures of a folder in the order of their numbers, none of which may be missing.
+
+    Args:
+        folder: the folder.
+        suffixes: of the files that count, in lower case.
+
+    Returns:
+        At least one path.
+
+    Raises:
+        InputError: no such folder, no pictures, or a gap in the numbers.
+    """
+    files = list_files(folder, suffixes)
+    if not files:
+        raise InputError(f"{folder}: no pictures in this folder, expected {', '.join(suffixes)}")
+    files, gaps = numbered(files)
+    if gaps:
+        raise InputError(f"{min(gaps.values())}: missing frame in a sequence of {len(files)}")
+    return tuple(files)
+
+
+def frames_of(folder: Path) -> Video:
+    """The frames of a folder, whose sizes (and, by that, their headers) have been looked at.
+
+    Args:
+        folder: numbered pictures, two or more.
+
+    Returns:
+        The frames.
+
+    Raises:
+        InputError: a missing or unreadable picture, or one of another size than the first.
+    """
+    video = open_video(folder)
+    for path in video.files:
+        size = picture_size(path)
+        if size != (video.height, video.width):
+            raise size_error(path, size, (video.height, video.width), "the first frame")
+    return video
+
+
+def picture_size(path: Path) -> tuple[int, int]:
+    """`(height, width)` of a picture, from its header.
+
+    Args:
+        path: the picture.
+
+    Returns:
+        The size of the picture as it is shown, turned upright.
+
+    Raises:
+        InputError: missing, or no picture.
+    """
+    try:
+        with reading(path), Image.open(path) as image:
+            turned = image.getexif().get(0x0112, 1) >= 5
+            return (image.width, image.height) if turned else (image.height, image.width)
+    except (UnidentifiedImageError, InputError, SyntaxError, ValueError) as error:
+        if isinstance(error, InputError) and path.exists() and path.stat().st_size:
+            raise InputError(f"{path}: not a picture of a known kind") from error
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{path}: not a picture of a known kind") from error
+
+
+def size_error(
+    path: str | os.PathLike, size: tuple[int, int], expected: tuple[int, int], source: str
+) -> InputError:
+    """The error for a picture of another size than its neighbours; sizes are (height, width)."""
+    return InputError(
+        f"{path}: {size[1]} x {size[0]}, expected {expected[1]} x {expected[0]} as {source}"
+    )
+
+
+def read_labels(path: Path) -> np.ndarray:
+    """Reads an annotation: the grey values or, of a picture with a palette, its indices.
+
+    Args:
+        path: a picture of one channel, or of three that are the same.
+
+    Returns:
+        uint8 `[H, W]`.
+
+    Raises:
+        InputError: missing, damaged, or neither grey nor with a palette.
+    """
+    labels = read_colors(path)
+    if labels.ndim == 3:
+        if (labels != labels[..., :1]).any():
+            raise InputError(f"{path}: a picture in colours, expected grey or with a palette")
+        labels = labels[..., 0]
+    return np.ascontiguousarray(labels)
+
+
+def read_colors(path: Path) -> np.ndarray:
+    """Reads an annotation as it is: uint8 `[H, W]` (grey, or indices of a palette) or `[H, W, 3]`.
+
+    Args:
+        path: the picture.
+
+    Returns:
+        The values.
+
+    Raises:
+        InputError: missing, damaged, or not of 8 bits.
+    """
+    with reading(path):
+        data = path.read_bytes()
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            mode = image.mode
+            if mode in ("L", "P"):
+                return np.array(image)
+            if mode == "1":
+                return np.array(image).astype(np.uint8) * 255
+            if mode in ("RGB", "RGBA", "LA"):
+                return np.array(image.convert("RGB"))
+    except UnidentifiedImageError as error:
+        raise InputError(f"{path}: not a picture of a known kind") from error
+    except (OSError, SyntaxError, ValueError, EOFError) as error:
+        raise InputError(f"{path}: damaged picture ({error})") from error
+    raise InputError(f"{path}: a picture of mode {mode}, expected 8 bits a channel")
+
+
+def encode_labels(labels: np.ndarray) -> bytes:
+    """A labelling as a grey PNG, whose values are the labels.
+
+    Args:
+        labels: uint8 `[H, W]`.
+
+    Returns:
+        The bytes of the file.
+    """
+    encoded, data = cv2.imencode(".png", labels)
+    assert encoded
+    return data.tobytes()
