@@ -88,4 +88,6 @@ def records(folder: Path, split: str) -> dict[str, dict]:
 
     source = tfds.builder_from_directory(folder).as_data_source(split=split)
     found = [source[i] for i in range(len(source))]
+    for record in found:
+        record["masks"] = np.array(record["masks"])  # of one size: TFDS gives them as a list
     return {record["name"].decode(): record for record in found}
