@@ -158,7 +158,7 @@ def write_flow_folder(
     if color:
         _write_colors(folder / COLOR, store, names, progress)
     mean = FlowQuality.mean([qualities[name] for name in names]) if quality else None
-    pace = statistics.median(seconds) if seconds else 0.0  # the first one also compiles
+    pace = statistics.median_low(seconds) if seconds else 0.0  # the first one also compiles
     return FlowFolderReport(folder, len(names), reused, pace, format, mean)
 
 

@@ -92,7 +92,8 @@ def test_flow_of_a_folder_and_again(weights, tmp_path, capsys):
         write_image(tmp_path / "frames" / f"{t}.png", frame)
     options = ("--estimator", "raft_small", "--weights", weights, "--iterations", 1)
     assert run("flow", "frames", "--out", "out", *options, "--color") == 0
-    files = sorted(str(p.relative_to("out")) for p in (tmp_path / "out").rglob("*.*"))
+    out = tmp_path / "out"
+    files = sorted(str(path.relative_to(out)) for path in out.rglob("*.*"))
     assert [f for f in files if ".part" in f] == []
     assert files == ["0.flo", "1.flo", "color/0.png", "color/1.png", "flow.json"]
     assert flo_size(tmp_path / "out" / "0.flo") == (40, 70)

@@ -280,10 +280,10 @@ def test_every_layer_agrees_with_the_twin(twins, architecture, tmp_path):
     else:
         found = np.asarray(upsample_bilinear(flow))
     check(found, theirs(twin.upsample, flow, state))
-    # all of it
-    images = random_images(1, 64, 80)[:, None].astype("f4")
-    whole = ours(lambda m, x, y: m(x, y, 3), *images)
-    check(whole, theirs(lambda x, y: twin(x, y, 3), *images))
+    # all of it; on fewer pixels the twin's coarsest level has one, and `grid_sample` gives NaN
+    images = random_images(1, 128, 136)[:, None].astype("f4")
+    whole = ours(lambda m, x, y: m(x, y, 2), *images)
+    check(whole, theirs(lambda x, y: twin(x, y, 2), *images))
 
 
 # -------------------------------------------------------------------- against the published figures
