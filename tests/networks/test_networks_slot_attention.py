@@ -238,7 +238,9 @@ def test_implicit_gradient_is_that_of_the_converged_slots():
         assert jnp.abs(unrolled[0].pop(name)).max() < 1e-7
         assert jnp.abs(implicit[0].pop(name)).max() == 0
     for found, expected in zip(jax.tree.leaves(implicit), jax.tree.leaves(unrolled), strict=True):
-        assert relative_difference(found, expected) < 1e-3
+        # That of slot_norm's bias is 0: it moves the queries of all slots alike.
+        assert jnp.linalg.norm(found - expected) < 1e-3 * jnp.linalg.norm(expected) + 1e-9
+    assert jnp.linalg.norm(unrolled[0]["update"]["query"]["kernel"]) > 1e-3
     # The solve is what makes it so: its first term alone is another gradient.
     assert relative_difference(one_step[1], unrolled[1]) > 0.02
 
