@@ -12,7 +12,7 @@ import tyro
 from jaxmotion.cli import run_command
 from jaxmotion.errors import InputError
 
-Name = Literal["davis2016", "segtrack_v2", "video_flow"]
+Name = Literal["davis2016", "fbms59", "segtrack_v2", "video_flow"]
 
 
 @dataclass(frozen=True)

@@ -163,16 +163,13 @@ def picture_size(path: Path) -> tuple[int, int]:
     Raises:
         InputError: missing, or no picture.
     """
-    try:
-        with reading(path), Image.open(path) as image:
-            turned = image.getexif().get(0x0112, 1) >= 5
-            return (image.width, image.height) if turned else (image.height, image.width)
-    except (UnidentifiedImageError, InputError, SyntaxError, ValueError) as error:
-        if isinstance(error, InputError) and path.exists() and path.stat().st_size:
+    with reading(path), open(path, "rb") as file:
+        try:
+            with Image.open(file) as image:
+                turned = image.getexif().get(0x0112, 1) >= 5
+                return (image.width, image.height) if turned else (image.height, image.width)
+        except (OSError, SyntaxError, ValueError) as error:  # Pillow's own are OSErrors
             raise InputError(f"{path}: not a picture of a known kind") from error
-        if isinstance(error, InputError):
-            raise
-        raise InputError(f"{path}: not a picture of a known kind") from error
 
 
 def size_error(

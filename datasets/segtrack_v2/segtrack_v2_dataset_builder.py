@@ -44,16 +44,13 @@ class Builder(ClipBuilder):
 
     def labels(self, paths: tuple[Path, ...]) -> np.ndarray:
         """1, 2, ... for the objects, in the order of their folders."""
-        labels: np.ndarray | None = None
-        for number, path in enumerate(paths, start=1):
-            values = read_colors(path)
-            values = values.max(-1) if values.ndim == 3 else values
-            if labels is None:
-                labels = np.zeros(values.shape, np.uint8)
+        objects = [read_colors(path) for path in paths]
+        objects = [values.max(-1) if values.ndim == 3 else values for values in objects]
+        labels = np.zeros(objects[0].shape, np.uint8)
+        for number, (path, values) in enumerate(zip(paths, objects, strict=True), start=1):
             if values.shape != labels.shape:
                 raise size_error(path, values.shape, labels.shape, paths[0].name)
             labels[values > 127] = number  # JPEG-like greys lie along some outlines
-        assert labels is not None
         return labels
 
 

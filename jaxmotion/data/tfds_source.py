@@ -109,11 +109,11 @@ def open_records(
 
     folder = find_built(spec)
     try:
-        builder = tfds.builder_from_directory(folder)
+        builder: Any = tfds.builder_from_directory(folder)
         known = sorted(builder.info.splits)
         if split and split not in known:
             raise InputError(f"split {split!r}: {PREFIX}{spec} has {', '.join(known)}")
-        features = builder.info.features or {}
+        features: Any = builder.info.features or {}
         if not set(NEEDED) <= set(features):
             raise InputError(f"{PREFIX}{spec}: {sorted(features)}, expected {NEEDED}")
         # Only the flow is decoded: masks cost time, and ground truth has no place in training.
