@@ -14,7 +14,8 @@ from jaxmotion.networks import (
 )
 from jaxmotion.networks.decoders import coordinates
 
-SMALL = NetworkConfig(num_masks=3, widths=(4, 8), kernel=(3, 3, 3), norm_frames=9)
+# Without the residual, whose fit takes longer to compile than all the rest.
+SMALL = NetworkConfig(num_masks=3, input="scaled", widths=(4, 8), kernel=(3, 3, 3), norm_frames=9)
 DECODERS = {
     "linear": DecoderConfig(),
     "transformer": DecoderConfig("transformer", feed_forward=16),
@@ -28,20 +29,20 @@ def random_flow(*shape):
 
 
 def network(config, seed=1):
-    """A module with parameters that are no start values, so that every part counts."""
+    """A network with parameters that are no start values, so that every part counts."""
     module = build_segmenter(config)
     params = module.init(jax.random.key(0), random_flow(1, 1, 8, 8))["params"]
     rng = np.random.default_rng(seed)
-    return module, {
+    return module.apply, {
         "params": jax.tree.map(lambda x: x + rng.normal(0, 0.2, x.shape).astype(np.float32), params)
     }
 
 
 @pytest.mark.parametrize("name", DECODERS)
-@pytest.mark.parametrize("num_frames", [1, 2, 10])
+@pytest.mark.parametrize("num_frames", [1, 10])
 def test_any_length(name, num_frames):
-    module, variables = network(replace(SMALL, decoder=DECODERS[name]))
-    output = module.apply(variables, random_flow(2, num_frames, 11, 13))
+    apply, variables = network(replace(SMALL, decoder=DECODERS[name]))
+    output = apply(variables, random_flow(2, num_frames, 11, 13))
     assert output.masks.shape == (2, num_frames, 11, 13, 3)
     assert np.isfinite(output.masks).all()
     if name == "linear":
@@ -52,11 +53,11 @@ def test_any_length(name, num_frames):
 
 @pytest.mark.parametrize("name", DECODERS)
 def test_padded_frames_change_nothing(name):
-    module, variables = network(replace(SMALL, decoder=DECODERS[name]))
+    apply, variables = network(replace(SMALL, decoder=DECODERS[name]))
     flow = random_flow(2, 14, 12, 16)
     valid = jnp.ones((2, 14, 12, 16)).at[:, 10:].set(0)
-    padded = module.apply(variables, flow, valid).masks[:, :10]
-    alone = module.apply(variables, flow[:, :10], valid[:, :10]).masks
+    padded = apply(variables, flow, valid).masks[:, :10]
+    alone = apply(variables, flow[:, :10], valid[:, :10]).masks
     np.testing.assert_allclose(padded, alone, atol=1e-5)
 
 
@@ -64,10 +65,10 @@ def test_padded_frames_change_nothing(name):
 def test_a_decoder_reads_the_whole_clip(name):
     """Without space-time kernels and block norms, frames meet in the decoder only."""
     config = replace(SMALL, kernel=(1, 3, 3), norm_frames=1, decoder=DECODERS[name])
-    module, variables = network(config)
+    apply, variables = network(config)
     flow = random_flow(1, 4, 12, 16)
     other = flow.at[:, 3].set(random_flow(1, 12, 16)[0] * jnp.arange(16)[:, None])
-    difference = module.apply(variables, flow).logits - module.apply(variables, other).logits
+    difference = apply(variables, flow).logits - apply(variables, other).logits
     assert np.abs(difference[:, 0]).max() > 1e-4
 
 
@@ -76,19 +77,18 @@ def test_slots_take_any_number_of_masks_and_keep_the_order_of_their_queries():
     _, variables = network(config)
     flow = random_flow(1, 3, 12, 16)
     for count in (2, 3, 5, 7):
-        masks = build_segmenter(replace(config, num_masks=count)).apply(variables, flow).masks
+        module = build_segmenter(replace(config, num_masks=count))
+        masks = module.apply(variables, flow).masks
         assert masks.shape[-1] == count
 
 
 def test_dropout_needs_a_key_and_is_off_without():
     config = replace(SMALL, decoder=replace(DECODERS["transformer"], dropout=0.5))
-    module, variables = network(config)
+    apply, variables = network(config)
     flow = random_flow(1, 2, 12, 16)
-    still = [module.apply(variables, flow).logits for _ in range(2)]
+    still = [apply(variables, flow).logits for _ in range(2)]
     np.testing.assert_array_equal(*still)
-    moved = module.apply(
-        variables, flow, deterministic=False, rngs={"dropout": jax.random.key(0)}
-    ).logits
+    moved = apply(variables, flow, deterministic=False, rngs={"dropout": jax.random.key(0)}).logits
     assert np.abs(moved - still[0]).max() > 1e-3
 
 
