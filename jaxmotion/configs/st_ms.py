@@ -8,6 +8,7 @@ from jaxmotion.inference import InferenceConfig
 from jaxmotion.motion import MotionModel
 from jaxmotion.networks import PUBLISHED_ST_MS, NetworkConfig
 from jaxmotion.training.config import Config
+from jaxmotion.training.optimizer import OptimizerConfig
 from jaxmotion.training.segmentation import ObjectiveConfig
 
 
@@ -21,11 +22,15 @@ def config() -> Config:
         motion=MotionModel("quadratic", "polynomial"),
         objective=ObjectiveConfig(
             remove_global_motion=True,
-            foreground_cost=0.5,
+            foreground_cost=1.5,
             consistency_weight=4.0,
             consistency_ramp=200,
         ),
         augment=replace(base.augment, corruption_probability=0.5, still_share=0.5),
+        # Short runs from a trained start: an average over thousands of steps would be of the start.
+        optimizer=OptimizerConfig(learning_rate=1e-3, ema_decay=0.99),
+        steps=1500,
+        batch_size=6,
         inference=InferenceConfig(window=3, overlap=2),
     )
 
