@@ -12,11 +12,13 @@ import optax
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from jax.flatten_util import ravel_pytree
 
 from jaxmotion.networks.slot_attention import SlotAttention, SlotUpdate, initial_noise
 
 WIDTH, CHANNELS = 6, 5
 DIFFERENTIATIONS = ["unroll", "implicit", "one_step"]
+IMPLICIT_SLOW = ["unroll", pytest.param("implicit", marks=pytest.mark.slow)]  # to compile
 
 
 def module(num_slots=3, **changes) -> SlotAttention:
@@ -89,7 +91,7 @@ def reference(params, tokens, weight, num_slots, iterations):
 
 
 def relative_difference(a, b):
-    a, b = jnp.asarray(a), jnp.asarray(b)
+    a, b = ravel_pytree(a)[0], ravel_pytree(b)[0]
     return float(jnp.linalg.norm(a - b) / (jnp.linalg.norm(b) + 1e-30))
 
 
@@ -120,7 +122,7 @@ def test_initial_queries_of_k_are_the_first_of_those_of_more():
 def test_one_set_of_parameters_serves_every_number_of_slots():
     tokens, _ = tokens_and_weight()
     trained = jax.jit(module(4).init)(jax.random.key(0), tokens)
-    for k in range(2, 8):
+    for k in (2, 3, 7):
         shapes = jax.eval_shape(module(k).init, jax.random.key(1), tokens)
         assert jax.tree.map(jnp.shape, shapes) == jax.tree.map(jnp.shape, trained)
         slots = jax.jit(module(k).apply)(trained, tokens)
@@ -129,7 +131,7 @@ def test_one_set_of_parameters_serves_every_number_of_slots():
         assert (distances + jnp.eye(k) > 1e-2).all()  # no two slots are the same
 
 
-@pytest.mark.parametrize("differentiation", DIFFERENTIATIONS)
+@pytest.mark.parametrize("differentiation", [*IMPLICIT_SLOW, "one_step"])
 def test_padding_changes_nothing(differentiation):
     network = module(differentiation=differentiation)
     tokens, weight = (x.astype(jnp.float32) for x in tokens_and_weight())
@@ -149,8 +151,7 @@ def test_padding_changes_nothing(differentiation):
         assert (gradients[1][:, 11:] == 0).all()
         assert relative_difference(gradients[1][:, :11], by_tokens) < 1e-3
         assert relative_difference(gradients[2][:, :11], by_weight) < 1e-3
-        difference = optax.global_norm(jax.tree.map(jnp.subtract, gradients[0], by_params))
-        assert difference < 1e-3 * optax.global_norm(by_params)
+        assert relative_difference(gradients[0], by_params) < 1e-3
 
 
 @settings(max_examples=10, deadline=None)
@@ -178,7 +179,9 @@ def slots_of(params, tokens, weight):
 
 
 @pytest.mark.parametrize("differentiation", DIFFERENTIATIONS)
-@pytest.mark.parametrize(("num_slots", "count"), [(3, 11), (1, 1)])
+@pytest.mark.parametrize(
+    ("num_slots", "count"), [(3, 11), pytest.param(1, 1, marks=pytest.mark.slow)]
+)
 def test_degenerate_input_gives_finite_slots_and_gradients(differentiation, num_slots, count):
     network = module(num_slots, differentiation=differentiation)
     params = random_params(network)
@@ -279,8 +282,8 @@ def test_one_step_gradient_is_that_of_the_last_step():
         slots = step.apply({"params": params["update"]}, slots, keys, values, weight[0])
         return jnp.sum(jnp.sin(slots))
 
-    found = jax.grad(ours, argnums=(0, 1))(params, tokens)
-    wanted = jax.grad(last_step, argnums=(0, 1))(params, tokens)
+    found = jax.jit(jax.grad(ours, argnums=(0, 1)))(params, tokens)
+    wanted = jax.jit(jax.grad(last_step, argnums=(0, 1)))(params, tokens)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-10), found, wanted)
 
 
@@ -301,7 +304,7 @@ def test_samples_of_a_batch_are_solved_by_themselves():
     np.testing.assert_allclose(loud[1], quiet[1], rtol=1e-4, atol=1e-7)
 
 
-@pytest.mark.parametrize("differentiation", ["unroll", "implicit"])
+@pytest.mark.parametrize("differentiation", IMPLICIT_SLOW)
 def test_bfloat16_products_stay_close_and_the_slots_float32(differentiation):
     tokens, weight = (x.astype(jnp.float32) for x in tokens_and_weight(count=200))
     results = []
