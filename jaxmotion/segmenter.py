@@ -18,8 +18,8 @@ from jaxmotion.evaluation.linking import link_masks, unroll
 from jaxmotion.inference import LONG_VIDEO, InferenceConfig, Programs, bucket_length, run_windows
 from jaxmotion.motion import fit
 from jaxmotion.networks import Segmentation, build_segmenter
-from jaxmotion.training.checkpoints import load_best
-from jaxmotion.training.config import Config, from_json
+from jaxmotion.training.config import Config
+from jaxmotion.training.trained import load_trained
 
 _log = logging.getLogger(__name__)
 
@@ -89,22 +89,12 @@ class Segmenter:
         Raises:
             InputError: where there is no readable checkpoint of a segmenter, or its K is fixed.
         """
-        path = Path(path_or_name)
-        if not path.exists():
-            raise InputError(
-                f"no checkpoint {str(path_or_name)!r}: expected the folder of a training run; "
-                "`python train.py` trains a first one into runs/quickstart"
-            )
-        while path.name and not (path / "best").is_dir() and "best" in path.parts:
-            path = path.parent
-        params, values, step = load_best(path)
-        config = from_json(Config, values)
-        _check_params(path, config, params)
+        config, params, step = load_trained(path_or_name)
         if num_masks not in (None, config.network.num_masks):
             if config.network.decoder.kind != "slots" or num_masks < 1:
                 raise InputError(
-                    f"{path}: segments into {config.network.num_masks}, not {num_masks}; only a "
-                    "network with slots takes another number of masks than in training, from 1 on"
+                    f"{path_or_name}: segments into {config.network.num_masks}, not {num_masks}; "
+                    "only a network with slots takes another number than in training, from 1 on"
                 )
             config = replace(config, network=replace(config.network, num_masks=num_masks))
         return cls(config, params, step, inference)
@@ -304,26 +294,6 @@ class Segmenter:
             return fit(flow, masks, model, penalty=penalty, frame_weights=weights)
 
         return Programs(theta, ())
-
-
-def _check_params(path: Path, config: Config, params: Any) -> None:
-    """A network that has changed since, or a damaged checkpoint, shows here and not in a layer."""
-    clip = jax.ShapeDtypeStruct((1, 1, config.data.height, config.data.width, 2), np.float32)
-    init = build_segmenter(config.network).init
-    expected = jax.eval_shape(init, jax.random.key(0), clip)["params"]
-    shapes, wanted = (
-        {jax.tree_util.keystr(k): leaf.shape for k, leaf in jax.tree.leaves_with_path(tree)}
-        for tree in (params, expected)
-    )
-    different = sorted(
-        name for name in shapes.keys() | wanted.keys() if shapes.get(name) != wanted.get(name)
-    )
-    if different:
-        name = different[0]
-        raise InputError(
-            f"{path}: holds parameters of another network; {name} has shape {shapes.get(name)}, "
-            f"expected {wanted.get(name)}"
-        )
 
 
 def _checked(flow: np.ndarray, valid: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:

@@ -13,11 +13,12 @@ import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
-from jaxmotion.training.checkpoints import Checkpoints, load_best
+from jaxmotion.training.checkpoints import Checkpoints
 from jaxmotion.training.config import Config, to_json
 from jaxmotion.training.metrics import MetricsLog
 from jaxmotion.training.program import HostBatch, build_program
 from jaxmotion.training.task import Task
+from jaxmotion.training.trained import load_trained
 
 PICTURED_CLIPS = 6
 
@@ -73,6 +74,11 @@ def train(
         NonFiniteLossError: on a loss or gradient that is not finite.
         InterruptedTrainingError: on SIGINT or SIGTERM.
     """
+    checkpoints = Checkpoints(workdir, to_json(config))
+    # A start that cannot be read shows before anything is compiled for it.
+    fresh = checkpoints.newest_step is None
+    trained = load_trained(config.start) if config.start and fresh else None
+
     program = build_program(config, task, validation[0])
     held_out = [program.put(batch) for batch in validation]
     shown = validation[:: -(-len(validation) // PICTURED_CLIPS)]  # from all over the held-out clips
@@ -80,17 +86,15 @@ def train(
         name: jnp.asarray(np.stack([batch[name][0] for batch in shown])) for name in shown[0]
     }
 
-    checkpoints = Checkpoints(workdir, to_json(config))
     state = program.fresh_state()
     restored = checkpoints.restore(state)
     if restored is not None:
         state, position = restored
         clips.set_state(position)
         print(f"continuing from step {int(state.step)}", file=sys.stderr)
-    elif config.start:
-        trained, _, trained_step = load_best(Path(config.start))
-        state = program.started(state, trained)
-        print(f"starting from {config.start}, step {trained_step}", file=sys.stderr)
+    elif trained is not None:
+        state = program.started(state, trained.params)
+        print(f"starting from {config.start}, step {trained.step}", file=sys.stderr)
     step = int(state.step)
     log = MetricsLog(workdir, step)
     progress = tqdm(total=config.steps, initial=step, unit="step", dynamic_ncols=True)

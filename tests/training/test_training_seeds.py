@@ -7,6 +7,7 @@ from jaxmotion.errors import InputError
 from jaxmotion.networks import NetworkConfig
 from jaxmotion.segmenter import Segmenter
 from jaxmotion.training.config import Config, DataConfig
+from jaxmotion.training.experiment import run_experiment
 from jaxmotion.training.seeds import run_seeds
 
 CONFIG = Config(
@@ -18,6 +19,11 @@ CONFIG = Config(
     picture_every=0,
     seed=4,
 )
+
+
+def test_a_start_that_is_not_there_is_refused_at_once(tmp_path):
+    with pytest.raises(InputError, match="no checkpoint 'nowhere'"):
+        run_experiment(replace(CONFIG, start="nowhere"), tmp_path)
 
 
 def test_the_run_of_the_lowest_validation_loss_is_kept_and_continued(tmp_path):
