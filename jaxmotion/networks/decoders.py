@@ -7,7 +7,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from jaxmotion.networks.slot_attention import SlotAttention
+from jaxmotion.networks.slot_attention import Differentiation, SlotAttention
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,8 @@ class DecoderConfig:
         feed_forward: hidden width of its feed-forward part; of the slots, of their residual MLP.
         dropout: of the transformer, in training.
         iterations: of slot attention.
-        differentiation: of slot attention: ``"unroll"``, or ``"implicit"`` at its fixed point.
+        differentiation: of slot attention: ``"unroll"``, ``"implicit"`` at its fixed point, or
+            ``"one_step"``, through the last iteration alone (`SlotAttention`).
         linear_start: keeps the 1×1 convolution beside the decoder, which starts at zero: training
             starts from the masks of a trained linear network, and the decoder adapts them to the
             clip. False, as published, leaves the decoder alone with masks that mean nothing yet.
@@ -36,7 +37,7 @@ class DecoderConfig:
     feed_forward: int = 256
     dropout: float = 0.0
     iterations: int = 5
-    differentiation: Literal["unroll", "implicit"] = "unroll"
+    differentiation: Differentiation = "unroll"
     linear_start: bool = True
 
     def __post_init__(self) -> None:
