@@ -104,19 +104,25 @@ def split_names(root: str | os.PathLike, split: str) -> list[str]:
       The names, sorted.
 
     Raises:
-      InputError: no such list, more than one, or an empty one.
+      InputError: no such list, several that differ (those of 480p and 1080p name the same), or an
+        empty one.
     """
     folder = Path(root) / "ImageSets"
     with reading(folder):
         found = [folder / f"{split}.txt"]
         if not found[0].is_file():
             found = sorted(folder.glob(f"*/{split}.txt"))
-    if len(found) != 1:
+    lists = {tuple(_names_in(path)) for path in found}
+    if len(lists) != 1:
         known = sorted({path.stem for path in folder.glob("**/*.txt")})
-        raise InputError(f"{folder}: {len(found)} lists of the split {split!r}, there are {known}")
-    with reading(found[0]):
-        text = found[0].read_text()
+        raise InputError(f"{folder}: {len(lists)} lists of the split {split!r}, there are {known}")
+    return list(lists.pop())
+
+
+def _names_in(path: Path) -> list[str]:
+    with reading(path):
+        text = path.read_text()
     lines = [line.split()[0] for line in text.splitlines() if line.strip()]
     if not lines:
-        raise InputError(f"{found[0]}: empty, expected the name of a sequence in a line")
+        raise InputError(f"{path}: empty, expected the name of a sequence in a line")
     return sorted({Path(line).parent.name if "/" in line else line for line in lines})

@@ -105,6 +105,16 @@ def test_davis_root(davis):
     assert split_names(davis, "train") == ["bear", "car"]
 
 
+def test_lists_of_two_resolutions_are_one_where_they_name_the_same(davis):
+    (davis / "ImageSets" / "1080p").mkdir()
+    other = davis / "ImageSets" / "1080p" / "val.txt"
+    other.write_text("/JPEGImages/1080p/bus/00000.jpg /Annotations/1080p/bus/00000.png\n")
+    assert split_names(davis, "val") == ["bus"]
+    other.write_text("/JPEGImages/1080p/car/00000.jpg /Annotations/1080p/car/00000.png\n")
+    with pytest.raises(InputError, match="2 lists of the split 'val'"):
+        split_names(davis, "val")
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
