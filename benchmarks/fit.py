@@ -21,6 +21,7 @@ import time
 import jax
 import jax.numpy as jnp
 import numpy as np
+from memory import peak_above
 
 from jaxmotion.motion import MotionModel, fit, parametric_flow
 
@@ -144,19 +145,8 @@ def peak_memory(method: str, index: int) -> float:
 
 
 def measure(method: str, setting: Setting) -> None:
-    """Print what `peak_memory` reads (Linux)."""
-    call = prepare(method, setting, *clip(setting, "near-uniform", 0))
-    with open("/proc/self/clear_refs", "w") as file:
-        file.write("5")  # the peak is counted from here
-    before = status("VmRSS")
-    call()
-    print((status("VmHWM") - before) / 1024)
-
-
-def status(name: str) -> int:
-    """A memory counter of this process, kB."""
-    with open("/proc/self/status") as file:
-        return next(int(line.split()[1]) for line in file if line.startswith(name))
+    """Print what `peak_memory` reads."""
+    print(peak_above(prepare(method, setting, *clip(setting, "near-uniform", 0))))
 
 
 def main() -> None:

@@ -9,7 +9,6 @@ Memory is what a process of its own peaks at above weights and frames, after com
 """
 
 import argparse
-import ctypes
 import importlib.util
 import os
 import platform
@@ -23,6 +22,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from memory import peak_above
 
 from jaxmotion.optical_flow.raft import LARGE, RAFT, SMALL, load_weights
 
@@ -121,21 +121,9 @@ def peak_memory(name: str, correlation: str, iterations: int) -> float:
 
 
 def measure(name: str, correlation: str, iterations: int) -> None:
-    """Prints what `peak_memory` reads (Linux)."""
+    """Prints what `peak_memory` reads."""
     variables = random_variables(name)
-    call = ours(name, correlation, variables, iterations, frames(HEIGHT, WIDTH))
-    ctypes.CDLL(None).malloc_trim(0)  # what compilation left over would hide what the call takes
-    with open("/proc/self/clear_refs", "w") as file:
-        file.write("5")  # the peak is counted from here
-    before = status("VmRSS")
-    call()
-    print((status("VmHWM") - before) / 1024)
-
-
-def status(name: str) -> int:
-    """A memory counter of this process, kB."""
-    with open("/proc/self/status") as file:
-        return next(int(line.split()[1]) for line in file if line.startswith(name))
+    print(peak_above(ours(name, correlation, variables, iterations, frames(HEIGHT, WIDTH))))
 
 
 def main() -> None:

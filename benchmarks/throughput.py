@@ -22,6 +22,7 @@ import time
 from collections.abc import Callable
 
 import numpy as np
+from memory import peak
 
 from jaxmotion.configs import get_config
 from jaxmotion.data.augment import AugmentConfig
@@ -155,9 +156,7 @@ def measure(setting: Setting, method: str) -> dict:
     loss = train()
     if not np.isfinite(loss):
         raise FloatingPointError(f"{setting.name}, {METHODS[method]}: loss {loss}")
-    with open("/proc/self/status") as file:
-        peak = next(int(line.split()[1]) for line in file if line.startswith("VmHWM"))
-    return {**median, "memory": peak / 1024, "versions": versions}
+    return {**median, "memory": peak(), "versions": versions}
 
 
 def measure_apart(index: int, method: str, short: bool) -> dict:

@@ -101,7 +101,7 @@ class InferenceConfig:
 
 LONG_VIDEO = InferenceConfig(window=120, overlap=12)
 """How a stream is cut that does not end within a window of this length, where the configuration
-asks for one go. The published LT-MS network takes 42 MB a frame of 128×224, 5 GB for the window."""
+asks for one go: memory is that of a window."""
 
 
 class Programs:

@@ -1,7 +1,11 @@
-"""What the tests share: where the real data lies, and a checkpoint without training."""
+"""What the tests share: the real data, a checkpoint without training, eight virtual devices."""
 
 import os
+import re
+import subprocess
 import sys
+from collections.abc import Callable
+from math import prod
 from pathlib import Path
 
 import pytest
@@ -44,3 +48,34 @@ def untrained_run(tmp_path_factory) -> Path:
     checkpoints.save_best(3, params, 0.5)
     checkpoints.close()
     return folder
+
+
+@pytest.fixture
+def collectives() -> Callable[[str], list[tuple[str, int]]]:
+    """What a program's compiled code moves between eight virtual CPU devices.
+
+    The program prints HLO; the result names each collective in it, with its largest array's size.
+    """
+    kinds = "all-gather|all-reduce|collective-permute|all-to-all|reduce-scatter"
+
+    def run(program: str) -> list[tuple[str, int]]:
+        devices = {
+            "JAX_PLATFORMS": "cpu",
+            "XLA_FLAGS": "--xla_force_host_platform_device_count=8",
+        }
+        done = subprocess.run(
+            [sys.executable, "-c", program],
+            env=os.environ | devices,
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr
+        found = re.findall(rf"= (.*?) ({kinds})[(-]", done.stdout)
+        return [(name, max(_sizes(shapes))) for shapes, name in found]
+
+    return run
+
+
+def _sizes(shapes: str) -> list[int]:
+    axes = re.findall(r"\[([\d,]*)\]", shapes)
+    return [prod(int(n) for n in text.split(",") if n) for text in axes]

@@ -106,7 +106,12 @@ class FlowCache:
             if file in self._entries:
                 self._entries.move_to_end(file)
                 return self._entries[file]
-        entry = self._load(file)
+        return self.keep(file, self._load(file))
+
+    def keep(
+        self, file: Path, entry: tuple[np.ndarray, np.ndarray]
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Keeps what was loaded from a file, and gives it back."""
         with self._lock:
             if file not in self._entries:
                 self._entries[file] = entry

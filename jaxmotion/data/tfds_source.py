@@ -26,7 +26,7 @@ class RecordCache(FlowCache):
         self._records: dict[Path, Callable[[], dict[str, Any]]] = {}
 
     def add(self, place: Path, read: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-        """Makes a record known under a path, and reads it once.
+        """Makes a record known under a path, and keeps its flow while there is room.
 
         Args:
           place: what names it; no file.
@@ -39,7 +39,9 @@ class RecordCache(FlowCache):
           InputError: the record cannot be read.
         """
         self._records[place] = read
-        return self._record(place)
+        record = self._record(place)
+        self.keep(place, self.resized(record["flow"], record["valid"]))
+        return record
 
     def read(self, sequence: FlowSequence, frames: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
         """See `FlowCache.read`."""

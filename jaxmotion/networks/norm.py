@@ -49,15 +49,16 @@ def normalize(
         count = jnp.sum(weight, axis=(2, 3))
         mean_of = lambda z: jnp.sum(z * weight, axis=(2, 3)) / jnp.maximum(count, 1e-6)  # noqa: E731
     # Of each frame about its own mean, of frames about the clip's: no cancellation in float32.
-    frame_mean = mean_of(y)
-    frame_variance = mean_of(jnp.square(y - frame_mean[:, :, None, None]))
-    total = jnp.maximum(jnp.sum(count, axis=1, keepdims=True), 1e-6)
-    centre = jnp.sum(frame_mean * count, axis=1, keepdims=True) / total
-    shift = frame_mean - centre
-    mean = block_mean(shift, count, frames)
-    variance = block_mean(frame_variance + jnp.square(shift), count, frames) - jnp.square(mean)
+    mean = mean_of(y)
+    variance = mean_of(jnp.square(y - mean[:, :, None, None]))
+    if frames > 1:
+        total = jnp.maximum(jnp.sum(count, axis=1, keepdims=True), 1e-6)
+        centre = jnp.sum(mean * count, axis=1, keepdims=True) / total
+        shift = mean - centre
+        mean = block_mean(shift, count, frames)
+        variance = block_mean(variance + jnp.square(shift), count, frames) - jnp.square(mean)
+        mean += centre
     scale = jax.lax.rsqrt(jnp.maximum(variance, 0) + epsilon)
-    mean += centre
     return ((y - mean[:, :, None, None]) * scale[:, :, None, None]).astype(x.dtype)
 
 

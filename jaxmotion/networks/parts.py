@@ -3,8 +3,8 @@
 Every part is a linen module that maps ``[B, T, H, W, C]`` to ``[B, T, H', W', C']``; convolutions
 are also told how much of each pixel is known (`norm.known_share`), so that padded frames and
 unknown pixels change nothing elsewhere. Convolutions are 2D ones with time folded into the batch,
-over time a sum of them: on CPUs a 3D convolution took three to five times as long as its three 2D
-slices, forward and backward.
+over time a sum of them, which CPUs run several times faster than a 3D convolution
+(`benchmarks/convolution.py`).
 """
 
 from collections.abc import Callable

@@ -16,9 +16,10 @@ from tqdm import tqdm
 from jaxmotion.training.checkpoints import Checkpoints
 from jaxmotion.training.config import Config, to_json
 from jaxmotion.training.metrics import MetricsLog
-from jaxmotion.training.program import HostBatch, build_program
-from jaxmotion.training.task import Task
-from jaxmotion.training.trained import load_trained
+from jaxmotion.training.program import HostBatch, Program, build_program
+from jaxmotion.training.step import TrainState
+from jaxmotion.training.task import Batch, Task
+from jaxmotion.training.trained import Trained, load_trained
 
 PICTURED_CLIPS = 6
 
@@ -78,23 +79,10 @@ def train(
     # A start that cannot be read shows before anything is compiled for it.
     fresh = checkpoints.newest_step is None
     trained = load_trained(config.start) if config.start and fresh else None
-
     program = build_program(config, task, validation[0])
     held_out = [program.put(batch) for batch in validation]
-    shown = validation[:: -(-len(validation) // PICTURED_CLIPS)]  # from all over the held-out clips
-    pictured = {
-        name: jnp.asarray(np.stack([batch[name][0] for batch in shown])) for name in shown[0]
-    }
-
-    state = program.fresh_state()
-    restored = checkpoints.restore(state)
-    if restored is not None:
-        state, position = restored
-        clips.set_state(position)
-        print(f"continuing from step {int(state.step)}", file=sys.stderr)
-    elif trained is not None:
-        state = program.started(state, trained.params)
-        print(f"starting from {config.start}, step {trained.step}", file=sys.stderr)
+    pictured = _pictured(validation)
+    state = _first_state(program, checkpoints, clips, trained)
     step = int(state.step)
     log = MetricsLog(workdir, step)
     progress = tqdm(total=config.steps, initial=step, unit="step", dynamic_ncols=True)
@@ -138,6 +126,28 @@ def train(
         for closing in (log.close, checkpoints.close):
             with suppress(OSError, ValueError):
                 closing()
+
+
+def _pictured(validation: list[HostBatch]) -> Batch:
+    """The first clip of batches from all over the held-out ones, as one batch."""
+    shown = validation[:: -(-len(validation) // PICTURED_CLIPS)]
+    return {name: jnp.asarray(np.stack([batch[name][0] for batch in shown])) for name in shown[0]}
+
+
+def _first_state(
+    program: Program, checkpoints: Checkpoints, clips: ClipIterator, trained: Trained | None
+) -> TrainState:
+    """The newest stored state, with ``clips`` where it left them; or step 0, from ``trained``."""
+    state = program.fresh_state()
+    restored = checkpoints.restore(state)
+    if restored is not None:
+        state, position = restored
+        clips.set_state(position)
+        print(f"continuing from step {int(state.step)}", file=sys.stderr)
+    elif trained is not None:
+        state = program.started(state, trained.params)
+        print(f"starting from the parameters of step {trained.step}", file=sys.stderr)
+    return state
 
 
 def _not_finite(step: int, newest: int | None) -> str:

@@ -53,6 +53,5 @@ def test_the_segment_of_an_object_that_stops_is_kept(tmp_path):
             found.append(jaccard(clips[index]["labels"][STOP] > 0, foreground))
         scores[name] = float(np.mean(found))
     # Seen alone, a frame without motion has no segments.
-    print(scores)
     assert scores["em"] < 0.1
     assert scores["lt_ms"] > 0.5
