@@ -11,18 +11,13 @@ from jaxmotion.evaluation.baselines import BASELINES
 from jaxmotion.evaluation.classical_em import classical_em
 from jaxmotion.evaluation.davis import DavisSequence, find_sequences
 from jaxmotion.evaluation.linking import link_clips, link_masks
+from jaxmotion.evaluation.matching import ObjectMatch, bootstrap_iou, match_objects
 from jaxmotion.evaluation.protocol import Protocol, SequenceScores
 from jaxmotion.evaluation.published import PublishedScore, published_scores
 from jaxmotion.evaluation.report import write_report
 from jaxmotion.evaluation.runner import ALL_BASELINES, SequenceResult, evaluate
 from jaxmotion.evaluation.scenes import foreground_iou, scene_scores
-from jaxmotion.evaluation.scores import (
-    ObjectMatch,
-    boundary_f,
-    jaccard,
-    match_objects,
-    sequence_statistics,
-)
+from jaxmotion.evaluation.scores import boundary_f, jaccard, sequence_statistics
 from jaxmotion.evaluation.selection import foreground_labels, select_foreground
 from jaxmotion.evaluation.tables import format_table, score_table, write_scores
 
@@ -35,6 +30,7 @@ __all__ = [
     "PublishedScore",
     "SequenceResult",
     "SequenceScores",
+    "bootstrap_iou",
     "boundary_f",
     "classical_em",
     "evaluate",

@@ -6,12 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from jaxmotion.evaluation.scores import (
-    boundary_f,
-    jaccard,
-    match_objects,
-    sequence_statistics,
-)
+from jaxmotion.evaluation.matching import match_objects
+from jaxmotion.evaluation.scores import boundary_f, jaccard, sequence_statistics
 
 few = settings(deadline=None, max_examples=20)
 
