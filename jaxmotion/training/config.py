@@ -13,6 +13,7 @@ from jaxmotion.motion import MotionModel
 from jaxmotion.networks import NetworkConfig
 from jaxmotion.training.optimizer import OptimizerConfig
 from jaxmotion.training.segmentation import ObjectiveConfig
+from jaxmotion.training.shardings import MeshConfig
 
 T = TypeVar("T")
 
@@ -60,6 +61,9 @@ class Config:
         optimizer: how the parameters move.
         steps: training steps in all.
         batch_size: clips a step, over all devices.
+        accumulate: parts of a batch whose gradients are computed one after the other and averaged:
+            the memory of a smaller batch, the step of the whole one.
+        mesh: which devices share what. A run may be continued on another mesh.
         start: the folder of a run whose parameters this one starts from: of another length of
             clips, number of masks, or decoder. Empty for fresh parameters.
         seed: of parameters, data order, augmentation and procedural scenes.
@@ -82,6 +86,8 @@ class Config:
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     steps: int = 2000
     batch_size: int = 8
+    accumulate: int = 1
+    mesh: MeshConfig = field(default_factory=MeshConfig)
     start: str = ""
     inference: InferenceConfig = field(default_factory=InferenceConfig)
     seed: int = 0
@@ -92,7 +98,8 @@ class Config:
     on_bad_clip: Literal["error", "skip"] = "error"
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch_size", "log_every", "validate_every", "checkpoint_every"):
+        counts = ("steps", "batch_size", "accumulate", "log_every", "validate_every")
+        for name in (*counts, "checkpoint_every"):
             if getattr(self, name) < 1:
                 raise InputError(f"--{name} must be at least 1, got {getattr(self, name)}")
 

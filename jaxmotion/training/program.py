@@ -13,7 +13,13 @@ import numpy as np
 
 from jaxmotion.training.config import Config
 from jaxmotion.training.optimizer import learning_rate, make_optimizer
-from jaxmotion.training.shardings import make_mesh, over_clips, replicated
+from jaxmotion.training.shardings import (
+    batch_sharding,
+    make_mesh,
+    put_batch,
+    replicated,
+    state_shardings,
+)
 from jaxmotion.training.step import (
     Metrics,
     TrainState,
@@ -54,25 +60,26 @@ class Program:
 
 def build_program(config: Config, task: Task, example: HostBatch) -> Program:
     """Compiles training for batches shaped like ``example``, and says how long it took."""
-    mesh = make_mesh(config.batch_size)
-    everywhere, split = replicated(mesh), over_clips(mesh)
+    mesh = make_mesh(config.mesh, config.batch_size)
+    everywhere, split = replicated(mesh), batch_sharding(mesh)
     optimizer = make_optimizer(config.optimizer, config.steps)
     rate = learning_rate(config.optimizer, config.steps)
     decay = config.optimizer.ema_decay
 
     def put(batch: HostBatch) -> Batch:
-        return jax.device_put(batch, split)
+        return put_batch(mesh, batch)
+
+    def init(batch: Batch) -> TrainState:
+        return init_state(task, optimizer, batch, config.seed, averaged=decay > 0)
 
     batch = put(example)
-    create = jax.jit(
-        lambda b: init_state(task, optimizer, b, config.seed, averaged=decay > 0),
-        out_shardings=everywhere,
-    )
-    state = jax.eval_shape(create, batch)
+    state = jax.eval_shape(init, batch)
+    of_state = state_shardings(mesh, state, fsdp=config.mesh.fsdp)
+    create = jax.jit(init, out_shardings=of_state)
     train_step = jax.jit(
         make_train_step(task, optimizer, rate, config.seed, decay),
-        in_shardings=(everywhere, split),
-        out_shardings=everywhere,
+        in_shardings=(of_state, split),
+        out_shardings=(of_state, everywhere),
         donate_argnums=0,
     )
 
@@ -83,13 +90,13 @@ def build_program(config: Config, task: Task, example: HostBatch) -> Program:
 
     validation_step = jax.jit(
         make_validation_step(task),
-        in_shardings=(everywhere, split, everywhere),
+        in_shardings=(of_state.params, split, everywhere),
         out_shardings=everywhere,
     )
     return Program(
         put=put,
         fresh_state=lambda: create(batch),
-        started=jax.jit(start, out_shardings=everywhere),
+        started=jax.jit(start, out_shardings=of_state),
         train_step=compile_ahead("training step", train_step, state, batch),
         validation_step=compile_ahead(
             "validation step", validation_step, state.best_guess, batch, state.step

@@ -1,24 +1,68 @@
-"""Which device holds what: clips over the ``data`` axis, parameters everywhere."""
+"""Which device holds what: clips over ``data``, their frames over ``time``, parameters by rule."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import prod
+from typing import Any
 
 import jax
 import numpy as np
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from jaxmotion.errors import InputError
 
+AXES = ("data", "time", "model")
+# Smaller parameters stay whole on every device: to gather them would cost more than they take.
+_SMALLEST_SHARDED = 2**14
 
-def make_mesh(batch_size: int) -> Mesh:
-    """All devices along ``data``.
+
+@dataclass(frozen=True)
+class MeshConfig:
+    """How many devices share what. -1, for one of the three, takes all the remaining devices.
+
+    Attributes:
+        data: into how many parts the clips of a batch are divided.
+        time: into how many parts the frames of a clip are divided.
+        model: into how many parts the output channels of large parameters are divided.
+        fsdp: whether parameters and the optimiser's state are divided over ``data`` too, and
+            gathered where they are used, instead of being whole on every device.
+    """
+
+    data: int = -1
+    time: int = 1
+    model: int = 1
+    fsdp: bool = False
+
+    def __post_init__(self) -> None:
+        sizes = {axis: getattr(self, axis) for axis in AXES}
+        for axis, size in sizes.items():
+            if size < 1 and size != -1:
+                raise InputError(f"--mesh.{axis} {size}: expected at least 1, or -1 for the rest")
+        if sum(size == -1 for size in sizes.values()) > 1:
+            raise InputError(f"--mesh {sizes}: expected -1 for one axis at most")
+
+
+def make_mesh(config: MeshConfig, batch_size: int) -> Mesh:
+    """All devices of all processes, as a grid of ``(data, time, model)``.
+
+    Devices of one process lie next to each other along ``model`` and ``time``, so that what is
+    exchanged at every layer stays within a host as far as it can.
 
     Raises:
-        InputError: where the batch cannot be split evenly over them.
+        InputError: where the devices do not fill the grid, or the batch cannot be split evenly.
     """
-    devices = jax.devices()
-    if batch_size % len(devices):
+    devices = sorted(jax.devices(), key=lambda device: (device.process_index, device.id))
+    sizes = [getattr(config, axis) for axis in AXES]
+    asked = " ".join(f"--mesh.{axis} {size}" for axis, size in zip(AXES, sizes, strict=True))
+    known = prod(size for size in sizes if size != -1)
+    sizes = [len(devices) // known if size == -1 else size for size in sizes]
+    if prod(sizes) != len(devices):
+        raise InputError(f"{asked}: expected sizes whose product is the {len(devices)} devices")
+    if batch_size % sizes[0]:
         raise InputError(
-            f"--batch_size {batch_size}: expected a multiple of the {len(devices)} devices"
+            f"--batch_size {batch_size}: expected a multiple of the {sizes[0]} parts of {asked}"
         )
-    return Mesh(np.asarray(devices), ("data",))
+    return Mesh(np.asarray(devices).reshape(sizes), AXES, axis_types=(AxisType.Auto,) * len(AXES))
 
 
 def replicated(mesh: Mesh) -> NamedSharding:
@@ -26,6 +70,121 @@ def replicated(mesh: Mesh) -> NamedSharding:
     return NamedSharding(mesh, PartitionSpec())
 
 
-def over_clips(mesh: Mesh) -> NamedSharding:
-    """The leading axis, clips, split over the devices."""
-    return NamedSharding(mesh, PartitionSpec("data"))
+def batch_sharding(mesh: Mesh) -> NamedSharding:
+    """Of arrays ``[B, T, ...]``: clips over ``data``, frames over ``time``."""
+    return NamedSharding(mesh, PartitionSpec("data", "time"))
+
+
+def state_shardings(mesh: Mesh, state: Any, *, fsdp: bool) -> Any:
+    """Of parameters, their average and the optimiser's state: by the shape of each array.
+
+    Whole on every device, unless the mesh has a ``model`` axis, which divides the last axis (the
+    output channels), or ``fsdp``, which divides the largest other axis over ``data``.
+
+    Args:
+        mesh: the devices.
+        state: a tree of arrays or of their shapes.
+        fsdp: see `MeshConfig`.
+
+    Returns:
+        The same tree of shardings.
+    """
+
+    def rule(leaf: Any) -> NamedSharding:
+        spec: list[str | None] = [None] * leaf.ndim
+        if leaf.ndim > 1 and leaf.size >= _SMALLEST_SHARDED:
+            if mesh.shape["model"] > 1 and leaf.shape[-1] % mesh.shape["model"] == 0:
+                spec[-1] = "model"
+            free = [
+                axis
+                for axis in range(leaf.ndim)
+                if spec[axis] is None and leaf.shape[axis] % mesh.shape["data"] == 0
+            ]
+            if fsdp and free:
+                spec[max(free, key=lambda axis: leaf.shape[axis])] = "data"
+        return NamedSharding(mesh, PartitionSpec(*spec))
+
+    return jax.tree.map(rule, state)
+
+
+@dataclass(frozen=True)
+class ProcessShare:
+    """Which clips of each batch a process loads.
+
+    Attributes:
+        data_index: which part of the batch; processes with the same part load the same clips,
+            and hand over only the frames that their devices hold.
+        data_count: into how many parts the batch is divided.
+    """
+
+    data_index: int
+    data_count: int
+
+
+def process_share(mesh: Mesh, batch_size: int, process: int | None = None) -> ProcessShare:
+    """The part of the batch that a process loads.
+
+    Args:
+        mesh: what `make_mesh` gave.
+        batch_size: B, over all processes.
+        process: its index; this one when left out.
+
+    Raises:
+        InputError: where the processes' devices do not divide the batch into equal parts.
+    """
+    owners = np.vectorize(lambda device: device.process_index, otypes=[int])(mesh.devices)
+    rows = {
+        int(owner): tuple(np.flatnonzero((owners == owner).any(axis=(1, 2))))
+        for owner in np.unique(owners)
+    }
+    parts = sorted(set(rows.values()))
+    covered = sorted(row for part in parts for row in part)
+    if covered != list(range(len(owners))) or len({len(part) for part in parts}) > 1:
+        raise InputError(
+            f"mesh {dict(mesh.shape)} over {len(rows)} processes: expected --mesh.data and the "
+            "devices of a process to divide one another"
+        )
+    share = ProcessShare(parts.index(rows[_this(process)]), len(parts))
+    if batch_size % share.data_count:
+        raise InputError(f"--batch_size {batch_size}: expected a multiple of {share.data_count}")
+    return share
+
+
+def _this(process: int | None) -> int:
+    return jax.process_index() if process is None else process
+
+
+def put_batch(mesh: Mesh, batch: Mapping[str, np.ndarray]) -> dict[str, jax.Array]:
+    """Brings clips to the devices, frames padded by zeros to a multiple of the ``time`` axis.
+
+    In padded frames ``valid`` is 0 like everything else, so they count nowhere.
+
+    Args:
+        mesh: what `make_mesh` gave.
+        batch: arrays ``[b, T, ...]``, this process's `process_share` of the clips.
+
+    Returns:
+        Global arrays ``[B, T', ...]``.
+    """
+    sharding = batch_sharding(mesh)
+    some = next(iter(batch.values()))
+    share = process_share(mesh, 0)
+    first = share.data_index * len(some)
+
+    def put(array: np.ndarray) -> jax.Array:
+        array = pad_frames(array, mesh.shape["time"])
+        shape = (len(array) * share.data_count, *array.shape[1:])
+
+        def part(index: tuple[slice, ...]) -> np.ndarray:
+            start, stop, _ = index[0].indices(shape[0])
+            return array[(slice(start - first, stop - first), *index[1:])]
+
+        return jax.make_array_from_callback(shape, sharding, part)
+
+    return {name: put(array) for name, array in batch.items()}
+
+
+def pad_frames(array: np.ndarray, multiple: int) -> np.ndarray:
+    """Fills ``[B, T, ...]`` up with zeros behind the last frame, to a multiple of frames."""
+    missing = -array.shape[1] % multiple
+    return np.pad(array, [(0, 0), (0, missing)] + [(0, 0)] * (array.ndim - 2)) if missing else array
