@@ -1,76 +1,173 @@
-"""Small pictures of an evaluated sequence, to be looked at beside its scores."""
+"""What the report's player shows of a sequence: small pictures and outlines, frame by frame.
 
+Everything is text, ready for a page: pictures are data URIs, outlines are SVG paths in pixels of
+the annotation. In the folder of a sequence lies what all methods share, in a folder of its own what
+one method made of it:
+
+    SEQ/truth.json  flow.json  frames.json  METHOD/segments.json
+"""
+
+import base64
+import io
+import json
 from collections.abc import Callable
+from pathlib import Path
 
 import cv2
 import numpy as np
+from PIL import Image
 
-from jaxmotion.data.pictures import color_labels
-from jaxmotion.data.transforms import resize_flow, resize_labels
-from jaxmotion.optical_flow.colors import flow_to_color
+from jaxmotion.data.transforms import Size, resize_flow, resize_labels
+from jaxmotion.errors import InputError
+from jaxmotion.evaluation.results import SequenceScores
+from jaxmotion.evaluation.strips import picture_strip  # noqa: F401
+from jaxmotion.files import atomic_path, reading
+from jaxmotion.optical_flow.colors import flow_to_color, label_palette
+from jaxmotion.optical_flow.formats import known_vectors
 
-NUM_FRAMES = 4
-TILE_WIDTH = 240
-GAP = 4
-FOREGROUND = np.array([225, 228, 232], np.float32)
-BACKGROUND = np.array([44, 48, 54], np.float32)
-CONTOUR = (255, 111, 60)
+MAX_WIDTH = 427  # half of DAVIS's 480p
+FLOW_QUALITY, FRAME_QUALITY = 85, 60  # of WebP, 0 to 100
+FASTEST = 99  # percentile of the speeds that gets the full colour: outliers would pale the rest
+VOID = 255
+SHARED_LAYERS = ("truth", "flow", "frames")
 
 
-def picture_strip(
-    flow: np.ndarray,
+def write_pictures(
+    folder: Path,
+    scores: SequenceScores,
+    flow: np.ndarray | None,
     labels: np.ndarray,
     foreground: np.ndarray,
     gt: np.ndarray,
     read_frame: Callable[[int], np.ndarray] | None = None,
-) -> np.ndarray:
-    """Four frames of a sequence side by side; from top to bottom flow, segments, foreground.
+) -> None:
+    """Writes what the report shows of one method on one sequence.
 
     Args:
-        flow: `[T, h, w, 2]`, shown in the usual colours, each frame to its own scale.
-        labels: int `[T, H, W]`, one colour per segment.
-        foreground: bool `[T, H, W]`, light on dark, with the outline of the ground truth in orange.
-        gt: bool `[T, H, W]`.
-        read_frame: Gives frame t, uint8 `[H, W, 3]`, for a row of video frames at the top; without
-            it there is none.
+        folder: Of the method, in the folder of the sequence.
+        scores: Says which frames were scored, and how many segments there are.
+        flow: `[T, h, w, 2]`, pixels; None if there is none.
+        labels: int `[T, H, W]` in 0..K-1.
+        foreground: bool `[T, H, W]`.
+        gt: uint8 `[len(scores.frames), H, W]`, 0 for background, 1.. for objects, 255 for void.
+        read_frame: Gives frame t, uint8 `[H, W, 3]`; None to show no video.
+
+    Raises:
+        InputError: A frame cannot be read, or a file cannot be written.
+    """
+    size = gt.shape[1:]
+    segments = {
+        "colors": ["#" + bytes(color).hex() for color in label_palette(scores.num_labels)],
+        "pictures": [_indexed(frame, scores.num_labels) for frame in labels],
+        "foreground": [outline(frame) for frame in foreground],
+    }
+    _write(folder / "segments.json", segments)
+    outlines = map(outline, np.where(gt == VOID, 0, gt))
+    truth = {"size": list(size), "outlines": dict(zip(scores.frames, outlines, strict=True))}
+    _write(folder.parent / "truth.json", truth)
+    if flow is not None:
+        full_color = _full_color(flow)
+        small = resize_flow(flow, _small(flow.shape[1:3]))
+        pictures = [_webp(flow_to_color(frame, full_color), FLOW_QUALITY) for frame in small]
+        _write(folder.parent / "flow.json", {"full_color": full_color, "pictures": pictures})
+    if read_frame is not None:
+        frames = (_shrink(read_frame(t)) for t in range(len(labels)))
+        pictures = [_webp(frame, FRAME_QUALITY) for frame in frames]
+        _write(folder.parent / "frames.json", {"pictures": pictures})
+    else:  # of an earlier evaluation that showed them
+        (folder.parent / "frames.json").unlink(missing_ok=True)
+
+
+def read_pictures(sequence: Path, methods: dict[str, Path]) -> dict:
+    """Reads what there is of a sequence.
+
+    Args:
+        sequence: Folder of the sequence.
+        methods: Folder of every method that has one.
 
     Returns:
-        uint8 `[rows, columns, 3]`.
+        The layers by name (`truth`, `flow`, `frames`), those that exist, and `segments`, a list of
+        them with their `method`.
+
+    Raises:
+        InputError: A file cannot be read.
     """
-    height, width = gt.shape[1:]
-    size = (max(1, round(TILE_WIDTH * height / width)), TILE_WIDTH)
-    num_segments = int(labels.max()) + 1
-    columns = []
-    for t in np.unique(np.linspace(0, len(gt) - 1, NUM_FRAMES + 2).round().astype(int)[1:-1]):
-        tiles = [
-            flow_to_color(resize_flow(flow[t], size)),
-            color_labels(resize_labels(labels[t], size), num_segments),
-            _foreground_tile(foreground[t], gt[t], size),
-        ]
-        if read_frame is not None:
-            tiles.insert(0, _shrink(read_frame(int(t)), size))
-        columns.append(_join(tiles, axis=0))
-    return _join(columns, axis=1)
+    layers = {name: _read(sequence / f"{name}.json") for name in SHARED_LAYERS}
+    found = {name: layer for name, layer in layers.items() if layer is not None}
+    segments = [(name, _read(path / "segments.json")) for name, path in methods.items()]
+    found["segments"] = [{"method": name, **layer} for name, layer in segments if layer is not None]
+    return found
 
 
-def _foreground_tile(foreground: np.ndarray, gt: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    share = _shrink(foreground.astype(np.float32), size)[..., None]
-    tile = BACKGROUND + share * (FOREGROUND - BACKGROUND)
-    tile = np.ascontiguousarray(tile.round().astype(np.uint8))
-    small = (_shrink(gt.astype(np.float32), size) > 0.5).astype(np.uint8)
-    outlines, _ = cv2.findContours(small, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
-    cv2.drawContours(tile, outlines, -1, CONTOUR, thickness=1, lineType=cv2.LINE_AA)
-    return tile
+def outline(objects: np.ndarray) -> str:
+    """The borders of objects as an SVG path, to be filled by the even-odd rule.
+
+    Args:
+        objects: bool or int `[H, W]`; every value but 0 is an object.
+
+    Returns:
+        Closed polygons through the outermost pixels' centres, less than a pixel off in a picture of
+        DAVIS's size; empty where there is no object.
+    """
+    tolerance = 0.8 * objects.shape[1] / 854
+    parts = []
+    for value in np.unique(objects[objects != 0]):
+        mask = (objects == value).astype(np.uint8)
+        contours, _ = cv2.findContours(mask, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
+        for contour in contours:
+            points = cv2.approxPolyDP(contour, tolerance, closed=True)[:, 0]
+            steps = " ".join(f"{x} {y}" for x, y in np.diff(points, axis=0))
+            parts.append(f"M{points[0, 0]} {points[0, 1]}" + (f"l{steps}z" if steps else "z"))
+    return "".join(parts).replace(" -", "-")
 
 
-def _shrink(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    return cv2.resize(image, (size[1], size[0]), interpolation=cv2.INTER_AREA)
+def flow_wheel(size: int = 64) -> str:
+    """The legend of flow colours, a picture of all vectors up to the full colour."""
+    axis = np.linspace(-1, 1, size, dtype=np.float32)
+    return _webp(flow_to_color(np.stack(np.meshgrid(axis, axis), axis=-1), 1.0), FLOW_QUALITY)
 
 
-def _join(tiles: list[np.ndarray], axis: int) -> np.ndarray:
-    """Sets tiles beside each other with a white gap."""
-    shape = list(tiles[0].shape)
-    shape[axis] = GAP
-    gap = np.full(shape, 255, np.uint8)
-    parts = [part for tile in tiles for part in (gap, tile)][1:]
-    return np.concatenate(parts, axis=axis)
+def _full_color(flow: np.ndarray) -> float:
+    """The speed, in pixels per frame, that one scale for the whole sequence gives full colour."""
+    sample = flow[:, ::2, ::2]
+    speed = np.linalg.norm(sample[known_vectors(sample)], axis=-1)
+    return max(round(float(np.percentile(speed, FASTEST)), 3), 0.001) if speed.size else 1.0
+
+
+def _small(size: tuple[int, ...]) -> Size:
+    share = min(1, MAX_WIDTH / size[1])
+    return max(1, round(size[0] * share)), max(1, round(size[1] * share))
+
+
+def _shrink(image: np.ndarray) -> np.ndarray:
+    return cv2.resize(image, _small(image.shape[:2])[::-1], interpolation=cv2.INTER_AREA)
+
+
+def _webp(image: np.ndarray, quality: int) -> str:
+    _, data = cv2.imencode(".webp", image[..., ::-1], [cv2.IMWRITE_WEBP_QUALITY, quality])
+    return "data:image/webp;base64," + base64.b64encode(data.tobytes()).decode()
+
+
+def _indexed(labels: np.ndarray, num_labels: int) -> str:
+    labels = resize_labels(labels, _small(labels.shape)).astype(np.uint8)
+    image = Image.fromarray(labels, mode="P")
+    image.putpalette(label_palette(num_labels).tobytes())
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG", optimize=True)
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def _write(path: Path, layer: dict) -> None:
+    with atomic_path(path) as temporary:
+        temporary.write_text(json.dumps(layer, separators=(",", ":")), encoding="utf-8")
+
+
+def _read(path: Path) -> dict | None:
+    if not path.exists():
+        return None
+    with reading(path):
+        text = path.read_text(encoding="utf-8")
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise InputError(f"{path}: damaged, evaluate the sequence again ({error})") from error

@@ -1,157 +1,225 @@
-"""`report.html`: one page with the tables and a picture strip per sequence, nothing to load."""
+"""`report.html`: one page with everything there is to see of an evaluation, nothing to load.
 
-import base64
-import html
-import io
-from collections.abc import Sequence
-from pathlib import Path
-
-import numpy as np
-from PIL import Image
-
-from jaxmotion.data.pictures import write_image
-from jaxmotion.evaluation.baselines import UPPER_BOUND
-from jaxmotion.evaluation.protocol import Protocol
-from jaxmotion.evaluation.runner import SequenceResult
-from jaxmotion.evaluation.tables import MEAN, PUBLISHED_PREFIX, Table, score_table
-from jaxmotion.files import atomic_path
-
-_STYLE = """
-:root { color-scheme: light; --ink: #1c2126; --soft: #5c6670; --line: #e3e7ea; --bar: #bcd9f2;
-        --bar2: #e6e9ec; --accent: #c8500f; }
-* { box-sizing: border-box }
-body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); max-width: 1080px;
-       margin: 2.5rem auto; padding: 0 1.25rem; }
-h1 { font-size: 1.6rem; margin: 0 0 .25rem } h2 { font-size: 1.15rem; margin: 2.25rem 0 .5rem }
-p { margin: .25rem 0 .75rem; color: var(--soft) } b { color: var(--ink) }
-.warning { color: var(--accent); font-weight: 600 }
-.wide { overflow-x: auto }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; width: 100% }
-th, td { padding: .28rem .6rem; text-align: right; border-bottom: 1px solid var(--line);
-         white-space: nowrap }
-th { font-weight: 600; font-size: .82rem; color: var(--soft); vertical-align: bottom }
-th:first-child, td:first-child { text-align: left }
-td.score { background: linear-gradient(to right, var(--bar2) var(--width), transparent 0)
-           no-repeat left .3rem bottom .12rem / calc(100% - .6rem) 3px }
-td.own { font-weight: 600; background-image:
-         linear-gradient(to right, #2f7fc1 var(--width), transparent 0) }
-tr.mean td { border-top: 2px solid var(--ink); border-bottom: 0; font-weight: 600 }
-figure { margin: 0 0 2rem } figcaption { margin-bottom: .35rem }
-figcaption span { color: var(--soft); margin-left: .75rem; font-variant-numeric: tabular-nums }
-img { width: 100%; max-width: 972px; display: block; border-radius: 4px }
-.swatch { display: inline-block; width: .8em; height: .8em; border-radius: 2px;
-          vertical-align: -.05em; border: 1px solid #999 }
+The page is a pure function of the evaluation and of the picture files beside it. Python gathers
+and escapes; what is shown, and how, is in the files of `report_page/`, which are put into the page.
 """
 
-_COLUMN_TITLES = {
-    "all_background": "all back-<br>ground",
-    "otsu": "Otsu",
-    "em_1": "EM,<br>1 start",
-    "em_10": "EM,<br>10 starts",
-    UPPER_BOUND: "upper<br>bound *",
-}
+import base64
+import hashlib
+import html
+import json
+import math
+from collections.abc import Mapping
+from importlib.resources import files
+from pathlib import Path
+from string import Template
+from typing import Any
+
+from jaxmotion.evaluation.pictures import flow_wheel, read_pictures
+from jaxmotion.evaluation.results import Dataset, Difference, Evaluation, Published, Run
+from jaxmotion.files import atomic_path
+
+SCRIPTS = ("elements.js", "tables.js", "charts.js", "player.js", "sequences.js", "page.js")
+DIGITS = 4
 
 
-def write_report(
-    folder: Path,
-    results: Sequence[SequenceResult],
-    protocol: Protocol,
-    flow: str,
-    partial: bool = False,
-) -> None:
-    """Writes `report.html` into a folder, and its pictures as `pictures/SEQUENCE.png`.
+def write_report(folder: Path, evaluation: Evaluation, *old) -> None:
+    """Writes `report.html` into the folder of an evaluation.
 
     Args:
-        folder: Where to; made where it is missing.
-        results: At least one.
-        protocol: What was scored.
-        flow: Name of the flow.
-        partial: Whether sequences are still missing.
+        folder: Where the evaluation's files are; its pictures are looked for there.
+        evaluation: What was evaluated, as far as it got.
 
     Raises:
-        InputError: The folder cannot be written to.
+        InputError: A file of pictures is damaged, or the page cannot be written.
     """
+    if not isinstance(evaluation, Evaluation):
+        from jaxmotion.evaluation.old_report import write_report
+
+        write_report(folder, evaluation, *old)
+        return
+    page = render(evaluation, _pictures(folder, evaluation))
     with atomic_path(folder / "report.html") as path:
-        path.write_text(_page(results, protocol, flow, partial), encoding="utf-8")
-    for result in results:
-        write_image(folder / "pictures" / f"{result.name}.png", result.picture)
+        path.write_text(page, encoding="utf-8")
 
 
-def _page(results: Sequence[SequenceResult], protocol: Protocol, flow: str, partial: bool) -> str:
-    method = next(iter(results[0].scores))
-    name = html.escape(method)
-    j, f = score_table(results, "J_mean"), score_table(results, "F_mean")
-    together = f"{protocol.cut} frames" if protocol.cut else "the whole sequence"
-    if protocol.frames == "official":
-        counted = "first and last frame left out, as in the official benchmark"
-    else:
-        counted = "every frame that has a flow"
-    parts = [
-        f"<h1>Motion segmentation by <em>{name}</em></h1>",
-        f"<p>{len(results)} sequences, flow <b>{html.escape(flow)}</b>; foreground chosen by "
-        f"<b>{protocol.select}</b> over {together}; scored: {counted}.</p>",
-    ]
-    if partial:
-        parts.append('<p class="warning">Partial: the run did not reach every sequence.</p>')
-    parts += [
-        "<h2>Region: Jaccard index J</h2>",
-        "<p>Overlap of the foreground with the annotated object, mean over the frames; 1 is "
-        "perfect.</p>",
-        _html_table(j),
-        "<h2>Boundary: F-measure</h2>",
-        "<p>How much of the two outlines lies close together, mean over the frames.</p>",
-        _html_table(f),
-        f"<p>* sees the ground truth: two quadratic motions fitted to the object and to the rest. "
-        f"The other columns right of <em>{name}</em> need no training or are published scores"
-        " (which chose segments as their papers say, from their own flow).</p>",
-        "<h2>Sequences</h2>",
-        "<p>Rows: flow (hue is direction), segments, and the foreground "
-        '<span class="swatch" style="background:#e1e4e8"></span> with the outline of the ground '
-        'truth <span class="swatch" style="background:#ff6f3c"></span>.</p>',
-    ]
-    parts += [_figure(result, method) for result in results]
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width">'
-        f"<title>{name}: motion segmentation</title><style>{_STYLE}</style></head><body>\n"
-        + "\n".join(parts)
-        + "\n</body></html>\n"
+def render(evaluation: Evaluation, pictures: Mapping[tuple[int, int], dict]) -> str:
+    """The page.
+
+    Args:
+        evaluation: What was evaluated.
+        pictures: What `read_pictures` gives, by the index of the dataset and of the sequence in it.
+    """
+    style = _asset("page.css")
+    script = "".join(_asset(name) for name in SCRIPTS)
+    data = {"datasets": [_dataset(d) for d in evaluation.datasets], "wheel": flow_wheel()}
+    # A sequence's pictures are parsed when they are looked at, not before.
+    layers = "\n".join(
+        f'<script type="application/json" id="pictures-{d}-{s}">{_json(layer)}</script>'
+        for (d, s), layer in pictures.items()
+    )
+    return Template(_asset("page.html")).substitute(
+        title=html.escape(_title(evaluation)),
+        partial=_partial(evaluation),
+        style=style,
+        style_hash=_hash(style),
+        script=script,
+        script_hash=_hash(script),
+        data=_json(data),
+        pictures=layers,
     )
 
 
-def _html_table(table: Table) -> str:
-    method, *_ = table
-    titles = "".join(f"<th>{_title(name)}</th>" for name in table)
-    lines = [f'<div class="wide"><table><tr><th>sequence</th>{titles}</tr>']
-    for row in table[method]:
-        cells = [f"<td>{html.escape(row)}</td>"]
-        for name, column in table.items():
-            score = column.get(row, float("nan"))
-            if np.isnan(score):
-                cells.append("<td>–</td>")
-                continue
-            kind = "score own" if name == method else "score"
-            cells.append(f'<td class="{kind}" style="--width:{score:.1%}">{score:.3f}</td>')
-        kind = ' class="mean"' if row == MEAN else ""
-        lines.append(f"<tr{kind}>{''.join(cells)}</tr>")
-    return "\n".join(lines) + "</table></div>"
+def _pictures(folder: Path, evaluation: Evaluation) -> dict[tuple[int, int], dict]:
+    found = {}
+    for d, dataset in enumerate(evaluation.datasets):
+        methods: dict[str, dict[str, Path]] = {}
+        for run in dataset.runs:
+            for sequence in run.sequences:
+                if sequence.pictures is not None:
+                    path = folder / sequence.pictures
+                    methods.setdefault(sequence.name, {})[run.method] = path
+        for s, name in enumerate(dataset.sequences):
+            if name in methods:
+                parent = next(iter(methods[name].values())).parent
+                found[d, s] = read_pictures(parent, methods[name])
+    return found
 
 
-def _title(name: str) -> str:
-    if name.startswith(PUBLISHED_PREFIX):
-        return "published<br>" + html.escape(name.removeprefix(PUBLISHED_PREFIX))
-    return _COLUMN_TITLES.get(name, html.escape(name))
+def _title(evaluation: Evaluation) -> str:
+    methods = [r.method for d in evaluation.datasets for r in d.runs if r.kind != "baseline"]
+    names = list(dict.fromkeys(methods)) or [evaluation.datasets[0].runs[0].method]
+    more = f" and {len(names) - 2} more" if len(names) > 3 else ""
+    named = ", ".join(names[: 2 if more else 3]) + more
+    return f"{named} on {', '.join(dataset.name for dataset in evaluation.datasets)}"
 
 
-def _figure(result: SequenceResult, method: str) -> str:
-    buffer = io.BytesIO()
-    Image.fromarray(result.picture).quantize(256).save(buffer, "PNG", optimize=True)
-    data = base64.b64encode(buffer.getvalue()).decode()
-    statistics = result.scores[method].statistics()
-    text = f"J {statistics['J_mean']:.3f} &nbsp; F {statistics['F_mean']:.3f}"
-    name = html.escape(result.name)
+def _partial(evaluation: Evaluation) -> str:
+    """What is missing, for a reader without JavaScript too."""
+    lines = [
+        f"<li><b>{html.escape(run.method)}</b> on {html.escape(dataset.name)} has "
+        f"{len(run.sequences)} of {len(dataset.sequences)} sequences"
+        + "".join(f"<br>{html.escape(reason)}" for reason in run.reasons)
+        + "</li>"
+        for dataset in evaluation.datasets
+        for run in dataset.runs
+        if run.partial
+    ]
+    if not lines:
+        return ""
     return (
-        f"<figure><figcaption><b>{name}</b><span>{text}</span></figcaption>"
-        f'<img alt="Flow, segments and foreground of {name}" '
-        f'src="data:image/png;base64,{data}"></figure>'
+        '<div class="partial"><p><b>Partial results.</b> Means are over what was scored so far, and'
+        f" compare only where the sequences are the same.</p><ul>{''.join(lines)}</ul></div>"
     )
+
+
+def _dataset(dataset: Dataset) -> dict[str, Any]:
+    columns = [_run(run, dataset) for run in dataset.runs]
+    columns += [_published(column, dataset) for column in dataset.published]
+    return {
+        "name": dataset.name,
+        "flow": dataset.flow,
+        "protocol": dataset.protocol,
+        "average": dataset.average,
+        "measures": list(dataset.measures),
+        "sequences": list(dataset.sequences),
+        "columns": columns,
+        "differences": [_difference(difference) for difference in dataset.differences],
+    }
+
+
+def _run(run: Run, dataset: Dataset) -> dict[str, Any]:
+    scored = {sequence.name: sequence for sequence in run.sequences}
+    sequences: list[dict[str, Any] | None] = []
+    for name in dataset.sequences:
+        sequence = scored.get(name)
+        if sequence is None:
+            sequences.append(None)
+            continue
+        sequences.append(
+            {
+                "statistics": sequence.statistics(),
+                "num_frames": sequence.num_frames,
+                "frames": list(sequence.frames),
+                "scores": {m: sequence.per_frame(m).tolist() for m in sequence.measures},
+                "cuts": [
+                    {"start": cut.start, "stop": cut.stop, "labels": list(cut.labels)}
+                    for cut in sequence.cuts
+                ],
+                "objects": {
+                    scores.name: scores.segment
+                    for scores in sequence.objects
+                    if scores.segment is not None
+                },
+            }
+        )
+    return {
+        "name": run.method,
+        "kind": run.kind,
+        "source": run.source,
+        "count": len(run.sequences),
+        "partial": run.partial,
+        "means": run.means(dataset.average),
+        "sequences": sequences,
+    }
+
+
+def _published(column: Published, dataset: Dataset) -> dict[str, Any]:
+    """A publication's scores; its mean is over the sequences evaluated here, where it can be."""
+    rows = [column.sequences.get(name) for name in dataset.sequences]
+    known = [row for row in rows if row is not None]
+    means, count = column.means, None
+    if known and dataset.average == "sequence":
+        keys = [key for key in known[0] if all(key in row for row in known)]
+        means = {key: sum(row[key] for row in known) / len(known) for key in keys}
+        count = len(known)
+        if {"J_mean", "F_mean"} <= means.keys():
+            means["JF_mean"] = (means["J_mean"] + means["F_mean"]) / 2
+    return {
+        "name": column.method,
+        "kind": "published",
+        "source": column.source,
+        "count": count,
+        "partial": False,
+        "means": means,
+        "sequences": [None if row is None else {"statistics": row} for row in rows],
+    }
+
+
+def _difference(difference: Difference) -> dict[str, Any]:
+    return {
+        "method": difference.method,
+        "other": difference.other,
+        "published": difference.published,
+        "statistic": difference.statistic,
+        "mean": difference.mean,
+        "low": difference.low,
+        "high": difference.high,
+        "level": difference.level,
+        "sequences": list(difference.sequences.values()),
+        "is_real": difference.is_real,
+    }
+
+
+def _json(value: Any) -> str:
+    """JSON that can stand in a script element: no `<` that could end it."""
+    return json.dumps(_rounded(value), separators=(",", ":")).replace("<", "\\u003c")
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _rounded(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_rounded(part) for part in value]
+    if isinstance(value, float):
+        return round(value, DIGITS) if math.isfinite(value) else None
+    return value
+
+
+def _asset(name: str) -> str:
+    return files("jaxmotion.evaluation").joinpath("report_page", name).read_text(encoding="utf-8")
+
+
+def _hash(text: str) -> str:
+    """What the page's security policy names, so that no other script or style has a say."""
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()

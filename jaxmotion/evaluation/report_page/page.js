@@ -1,0 +1,108 @@
+// What is looked at, and the page around it.
+
+const TERMS = {
+  J: ["J, the region", "Jaccard index: the area that foreground and annotation share, divided by the area that either covers. 1 is perfect, 0 no overlap."],
+  F: ["F, the outline", "How much of the two outlines lies within a few pixels of each other (precision and recall in one). 1 is perfect."],
+  bIoU: ["bIoU, the objects", "Overlap of every annotated object with the segment that covers it best, averaged over the objects. 1 is perfect."],
+};
+const RULES = {
+  except_largest: "all segments but the largest are taken; needs no annotation",
+  best_subset: "the segments whose union fits the annotation best are taken, so that scores say how good the best reading is",
+  overlap: "segments that lie in the annotation by more than half are taken",
+  linear_assignment: "the one segment that fits the annotation best is taken",
+};
+const RUN_COLORS = 6;
+
+function start() {
+  const { datasets, wheel } = JSON.parse(byId("data").textContent);
+  datasets.forEach(nameColumns);
+  const link = new URLSearchParams(location.hash.slice(1));
+  const state = { wheel, query: "", order: "listed", shown: new Set() };
+  let sequences = null;
+
+  function choose(d) {
+    const dataset = datasets[d];
+    const first = dataset.columns[0];
+    const other = dataset.columns.slice(1).find((c) => c.kind === "checkpoint" || c.kind === "results")
+      ?? dataset.columns.findLast((c) => c.kind === "published") ?? dataset.columns[1] ?? first;
+    Object.assign(state, { d, dataset, measure: dataset.measures[0], main: first.label, other: other.label });
+    state.shown = new Set(dataset.columns.filter((c) => c === first || c.kind !== "baseline").map((c) => c.label));
+    byId("terms").replaceChildren(...terms(dataset));
+    byId("headline").replaceChildren(...[datasets.length > 1 ? overviewTable(datasets) : null, aboutDataset(dataset),
+      headlineTable(dataset)].filter(Boolean));
+    sequences = makeSequences(d, dataset, state, remember);
+    byId("sequences").replaceChildren(controls(dataset, state, update), sequences.element);
+    byId("toolbar").replaceChildren(...toolbar(datasets, state, choose, update));
+    update();
+  }
+  function update() {
+    const chart = differenceChart(state.dataset, state.measure);
+    byId("differences-section").hidden = !chart;
+    byId("differences").replaceChildren(chart ?? "");
+    sequences.update();
+  }
+  // The address leads back to the dataset, sequence and frame that are looked at.
+  function remember(place) {
+    const parts = new URLSearchParams({ dataset: state.dataset.name, ...place });
+    history.replaceState(null, "", `#${parts}`);
+  }
+
+  choose(Math.max(0, datasets.findIndex(({ name }) => name === link.get("dataset"))));
+  const linked = sequences.items.find(({ name }) => name === link.get("sequence"));
+  const opened = linked ?? sequences.shownFirst();
+  opened?.open(true, Number(link.get("frame")) || 0);
+  linked?.element.scrollIntoView();
+  const size = document.documentElement.innerHTML.length / 1e6;
+  byId("footer").textContent = `This file holds everything it shows (${size.toFixed(1)} MB) and loads nothing from anywhere.`;
+}
+
+// Every column gets a label of its own and a colour.
+function nameColumns(dataset) {
+  let runs = 0, others = 0;
+  for (const column of dataset.columns) {
+    column.label = column.kind === "published" ? `published ${column.name}` : column.name;
+    const evaluated = column.kind === "checkpoint" || column.kind === "results";
+    column.color = evaluated ? `var(--run-${runs++ % RUN_COLORS})` : `var(--other-${others++ % 4})`;
+  }
+}
+
+function terms(dataset) {
+  const { select, cut } = dataset.protocol;
+  const entries = dataset.measures.filter((measure) => measure in TERMS).map((measure) => TERMS[measure]);
+  entries.push(["Cut", `The frames that are segmented together and read with one selection; ${
+    cut ? `here ${cut} frames` : "here the whole sequence"}. Upright lines in the curves are where a new cut starts.`]);
+  if (select) entries.push(["Selection", `Which segments count as foreground, chosen once per cut. Here ${select}: ${RULES[select] ?? ""}.`]);
+  return entries.map(([term, text]) => make("div", {}, make("dt", {}, term), make("dd", {}, text)));
+}
+
+function aboutDataset(dataset) {
+  const { name, cut, select, frames } = dataset.protocol;
+  const parts = [plural(dataset.sequences.length, "sequence"), dataset.flow && `flow ${dataset.flow}`,
+    name && `protocol ${name}`, cut != null && (cut ? `cut ${cut} frames` : "cut whole sequence"), select && `selection ${select}`,
+    frames && `frames scored: ${frames}`, `means over ${dataset.average}s`];
+  return make("p", { class: "about" }, make("b", {}, dataset.name), ": ", parts.filter(Boolean).join(" · "));
+}
+
+function toolbar(datasets, state, choose, update) {
+  const shown = pills("Show", "checkbox", state.dataset.columns.map((column) => ({
+    value: column.label, label: column.label, checked: state.shown.has(column.label), swatch: swatch(column),
+  })), (label, on) => { on ? state.shown.add(label) : state.shown.delete(label); update(); });
+  const measure = pills("Measure", "radio", state.dataset.measures.map((name) => ({
+    value: name, label: name, checked: name === state.measure })), (name) => { state.measure = name; update(); });
+  const dataset = pills("Dataset", "radio", datasets.map(({ name }, d) => ({
+    value: d, label: name, checked: d === state.d })), (d) => { choose(d); byId("toolbar").querySelector("input:checked").focus(); });
+  return [datasets.length > 1 ? dataset : null, state.dataset.measures.length > 1 ? measure : null, shown].filter(Boolean);
+}
+
+function controls(dataset, state, update) {
+  const labels = dataset.columns.map(({ label }) => [label, label]);
+  const set = (key) => (value) => { state[key] = value; update(); };
+  return make("div", { class: "filters", role: "group", "aria-label": "Order and filter of the sequences" },
+    menu("order", Object.entries(ORDERS).map(([key, [text]]) => [key, text]), state.order, set("order")),
+    menu("score of", labels, state.main, set("main")),
+    labels.length > 1 ? menu("difference to", labels, state.other, set("other")) : null,
+    make("label", { class: "field" }, "find", make("input", { type: "search", placeholder: "name", value: state.query,
+      oninput: (event) => set("query")(event.target.value) })));
+}
+
+start();

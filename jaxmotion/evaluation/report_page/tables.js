@@ -1,0 +1,130 @@
+// The headline as tables that sort, and the paired differences.
+
+const KINDS = {
+  checkpoint: ["trained network", "evaluated here"],
+  results: ["result folder", "masks of another program, scored here"],
+  published: ["published", "scores as their authors report them; their flow, frames and selection may differ"],
+  baseline: ["baseline", "needs no training"],
+};
+const STATISTICS = {
+  mean: "mean over frames; 1 is perfect",
+  recall: "share of frames that score above one half",
+  decay: "how much is lost from the first to the last quarter of a sequence; lower is better",
+};
+
+// columns: {title, hint, value(row), cell(row)}; a click on a title sorts by value, another turns it round.
+function sortableTable(caption, columns, rows) {
+  const body = make("tbody");
+  const heads = columns.map((column, i) =>
+    make("th", { scope: "col", title: column.hint },
+      make("button", { type: "button", onclick: () => sortBy(i) }, column.title)));
+  let current = -1, descending = false;
+
+  function sortBy(i) {
+    const text = rows.some((row) => typeof columns[i].value(row) === "string");
+    descending = i === current ? !descending : !text;
+    current = i;
+    heads.forEach((head, h) =>
+      h === i ? head.setAttribute("aria-sort", descending ? "descending" : "ascending") : head.removeAttribute("aria-sort"));
+    rows.sort((a, b) => compare(columns[i].value(a), columns[i].value(b), descending));
+    fill();
+  }
+  function fill() {
+    body.replaceChildren(...rows.map((row) =>
+      make("tr", { class: row.kind }, ...columns.map((column, i) =>
+        i ? make("td", {}, column.cell(row)) : make("th", { scope: "row" }, column.cell(row))))));
+  }
+  fill();
+  return make("div", { class: "wide", tabindex: 0, role: "region", "aria-label": caption },
+    make("table", {}, make("caption", {}, caption), make("thead", {}, make("tr", {}, ...heads)), body));
+}
+
+// Numbers or texts; what is unknown comes last whatever the direction.
+function compare(a, b, descending) {
+  if (a == null || b == null) return (a == null) - (b == null);
+  const order = typeof a === "string" ? a.localeCompare(b, undefined, { numeric: true }) : a - b;
+  return descending ? -order : order;
+}
+
+function methodCell(column) {
+  const [word, hint] = KINDS[column.kind];
+  return make("span", { class: "method" }, swatch(column), make("span", {}, column.name),
+    make("small", { title: column.source || hint }, word),
+    column.partial ? make("small", { class: "badge" }, "partial") : null);
+}
+
+function meter(value) {
+  if (!isNumber(value)) return "–";
+  return make("span", { class: "meter", style: { "--share": Math.min(1, Math.max(0, value)) } }, score(value));
+}
+
+function headlineTable(dataset) {
+  const statistics = dataset.measures.flatMap((measure) =>
+    Object.keys(STATISTICS).map((name) => [measure, name]));
+  const shown = statistics.filter(([measure, name]) =>
+    dataset.columns.some((column) => isNumber(column.means[`${measure}_${name}`])));
+  const both = dataset.columns.some((column) => isNumber(column.means.JF_mean))
+    ? [{ title: "J&F", hint: "mean of J and F", value: (c) => c.means.JF_mean, cell: (c) => meter(c.means.JF_mean) }] : [];
+  const columns = [
+    { title: "method", value: (c) => c.name, cell: methodCell },
+    { title: "sequences", hint: "how many sequences the means are over", value: (c) => c.count,
+      cell: (c) => (c.count == null ? "theirs" : c.partial ? `${c.count} of ${dataset.sequences.length}` : c.count) },
+    ...both,
+    ...shown.map(([measure, name]) => {
+      const key = `${measure}_${name}`;
+      return {
+        title: `${measure} ${name}`, hint: STATISTICS[name], value: (c) => c.means[key],
+        cell: (c) => (name === "decay" ? signed(c.means[key]) : meter(c.means[key])),
+      };
+    }),
+  ];
+  return sortableTable(`Every method on ${dataset.name}. A click on a title sorts.`, columns, [...dataset.columns]);
+}
+
+// One row a method, over all datasets, the first measure of each.
+function overviewTable(datasets) {
+  const rows = new Map();
+  datasets.forEach((dataset, d) => dataset.columns.forEach((column) => {
+    const key = `${column.kind} ${column.name}`;
+    if (!rows.has(key)) rows.set(key, { ...column, partial: false, byDataset: [] });
+    const row = rows.get(key);
+    row.partial ||= column.partial;
+    row.byDataset[d] = column.means;
+  }));
+  const columns = [
+    { title: "method", value: (row) => row.name, cell: methodCell },
+    ...datasets.flatMap((dataset, d) => dataset.measures.slice(0, 2).map((measure) => {
+      const value = (row) => row.byDataset[d]?.[`${measure}_mean`];
+      return { title: `${dataset.name} ${measure}`, hint: STATISTICS.mean, value, cell: (row) => meter(value(row)) };
+    })),
+  ];
+  return sortableTable("Every method on every dataset, means. A click on a title sorts.", columns, [...rows.values()]);
+}
+
+// A row a comparison: a dot for every sequence, a bar for the interval of the mean, zero in the middle.
+function differenceChart(dataset, measure) {
+  const rows = dataset.differences.filter((row) => row.statistic === `${measure}_mean`);
+  if (!rows.length) return null;
+  const values = rows.flatMap((row) => [row.low, row.high, row.mean, ...row.sequences]).filter(isNumber);
+  const limit = Math.max(0.02, ...values.map(Math.abs)) * 1.05;
+  const at = (value) => `${50 + (50 * value) / limit}%`;
+  const level = Math.round(100 * rows[0].level);
+  return make("div", {},
+    make("p", {}, `How much higher the mean ${measure} of `, make("b", {}, rows[0].method), " is than that of the others, ",
+      "on the sequences that both have. A dot is a sequence, the diamond the mean; the bar is where the mean would ",
+      `likely (${level} %) fall with other sequences of the kind. A bar that crosses zero: the difference may be chance.`),
+    make("div", { class: "forest" }, ...rows.flatMap((row) => [
+      make("div", { class: "versus" }, `against ${row.published ? "published " : ""}${row.other}`),
+      make("div", { class: "axis", "aria-hidden": "true" },
+        ...row.sequences.filter(isNumber).map((value) => make("i", { style: { left: at(value) } })),
+        isNumber(row.low) ? make("u", { style: { left: at(row.low), right: `calc(100% - ${at(row.high)})` } }) : null,
+        make("b", { style: { left: at(row.mean) } })),
+      make("div", { class: "verdict" }, make("b", {}, signed(row.mean)),
+        isNumber(row.low) ? ` [${signed(row.low)}, ${signed(row.high)}] ` : " ",
+        make("span", { class: row.is_real ? (row.mean > 0 ? "better" : "worse") : "unclear" },
+          row.is_real ? (row.mean > 0 ? "higher" : "lower") : "not clear"),
+        make("small", {}, ` ${plural(row.sequences.length, "sequence")}`)),
+    ]),
+    make("div", { class: "scale", "aria-hidden": "true" },
+      make("span", {}, signed(-limit)), make("span", {}, "0"), make("span", {}, signed(limit)))));
+}
