@@ -78,25 +78,27 @@ def write_pictures(
         (folder.parent / "frames.json").unlink(missing_ok=True)
 
 
-def read_pictures(sequence: Path, methods: dict[str, Path]) -> dict:
-    """Reads what there is of a sequence.
+def read_layer(path: Path) -> str | None:
+    """Reads one of the files that `write_pictures` wrote.
 
     Args:
-        sequence: Folder of the sequence.
-        methods: Folder of every method that has one.
+        path: The file.
 
     Returns:
-        The layers by name (`truth`, `flow`, `frames`), those that exist, and `segments`, a list of
-        them with their `method`.
+        Its JSON text, or None where there is no such file.
 
     Raises:
-        InputError: A file cannot be read.
+        InputError: It cannot be read, or is no JSON.
     """
-    layers = {name: _read(sequence / f"{name}.json") for name in SHARED_LAYERS}
-    found = {name: layer for name, layer in layers.items() if layer is not None}
-    segments = [(name, _read(path / "segments.json")) for name, path in methods.items()]
-    found["segments"] = [{"method": name, **layer} for name, layer in segments if layer is not None]
-    return found
+    if not path.exists():
+        return None
+    with reading(path):
+        text = path.read_text(encoding="utf-8")
+    try:
+        json.loads(text)
+    except ValueError as error:
+        raise InputError(f"{path}: damaged, evaluate the sequence again ({error})") from error
+    return text
 
 
 def outline(objects: np.ndarray) -> str:
@@ -160,14 +162,3 @@ def _indexed(labels: np.ndarray, num_labels: int) -> str:
 def _write(path: Path, layer: dict) -> None:
     with atomic_path(path) as temporary:
         temporary.write_text(json.dumps(layer, separators=(",", ":")), encoding="utf-8")
-
-
-def _read(path: Path) -> dict | None:
-    if not path.exists():
-        return None
-    with reading(path):
-        text = path.read_text(encoding="utf-8")
-    try:
-        return json.loads(text)
-    except ValueError as error:
-        raise InputError(f"{path}: damaged, evaluate the sequence again ({error})") from error

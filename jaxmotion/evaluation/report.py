@@ -15,7 +15,7 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from jaxmotion.evaluation.pictures import flow_wheel, read_pictures
+from jaxmotion.evaluation.pictures import SHARED_LAYERS, flow_wheel, read_layer
 from jaxmotion.evaluation.results import Dataset, Difference, Evaluation, Published, Run
 from jaxmotion.files import atomic_path
 
@@ -38,26 +38,16 @@ def write_report(folder: Path, evaluation: Evaluation, *old) -> None:
 
         write_report(folder, evaluation, *old)
         return
-    page = render(evaluation, _pictures(folder, evaluation))
+    page = render(folder, evaluation)
     with atomic_path(folder / "report.html") as path:
         path.write_text(page, encoding="utf-8")
 
 
-def render(evaluation: Evaluation, pictures: Mapping[tuple[int, int], dict]) -> str:
-    """The page.
-
-    Args:
-        evaluation: What was evaluated.
-        pictures: What `read_pictures` gives, by the index of the dataset and of the sequence in it.
-    """
-    style = _asset("page.css")
-    script = "".join(_asset(name) for name in SCRIPTS)
-    data = {"datasets": [_dataset(d) for d in evaluation.datasets], "wheel": flow_wheel()}
-    # A sequence's pictures are parsed when they are looked at, not before.
-    layers = "\n".join(
-        f'<script type="application/json" id="pictures-{d}-{s}">{_json(layer)}</script>'
-        for (d, s), layer in pictures.items()
-    )
+def render(folder: Path, evaluation: Evaluation) -> str:
+    """The page as text; arguments and errors as `write_report`."""
+    style, script = _asset("page.css"), "".join(map(_asset, SCRIPTS))
+    layers = Layers()
+    datasets = [_dataset(dataset, folder, layers) for dataset in evaluation.datasets]
     return Template(_asset("page.html")).substitute(
         title=html.escape(_title(evaluation)),
         partial=_partial(evaluation),
@@ -65,25 +55,28 @@ def render(evaluation: Evaluation, pictures: Mapping[tuple[int, int], dict]) -> 
         style_hash=_hash(style),
         script=script,
         script_hash=_hash(script),
-        data=_json(data),
-        pictures=layers,
+        data=_json({"datasets": datasets, "wheel": flow_wheel()}),
+        layers=layers.elements(),
     )
 
 
-def _pictures(folder: Path, evaluation: Evaluation) -> dict[tuple[int, int], dict]:
-    found = {}
-    for d, dataset in enumerate(evaluation.datasets):
-        methods: dict[str, dict[str, Path]] = {}
-        for run in dataset.runs:
-            for sequence in run.sequences:
-                if sequence.pictures is not None:
-                    path = folder / sequence.pictures
-                    methods.setdefault(sequence.name, {})[run.method] = path
-        for s, name in enumerate(dataset.sequences):
-            if name in methods:
-                parent = next(iter(methods[name].values())).parent
-                found[d, s] = read_pictures(parent, methods[name])
-    return found
+class Layers:
+    """The pictures that go into the page: each once, though two datasets may share a video."""
+
+    def __init__(self):
+        self._numbers: dict[str, int] = {}
+
+    def add(self, path: Path) -> int | None:
+        """The number by which the page finds a file of pictures; None where there is none."""
+        text = read_layer(path)
+        return None if text is None else self._numbers.setdefault(text, len(self._numbers))
+
+    def elements(self) -> str:
+        """One element each, so that the page parses a sequence when it is looked at, not before."""
+        return "\n".join(
+            f'<script type="application/json" id="layer-{number}">{_inert(text)}</script>'
+            for text, number in self._numbers.items()
+        )
 
 
 def _title(evaluation: Evaluation) -> str:
@@ -113,8 +106,8 @@ def _partial(evaluation: Evaluation) -> str:
     )
 
 
-def _dataset(dataset: Dataset) -> dict[str, Any]:
-    columns = [_run(run, dataset) for run in dataset.runs]
+def _dataset(dataset: Dataset, folder: Path, layers: Layers) -> dict[str, Any]:
+    columns = [_run(run, dataset, folder, layers) for run in dataset.runs]
     columns += [_published(column, dataset) for column in dataset.published]
     return {
         "name": dataset.name,
@@ -123,12 +116,29 @@ def _dataset(dataset: Dataset) -> dict[str, Any]:
         "average": dataset.average,
         "measures": list(dataset.measures),
         "sequences": list(dataset.sequences),
+        "pictures": _shared_pictures(dataset, folder, layers),
         "columns": columns,
         "differences": [_difference(difference) for difference in dataset.differences],
     }
 
 
-def _run(run: Run, dataset: Dataset) -> dict[str, Any]:
+def _shared_pictures(dataset: Dataset, folder: Path, layers: Layers) -> list[dict[str, Any]]:
+    """For every sequence, what all methods have in common."""
+    parents = {
+        sequence.name: (folder / sequence.pictures).parent
+        for run in dataset.runs
+        for sequence in run.sequences
+        if sequence.pictures is not None
+    }
+    return [
+        {layer: layers.add(parents[name] / f"{layer}.json") for layer in SHARED_LAYERS}
+        if name in parents
+        else {}
+        for name in dataset.sequences
+    ]
+
+
+def _run(run: Run, dataset: Dataset, folder: Path, layers: Layers) -> dict[str, Any]:
     scored = {sequence.name: sequence for sequence in run.sequences}
     sequences: list[dict[str, Any] | None] = []
     for name in dataset.sequences:
@@ -139,6 +149,8 @@ def _run(run: Run, dataset: Dataset) -> dict[str, Any]:
         sequences.append(
             {
                 "statistics": sequence.statistics(),
+                "segments": sequence.pictures
+                and layers.add(folder / sequence.pictures / "segments.json"),
                 "num_frames": sequence.num_frames,
                 "frames": list(sequence.frames),
                 "scores": {m: sequence.per_frame(m).tolist() for m in sequence.measures},
@@ -202,8 +214,12 @@ def _difference(difference: Difference) -> dict[str, Any]:
 
 
 def _json(value: Any) -> str:
-    """JSON that can stand in a script element: no `<` that could end it."""
-    return json.dumps(_rounded(value), separators=(",", ":")).replace("<", "\\u003c")
+    return _inert(json.dumps(_rounded(value), separators=(",", ":")))
+
+
+def _inert(text: str) -> str:
+    """JSON that can stand in a script element: without a `<` that could end it."""
+    return text.replace("<", "\\u003c")
 
 
 def _rounded(value: Any) -> Any:

@@ -15,6 +15,14 @@ function framesOf(columns, s) {
   return Math.max(1, ...columns.map((column) => column.sequences[s]?.num_frames ?? 0));
 }
 
+// The curves in a box with the ends of their scale; `more` lies over them.
+function plot(columns, s, measure, attributes, ...more) {
+  const line = curve(columns, s, measure);
+  if (!line) return null;
+  const ends = [1, 0.5, 0].map((value) => make("span", {}, String(value)));
+  return make("div", attributes, make("div", { class: "ends", "aria-hidden": "true" }, ...ends), line, ...more);
+}
+
 // Scores over the frames, from 0 at the bottom to 1; cuts are upright lines. Stretches to its box.
 function curve(columns, s, measure) {
   const scored = columns.filter((column) => column.sequences[s]?.scores?.[measure]);

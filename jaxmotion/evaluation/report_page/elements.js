@@ -24,7 +24,8 @@ const byId = (id) => document.getElementById(id);
 const isNumber = (value) => typeof value === "number";
 const score = (value) => (isNumber(value) ? value.toFixed(3) : "–");
 const signed = (value) =>
-  isNumber(value) ? (value < 0 ? "−" : "+") + Math.abs(value).toFixed(3) : "–";
+  isNumber(value) ? (value <= -0.0005 ? "−" : value >= 0.0005 ? "+" : "") + Math.abs(value).toFixed(3) : "–";
+const verdict = (value) => (value >= 0.0005 ? "better" : value <= -0.0005 ? "worse" : "unclear");
 const plural = (count, word) => `${count} ${word}${count === 1 ? "" : "s"}`;
 
 // A group of radio buttons or check boxes that look like pills.

@@ -3,9 +3,8 @@
 const SPEEDS = [2, 6, 12, 24];
 const AHEAD = 4;
 
-function readPictures(d, s) {
-  const element = byId(`pictures-${d}-${s}`);
-  return element && JSON.parse(element.textContent);
+function readLayer(number) {
+  return isNumber(number) ? JSON.parse(byId(`layer-${number}`).textContent) : null;
 }
 
 // Decoded pictures, the latest few: a whole video would fill the memory.
@@ -43,22 +42,22 @@ function makePanel(title, note, [height, width], uris, paths) {
   };
 }
 
-function makePanels(pictures, columns, wheel) {
-  const { truth, flow, frames, segments } = pictures;
+function makePanels(shared, columns, s, wheel) {
+  const [truth, flow, frames] = [shared.truth, shared.flow, shared.frames].map(readLayer);
   const [height, width] = truth.size;
   const annotation = ["annotation", (frame) => truth.outlines[frame]];
   const panel = (title, note, uris, ...paths) => makePanel(title, note, truth.size, uris, [...paths, annotation]);
   const groups = [];
-  const shared = [];
-  if (frames) shared.push(panel("Video", null, frames.pictures));
+  const input = [];
+  if (frames) input.push(panel("Video", null, frames.pictures));
   if (flow) {
-    const hint = make("span", {}, make("img", { src: wheel, alt: "", width: 18, height: 18 }),
-      `hue: direction, full colour: ${flow.full_color.toPrecision(2)} pixels a frame`);
-    shared.push(panel("Flow", hint, flow.pictures));
+    const hint = make("span", {}, frames ? make("img", { src: wheel, alt: "", width: 18, height: 18 }) : null,
+      `hue: direction; full colour: ${flow.full_color.toPrecision(2)} pixels a frame`);
+    input.push(panel("Flow", hint, flow.pictures));
   }
-  if (shared.length) groups.push({ title: "Input", panels: shared });
+  if (input.length) groups.push({ title: "Input", panels: input, card: frames ? null : legendCard(flow, wheel) });
   for (const column of columns) {
-    const layer = segments.find(({ method }) => method === column.name && column.kind !== "published");
+    const layer = readLayer(column.sequences[s]?.segments);
     if (!layer) continue;
     const dim = (frame) => `M-1-1H${width}V${height}H-1z${layer.foreground[frame] ?? ""}`;
     groups.push({ title: column.label, column, panels: [
@@ -67,6 +66,14 @@ function makePanels(pictures, columns, wheel) {
     ], colors: layer.colors });
   }
   return groups;
+}
+
+// In the place of the video, where it was left out.
+function legendCard(flow, wheel) {
+  return make("div", { class: "card" }, make("p", {}, "The page was made without the frames of the video (", make("code", {}, "--include-frames"),
+    " puts them here)."),
+    make("p", {}, "The colour of a flow vector is its direction on the disc, the strength its speed."),
+    flow ? make("img", { src: wheel, alt: "Disc of the flow colours", width: 72, height: 72 }) : null);
 }
 
 // Which segments are taken in a frame: `taken` has them as a set, and tells the number of the cut.
@@ -79,20 +86,20 @@ function cutAt(sequence, frame) {
 function segmentLegend(colors, taken) {
   return colors.map((color, k) => make("span", { class: taken.has(k) ? "taken" : "" },
     make("i", { style: { background: color } }), `${k + 1}`,
-    taken.has(k) ? make("span", { class: "hidden" }, " foreground") : null));
+    taken.has(k) ? make("b", { title: "taken as foreground" }, "✓", make("span", { class: "hidden" }, " foreground")) : null));
 }
 
-function makePlayer({ dataset, d, s, columns, measure, wheel, frame = 0, onframe }) {
-  const pictures = readPictures(d, s);
-  if (!pictures) return { element: make("p", { class: "note" }, "There are no pictures of this sequence."), stop() {} };
-  const groups = makePanels(pictures, columns, wheel);
+function makePlayer({ dataset, s, columns, measure, wheel, frame = 0, onframe }) {
+  const shared = dataset.pictures[s];
+  if (!isNumber(shared.truth)) return { element: make("p", { class: "note" }, "There are no pictures of this sequence."), stop() {} };
+  const groups = makePanels(shared, columns, s, wheel);
   const panels = groups.flatMap((group) => group.panels);
   const total = framesOf(dataset.columns, s);
   const fetch = pictureCache(panels.length * (AHEAD + 4));
   let timer = null;
 
-  const chart = curve(columns, s, measure);
   const cursor = make("span", { class: "cursor" });
+  const timeline = plot(columns, s, measure, { class: "plot timeline", onpointerdown: onpointer, onpointermove: onpointer }, cursor);
   const slider = make("input", { type: "range", min: 0, max: total - 1, value: frame, "aria-label": "Frame",
     oninput: () => { stop(); show(+slider.value); } });
   const play = make("button", { type: "button", class: "play", onclick: () => (timer ? stop() : start()) });
@@ -124,7 +131,7 @@ function makePlayer({ dataset, d, s, columns, measure, wheel, frame = 0, onframe
       const at = sequence.frames.indexOf(frame);
       segments.element.querySelector(".legend").replaceChildren(...segmentLegend(colors, cutAt(sequence, frame).taken));
       foreground.element.querySelector(".now").textContent = at < 0 ? "not scored in this frame"
-        : dataset.measures.map((name) => `${name} ${score(sequence.scores[name]?.[at])}`).join("  ");
+        : dataset.measures.map((name) => `${name} ${score(sequence.scores[name]?.[at])}`).join(" · ");
     }
   }
   function start() {
@@ -157,7 +164,7 @@ function makePlayer({ dataset, d, s, columns, measure, wheel, frame = 0, onframe
   }
   function onpointer(event) {
     if (event.type === "pointermove" && !event.buttons) return;
-    const box = chart.getBoundingClientRect();
+    const box = timeline.querySelector("svg").getBoundingClientRect();
     stop();
     show(Math.round(((event.clientX - box.left) / box.width) * (total - 1)));
   }
@@ -168,12 +175,14 @@ function makePlayer({ dataset, d, s, columns, measure, wheel, frame = 0, onframe
     "aria-label": `Player of ${dataset.sequences[s]}: arrow keys step, space plays, Home and End jump` },
     make("div", { class: "stage", style: { "--groups": groups.length } }, ...groups.map((group) =>
       make("div", { class: "group", role: "group", "aria-label": group.title },
-        make("h4", {}, group.column ? swatch(group.column) : null, group.title), ...group.panels.map((panel) => panel.element)))),
-    chart ? make("div", { class: "timeline", onpointerdown: onpointer, onpointermove: onpointer },
-      make("span", { class: "unit", "aria-hidden": "true" }, `${measure} per frame`), chart, cursor) : null,
-    slider,
+        make("h4", {}, group.column ? swatch(group.column) : null, group.title),
+        ...group.panels.map((panel) => panel.element), group.card))),
+    make("p", { class: "note unit" }, `${measure} in every frame; dotted: a new cut`),
+    timeline, slider,
     make("div", { class: "controls" }, step("Previous frame", "◀", () => frame - 1), play, step("Next frame", "▶", () => frame + 1),
       speed, make("label", { class: "field" }, outlines, make("span", { class: "key" }), "annotation"), counter),
+    make("p", { class: "note" }, "Segments: one colour each, ", make("b", {}, "✓"), " if taken as foreground. Foreground: what is left bright. ",
+      "The outline is the annotation, which the method has not seen."),
     make("p", { class: "note keys" }, "With the player in focus: ", ...["←", "→"].map((key) => make("kbd", {}, key)), " step, ",
       make("kbd", {}, "space"), " plays, ", make("kbd", {}, "Home"), make("kbd", {}, "End"), " jump."));
   label();

@@ -26,8 +26,10 @@ function makeSequences(d, dataset, state, onchange) {
     }
     nothing.textContent = visible === items.length ? "" : `${visible} of ${plural(items.length, "sequence")} shown`;
   }
+  const heads = make("div", { class: "row heads", "aria-hidden": "true" }, make("span", {}, "sequence (opens its player)"),
+    make("div", { class: "plots" }, make("span", {}, "mean over the frames"), make("span", {}, "every frame; dotted: a new cut")));
   const shownFirst = () => [...items].sort(ORDERS[state.order][1])[0];
-  return { element: make("div", {}, nothing, list), items, update, shownFirst };
+  return { element: make("div", {}, heads, list, nothing), items, update, shownFirst };
 }
 
 function makeItem(d, dataset, s, name, state, onchange) {
@@ -57,9 +59,8 @@ function makeItem(d, dataset, s, name, state, onchange) {
       item.score = value(main);
       item.difference = item.score === null || value(other) === null ? null : item.score - value(other);
       summary.replaceChildren(make("b", {}, `${state.measure} ${score(item.score)}`),
-        main === other ? "" : make("span", { class: item.difference < 0 ? "worse" : "better" }, ` ${signed(item.difference)}`));
-      const line = curve(columns, s, state.measure);
-      plots.replaceChildren(bars(columns, s, state.measure), line ? make("div", { class: "spark" }, line) : "");
+        main === other ? "" : make("span", { class: verdict(item.difference) }, ` ${signed(item.difference)}`));
+      plots.replaceChildren(bars(columns, s, state.measure), plot(columns, s, state.measure, { class: "plot spark" }) ?? "");
       if (!body.hidden) {
         const frame = player?.frame?.();
         player?.stop();
@@ -70,7 +71,7 @@ function makeItem(d, dataset, s, name, state, onchange) {
   };
   function play(frame) {
     const columns = shownColumns(dataset, state);
-    player = makePlayer({ dataset, d, s, columns, measure: state.measure, wheel: state.wheel, frame,
+    player = makePlayer({ dataset, s, columns, measure: state.measure, wheel: state.wheel, frame,
       onframe: (at) => onchange({ sequence: name, frame: at }) });
     body.replaceChildren(player.element);
   }

@@ -31,7 +31,7 @@ function sortableTable(caption, columns, rows) {
   }
   function fill() {
     body.replaceChildren(...rows.map((row) =>
-      make("tr", { class: row.kind }, ...columns.map((column, i) =>
+      make("tr", { class: `${row.kind}${row.partial ? " unfinished" : ""}` }, ...columns.map((column, i) =>
         i ? make("td", {}, column.cell(row)) : make("th", { scope: "row" }, column.cell(row))))));
   }
   fill();
@@ -48,7 +48,7 @@ function compare(a, b, descending) {
 
 function methodCell(column) {
   const [word, hint] = KINDS[column.kind];
-  return make("span", { class: "method" }, swatch(column), make("span", {}, column.name),
+  return make("span", { class: "method" }, make("span", {}, swatch(column), " ", column.name),
     make("small", { title: column.source || hint }, word),
     column.partial ? make("small", { class: "badge" }, "partial") : null);
 }
@@ -67,8 +67,6 @@ function headlineTable(dataset) {
     ? [{ title: "J&F", hint: "mean of J and F", value: (c) => c.means.JF_mean, cell: (c) => meter(c.means.JF_mean) }] : [];
   const columns = [
     { title: "method", value: (c) => c.name, cell: methodCell },
-    { title: "sequences", hint: "how many sequences the means are over", value: (c) => c.count,
-      cell: (c) => (c.count == null ? "theirs" : c.partial ? `${c.count} of ${dataset.sequences.length}` : c.count) },
     ...both,
     ...shown.map(([measure, name]) => {
       const key = `${measure}_${name}`;
@@ -77,6 +75,8 @@ function headlineTable(dataset) {
         cell: (c) => (name === "decay" ? signed(c.means[key]) : meter(c.means[key])),
       };
     }),
+    { title: "sequences", hint: "how many sequences the means are over; all: those of the publication", value: (c) => c.count,
+      cell: (c) => (c.count == null ? "all" : c.partial ? `${c.count} of ${dataset.sequences.length}` : c.count) },
   ];
   return sortableTable(`Every method on ${dataset.name}. A click on a title sorts.`, columns, [...dataset.columns]);
 }
@@ -121,7 +121,7 @@ function differenceChart(dataset, measure) {
         make("b", { style: { left: at(row.mean) } })),
       make("div", { class: "verdict" }, make("b", {}, signed(row.mean)),
         isNumber(row.low) ? ` [${signed(row.low)}, ${signed(row.high)}] ` : " ",
-        make("span", { class: row.is_real ? (row.mean > 0 ? "better" : "worse") : "unclear" },
+        make("span", { class: row.is_real ? verdict(row.mean) : "unclear" },
           row.is_real ? (row.mean > 0 ? "higher" : "lower") : "not clear"),
         make("small", {}, ` ${plural(row.sequences.length, "sequence")}`)),
     ]),
