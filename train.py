@@ -3,7 +3,7 @@
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
@@ -15,7 +15,9 @@ from jaxmotion.data import SceneSource
 from jaxmotion.evaluation.scenes import scene_scores
 from jaxmotion.segmenter import Segmenter
 from jaxmotion.training.config import Config
+from jaxmotion.training.distributed import Processes, end, is_main, joined
 from jaxmotion.training.experiment import run_experiment
+from jaxmotion.training.loop import Result
 from jaxmotion.training.metrics import write_json
 from jaxmotion.training.seeds import run_seeds
 
@@ -33,11 +35,13 @@ class Arguments:
         workdir: folder for checkpoints, log and pictures; a run that is in it is continued.
             By default ``runs/CONFIG``.
         seeds: train from so many seeds, and keep the run of the lowest validation loss.
+        processes: the processes that train together.
     """
 
     config: Annotated[Config, tyro.conf.arg(name="")]
     workdir: Path
     seeds: int = 1
+    processes: Annotated[Processes, tyro.conf.arg(name="")] = field(default_factory=Processes)
 
 
 def main(argv: Sequence[str]) -> None:
@@ -45,12 +49,13 @@ def main(argv: Sequence[str]) -> None:
     arguments = parse(argv)
     config, workdir = arguments.config, arguments.workdir
     start = time.perf_counter()
-    if arguments.seeds > 1:
-        result, losses = run_seeds(config, workdir, arguments.seeds)
-        print(", ".join(f"{name} {loss:.4f}" for name, loss in losses.items()))
-    else:
-        result = run_experiment(config, workdir)
+    with joined(arguments.processes):
+        result, losses = _train(arguments)
+    if not is_main():
+        return
     minutes = (time.perf_counter() - start) / 60
+    if losses:
+        print(", ".join(f"{name} {loss:.4f}" for name, loss in losses.items()))
     summary = {
         "steps": result.step,
         "validation_loss": result.validation_loss,
@@ -61,6 +66,13 @@ def main(argv: Sequence[str]) -> None:
         summary |= test_on_scenes(config, Segmenter.load(workdir))
     write_json(workdir / "summary.json", summary)
     print(f"{workdir}: summary.json, metrics.jsonl, pictures, checkpoints")
+
+
+def _train(arguments: Arguments) -> tuple[Result, dict[str, float]]:
+    """The kept run, and the validation losses of all seeds where there are several."""
+    if arguments.seeds > 1:
+        return run_seeds(arguments.config, arguments.workdir, arguments.seeds)
+    return run_experiment(arguments.config, arguments.workdir), {}
 
 
 def parse(argv: Sequence[str]) -> Arguments:
@@ -98,4 +110,4 @@ def _clips(source: SceneSource):
 
 
 if __name__ == "__main__":
-    sys.exit(run_command(main, sys.argv[1:]))
+    end(run_command(main, sys.argv[1:]))

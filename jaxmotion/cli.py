@@ -24,6 +24,7 @@ def run_command(main: Callable[[Sequence[str]], None], argv: Sequence[str]) -> i
         interrupt.
     """
     # Imported late: the command line answers `--help` and a typing error at once.
+    from jaxmotion.training.distributed import LostProcessError
     from jaxmotion.training.loop import InterruptedTrainingError, NonFiniteLossError
 
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
@@ -33,7 +34,7 @@ def run_command(main: Callable[[Sequence[str]], None], argv: Sequence[str]) -> i
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    except NonFiniteLossError as error:
+    except (NonFiniteLossError, LostProcessError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except InterruptedTrainingError as error:

@@ -1,5 +1,8 @@
 """Checkpoints: the newest to resume from, the best to keep. Orbax writes both atomically.
 
+Several processes write a checkpoint together, each what its devices hold, and read it each by
+itself, so that a file which one of them cannot read leaves no other waiting.
+
 A run's folder holds ``checkpoints/STEP`` (state and data position, the newest two) and
 ``best/STEP`` (parameters alone, those of the lowest validation loss), beside ``config.json``.
 """
@@ -12,8 +15,10 @@ from typing import Any
 
 import jax
 import orbax.checkpoint as ocp
+from orbax.checkpoint.options import MultiprocessingOptions
 
 from jaxmotion.errors import InputError
+from jaxmotion.training.distributed import anywhere, gather
 from jaxmotion.training.step import TrainState
 
 _LOG = logging.getLogger(__name__)
@@ -28,12 +33,18 @@ class Checkpoints:
     """
 
     def __init__(self, workdir: Path, config: dict[str, Any]) -> None:
-        self._config = config
+        self._workdir, self._config = workdir, config
         try:
             self._newest = _newest_manager(workdir)
             self._best = _best_manager(workdir)
         except (OSError, ValueError) as error:
             raise InputError(f"{workdir}: unreadable checkpoints: {_line(error)}") from error
+        seen = gather(self.newest_step or 0)
+        if (seen != seen[0]).any():
+            raise InputError(
+                f"{workdir}: the processes see different checkpoints there, of steps "
+                f"{seen.tolist()}; expected a folder that all hosts share"
+            )
 
     def save(self, state: TrainState, data: dict[str, Any]) -> None:
         """Stores the state and the position in the data under the state's step.
@@ -65,21 +76,28 @@ class Checkpoints:
             InputError: where there are checkpoints but none can be read.
         """
         abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
+        args = ocp.args.Composite(
+            state=ocp.args.StandardRestore(abstract), data=ocp.args.JsonRestore()
+        )
         steps = sorted(self._newest.all_steps(), reverse=True)
-        for step in steps:
-            try:
-                restored = self._newest.restore(
-                    step,
-                    args=ocp.args.Composite(
-                        state=ocp.args.StandardRestore(abstract), data=ocp.args.JsonRestore()
-                    ),
-                )
-            except Exception as error:
-                _LOG.warning("checkpoint %d cannot be read, trying the one before: %s", step, error)
-                continue
-            for newer in [s for s in steps if s > step]:
-                self._newest.delete(newer)
-            return restored["state"], restored["data"]
+        with _newest_manager(self._workdir, read_only=True) as reader:
+            for step in steps:
+                restored, problem = None, ""
+                try:
+                    restored = reader.restore(step, args=args)
+                except Exception as error:  # Orbax raises whatever its readers do
+                    problem = _line(error)
+                if anywhere(restored is None):
+                    _LOG.warning(
+                        "checkpoint %d cannot be read, trying the one before: %s",
+                        step,
+                        problem or "another process cannot",
+                    )
+                    continue
+                for newer in [s for s in steps if s > step]:
+                    self._newest.delete(newer)
+                assert restored is not None
+                return restored["state"], restored["data"]
         if steps:
             raise InputError(
                 f"{self._newest.directory}: none of the checkpoints {steps} can be read; "
@@ -167,19 +185,26 @@ def load_best(path: Path) -> tuple[Any, dict[str, Any], int]:
         raise InputError(f"{folder}: the parameters cannot be read: {_line(error)}") from error
 
 
-def _newest_manager(workdir: Path) -> ocp.CheckpointManager:
+def _newest_manager(workdir: Path, *, read_only: bool = False) -> ocp.CheckpointManager:
+    together = _processes("newest", alone=read_only)
     return ocp.CheckpointManager(
         (workdir / "checkpoints").resolve(),
-        options=ocp.CheckpointManagerOptions(max_to_keep=2),
+        options=ocp.CheckpointManagerOptions(
+            max_to_keep=2,
+            read_only=read_only,
+            create=not read_only,
+            multiprocessing_options=together,
+        ),
         item_handlers={
-            "state": ocp.StandardCheckpointHandler(),
-            "data": ocp.JsonCheckpointHandler(),
-            "config": ocp.JsonCheckpointHandler(),
+            "state": ocp.StandardCheckpointHandler(multiprocessing_options=together),
+            "data": ocp.JsonCheckpointHandler(multiprocessing_options=together),
+            "config": ocp.JsonCheckpointHandler(multiprocessing_options=together),
         },
     )
 
 
 def _best_manager(workdir: Path, *, read_only: bool = False) -> ocp.CheckpointManager:
+    together = _processes("best", alone=read_only)
     return ocp.CheckpointManager(
         (workdir / "best").resolve(),
         options=ocp.CheckpointManagerOptions(
@@ -187,12 +212,22 @@ def _best_manager(workdir: Path, *, read_only: bool = False) -> ocp.CheckpointMa
             best_fn=lambda metrics: metrics["loss"],
             best_mode="min",
             read_only=read_only,
+            create=not read_only,
+            multiprocessing_options=together,
         ),
         item_handlers={
-            "params": ocp.StandardCheckpointHandler(),
-            "config": ocp.JsonCheckpointHandler(),
+            "params": ocp.StandardCheckpointHandler(multiprocessing_options=together),
+            "config": ocp.JsonCheckpointHandler(multiprocessing_options=together),
         },
     )
+
+
+def _processes(name: str, *, alone: bool) -> MultiprocessingOptions:
+    """Who works on a folder: all processes, process 0 first among them, or this one alone."""
+    if not alone:
+        return MultiprocessingOptions(barrier_sync_key_prefix=name)
+    here = jax.process_index()
+    return MultiprocessingOptions(primary_host=here, active_processes={here})
 
 
 def _line(error: Exception) -> str:

@@ -1,20 +1,23 @@
 """One experiment from its configuration: clips, task, folder, training."""
 
+import re
 from pathlib import Path
 
 import numpy as np
 
-from jaxmotion.data import ClipSource, TrainLoader, open_source, stack_clips
+from jaxmotion.data import Clip, ClipSource, TrainLoader, open_source, stack_clips
 from jaxmotion.errors import InputError
 from jaxmotion.training.compilation_cache import enable_compilation_cache
 from jaxmotion.training.config import Config, differences, from_json, to_json
+from jaxmotion.training.distributed import is_main
 from jaxmotion.training.loop import Result, train
 from jaxmotion.training.metrics import read_json, write_json
 from jaxmotion.training.program import HostBatch
 from jaxmotion.training.segmentation import SegmentationTask
+from jaxmotion.training.shardings import ProcessShare, make_mesh, process_share
 
-# What may differ when a run is continued: how long it goes on, and how often it speaks.
-_FREE_FIELDS = ("steps", "log_every", "validate_every", "checkpoint_every", "picture_every")
+# What may differ when a run is continued: how long it goes on, how often it speaks, and on what.
+_FREE_FIELDS = ("steps", "log_every", "validate_every", "checkpoint_every", "picture_every", "mesh")
 
 
 def run_experiment(config: Config, workdir: Path) -> Result:
@@ -32,12 +35,19 @@ def run_experiment(config: Config, workdir: Path) -> Result:
         NonFiniteLossError, InterruptedTrainingError: see `training.loop.train`.
     """
     training, held_out = open_clips(config)
+    share = process_share(make_mesh(config.mesh, config.batch_size), config.batch_size)
     claim_folder(config, workdir)
     enable_compilation_cache()
     task = SegmentationTask(config.network, config.motion, config.objective, config.augment)
-    loader = TrainLoader(training, config.batch_size, seed=config.seed)
+    loader = TrainLoader(
+        training,
+        config.batch_size,
+        seed=config.seed,
+        shard_index=share.data_index,
+        shard_count=share.data_count,
+    )
     try:
-        return train(config, task, loader, validation_batches(config, held_out), workdir)
+        return train(config, task, loader, validation_batches(config, held_out, share), workdir)
     finally:
         loader.close()
 
@@ -58,25 +68,33 @@ def open_clips(config: Config) -> tuple[ClipSource, ClipSource]:
     return source.hold_out(data.validation_fraction)
 
 
-def validation_batches(config: Config, held_out: ClipSource) -> list[HostBatch]:
+def validation_batches(
+    config: Config, held_out: ClipSource, share: ProcessShare
+) -> list[HostBatch]:
     """At most ``validation_clips`` of the held-out clips, evenly spread, without their labels.
 
-    The last batch is filled up with clips that are nowhere valid, which count in no mean.
+    The last batch is filled up with clips that are nowhere valid, which count in no mean. Of each
+    batch a process loads its share.
     """
     count = min(len(held_out), config.data.validation_clips)
     chosen = np.linspace(0, len(held_out) - 1, count).round().astype(int)
-    clips = [held_out[int(i)] for i in chosen]
-    clips += [{**clips[-1], "valid": np.zeros_like(clips[-1]["valid"])}] * (
-        -count % config.batch_size
-    )
+    part = config.batch_size // share.data_count
+
+    def clip(number: int) -> Clip:
+        clip = held_out[int(chosen[min(number, count - 1)])]
+        return clip if number < count else {**clip, "valid": np.zeros_like(clip["valid"])}
+
+    starts = range(share.data_index * part, -(-count // config.batch_size) * config.batch_size)
     return [
-        stack_clips(clips[start : start + config.batch_size], ("flow", "valid"))
-        for start in range(0, len(clips), config.batch_size)
+        stack_clips([clip(start + i) for i in range(part)], ("flow", "valid"))
+        for start in starts[:: config.batch_size]
     ]
 
 
 def claim_folder(config: Config, workdir: Path) -> None:
     """Writes ``config.json`` into a fresh folder, or checks that the one there says the same.
+
+    All processes check, the main one writes.
 
     Raises:
         InputError: where the folder cannot be written, or belongs to another experiment.
@@ -93,10 +111,11 @@ def claim_folder(config: Config, workdir: Path) -> None:
     if known:
         # Through a Config, so that fields it did not have yet stand at their defaults.
         old = to_json(from_json(Config, read_json(path)))
-        changed = [d for d in differences(old, new) if d.split(":")[0] not in _FREE_FIELDS]
+        changed = [d for d in differences(old, new) if re.split("[.:]", d)[0] not in _FREE_FIELDS]
         if changed:
             raise InputError(
                 f"{workdir}: holds a run with another configuration ({'; '.join(changed)}); "
                 "expected the same, or another --workdir"
             )
-    write_json(path, new)
+    if is_main():
+        write_json(path, new)

@@ -15,7 +15,8 @@ from tqdm import tqdm
 
 from jaxmotion.training.checkpoints import Checkpoints
 from jaxmotion.training.config import Config, to_json
-from jaxmotion.training.metrics import MetricsLog
+from jaxmotion.training.distributed import AgreedEndError, anywhere, is_main, on_host
+from jaxmotion.training.metrics import MetricsLog, SilentLog
 from jaxmotion.training.program import HostBatch, Program, build_program
 from jaxmotion.training.step import TrainState
 from jaxmotion.training.task import Batch, Task
@@ -34,12 +35,12 @@ class ClipIterator(Protocol):
     def set_state(self, state: dict[str, Any]) -> None: ...  # noqa: D102
 
 
-class NonFiniteLossError(RuntimeError):
+class NonFiniteLossError(AgreedEndError):
     """The loss or its gradient became NaN or infinite; the checkpoints before it are kept."""
 
 
-class InterruptedTrainingError(RuntimeError):
-    """SIGINT or SIGTERM came; the state has been stored."""
+class InterruptedTrainingError(AgreedEndError):
+    """SIGINT or SIGTERM came to one process; all have stored the state of the same step."""
 
 
 @dataclass(frozen=True)
@@ -67,9 +68,9 @@ def train(
     Args:
         config: the experiment.
         task: network and loss.
-        clips: training batches.
+        clips: training batches; of each, the clips that this process loads.
         validation: held-out batches, all of the training batches' shape.
-        workdir: the run's folder.
+        workdir: the run's folder, the same for all processes.
 
     Raises:
         NonFiniteLossError: on a loss or gradient that is not finite.
@@ -84,8 +85,10 @@ def train(
     pictured = _pictured(validation)
     state = _first_state(program, checkpoints, clips, trained)
     step = int(state.step)
-    log = MetricsLog(workdir, step)
-    progress = tqdm(total=config.steps, initial=step, unit="step", dynamic_ncols=True)
+    log = MetricsLog(workdir, step) if is_main() else SilentLog()
+    progress = tqdm(
+        total=config.steps, initial=step, unit="step", dynamic_ncols=True, disable=not is_main()
+    )
 
     def due(every: int) -> bool:
         return every > 0 and (step % every == 0 or step == config.steps)
@@ -93,7 +96,9 @@ def train(
     try:
         with stop_signal() as stop, progress:
             while step < config.steps:
-                state, metrics = program.train_step(state, program.put(next(clips)))
+                batch = program.put(next(clips))
+                stopping = anywhere(stop.is_set)
+                state, metrics = program.train_step(state, batch)
                 step += 1
                 if due(config.log_every):
                     values = {name: float(value) for name, value in metrics.items()}
@@ -103,7 +108,7 @@ def train(
                     # One step in flight: the bar stays honest, batches do not pile up.
                     jax.block_until_ready(metrics["loss"])
                 progress.update()
-                pause = due(config.checkpoint_every) or stop.is_set
+                pause = due(config.checkpoint_every) or stopping
                 if (pause or due(config.log_every)) and not bool(state.finite):
                     raise NonFiniteLossError(_not_finite(step, checkpoints.newest_step))
                 if due(config.validate_every):
@@ -114,8 +119,10 @@ def train(
                 if pause:
                     checkpoints.save(state, clips.get_state())
                 if due(config.picture_every):
-                    log.picture(step, task.picture(state.best_guess, pictured))
-                if stop.is_set and step < config.steps:
+                    params = on_host(state.best_guess)
+                    if is_main():
+                        log.picture(step, task.picture(params, pictured))
+                if stopping and step < config.steps:
                     raise InterruptedTrainingError(
                         f"interrupted; step {step} is stored, the same command continues from it"
                     )
@@ -145,7 +152,7 @@ def _first_state(
         clips.set_state(position)
         print(f"continuing from step {int(state.step)}", file=sys.stderr)
     elif trained is not None:
-        state = program.started(state, trained.params)
+        state = program.started(state, jax.device_get(trained.params))
         print(f"starting from the parameters of step {trained.step}", file=sys.stderr)
     return state
 

@@ -52,6 +52,19 @@ class MetricsLog:
         self._board.close()
 
 
+class SilentLog:
+    """The log of the processes that write none; see `MetricsLog`."""
+
+    def write(self, step: int, values: dict[str, float]) -> None:
+        """Does nothing."""
+
+    def picture(self, step: int, image: np.ndarray) -> None:
+        """Does nothing."""
+
+    def close(self) -> None:
+        """Does nothing."""
+
+
 def write_text(path: Path, text: str) -> None:
     """Writes a text file, whole or not at all."""
     with atomic_path(path) as temporary:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from jaxmotion.errors import InputError
 from jaxmotion.training.config import Config, to_json
+from jaxmotion.training.distributed import is_main
 from jaxmotion.training.experiment import run_experiment
 from jaxmotion.training.loop import Result
 from jaxmotion.training.metrics import write_json
@@ -37,8 +38,9 @@ def run_seeds(config: Config, workdir: Path, count: int) -> tuple[Result, dict[s
     }
     results = {name: run_experiment(c, workdir / name) for name, c in configs.items()}
     kept = min(results, key=lambda name: results[name].validation_loss)
-    _replace_folder(workdir / kept / "best", workdir / "best")
-    write_json(workdir / "config.json", to_json(configs[kept]))
+    if is_main():
+        _replace_folder(workdir / kept / "best", workdir / "best")
+        write_json(workdir / "config.json", to_json(configs[kept]))
     return results[kept], {name: result.validation_loss for name, result in results.items()}
 
 

@@ -1,0 +1,175 @@
+"""Several processes that train as one: how they join, agree and end. One alone needs none of it.
+
+The engine is JAX's own: `jax.distributed` connects the processes, a coordination service in
+process 0 hears the heartbeats of all and ends the run where they stop, and collectives carry what
+they agree on.
+"""
+
+import os
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+import jax
+import numpy as np
+from jax.experimental import multihost_utils
+
+from jaxmotion.errors import InputError
+
+HEARTBEAT_SECONDS = 60
+"""A process that is silent for so long counts as gone, and the others end."""
+
+
+class AgreedEndError(RuntimeError):
+    """An end before the last step that every process comes to at the same step."""
+
+
+class LostProcessError(RuntimeError):
+    """A computation across processes failed, most often because another one is gone."""
+
+
+@dataclass(frozen=True)
+class Processes:
+    """The processes of a run, one a host as a rule; by default there is only this one.
+
+    Attributes:
+        distributed: train as one of several processes, which all run this command. On a TPU pod,
+            under SLURM, Open MPI or Kubernetes, JAX finds the others by itself; elsewhere the three
+            below say it, and all of them are needed.
+        coordinator: HOST:PORT of process 0.
+        num_processes: how many there are.
+        process_id: which one this is, from 0.
+        join_timeout: seconds to wait at the start until all are there.
+    """
+
+    distributed: bool = False
+    coordinator: str | None = None
+    num_processes: int | None = None
+    process_id: int | None = None
+    join_timeout: int = 300
+
+    def __post_init__(self) -> None:
+        given = [self.coordinator, self.num_processes, self.process_id]
+        if self.distributed and given.count(None) == 0:
+            self._check()
+        elif given.count(None) < 3:
+            missing = " with --distributed" if not self.distributed else ""
+            raise InputError(
+                "--coordinator, --num-processes and --process-id: expected all three or none"
+                + missing
+            )
+        if self.join_timeout < 1:
+            raise InputError(f"--join-timeout {self.join_timeout}: expected at least 1 second")
+
+    def _check(self) -> None:
+        host, _, port = str(self.coordinator).rpartition(":")
+        if not host or not port.isdigit() or not 0 < int(port) < 2**16:
+            raise InputError(f"--coordinator {self.coordinator}: expected HOST:PORT of process 0")
+        count, index = self.num_processes or 0, self.process_id or 0
+        if count < 1:
+            raise InputError(f"--num-processes {count}: expected at least 1")
+        if not 0 <= index < count:
+            raise InputError(f"--process-id {index}: expected 0 to {count - 1}")
+
+
+@contextmanager
+def joined(processes: Processes) -> Iterator[None]:
+    """Connects the processes for the time of the block. No device may have been asked for before.
+
+    The block ends in order where all come to its end, or to the same `AgreedEndError`. After any
+    other exception this process must leave by `end`, which does not wait for the others.
+
+    Raises:
+        InputError: where nothing says which processes there are. If they do not all come in time,
+            the process ends with one line and status 2.
+        LostProcessError: in place of JAX's error, where one of several processes cannot go on.
+    """
+    if processes.distributed:
+        _join(processes)
+    try:
+        yield
+    except jax.errors.JaxRuntimeError as error:
+        if jax.process_count() == 1:
+            raise
+        raise LostProcessError(
+            f"process {jax.process_index()} of {jax.process_count()} cannot go on; if another one "
+            "ended first, its log says why. The stored checkpoints are kept, the same commands "
+            f"continue from them ({' '.join(str(error).split())[:200]})"
+        ) from error
+    except AgreedEndError:
+        jax.distributed.shutdown()
+        raise
+    jax.distributed.shutdown()
+
+
+def _join(processes: Processes) -> None:
+    where = processes.coordinator or "process 0"
+
+    def give_up() -> None:
+        print(
+            f"error: --distributed: not all processes came to {where} within "
+            f"{processes.join_timeout} s; expected the same command on every host, and a "
+            "coordinator that all can reach",
+            file=sys.stderr,
+            flush=True,
+        )
+        os._exit(2)
+
+    # JAX aborts at the end of its own time; ours comes first and says what was expected.
+    waiting = threading.Timer(processes.join_timeout, give_up)
+    waiting.daemon = True
+    waiting.start()
+    jax.config.update("jax_cpu_collectives_implementation", "gloo")
+    try:
+        jax.distributed.initialize(
+            processes.coordinator,
+            processes.num_processes,
+            processes.process_id,
+            initialization_timeout=processes.join_timeout + 60,
+            heartbeat_timeout_seconds=HEARTBEAT_SECONDS,
+            shutdown_timeout_seconds=HEARTBEAT_SECONDS,
+        )
+    except (ValueError, RuntimeError) as error:
+        raise InputError(
+            f"--distributed: {' '.join(str(error).split())[:200]} Expected a TPU pod, SLURM, Open "
+            "MPI or Kubernetes, or --coordinator HOST:PORT --num-processes N --process-id I"
+        ) from error
+    finally:
+        waiting.cancel()
+
+
+def end(status: int) -> NoReturn:
+    """Ends this process, at once where others wait for it, which Python's own exit would not do."""
+    if jax.distributed.is_initialized():
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+    sys.exit(status)
+
+
+def is_main() -> bool:
+    """Whether this process writes what the run needs once: log, pictures, configuration."""
+    return jax.process_index() == 0
+
+
+def gather(value: Any) -> np.ndarray:
+    """A number (or array of one shape) of every process, ``[processes, ...]``.
+
+    All processes call it at the same point.
+    """
+    return multihost_utils.process_allgather(np.asarray(value)).reshape(
+        jax.process_count(), *np.shape(value)
+    )
+
+
+def anywhere(flag: bool) -> bool:
+    """Whether a flag is set in any process, the same answer in all; all call it together."""
+    return flag if jax.process_count() == 1 else bool(gather(flag).any())
+
+
+def on_host(tree: Any) -> Any:
+    """Whole arrays in place of those that are spread over processes; all call it together."""
+    return tree if jax.process_count() == 1 else multihost_utils.process_allgather(tree, tiled=True)
