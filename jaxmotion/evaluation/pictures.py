@@ -10,7 +10,7 @@ one method made of it:
 import base64
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import cv2
@@ -29,6 +29,7 @@ MAX_WIDTH = 427  # half of DAVIS's 480p
 FLOW_QUALITY, FRAME_QUALITY = 85, 60  # of WebP, 0 to 100
 FASTEST = 99  # percentile of the speeds that gets the full colour: outliers would pale the rest
 VOID = 255
+MAX_FRAMES = 120  # of one video; of a longer one every other, or every third, ...
 SHARED_LAYERS = ("truth", "flow", "frames")
 
 
@@ -55,27 +56,43 @@ def write_pictures(
     Raises:
         InputError: A frame cannot be read, or a file cannot be written.
     """
-    size = gt.shape[1:]
+    shown = shown_frames(len(labels), scores.frames)
     segments = {
         "colors": ["#" + bytes(color).hex() for color in label_palette(scores.num_labels)],
-        "pictures": [_indexed(frame, scores.num_labels) for frame in labels],
-        "foreground": [outline(frame) for frame in foreground],
+        "pictures": [_indexed(labels[t], scores.num_labels) for t in shown],
+        "foreground": [outline(foreground[t]) for t in shown],
     }
     _write(folder / "segments.json", segments)
-    outlines = map(outline, np.where(gt == VOID, 0, gt))
-    truth = {"size": list(size), "outlines": dict(zip(scores.frames, outlines, strict=True))}
+    annotation = dict(zip(scores.frames, np.where(gt == VOID, 0, gt), strict=True))
+    outlines = [outline(annotation[t]) if t in annotation else None for t in shown]
+    truth = {"size": list(gt.shape[1:]), "shown": shown, "outlines": outlines}
     _write(folder.parent / "truth.json", truth)
     if flow is not None:
         full_color = _full_color(flow)
-        small = resize_flow(flow, _small(flow.shape[1:3]))
+        known = flow[[t for t in shown if t < len(flow)]]
+        small = resize_flow(known, _small(flow.shape[1:3]))
         pictures = [_webp(flow_to_color(frame, full_color), FLOW_QUALITY) for frame in small]
         _write(folder.parent / "flow.json", {"full_color": full_color, "pictures": pictures})
     if read_frame is not None:
-        frames = (_shrink(read_frame(t)) for t in range(len(labels)))
-        pictures = [_webp(frame, FRAME_QUALITY) for frame in frames]
+        pictures = [_webp(_shrink(read_frame(t)), FRAME_QUALITY) for t in shown]
         _write(folder.parent / "frames.json", {"pictures": pictures})
     else:  # of an earlier evaluation that showed them
         (folder.parent / "frames.json").unlink(missing_ok=True)
+
+
+def shown_frames(num_frames: int, scored: Sequence[int]) -> list[int]:
+    """Frames of which there are pictures: about `MAX_FRAMES` at most, in even steps.
+
+    Args:
+        num_frames: Of the video.
+        scored: Frames that were scored; where they are few, they are all among those shown.
+
+    Returns:
+        Indices, ascending.
+    """
+    step = -(-num_frames // MAX_FRAMES)
+    few = scored if len(scored) <= MAX_FRAMES // 2 else ()
+    return sorted({*range(0, num_frames, step), *few})
 
 
 def read_layer(path: Path) -> str | None:

@@ -55,7 +55,7 @@ def render(folder: Path, evaluation: Evaluation) -> str:
         style_hash=_hash(style),
         script=script,
         script_hash=_hash(script),
-        data=_json({"datasets": datasets, "wheel": flow_wheel()}),
+        data=_json({"datasets": datasets, "wheel": flow_wheel(), "megabytes": layers.megabytes()}),
         layers=layers.elements(),
     )
 
@@ -70,6 +70,10 @@ class Layers:
         """The number by which the page finds a file of pictures; None where there is none."""
         text = read_layer(path)
         return None if text is None else self._numbers.setdefault(text, len(self._numbers))
+
+    def megabytes(self) -> float:
+        """How large they are together, as good as the size of the page."""
+        return sum(map(len, self._numbers)) / 1e6
 
     def elements(self) -> str:
         """One element each, so that the page parses a sequence when it is looked at, not before."""

@@ -24,7 +24,7 @@ from report_example import (
 
 from jaxmotion.errors import InputError
 from jaxmotion.evaluation import find_sequences
-from jaxmotion.evaluation.pictures import outline, write_pictures
+from jaxmotion.evaluation.pictures import MAX_FRAMES, outline, shown_frames, write_pictures
 from jaxmotion.evaluation.report import write_report
 from jaxmotion.evaluation.results import Cut, Dataset, Evaluation, ObjectScores, Run, SequenceScores
 from jaxmotion.optical_flow.colors import flow_to_color
@@ -131,8 +131,16 @@ def test_annotation_is_that_of_the_scored_frames_without_void(tmp_path):
     write_pictures(tmp_path / "dog/m", one_sequence(), None, labels, labels > 0, gt)
     layer = json.loads((tmp_path / "dog/truth.json").read_text())
     assert layer["size"] == [20, 30]
-    assert layer["outlines"] == {"1": "", "4": outline(gt[1] == 1)}
+    assert layer["shown"] == [0, 1, 2, 3, 4, 5]
+    assert layer["outlines"] == [None, "", None, None, outline(gt[1] == 1), None]
     assert not (tmp_path / "dog/flow.json").exists()
+
+
+def test_a_long_video_is_shown_in_steps_with_every_rare_annotation():
+    assert shown_frames(MAX_FRAMES, range(MAX_FRAMES)) == list(range(MAX_FRAMES))
+    shown = shown_frames(800, range(800))
+    assert shown == list(range(0, 800, 7))
+    assert shown_frames(800, (0, 20, 799)) == sorted({*shown, 20, 799})
 
 
 def test_flow_scale_leaves_out_unknown_vectors(tmp_path):

@@ -127,10 +127,10 @@ def test_panels_show_the_frame(page):
         )
 
     assert color(0, 50, 5) == pytest.approx([20 * (FRAMES - 1), 100, 200], abs=6)
-    assert color(2, 60, 20) == [230, 159, 0]  # segment 2, where the object is by now
+    assert color(2, 60, 20) == [230, 159, 0]  # segment 1, where the object is by now
     assert color(2, 90, 5) == [110, 110, 110]
     legend = "document.querySelectorAll('.player .legend')[0].innerText"
-    assert page.run(legend).split() == ["1", "2", "✓", "foreground", "3"]
+    assert page.run(legend).split() == ["0", "1", "✓", "foreground", "2"]
 
 
 def test_play_goes_to_the_end_and_stops(page):

@@ -14,10 +14,10 @@ const RULES = {
 const RUN_COLORS = 6;
 
 function start() {
-  const { datasets, wheel } = JSON.parse(byId("data").textContent);
+  const { datasets, wheel, megabytes } = JSON.parse(byId("data").textContent);
   datasets.forEach(nameColumns);
   const link = new URLSearchParams(location.hash.slice(1));
-  const state = { wheel, query: "", order: "listed", shown: new Set() };
+  const state = { wheel, query: "", order: "listed", shown: new Set(), speed: "12", outlines: true };
   let sequences = null;
 
   function choose(d) {
@@ -52,8 +52,7 @@ function start() {
   const opened = linked ?? sequences.shownFirst();
   opened?.open(true, Number(link.get("frame")) || 0);
   linked?.element.scrollIntoView();
-  const size = document.documentElement.innerHTML.length / 1e6;
-  byId("footer").textContent = `This file holds everything it shows (${size.toFixed(1)} MB) and loads nothing from anywhere.`;
+  byId("footer").textContent = `This file holds everything it shows, ${megabytes.toFixed(1)} MB of pictures, and loads nothing from anywhere.`;
 }
 
 // Every column gets a label of its own and a colour.

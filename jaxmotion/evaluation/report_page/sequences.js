@@ -71,7 +71,7 @@ function makeItem(d, dataset, s, name, state, onchange) {
   };
   function play(frame) {
     const columns = shownColumns(dataset, state);
-    player = makePlayer({ dataset, s, columns, measure: state.measure, wheel: state.wheel, frame,
+    player = makePlayer({ dataset, s, columns, state, frame,
       onframe: (at) => onchange({ sequence: name, frame: at }) });
     body.replaceChildren(player.element);
   }
