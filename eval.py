@@ -1,4 +1,4 @@
-"""Scores a segmenter on a folder laid out like DAVIS: ``python eval.py --help``."""
+"""Scores segmentations on folders laid out like DAVIS: ``python eval.py --help``."""
 
 import sys
 import time
@@ -13,61 +13,86 @@ from tqdm import tqdm
 from jaxmotion.cli import run_command
 from jaxmotion.errors import InputError
 from jaxmotion.evaluation.baselines import BASELINES
-from jaxmotion.evaluation.davis import find_sequences
-from jaxmotion.evaluation.protocol import Predictor, Protocol
-from jaxmotion.evaluation.report import write_report
-from jaxmotion.evaluation.runner import (
+from jaxmotion.evaluation.davis import look_for_sequences
+from jaxmotion.evaluation.methods import (
     ALL_BASELINES,
-    SequenceResult,
+    Baseline,
+    Method,
+    Network,
     baseline_predictor,
     check_baselines,
-    evaluate,
+    stamps,
 )
-from jaxmotion.evaluation.tables import format_table, score_table, write_scores
+from jaxmotion.evaluation.plans import named_path, plan_name, read_suite, result_folders
+from jaxmotion.evaluation.protocol import preset
+from jaxmotion.evaluation.report import write_report
+from jaxmotion.evaluation.results import Evaluation
+from jaxmotion.evaluation.suite import DatasetPlan, Options, columns, evaluate, with_differences
+from jaxmotion.evaluation.tables import (
+    format_differences,
+    format_table,
+    score_table,
+    write_scores,
+)
 from jaxmotion.segmenter import Segmenter
 from jaxmotion.training.compilation_cache import enable_compilation_cache
+
+DEFAULT_METHOD = "otsu"
 
 
 @dataclass(frozen=True)
 class EvalConfig:
-    """Scores a segmenter beside training-free baselines, with the official DAVIS measures.
+    """Scores segmenters, or the masks of other methods, beside training-free baselines.
 
     Attributes:
+        out: where scores.json, scores.csv, report.html and the rest go.
         data: folder with Annotations/480p/SEQ/*.png and Flows/NAME/SEQ.npz (or SEQ/*.flo).
-        out: where scores.json, scores.csv and report.html go.
-        checkpoint: a training run's folder, or the name of a baseline.
+        suite: several datasets instead, a TOML file; what is scored already is not scored again.
+        checkpoint: training runs' folders, or names of baselines; NAME=FOLDER names one. Otsu's
+            threshold if nothing else is to be scored.
+        results: folders of masks SEQ/FRAME.png to score, or NAME=FOLDER; without a checkpoint, and
+            without Flows, nothing else.
+        compare: the same, as columns beside what is scored.
+        protocol: davis2016, segtrack_v2, fbms59, moca, davis2017_motion or fbms59_multi.
         flow: which flow, a folder of Flows.
-        select: which segments are the foreground: except_largest, best_subset, overlap or
-            linear_assignment.
+        select: which segments are the foreground: except_largest, best_subset, overlap,
+            linear_assignment, or nonzero (what results default to).
         cut: frames segmented at once and selected together; 0 is the whole sequence.
-        num_masks: another K than in training, for a network with slots.
+        num_masks: another K than in training, for a network with slots; of results, how many labels
+            there may be.
         frames: score every frame that has a flow, or leave out the first as the official
             benchmark does.
         sequences: only these.
         split: or those of ImageSets/SPLIT.txt.
         baselines: which to compare with; "none" for none.
+        write_masks: write the masks and the segments as indexed PNG.
         include_frames: show the video frames in the report.
     """
 
-    data: Path
     out: Path
-    checkpoint: str = "otsu"
+    data: Path | None = None
+    suite: Path | None = None
+    checkpoint: tuple[str, ...] = ()
+    results: tuple[str, ...] = ()
+    compare: tuple[str, ...] = ()
+    protocol: str = "davis2016"
     flow: str = "raft"
-    select: str = "except_largest"
-    cut: int = 0
+    select: str | None = None
+    cut: int | None = None
     num_masks: int | None = None
-    frames: Literal["flow", "official"] = "flow"
+    frames: Literal["flow", "official"] | None = None
     sequences: tuple[str, ...] = ()
     split: str | None = None
     baselines: tuple[str, ...] = ALL_BASELINES
+    write_masks: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     include_frames: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
 
 
 def main(argv: Sequence[str]) -> None:
     """Evaluates, writes the results and prints the tables.
 
-    What is done when a file turns out wrong, or when the run is interrupted, is kept and marked
-    as partial.
+    What goes wrong with one sequence is said in a line, and the others follow. What is done when
+    the run is interrupted is kept; anything that lacks a sequence is marked as partial.
 
     Args:
         argv: the options.
@@ -76,56 +101,113 @@ def main(argv: Sequence[str]) -> None:
         InputError: an option or a file is not what was expected.
     """
     config = tyro.cli(EvalConfig, args=argv, prog="eval.py")
-    protocol = Protocol(config.select, config.cut, config.frames)
-    baselines = () if config.baselines == ("none",) else config.baselines
-    check_baselines(baselines)
-    sequences = find_sequences(config.data, config.flow, config.sequences, config.split)
-    method, predict = load_predictor(config.checkpoint, config.num_masks)
+    check_baselines(() if config.baselines == ("none",) else config.baselines)
+    plans, methods = read_plans(config), read_methods(config)
+    plans, methods = add_baselines(config, plans, methods)
+    for plan in plans:
+        names = [method.name for method in columns(plan, methods)]
+        for name in names:
+            if names.count(name) > 1:
+                raise InputError(f"two methods are called {name!r}: NAME=FOLDER gives another name")
+    for plan in plans:
+        look_for_sequences(plan.root, plan.flow, plan.sequences, plan.split)
+    for method in methods if config.suite is None else ():
+        if isinstance(method, Network):
+            method.prepare()
     make_folder(config.out)
     enable_compilation_cache()
 
-    started, results = time.time(), []
+    failures: dict[str, None] = {}
+    started, evaluation = time.time(), None
     try:
-        with tqdm(total=len(sequences), unit="sequence", dynamic_ncols=True) as bar:
-            for result in evaluate(
-                method,
-                predict,
-                sequences,
-                protocol,
-                baselines,
+        with tqdm(unit="sequence", dynamic_ncols=True) as bar:
+            options = Options(
+                resume=config.suite is not None,
+                write_masks=config.write_masks,
                 include_frames=config.include_frames,
                 on_progress=bar.set_description,
-            ):
-                results.append(result)
-                partial = len(results) < len(sequences)
-                write_scores(config.out, results, protocol, config.flow, partial)
+                on_failure=lambda line: failures.update({line: None}),
+            )
+            for evaluation in evaluate(config.out, plans, methods, options):
+                if has_scores(evaluation):
+                    write_scores(config.out, evaluation)
                 bar.update()
     finally:
-        if results:
-            partial = len(results) < len(sequences)
-            write_report(config.out, results, protocol, config.flow, partial)
-            print_tables(results)
-            print(
-                f"{len(results)} of {len(sequences)} sequences in {time.time() - started:.0f} s: "
-                f"{config.out}/scores.json, scores.csv, report.html"
-            )
+        if evaluation is not None and has_scores(evaluation):
+            finish(config.out, with_differences(evaluation), time.time() - started)
+    *lines, last = failures or [""]
+    for line in lines:
+        print(f"error: {line}", file=sys.stderr)
+    if last:
+        raise InputError(last)
 
 
-def load_predictor(checkpoint: str, num_masks: int | None = None) -> tuple[str, Predictor]:
-    """The method to evaluate, and what to call it.
+def read_plans(config: EvalConfig) -> list[DatasetPlan]:
+    """The datasets to evaluate on.
+
+    Raises:
+        InputError: neither data nor a suite is named, or both, or what they say is wrong.
+    """
+    if (config.suite is None) == (config.data is None):
+        raise InputError("name either --data, a folder laid out like DAVIS, or --suite, a file")
+    if config.suite is not None:
+        alone = EvalConfig(out=config.out)
+        for name in ("protocol", "flow", "select", "cut", "frames", "sequences", "split"):
+            if getattr(config, name) != getattr(alone, name):
+                raise InputError(f"--{name} belongs to a dataset of the suite: say it in the file")
+        return read_suite(config.suite)
+    assert config.data is not None
+    protocol = preset(config.protocol, select=config.select, cut=config.cut, frames=config.frames)
+    only_masks = config.results and not config.checkpoint
+    flow = None if only_masks and not (config.data / "Flows").is_dir() else config.flow
+    name = plan_name(config.data.resolve().name)
+    return [DatasetPlan(name, config.data, flow, protocol, config.sequences, config.split)]
+
+
+def read_methods(config: EvalConfig) -> list[Method]:
+    """What is scored, without the baselines to compare with."""
+    checkpoints = config.checkpoint or (() if config.results else (DEFAULT_METHOD,))
+    networks: list[Method] = [network(text, config.num_masks) for text in checkpoints]
+    folders = result_folders(config.results, config.select, config.num_masks)
+    return [*networks, *folders, *result_folders(config.compare)]
+
+
+def network(checkpoint: str, num_masks: int | None = None) -> Network:
+    """A predictor by the name of a baseline, or a checkpoint.
 
     Args:
-        checkpoint: the name of a baseline, or anything that `Segmenter.load` takes.
+        checkpoint: the name of a baseline, or anything that `Segmenter.load` takes, or NAME= that.
         num_masks: as `Segmenter.load`; baselines have two.
 
     Raises:
         InputError: there is no such checkpoint.
     """
     if checkpoint in BASELINES:
-        return checkpoint, baseline_predictor(checkpoint)
-    segmenter = Segmenter.load(checkpoint, num_masks=num_masks)
-    path = Path(checkpoint).resolve()
-    return (path.parent if path.name == "best" else path).name, segmenter
+        return Network(checkpoint, lambda: baseline_predictor(checkpoint), kind="baseline")
+    name, path = named_path(checkpoint)
+    if path.resolve().name == "best" and "=" not in checkpoint:
+        name = plan_name(path.resolve().parent.name)
+    if not path.exists():
+        Segmenter.load(path)  # says what was expected
+    best = path / "best"
+    identity = {"num_masks": num_masks, "files": stamps(best if best.is_dir() else path)}
+    return Network(
+        name,
+        lambda: Segmenter.load(path, num_masks=num_masks),
+        source=str(path),
+        identity=identity,
+    )
+
+
+def add_baselines(
+    config: EvalConfig, plans: list[DatasetPlan], methods: list[Method]
+) -> tuple[list[DatasetPlan], list[Method]]:
+    """Baselines where there is flow, but for those that are scored as a method already."""
+    names = () if config.baselines == ("none",) else config.baselines
+    if any(plan.flow is None for plan in plans):
+        names = ()
+    there = {method.name for method in methods}
+    return plans, [*methods, *(Baseline(name) for name in names if name not in there)]
 
 
 def make_folder(folder: Path) -> None:
@@ -136,10 +218,32 @@ def make_folder(folder: Path) -> None:
         raise InputError(f"{folder}: cannot be made ({error.strerror or error})") from error
 
 
-def print_tables(results: Sequence[SequenceResult]) -> None:
-    """Mean J and mean F of every method on every sequence."""
-    for statistic, title in (("J_mean", "J"), ("F_mean", "F")):
-        print(format_table(score_table(results, statistic), title), end="\n\n")
+def has_scores(evaluation: Evaluation) -> bool:
+    """Whether there is anything to write."""
+    return any(run.sequences for dataset in evaluation.datasets for run in dataset.runs)
+
+
+def finish(out: Path, evaluation: Evaluation, seconds: float) -> None:
+    """Writes the scores and the report, and prints the tables."""
+    write_scores(out, evaluation)
+    write_report(out, evaluation)
+    for dataset in evaluation.datasets:
+        if len(evaluation.datasets) > 1:
+            print(f"{dataset.name} ({dataset.protocol['name']}, cut {dataset.protocol['cut']})")
+        for measure in dataset.measures:
+            statistic = f"{measure}_mean"
+            table = score_table(dataset, statistic)
+            if table:
+                print(format_table(table, measure), end="\n\n")
+            differences = format_differences(dataset, statistic)
+            if differences:
+                print(differences, end="\n\n")
+    done = sum(len(run.sequences) for d in evaluation.datasets for run in d.runs[:1])
+    wanted = sum(len(dataset.sequences) for dataset in evaluation.datasets)
+    print(
+        f"{done} of {wanted} sequences in {seconds:.0f} s: "
+        f"{out}/scores.json, scores.csv, report.html"
+    )
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ import tyro
 from jaxmotion.evaluation.baselines import BASELINES, classical_em_foreground
 from jaxmotion.evaluation.baselines import two_motion_upper_bound as upper_bound
 from jaxmotion.evaluation.davis import find_sequences
-from jaxmotion.evaluation.protocol import shrink_ground_truth, upsample_foreground
+from jaxmotion.evaluation.prediction import shrink_ground_truth, upsample_foreground
 from jaxmotion.evaluation.scores import jaccard
 from jaxmotion.evaluation.tables import format_table
 

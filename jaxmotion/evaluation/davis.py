@@ -1,7 +1,7 @@
 """A folder laid out like DAVIS: which sequences it holds, their flow, masks and frames.
 
 ROOT/Annotations/480p/SEQ/*.png      masks, one channel, non-zero = foreground
-ROOT/JPEGImages/480p/SEQ/*.jpg       frames, only needed for pictures
+ROOT/JPEGImages/480p/SEQ/*.jpg       frames; needed for pictures, and where only some are annotated
 ROOT/Flows/NAME/SEQ.npz              key "flow" [T, h, w, 2], or
 ROOT/Flows/NAME/SEQ/*.flo            one file per flow
 ROOT/ImageSets/SPLIT.txt             one sequence name per line, optional
@@ -13,15 +13,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
 
+from jaxmotion.data.layouts import split_names
 from jaxmotion.data.pictures import read_image
 from jaxmotion.errors import InputError
-from jaxmotion.files import read_error
+from jaxmotion.evaluation.annotations import Annotation, read_annotation, read_masks
+from jaxmotion.evaluation.protocol import Protocol
+from jaxmotion.files import numbered
 from jaxmotion.optical_flow.formats import read_flow_sequence
 
 RESOLUTION = "480p"
-ONE_CHANNEL_MODES = ("1", "L", "P", "I", "I;16")
 
 
 @dataclass(frozen=True)
@@ -30,18 +31,18 @@ class DavisSequence:
 
     Attributes:
         name: Name of the sequence.
-        flow_path: `.npz` file, or folder of `.flo` files.
-        mask_paths: One mask per frame, in order.
+        flow_path: `.npz` file, or folder of `.flo` files; None where only masks are compared.
+        mask_paths: One mask per annotated frame, in order.
         frame_paths: One picture per frame, in order; may be empty.
     """
 
     name: str
-    flow_path: Path
+    flow_path: Path | None
     mask_paths: tuple[Path, ...]
     frame_paths: tuple[Path, ...]
 
     def read(self) -> tuple[np.ndarray, np.ndarray]:
-        """Reads the flow and the masks of the frames that have one.
+        """Reads the flow and the masks of the frames that have one, every frame being annotated.
 
         Returns:
             flow float32 `[T, h, w, 2]` and masks bool `[T, H, W]`.
@@ -50,13 +51,53 @@ class DavisSequence:
             InputError: A file is missing, damaged or of another size than its neighbours, or
                 there are more flows than masks.
         """
-        flow = read_flow_sequence(self.flow_path)
-        if len(flow) > len(self.mask_paths):
-            raise InputError(
-                f"{self.flow_path}: {len(flow)} flow fields, expected at most "
-                f"{len(self.mask_paths)}, the number of masks in {self.mask_paths[0].parent}"
-            )
+        flow = self.read_flow()
+        self._check_masks(len(flow))
         return flow, read_masks(self.mask_paths[: len(flow)])
+
+    def read_flow(self) -> np.ndarray:
+        """Reads the flow: float32 `[T, h, w, 2]`.
+
+        Raises:
+            InputError: It is missing or damaged.
+        """
+        if self.flow_path is None:
+            raise InputError(f"{self.name}: no flow is named, only masks can be compared")
+        return read_flow_sequence(self.flow_path)
+
+    def read_annotation(
+        self, protocol: Protocol, num_flows: int | None = None
+    ) -> tuple[Annotation, int]:
+        """Reads the annotated frames that count.
+
+        Args:
+            protocol: Says which do.
+            num_flows: Frames that have a flow; None where there is no flow: all but the last.
+
+        Returns:
+            The annotation, and the number of frames of the video that it was placed in.
+
+        Raises:
+            InputError: A mask is missing, damaged or of another size than its neighbours, or
+                cannot be placed in the video.
+        """
+        if protocol.every_frame:
+            if num_flows is not None:
+                self._check_masks(num_flows)
+            self._check_gaps()
+            frames, num_frames = list(range(len(self.mask_paths))), len(self.mask_paths)
+        else:
+            frames, num_frames = self._annotated_frames(num_flows)
+        if num_flows is None:
+            num_flows = max(num_frames - 1, 1)
+        counted = protocol.scored(frames, num_frames, num_flows)
+        if not len(counted):
+            raise InputError(
+                f"{self.mask_paths[0].parent}: no mask of a frame that has a flow, there are "
+                f"{num_flows} flow fields"
+            )
+        paths, places = [self.mask_paths[i] for i in counted], [frames[i] for i in counted]
+        return read_annotation(paths, places, protocol.void), num_frames
 
     def read_frame(self, t: int) -> np.ndarray:
         """Reads frame t: uint8 `[H, W, 3]`.
@@ -71,10 +112,50 @@ class DavisSequence:
             )
         return read_image(self.frame_paths[t])
 
+    def frame_names(self, num_frames: int) -> list[str]:
+        """Names for the files of all frames: those of the pictures or masks, or 00000, ..."""
+        for paths in (self.frame_paths, self.mask_paths):
+            if len(paths) >= num_frames:
+                return [path.stem for path in paths[:num_frames]]
+        return [f"{t:05d}" for t in range(num_frames)]
+
+    def _check_masks(self, num_flows: int) -> None:
+        if num_flows > len(self.mask_paths):
+            raise InputError(
+                f"{self.flow_path}: {num_flows} flow fields, expected at most "
+                f"{len(self.mask_paths)}, the number of masks in {self.mask_paths[0].parent}"
+            )
+
+    def _check_gaps(self) -> None:
+        _, gaps = numbered(self.mask_paths)
+        for missing in gaps.values():
+            raise InputError(f"{missing}: no such mask, expected one of every frame")
+
+    def _annotated_frames(self, num_flows: int | None) -> tuple[list[int], int]:
+        """Index of every mask within the video, and the number of its frames."""
+        stems = [path.stem for path in self.mask_paths]
+        if self.frame_paths:
+            places = {path.stem: t for t, path in enumerate(self.frame_paths)}
+            for path in self.mask_paths:
+                if path.stem not in places:
+                    raise InputError(f"{path}: no frame of that name in JPEGImages/{RESOLUTION}")
+            return [places[stem] for stem in stems], len(self.frame_paths)
+        if num_flows is not None and len(stems) in (num_flows, num_flows + 1):
+            return list(range(len(stems))), num_flows + 1
+        for path in self.mask_paths:
+            if not path.stem.isdigit():
+                raise InputError(
+                    f"{path}: of which frame is not known, expected its number from 0 as name, or "
+                    f"the frames in JPEGImages/{RESOLUTION}"
+                )
+        frames = [int(stem) for stem in stems]
+        num_frames = frames[-1] + 2 if num_flows is None else num_flows + 1
+        return frames, max(num_frames, frames[-1] + 1)
+
 
 def find_sequences(
     root: str | os.PathLike,
-    flow_name: str,
+    flow_name: str | None,
     names: Sequence[str] = (),
     split: str | None = None,
 ) -> list[DavisSequence]:
@@ -82,7 +163,7 @@ def find_sequences(
 
     Args:
         root: Folder laid out like DAVIS.
-        flow_name: Folder of `root/Flows`.
+        flow_name: Folder of `root/Flows`; None for masks alone.
         names: The sequences wanted.
         split: Or the name of a list in `root/ImageSets`. Without either, every sequence that has
             both flow and annotation.
@@ -93,93 +174,71 @@ def find_sequences(
     Raises:
         InputError: A folder, list, flow or annotation is missing.
     """
+    found, missing = look_for_sequences(root, flow_name, names, split)
+    for reason in missing.values():
+        raise InputError(reason)
+    return found
+
+
+def look_for_sequences(
+    root: str | os.PathLike,
+    flow_name: str | None,
+    names: Sequence[str] = (),
+    split: str | None = None,
+) -> tuple[list[DavisSequence], dict[str, str]]:
+    """As `find_sequences`, but sets aside the sequences that are missing.
+
+    Returns:
+        The sequences found, and by name of each other one asked for what is missing.
+
+    Raises:
+        InputError: A folder or list is missing, or there is no sequence at all.
+    """
     root = Path(root)
-    annotations, flows = root / "Annotations" / RESOLUTION, root / "Flows" / flow_name
-    for folder in (root, annotations, flows.parent):
+    annotations = root / "Annotations" / RESOLUTION
+    flows = root / "Flows" / flow_name if flow_name is not None else None
+    for folder in (root, annotations, *((flows.parent,) if flows else ())):
         if not folder.is_dir():
             raise InputError(f"{folder}: no such folder, expected the root of a DAVIS layout")
-    if not flows.is_dir():
+    if flows is not None and not flows.is_dir():
         known = sorted(path.name for path in flows.parent.iterdir() if path.is_dir())
         raise InputError(f"{flows}: no such folder of flows, found {', '.join(known) or 'none'}")
     if names and split:
         raise InputError("name either sequences or a split, not both")
     annotated = {path.name for path in annotations.iterdir() if path.is_dir()}
-    with_flow = {path.stem for path in flows.glob("*.npz")}
-    with_flow |= {path.name for path in flows.iterdir() if path.is_dir()}
+    there = annotated
+    if flows is not None:
+        with_flow = {path.stem for path in flows.glob("*.npz")}
+        there = annotated & (with_flow | {path.name for path in flows.iterdir() if path.is_dir()})
     if split:
-        names = _read_split(root / "ImageSets" / f"{split}.txt")
+        names = split_names(root, split)
     elif not names:
-        names = sorted(annotated & with_flow)
+        names = sorted(there)
         if not names:
-            raise InputError(f"{root}: no sequence has both a flow in {flows} and an annotation")
-    for name in names:
+            both = f"both a flow in {flows} and" if flows is not None else "masks, expected"
+            raise InputError(f"{root}: no sequence has {both} an annotation")
+    found, missing = [], {}
+    for name in dict.fromkeys(names):
         if name not in annotated:
-            raise InputError(f"{annotations / name}: no such folder of masks")
-        if name not in with_flow:
-            raise InputError(f"{flows / name}.npz: no such flow, nor a folder {flows / name}")
-    return [_sequence(root, flows, name) for name in dict.fromkeys(names)]
+            missing[name] = f"{annotations / name}: no such folder of masks"
+        elif name not in there:
+            missing[name] = f"{flows}/{name}.npz: no such flow, nor a folder {flows}/{name}"
+        elif not (masks := _pictures(annotations / name, "*.png")):
+            missing[name] = f"{annotations / name}: no masks, expected *.png"
+        else:
+            frames = _pictures(root / "JPEGImages" / RESOLUTION / name, "*.jpg")
+            found.append(DavisSequence(name, _flow_path(flows, name), masks, frames))
+    if not found:
+        raise InputError(next(iter(missing.values())))
+    return found, missing
 
 
-def _sequence(root: Path, flows: Path, name: str) -> DavisSequence:
-    folder = root / "Annotations" / RESOLUTION / name
-    masks = sorted(folder.glob("*.png"))
-    if not masks:
-        raise InputError(f"{folder}: no masks, expected *.png")
-    pictures = root / "JPEGImages" / RESOLUTION / name
+def _pictures(folder: Path, pattern: str) -> tuple[Path, ...]:
+    return tuple(sorted(path for path in folder.glob(pattern) if not path.name.startswith(".")))
+
+
+def _flow_path(flows: Path | None, name: str) -> Path | None:
+    if flows is None:
+        return None
     npz = flows / f"{name}.npz"
-    return DavisSequence(
-        name=name,
-        flow_path=npz if npz.exists() else flows / name,
-        mask_paths=tuple(masks),
-        frame_paths=tuple(sorted(pictures.glob("*.jpg"))),
-    )
-
-
-def _read_split(path: Path) -> list[str]:
-    try:
-        lines = path.read_text(encoding="utf-8").split()
-    except OSError as error:
-        raise read_error(path, error) from error
-    if not lines:
-        raise InputError(f"{path}: empty, expected one sequence name per line")
-    return lines
-
-
-def read_masks(paths: Sequence[Path]) -> np.ndarray:
-    """Reads binary masks of one size.
-
-    Args:
-        paths: PNG files of one channel (grey, or indexed); non-zero is foreground.
-
-    Returns:
-        bool `[T, H, W]`.
-
-    Raises:
-        InputError: A file cannot be read, has several channels, or another size.
-    """
-    masks = []
-    for path in paths:
-        masks.append(_read_mask(path))
-        if masks[-1].shape != masks[0].shape:
-            height, width = masks[-1].shape
-            raise InputError(
-                f"{path}: mask of {width} x {height}, expected {masks[0].shape[1]} x "
-                f"{masks[0].shape[0]} as {paths[0].name}"
-            )
-    return np.stack(masks)
-
-
-def _read_mask(path: Path) -> np.ndarray:
-    try:
-        with Image.open(path) as image:
-            if image.mode not in ONE_CHANNEL_MODES:
-                raise InputError(f"{path}: mask of mode {image.mode}, expected one channel")
-            return np.asarray(image) != 0
-    except UnidentifiedImageError as error:
-        raise InputError(f"{path}: not a PNG picture") from error
-    except InputError:
-        raise
-    except (OSError, SyntaxError, ValueError) as error:
-        if isinstance(error, OSError) and error.strerror:
-            raise read_error(path, error) from error
-        raise InputError(f"{path}: damaged picture ({error})") from error
+    return npz if npz.exists() else flows / name

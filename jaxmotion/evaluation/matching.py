@@ -1,6 +1,5 @@
 """Several objects: segments assigned to annotated objects, over a video or frame by frame."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -58,7 +57,14 @@ class ObjectMatch:
         return float(np.mean(self.J_mean + self.F_mean)) if self.pairs else float("nan")
 
 
-def match_objects(gt_labels, pred_labels, void=None, *, use_boundary: bool = True) -> ObjectMatch:
+def match_objects(
+    gt_labels,
+    pred_labels,
+    void=None,
+    *,
+    background: int | None = None,
+    use_boundary: bool = True,
+) -> ObjectMatch:
     """Assigns predicted segments to annotated objects, as the DAVIS 2017 unsupervised benchmark.
 
     The assignment maximises the sum over objects of (J + F) / 2 averaged over the frames
@@ -70,6 +76,8 @@ def match_objects(gt_labels, pred_labels, void=None, *, use_boundary: bool = Tru
         gt_labels: int `[T, H, W]`, 0 = background, 1.. = objects.
         pred_labels: int `[T, H, W]`, labels >= 0.
         void: bool `[T, H, W]`: pixels that count neither for nor against; none by default.
+        background: A predicted label that is no candidate; None if all are. The official code
+            takes 0 for it, which no segment of a motion segmentation is.
         use_boundary: False assigns by J alone and leaves F NaN.
 
     Returns:
@@ -82,10 +90,8 @@ def match_objects(gt_labels, pred_labels, void=None, *, use_boundary: bool = Tru
         Caelles et al., The 2019 DAVIS Challenge on VOS, arXiv:1905.00737.
     """
     gt_labels, pred_labels, void = _checked(gt_labels, pred_labels, void)
-    objects = _labels_of(np.where(void, 0, gt_labels) if void is not None else gt_labels)[1:]
-    segments = _labels_of(pred_labels)
-    if not (pred_labels == 0).any():
-        segments = segments[1:]
+    objects = [label for label in _labels_of(gt_labels, void) if label != 0]
+    segments = _segments(pred_labels, background)
     segments += [-1] * (len(objects) - len(segments))  # no segment: an empty mask
 
     scores = np.full((2, len(segments), len(objects), len(gt_labels)), np.nan)
@@ -105,7 +111,9 @@ def match_objects(gt_labels, pred_labels, void=None, *, use_boundary: bool = Tru
     )
 
 
-def bootstrap_iou(gt_labels, pred_labels, void=None) -> dict[int, np.ndarray]:
+def bootstrap_iou(
+    gt_labels, pred_labels, void=None, *, background: int | None = None
+) -> dict[int, np.ndarray]:
     """IoU of every annotated object with the segment most alike to it in that very frame (bIoU).
 
     Segments may serve several objects and change from frame to frame: no constancy in time is
@@ -115,6 +123,7 @@ def bootstrap_iou(gt_labels, pred_labels, void=None) -> dict[int, np.ndarray]:
         gt_labels: int `[T, H, W]`, 0 = background, 1.. = objects.
         pred_labels: int `[T, H, W]`, labels >= 0, each of them a candidate.
         void: bool `[T, H, W]`, pixels that do not count; none by default.
+        background: A predicted label that is no candidate; None if all are.
 
     Returns:
         By object, float64 `[T]`; NaN in frames that do not show the object.
@@ -127,8 +136,8 @@ def bootstrap_iou(gt_labels, pred_labels, void=None) -> dict[int, np.ndarray]:
         Contextually Separated Slots, 2023.
     """
     gt_labels, pred_labels, void = _checked(gt_labels, pred_labels, void)
-    objects = _labels_of(np.where(void, 0, gt_labels) if void is not None else gt_labels)[1:]
-    segments = _labels_of(pred_labels)
+    objects = [label for label in _labels_of(gt_labels, void) if label != 0]
+    segments = _segments(pred_labels, background) or [-1]
     best = np.full((len(objects), len(gt_labels)), np.nan)
     for t in range(len(gt_labels)):
         gt, pred = _packed_frame(gt_labels[t], objects, pred_labels[t], segments, void, t)
@@ -154,12 +163,16 @@ def _checked(gt_labels, pred_labels, void):
     return gt_labels, pred_labels, void
 
 
-def _labels_of(labels: np.ndarray) -> list[int]:
-    """0 and every label that occurs, in order."""
-    found: set[int] = {0}
-    for frame in labels:
-        found.update(np.unique(frame).tolist())
+def _labels_of(labels: np.ndarray, void: np.ndarray | None = None) -> list[int]:
+    """Every label that occurs outside the void, in order."""
+    found: set[int] = set()
+    for t, frame in enumerate(labels):
+        found.update(np.unique(frame if void is None else frame[~void[t]]).tolist())
     return sorted(found)
+
+
+def _segments(pred_labels: np.ndarray, background: int | None) -> list[int]:
+    return [label for label in _labels_of(pred_labels) if label != background]
 
 
 def _packed_frame(gt, objects, pred, segments, void, t: int) -> tuple[np.ndarray, np.ndarray]:
@@ -175,13 +188,13 @@ def _packed_frame(gt, objects, pred, segments, void, t: int) -> tuple[np.ndarray
     return objects_masks, segment_masks
 
 
-def _jaccard_table(segments: Sequence[np.ndarray], objects: Sequence[np.ndarray]) -> np.ndarray:
+def _jaccard_table(segments: np.ndarray, objects: np.ndarray) -> np.ndarray:
     """Jaccard index of every segment with every object: [S, O]."""
     table = [[packed_jaccard(obj, segment) for obj in objects] for segment in segments]
     return np.array(table, np.float64).reshape(len(segments), len(objects))
 
 
-def _boundary_table(segments, objects, size: tuple[int, int]) -> np.ndarray:
+def _boundary_table(segments: np.ndarray, objects: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """F of every segment with every object: [S, O]."""
     radius = tolerance(*size)
     found = [Contour(mask, size[1], radius) for mask in segments]

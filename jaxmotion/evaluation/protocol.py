@@ -1,37 +1,54 @@
-"""How a video is segmented and scored: cuts, selection, upsampling, official measures."""
+"""Protocols: what is segmented at once, what of it is scored against what, and averaged how."""
 
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
-import cv2
 import numpy as np
 
-from jaxmotion.data.transforms import resize_masks
 from jaxmotion.errors import InputError
-from jaxmotion.evaluation.scores import boundary_f, jaccard, sequence_statistics
-from jaxmotion.evaluation.selection import RULES, select_foreground
+from jaxmotion.evaluation.results import Average
+from jaxmotion.evaluation.selection import RULES
 
-Predictor = Callable[[np.ndarray], np.ndarray]
-"""Flow [T, h, w, 2] to masks [T, h, w, K]."""
+Frames = Literal["flow", "official"]
+Target = Literal["foreground", "box", "objects"]
 
 
 @dataclass(frozen=True)
 class Protocol:
-    """What is segmented at once and what counts.
+    """How a dataset is scored.
 
     Attributes:
-        select: Rule that reads the segments as one foreground, see `select_foreground`.
+        select: Rule that reads the segments as one foreground, see `select_foreground`; of no
+            meaning where objects are matched.
         cut: Frames given to the predictor at once, and for which the foreground is selected
             together; 0 takes the whole sequence. The last cut may be shorter.
-        frames: `"flow"` scores every frame that has a flow, all but the last. `"official"` leaves
-            out the first as well, as the DAVIS 2016 benchmark and the published scores do.
+        frames: `"flow"` scores every annotated frame that has a flow: all but the last.
+            `"official"` scores those of the dataset's own code: DAVIS 2016 leaves out the first and
+            the last frame, DAVIS 2017 none (masks that come from flow end a frame earlier).
+        name: Of the preset.
+        target: What is scored. `"foreground"`: all objects as one. `"box"`: the box around the
+            largest connected region of the foreground against the annotated box. `"objects"`: each
+            object with the segment that is assigned to it over the whole video.
+        measures: `"J"`, `"F"`, `"bIoU"`.
+        average: Over what the dataset's means are taken.
+        every_frame: Whether every frame must be annotated, or only some are.
+        void: Label of the pixels that do not count, in annotations that are indexed pictures.
+        max_segments: Labels that a result may have at most; 0 for any number.
+        published: Name of the dataset in `published.csv`.
     """
 
     select: str = "except_largest"
     cut: int = 0
-    frames: Literal["flow", "official"] = "flow"
+    frames: Frames = "flow"
+    name: str = "davis2016"
+    target: Target = "foreground"
+    measures: tuple[str, ...] = ("J", "F")
+    average: Average = "sequence"
+    every_frame: bool = True
+    void: int | None = None
+    max_segments: int = 0
+    published: str = "DAVIS2016-val"
 
     def __post_init__(self):
         if self.select not in RULES:
@@ -45,89 +62,71 @@ class Protocol:
         for start in range(0, num_frames, step):
             yield slice(start, min(start + step, num_frames))
 
-    def scored(self, num_frames: int) -> slice:
-        """The frames that count; at least one."""
-        return slice(1 if self.frames == "official" and num_frames > 1 else 0, num_frames)
+    def scored(self, annotated: Sequence[int], num_frames: int, num_flows: int) -> np.ndarray:
+        """Which of the annotated frames count.
+
+        Args:
+            annotated: Index of each annotated frame within the video, ascending.
+            num_frames: Frames of the video.
+            num_flows: Frames that have a flow, the first ones.
+
+        Returns:
+            Positions in `annotated`, at least one if there is any with a flow.
+        """
+        frames = np.asarray(annotated, int)
+        wanted = frames < num_flows
+        if self.frames == "official" and self.name == "davis2016" and num_flows > 1:
+            wanted &= (frames > 0) & (frames < num_frames - 1)
+        elif self.frames == "official" and self.target == "objects" and self.every_frame:
+            wanted = frames < num_frames
+        return np.flatnonzero(wanted)
 
 
-@dataclass(frozen=True)
-class SequenceScores:
-    """Official measures of one sequence.
+PRESETS: dict[str, Protocol] = {
+    "davis2016": Protocol(),
+    "segtrack_v2": Protocol(
+        name="segtrack_v2", average="frame", every_frame=False, published="SegTrackV2"
+    ),
+    "fbms59": Protocol(name="fbms59", average="frame", every_frame=False, published="FBMS59-val"),
+    "moca": Protocol(
+        name="moca",
+        target="box",
+        measures=("J",),
+        average="frame",
+        every_frame=False,
+        published="MoCA",
+    ),
+    "davis2017_motion": Protocol(
+        name="davis2017_motion",
+        target="objects",
+        average="object",
+        void=255,
+        max_segments=20,
+        published="DAVIS2017-motion-val",
+    ),
+    "fbms59_multi": Protocol(
+        name="fbms59_multi",
+        target="objects",
+        measures=("J", "bIoU"),
+        average="object",
+        every_frame=False,
+        void=255,
+        published="FBMS59-val multi-object",
+    ),
+}
 
-    Attributes:
-        jaccard: float64 `[T]`, per scored frame.
-        boundary_f: float64 `[T]`.
-    """
 
-    jaccard: np.ndarray
-    boundary_f: np.ndarray
-
-    def statistics(self) -> dict[str, float]:
-        """`J_mean`, `J_recall`, `J_decay`, `F_mean`, `F_recall`, `F_decay`."""
-        names = ("mean", "recall", "decay")
-        values = {}
-        for measure, scores in (("J", self.jaccard), ("F", self.boundary_f)):
-            for name, value in zip(names, sequence_statistics(scores), strict=True):
-                values[f"{measure}_{name}"] = value
-        return values
-
-
-def segment(predict: Predictor, flow: np.ndarray, gt: np.ndarray, protocol: Protocol):
-    """Segments a sequence cut by cut and selects its foreground.
+def preset(name: str, **changes) -> Protocol:
+    """A named protocol, with other cuts, selection or frames.
 
     Args:
-        predict: Flow `[T, h, w, 2]` to masks `[T, h, w, K]`.
-        flow: `[T, h, w, 2]`.
-        gt: bool `[T, H, W]`, for the rules that look at it, and for the size.
-        protocol: Cuts and selection.
+        name: A key of `PRESETS`.
+        changes: Fields to replace; None leaves one as it is.
 
-    Returns:
-        labels uint8 `[T, H, W]` and foreground bool `[T, H, W]`, both at the size of `gt`: the
-        probabilities are upsampled bilinearly before each pixel takes its likeliest segment.
+    Raises:
+        InputError: The name, or what a field became, is unknown.
     """
-    labels = np.empty(gt.shape, np.uint8)
-    foreground = np.empty(gt.shape, bool)
-    for cut in protocol.cuts(len(flow)):
-        masks = np.asarray(predict(flow[cut]), np.float32)
-        if masks.ndim != 4 or masks.shape[:-1] != flow[cut].shape[:-1]:
-            raise ValueError(f"predictor gave masks {masks.shape} for flow {flow[cut].shape}")
-        labels[cut] = _upsampled_labels(masks, gt.shape[1:])
-        foreground[cut] = select_foreground(labels[cut], gt[cut], protocol.select)
-    return labels, foreground
-
-
-def upsample_foreground(foreground: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Foreground probability [T, h, w] to bool [T, H, W]: bilinear, then above one half."""
-    return _per_frame(lambda frame: _resize_plane(frame, size) > 0.5, foreground)
-
-
-def shrink_ground_truth(gt: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Share of every pixel of a smaller grid that the object covers: [T, H, W] -> [T, h, w]."""
-    return _per_frame(
-        lambda frame: cv2.resize(
-            frame.astype(np.float32), (size[1], size[0]), interpolation=cv2.INTER_AREA
-        ),
-        gt,
-    )
-
-
-def score(foreground: np.ndarray, gt: np.ndarray, protocol: Protocol) -> SequenceScores:
-    """Scores a foreground [T, H, W] against the ground truth with the official measures."""
-    counted = protocol.scored(len(gt))
-    pairs = list(zip(gt[counted], foreground[counted], strict=True))
-    both = _per_frame(lambda pair: np.stack([jaccard(*pair), boundary_f(*pair)]), pairs)
-    return SequenceScores(jaccard=both[:, 0], boundary_f=both[:, 1])
-
-
-def _upsampled_labels(masks: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    return _per_frame(lambda frame: resize_masks(frame, size).argmax(-1).astype(np.uint8), masks)
-
-
-def _resize_plane(plane: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    return resize_masks(plane[..., None], size)[..., 0]
-
-
-def _per_frame(function, frames) -> np.ndarray:
-    """Maps frames in threads: OpenCV and numpy leave the interpreter lock alone."""
-    with ThreadPoolExecutor() as pool:
-        return np.stack(list(pool.map(function, frames)))
+    if name not in PRESETS:
+        raise InputError(f"--protocol {name}: unknown, expected {', '.join(PRESETS)}")
+    given = {key: value for key, value in changes.items() if value is not None}
+    return replace(PRESETS[name], **given)

@@ -12,7 +12,7 @@ Nothing here computes a score or reads a mask: tables, CSV files and the report 
 of this tree and of the picture files beside it. Numbers that do not exist are NaN in memory and
 null in JSON.
 
-What `eval.py` leaves in its folder, where RUN is `METHOD`, or `DATASET/METHOD` of a suite:
+What `eval.py` leaves in its folder, where RUN is `DATASET/METHOD`:
 
     scores.json  scores.csv     the headline, per sequence
     frames.csv  datasets.csv    per frame, per dataset
@@ -21,7 +21,7 @@ What `eval.py` leaves in its folder, where RUN is `METHOD`, or `DATASET/METHOD` 
     masks/RUN/SEQ/00000.png     the result as official tools read it, indexed PNG
     segments/RUN/SEQ/00000.png  the K segments, indexed PNG
     pictures/DATASET/           what the report shows, see `SequenceScores.pictures`
-    state/                      one finished sequence a file, for a run that is taken up again
+    state/RUN/SEQ.json          one finished sequence, for a suite that is taken up again
 
 The pictures are written while a sequence's arrays are in memory, for methods of the kinds
 `"checkpoint"` and `"results"`, by one call of
@@ -319,7 +319,7 @@ class Evaluation:
 
 def to_json(evaluation: Any) -> str:
     """The tree, or a part of it, as JSON text; NaN becomes null."""
-    return json.dumps(_plain(dataclasses.asdict(evaluation)), indent=1) + "\n"
+    return json.dumps(plain(dataclasses.asdict(evaluation)), indent=1) + "\n"
 
 
 def from_json(text: str) -> Evaluation:
@@ -388,11 +388,12 @@ def _dataset(values: Mapping[str, Any]) -> Dataset:
     return Dataset(**{**values, **parts})
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """Lists and dicts for JSON, in which a number that is not finite is None."""
     if isinstance(value, Mapping):
-        return {key: _plain(part) for key, part in value.items()}
+        return {key: plain(part) for key, part in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(part) for part in value]
+        return [plain(part) for part in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value

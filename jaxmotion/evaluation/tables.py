@@ -1,20 +1,26 @@
-"""Scores as tables and files: terminal text, `scores.json`, `scores.csv`."""
+"""Results as tables and files: terminal text, JSON, and CSV per frame, sequence and dataset."""
 
 import csv
 import io
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from jaxmotion.evaluation.protocol import Protocol
-from jaxmotion.evaluation.published import published_scores
-from jaxmotion.evaluation.runner import SequenceResult
+from jaxmotion.evaluation.published import folder_name
+from jaxmotion.evaluation.results import (
+    STATISTICS,
+    Dataset,
+    Evaluation,
+    Run,
+    SequenceScores,
+    plain,
+    to_json,
+)
 from jaxmotion.files import atomic_path
 
-STATISTICS = ("J_mean", "J_recall", "J_decay", "F_mean", "F_recall", "F_decay")
 MEAN = "mean"
 PUBLISHED_PREFIX = "published "
 
@@ -22,35 +28,54 @@ Table = dict[str, dict[str, float]]
 """Score by column and row; a score that is not known is left out."""
 
 
-def score_table(results: Sequence[SequenceResult], statistic: str) -> Table:
+def score_table(dataset: Dataset, statistic: str) -> Table:
     """One statistic of every method on every sequence.
 
     Args:
-        results: At least one.
-        statistic: One of `STATISTICS`.
+        dataset: With at least one run.
+        statistic: `"J_mean"`, ...
 
     Returns:
-        By method, then by sequence and `"mean"` over the sequences. The evaluated method comes
+        By method, then by sequence and `"mean"` as the protocol averages. Evaluated methods come
         first, then published scores of the same sequences where there are any, then baselines;
         a published mean is over those of the sequences that were published.
     """
-    names = [result.name for result in results]
-    columns = {
-        method: {result.name: result.scores[method].statistics()[statistic] for result in results}
-        for method in results[0].scores
-    }
-    method, *baselines = columns
-    table = {method: columns[method]}
-    for label, scores in published_scores().items():
+    evaluated, baselines = {}, {}
+    for index, run in enumerate(dataset.runs):
         column = {
-            name: getattr(scores[name], statistic)
-            for name in names
-            if name in scores and statistic in scores[name]._fields
+            sequence.name: value
+            for sequence in run.sequences
+            if (value := sequence.statistics().get(statistic)) is not None
         }
         if column:
-            table[PUBLISHED_PREFIX + label] = column
-    table |= {name: columns[name] for name in baselines}
-    return {name: column | {MEAN: _mean(column.values())} for name, column in table.items()}
+            column[MEAN] = run.means(dataset.average)[statistic]
+            is_baseline = run.kind == "baseline" and index > 0
+            (baselines if is_baseline else evaluated)[run.method] = column
+    weights = _weights(dataset)
+    published = {}
+    for other in dataset.published:
+        column = {
+            name: scores[statistic]
+            for name in dataset.sequences
+            if statistic in (scores := other.sequences.get(folder_name(name), {}))
+        }
+        if column:
+            share = [weights.get(name, 1.0) for name in column]
+            column[MEAN] = float(np.average(list(column.values()), weights=share))
+            published[PUBLISHED_PREFIX + other.method] = column
+    return evaluated | published | baselines
+
+
+def _weights(dataset: Dataset) -> dict[str, float]:
+    """What a sequence's mean counts in the dataset's."""
+    if dataset.average == "sequence" or not dataset.runs:
+        return {}
+    return {
+        sequence.name: float(
+            len(sequence.frames) if dataset.average == "frame" else len(sequence.objects)
+        )
+        for sequence in dataset.runs[0].sequences
+    }
 
 
 def format_table(table: Mapping[str, Mapping[str, float]], title: str) -> str:
@@ -60,7 +85,9 @@ def format_table(table: Mapping[str, Mapping[str, float]], title: str) -> str:
         table: Score by column and row.
         title: Heading of the first column.
     """
-    rows = list(next(iter(table.values())))
+    rows = dict.fromkeys(row for column in table.values() for row in column if row != MEAN)
+    if any(MEAN in column for column in table.values()):
+        rows[MEAN] = None
     cells = [[title, *(name.replace(PUBLISHED_PREFIX, "publ. ") for name in table)]]
     for row in rows:
         scores = [column.get(row, float("nan")) for column in table.values()]
@@ -79,74 +106,148 @@ def format_table(table: Mapping[str, Mapping[str, float]], title: str) -> str:
     return "\n".join(lines)
 
 
-def scores_dict(
-    results: Sequence[SequenceResult], protocol: Protocol, flow: str, partial: bool
-) -> dict:
-    """All scores of a run, as `scores.json` has them.
+def format_differences(dataset: Dataset, statistic: str) -> str:
+    """Paired differences of the first run to all others, a line each; empty if there is none."""
+    lines = []
+    for difference in dataset.differences:
+        if difference.statistic != statistic:
+            continue
+        other = ("published " if difference.published else "") + difference.other
+        line = f"{difference.method} - {other}: {difference.mean:+.3f}"
+        if not np.isnan(difference.low):
+            line += f" [{difference.low:+.3f}, {difference.high:+.3f}]"
+            line += "" if difference.is_real else ", no clear difference"
+        lines.append(f"{line} ({len(difference.sequences)} sequences)")
+    return "\n".join(lines)
 
-    Args:
-        results: At least one.
-        protocol: What was scored.
-        flow: Name of the flow.
-        partial: Whether sequences are still missing.
+
+def dataset_dict(dataset: Dataset) -> dict[str, Any]:
+    """The scores of a dataset, as `scores.json` has them.
 
     Returns:
-        `J_mean`, `F_mean` and `sequences` of the evaluated method; the same of each baseline under
-        `baselines`; and what was evaluated: `method`, `flow`, `protocol`, `partial`.
+        `J_mean`, `F_mean`, all other means and `sequences` of the first run; the same of every
+        baseline under `baselines` and of every other run under `others`; and what was evaluated:
+        `method`, `dataset`, `flow`, `protocol`, `partial` with its `reasons`.
     """
-    method, *baselines = results[0].scores
+    first, *rest = dataset.runs
     return {
-        **_method_scores(results, method),
-        "method": method,
-        "flow": flow,
-        "protocol": asdict(protocol),
-        "partial": partial,
-        "baselines": {name: _method_scores(results, name) for name in baselines},
+        **_run_dict(first, dataset),
+        "method": first.method,
+        "dataset": dataset.name,
+        "flow": dataset.flow,
+        "protocol": dataset.protocol,
+        "partial": dataset.partial,
+        "reasons": list(dict.fromkeys(line for run in dataset.runs for line in run.reasons)),
+        "baselines": {r.method: _run_dict(r, dataset) for r in rest if r.kind == "baseline"},
+        "others": {r.method: _run_dict(r, dataset) for r in rest if r.kind != "baseline"},
     }
 
 
-def write_scores(
-    folder: Path,
-    results: Sequence[SequenceResult],
-    protocol: Protocol,
-    flow: str,
-    partial: bool = False,
-) -> None:
-    """Writes `scores.json` and `scores.csv` (a row per method and sequence) into a folder.
+def write_scores(folder: Path, evaluation: Evaluation) -> None:
+    """Writes `scores.json`, `scores.csv`, `frames.csv`, `datasets.csv` and `evaluation.json`.
 
     Args:
         folder: Where to; made where it is missing.
-        results: At least one.
-        protocol: What was scored.
-        flow: Name of the flow.
-        partial: Whether sequences are still missing.
+        evaluation: As far as it got.
 
     Raises:
         InputError: The folder cannot be written to.
     """
+    first, *rest = evaluation.datasets
+    content = dataset_dict(first)
+    if rest:
+        content["datasets"] = {d.name: dataset_dict(d) for d in evaluation.datasets}
+        content["partial"] = evaluation.partial
+    measures = list(dict.fromkeys(m for dataset in evaluation.datasets for m in dataset.measures))
+    statistics = [f"{measure}_{name}" for measure in measures for name in STATISTICS]
+    files = {
+        "frames.csv": _csv(
+            ["dataset", "method", "sequence", "object", "segment", "frame", "name", *measures],
+            _frame_rows(evaluation, measures),
+        ),
+        "scores.csv": _csv(
+            ["method", "sequence", "frames", *statistics, "dataset"],
+            _sequence_rows(evaluation, statistics),
+        ),
+        "datasets.csv": _csv(
+            ["dataset", "protocol", "method", "sequences", "frames", *statistics, "partial"],
+            _dataset_rows(evaluation, statistics),
+        ),
+        "evaluation.json": to_json(evaluation),
+        "scores.json": json.dumps(plain(content), indent=2) + "\n",
+    }
+    for name, text in files.items():
+        with atomic_path(folder / name) as path:
+            path.write_text(text, encoding="utf-8")
+
+
+def _run_dict(run: Run, dataset: Dataset) -> dict[str, Any]:
+    means = dict.fromkeys(("J_mean", "F_mean"), float("nan")) | run.means(dataset.average)
+    return means | {"sequences": {scores.name: _row_of(scores) for scores in run.sequences}}
+
+
+def _row_of(scores: SequenceScores) -> dict[str, Any]:
+    row: dict[str, Any] = dict(scores.statistics())
+    if scores.objects and scores.objects[0].segment is not None:
+        row["objects"] = {
+            scored.name: {
+                "segment": scored.segment,
+                **{f"{measure}_mean": _mean(values) for measure, values in scored.scores.items()},
+            }
+            for scored in scores.objects
+        }
+    return row
+
+
+def _frame_rows(evaluation: Evaluation, measures: list[str]) -> Iterable[list]:
+    for dataset, run, scores in _each(evaluation):
+        for scored in scores.objects:
+            place = [dataset.name, run.method, scores.name, scored.name]
+            place.append("" if scored.segment is None else str(scored.segment))
+            for i, frame in enumerate(scores.frames):
+                values = [scored.scores.get(measure, ()) for measure in measures]
+                texts = [_text(column[i]) if column else "" for column in values]
+                yield [*place, frame, scores.frame_names[i], *texts]
+
+
+def _sequence_rows(evaluation: Evaluation, statistics: list[str]) -> Iterable[list]:
+    for dataset, run, scores in _each(evaluation):
+        row = scores.statistics()
+        values = [_text(row.get(name, float("nan"))) for name in statistics]
+        yield [run.method, scores.name, len(scores.frames), *values, dataset.name]
+
+
+def _dataset_rows(evaluation: Evaluation, statistics: list[str]) -> Iterable[list]:
+    for dataset in evaluation.datasets:
+        for run in dataset.runs:
+            means = run.means(dataset.average)
+            values = [_text(means.get(name, float("nan"))) for name in statistics]
+            frames = sum(len(scores.frames) for scores in run.sequences)
+            yield [
+                dataset.name, dataset.protocol["name"], run.method, len(run.sequences), frames,
+                *values, run.partial,
+            ]  # fmt: skip
+
+
+def _each(evaluation: Evaluation) -> Iterable[tuple[Dataset, Run, SequenceScores]]:
+    for dataset in evaluation.datasets:
+        for run in dataset.runs:
+            for scores in run.sequences:
+                yield dataset, run, scores
+
+
+def _csv(header: list[str], rows: Iterable[list]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["method", "sequence", "frames", *STATISTICS])
-    for method in results[0].scores:
-        for result in results:
-            scores = result.scores[method]
-            values = [f"{value:.6f}" for value in scores.statistics().values()]
-            writer.writerow([method, result.name, len(scores.jaccard), *values])
-    content = scores_dict(results, protocol, flow, partial)
-    with atomic_path(folder / "scores.csv") as path:
-        path.write_text(text.getvalue(), encoding="utf-8")
-    with atomic_path(folder / "scores.json") as path:
-        path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    writer.writerow(header)
+    writer.writerows(rows)
+    return text.getvalue()
 
 
-def _method_scores(results: Sequence[SequenceResult], method: str) -> dict:
-    sequences = {result.name: result.scores[method].statistics() for result in results}
-    return {
-        "J_mean": _mean(scores["J_mean"] for scores in sequences.values()),
-        "F_mean": _mean(scores["F_mean"] for scores in sequences.values()),
-        "sequences": sequences,
-    }
+def _text(value: float) -> str:
+    return "" if np.isnan(value) else f"{value:.6f}"
 
 
-def _mean(values) -> float:
-    return float(np.mean(list(values)))
+def _mean(values: tuple[float, ...]) -> float:
+    known = [value for value in values if not np.isnan(value)]
+    return float(np.mean(known)) if known else float("nan")

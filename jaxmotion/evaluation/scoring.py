@@ -1,0 +1,187 @@
+"""Scores one sequence: labels of every frame against the frames that are annotated."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import cv2
+import numpy as np
+
+from jaxmotion.evaluation import bitmasks
+from jaxmotion.evaluation.annotations import Annotation
+from jaxmotion.evaluation.matching import bootstrap_iou, match_objects
+from jaxmotion.evaluation.protocol import Protocol
+from jaxmotion.evaluation.results import FOREGROUND, Cut, ObjectScores, SequenceScores
+from jaxmotion.evaluation.scores import (
+    BOUND_TH,
+    Contour,
+    contour_f,
+    packed_jaccard,
+    tolerance,
+)
+from jaxmotion.evaluation.selection import NEED_GROUND_TRUTH, foreground_labels
+
+# Where no frame of a cut is annotated, nothing of it is scored: this only decides what is shown.
+WITHOUT_ANNOTATION = "except_largest"
+
+
+def score_labels(
+    name: str,
+    labels: np.ndarray,
+    annotation: Annotation,
+    protocol: Protocol,
+    num_labels: int,
+    background: int | None = None,
+) -> tuple[SequenceScores, np.ndarray]:
+    """Selects the foreground, or assigns the objects, and scores.
+
+    Args:
+        name: Of the sequence.
+        labels: uint8 `[T, H, W]` of all frames that were segmented.
+        annotation: The frames that count; those beyond T are left out.
+        protocol: What is scored.
+        num_labels: K, one more than the highest label there may be.
+        background: Label that is no segment where objects are matched; None if all are.
+
+    Returns:
+        The scores, and the foreground bool `[T, H, W]` (where objects are matched, the segments
+        that have one).
+    """
+    annotation = annotation.select(np.flatnonzero(annotation.frames < len(labels)))
+    if protocol.target == "objects":
+        objects = _object_scores(labels, annotation, protocol, background)
+        matched = [scored.segment for scored in objects if scored.segment not in (None, -1)]
+        foreground = np.isin(labels, matched)
+        cuts = [Cut(cut.start, cut.stop) for cut in protocol.cuts(len(labels))]
+    else:
+        foreground, cuts = select_by_cut(labels, annotation, protocol)
+        objects = [score_foreground(foreground[annotation.frames], annotation, protocol)]
+    scores = SequenceScores(
+        name=name,
+        num_frames=len(labels),
+        num_labels=num_labels,
+        frames=tuple(annotation.frames.tolist()),
+        frame_names=annotation.names,
+        objects=tuple(objects),
+        cuts=tuple(cuts),
+    )
+    return scores, foreground
+
+
+def select_by_cut(
+    labels: np.ndarray, annotation: Annotation, protocol: Protocol
+) -> tuple[np.ndarray, list[Cut]]:
+    """The foreground of a sequence, bool `[T, H, W]`, selected cut by cut.
+
+    A rule that looks at the ground truth sees the annotated frames of the cut, any other all of
+    them.
+    """
+    foreground, cuts = np.empty(labels.shape, bool), []
+    for cut in protocol.cuts(len(labels)):
+        inside = np.flatnonzero((annotation.frames >= cut.start) & (annotation.frames < cut.stop))
+        rule, frames, gt = protocol.select, labels[cut], None
+        if rule in NEED_GROUND_TRUTH:
+            if len(inside):
+                frames = labels[annotation.frames[inside]]
+                gt = annotation.foreground[inside]
+            else:
+                rule = WITHOUT_ANNOTATION
+        chosen = np.zeros(256, bool)
+        taken = foreground_labels(frames, gt, rule)
+        chosen[: len(taken)] = taken
+        foreground[cut] = chosen[labels[cut]]
+        cuts.append(Cut(cut.start, cut.stop, tuple(np.flatnonzero(chosen).tolist())))
+    return foreground, cuts
+
+
+def score_foreground(
+    foreground: np.ndarray, annotation: Annotation, protocol: Protocol
+) -> ObjectScores:
+    """Scores the foreground `[n, H, W]` of the annotated frames as one object."""
+    if protocol.target == "box":
+        boxes = _per_frame(
+            lambda i: (box_iou(annotation.labels[i] != 0, foreground[i]),), len(foreground), ("J",)
+        )
+        return ObjectScores(FOREGROUND, boxes)
+
+    height, width = annotation.size
+    radius = tolerance(height, width, BOUND_TH)
+    with_boundary = "F" in protocol.measures
+
+    def both(i: int) -> tuple[float, ...]:
+        gt, found = bitmasks.pack(annotation.labels[i] != 0), bitmasks.pack(foreground[i])
+        if annotation.void is not None:
+            known = ~bitmasks.pack(annotation.void[i])
+            gt, found = gt & known, found & known
+        j = packed_jaccard(gt, found)
+        if not with_boundary:
+            return (j,)
+        return j, contour_f(Contour(gt, width, radius), Contour(found, width, radius))
+
+    names = ("J", "F") if with_boundary else ("J",)
+    return ObjectScores(FOREGROUND, _per_frame(both, len(foreground), names))
+
+
+def box_iou(gt: np.ndarray, foreground: np.ndarray) -> float:
+    """IoU of two boxes: around the annotation, and around the largest region of a foreground.
+
+    Args:
+        gt: bool `[H, W]`, whose foreground spans the annotated box.
+        foreground: bool `[H, W]`; its regions are 8-connected. Empty gives 0, unless both are.
+    """
+    count, _, statistics, _ = cv2.connectedComponentsWithStats(
+        foreground.view(np.uint8), connectivity=8
+    )
+    annotated = _box(gt)
+    if count < 2 or annotated is None:
+        return float(count < 2 and annotated is None)
+    largest = 1 + statistics[1:, cv2.CC_STAT_AREA].argmax()
+    left, top, width, height, _ = statistics[largest].tolist()
+    a_left, a_top, a_right, a_bottom = annotated
+    across = min(left + width, a_right) - max(left, a_left)
+    down = min(top + height, a_bottom) - max(top, a_top)
+    common = max(across, 0) * max(down, 0)
+    union = width * height + (a_right - a_left) * (a_bottom - a_top) - common
+    return common / union
+
+
+def _box(mask: np.ndarray) -> tuple[int, int, int, int] | None:
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if not len(rows):
+        return None
+    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
+
+
+def _object_scores(
+    labels: np.ndarray, annotation: Annotation, protocol: Protocol, background: int | None
+) -> list[ObjectScores]:
+    """Every annotated object with its segment; nothing where no object is annotated."""
+    found = labels[annotation.frames]
+    with_boundary = "F" in protocol.measures
+    match = match_objects(
+        annotation.labels,
+        found,
+        annotation.void,
+        background=background,
+        use_boundary=with_boundary,
+    )
+    best = {}
+    if "bIoU" in protocol.measures:
+        best = bootstrap_iou(annotation.labels, found, annotation.void, background=background)
+    objects = []
+    for (segment, label), j, f in zip(match.pairs, match.jaccard, match.boundary_f, strict=True):
+        scores = {"J": tuple(j.tolist())}
+        if with_boundary:
+            scores["F"] = tuple(f.tolist())
+        if best:
+            scores["bIoU"] = tuple(best[label].tolist())
+        objects.append(ObjectScores(str(label), scores, segment))
+    return sorted(objects, key=lambda scored: int(scored.name))
+
+
+def _per_frame(
+    measure: Callable[[int], tuple[float, ...]], count: int, names: tuple[str, ...]
+) -> dict[str, tuple[float, ...]]:
+    """Measures frames in threads."""
+    with ThreadPoolExecutor() as pool:
+        rows = np.array(list(pool.map(measure, range(count))), np.float64).reshape(count, -1)
+    return {name: tuple(rows[:, i].tolist()) for i, name in enumerate(names)}
