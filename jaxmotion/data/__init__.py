@@ -1,14 +1,15 @@
 """From files, videos and procedural scenes to batches of flow clips.
 
-`sources` gives clips by index; `layouts` finds the files behind them, `sequences` checks and reads
-them. `loader` makes batches and can be resumed exactly, `augment` changes batches in JAX inside the
-training step. `transforms` resizes, mirrors and crops in numpy; `video` and `pictures` read and
-write frames.
+`sources` gives clips by index, `mixture` those of several sources in turn; `layouts` finds the files
+behind them, `sequences` checks and reads them. `loader` makes batches and can be resumed exactly,
+`augment` changes batches in JAX inside the training step. `transforms` resizes, mirrors and crops
+in numpy; `video` and `pictures` read and write frames.
 """
 
 from jaxmotion.data.augment import AugmentConfig, Augmented, augment
 from jaxmotion.data.layouts import LAYOUTS, find_sequences, split_names
 from jaxmotion.data.loader import Batch, EvalLoader, TrainLoader, stack_clips
+from jaxmotion.data.mixture import MixedSource, open_sources
 from jaxmotion.data.pictures import overlay, read_image, write_image, write_labels
 from jaxmotion.data.sources import Clip, ClipSource, FlowSource, SceneSource, open_source
 from jaxmotion.data.transforms import (
@@ -30,6 +31,7 @@ __all__ = [
     "ClipSource",
     "EvalLoader",
     "FlowSource",
+    "MixedSource",
     "SceneSource",
     "TrainLoader",
     "Video",
@@ -38,6 +40,7 @@ __all__ = [
     "find_sequences",
     "flip_flow",
     "open_source",
+    "open_sources",
     "open_video",
     "overlay",
     "random_crop",

@@ -24,8 +24,9 @@ class DataConfig:
 
     Attributes:
         source: ``"scenes:LEVEL"`` for procedural scenes (``"scenes:LEVEL+LEVEL"`` for several
-            levels in turn), or a path: a DAVIS-layout root, a folder
-            of ``.flo`` files or of such folders, a ``.npz`` sequence or a folder of them.
+            levels in turn), ``"tfds:NAME/CONFIG"``, or a path: a DAVIS-layout root, a folder
+            of ``.flo`` files or of such folders, a ``.npz`` sequence or a folder of them. Several
+            joined by commas take turns.
         flow: name of the flow folder, ``ROOT/Flows/NAME``, of a DAVIS-layout root.
         split: ``ROOT/ImageSets/SPLIT.txt`` limits the sequences; empty for all.
         height: rows that every clip is resized to (vectors keep their length, as published).
