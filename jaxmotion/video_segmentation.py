@@ -20,6 +20,7 @@ from jaxmotion.errors import InputError
 from jaxmotion.files import atomic_path
 from jaxmotion.latents import write_latents
 from jaxmotion.optical_flow.estimators import Estimator, estimate_sequence
+from jaxmotion.optical_flow.folders import read_flow_origin
 from jaxmotion.optical_flow.formats import flo_files, read_flow, read_flow_sequence
 from jaxmotion.segmenter import Segmenter
 
@@ -64,7 +65,7 @@ def segment_video(
         segmenter: what segments it.
         out: folder to write to.
         flow: what estimates the flow, or flow that is there already (``.npz`` or a folder of
-            ``.flo``, one field fewer than frames, or as many).
+            ``.flo``, one field fewer than frames, or as many), from each frame to the next.
         latents: also writes what the network takes the segments for, ``latents.npz`` and
             ``latents.png`` (`write_latents`); for that the video is seen in one go, in memory that
             grows with it.
@@ -115,6 +116,7 @@ def _flow(video: Video, flow: Estimator | Path, size: tuple[int, int]) -> Iterat
         for field in estimate_sequence(video, flow):
             yield resize_flow(field, size)
         return
+    _check_direction(flow)
     # A folder is read as it goes; the files of an archive cannot be.
     fields = flo_files(flow) if flow.is_dir() else read_flow_sequence(flow)
     expected = video.num_frames
@@ -130,6 +132,13 @@ def _flow(video: Video, flow: Estimator | Path, size: tuple[int, int]) -> Iterat
         if field.shape != first:
             raise InputError(f"{item}: flow of shape {field.shape}, expected {first} as the first")
         yield resize_flow(field, size)
+
+
+def _check_direction(flow: Path) -> None:
+    """Refuses flow that goes elsewhere than to the next frame, where that is noted beside it."""
+    origin = read_flow_origin(flow)
+    if origin is not None and (origin.backward or origin.gap != 1):
+        raise InputError(f"{flow}: {origin} (flow.json), expected forward flow with a gap of 1")
 
 
 class _Timed:

@@ -310,6 +310,13 @@ def test_segment_names_what_else_is_wrong(refused, frames, untrained_run, tmp_pa
     write_flow_npz(tmp_path / "short.npz", np.ones((1, *SIZE, 2), np.float32))
     line = refused("jaxmotion", *argv, "--out", "o", "--flow", "short.npz")
     assert "1 flow fields for the 4 frames" in line
+    for name, option, words in (
+        ("b", "--backward", "backward flow with a gap of 1"),
+        ("g", "--gap=2", "forward flow with a gap of 2"),
+    ):
+        assert status("jaxmotion", "flow", frames, "--out", name, option, "--format", "npz") == 0
+        line = refused("jaxmotion", *argv, "--out", "o", "--flow", f"{name}/flow.npz")
+        assert f"{words} (flow.json), expected forward flow with a gap of 1" in line
     for out in ("file", "file/out"):
         assert refused("jaxmotion", *argv, "--out", out).startswith("error: file")
     assert leftovers(tmp_path / "o") == []

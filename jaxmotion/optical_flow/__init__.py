@@ -1,9 +1,9 @@
 """Video to flow: the estimators, the file formats of flow, and flow as colour.
 
-`formats` reads and writes `.flo`, KITTI PNG and `.npz`; `colors` renders flow and labels;
-`estimators` turns two frames, or a stream of them, into flow; `raft` is one of them, a network.
-`quality` judges flow without ground truth. `folders` does it all for a whole video, which `stores`
-keep as it comes.
+`formats` reads and writes `.flo`, KITTI PNG and `.npz`, `pfm` reads `.pfm`; `colors` renders flow
+and labels; `estimators` turns two frames, or a stream of them, into flow; `raft` is one of them, a
+network. `quality` judges flow without ground truth. `folders` does it all for a whole video, which
+`stores` keep as it comes.
 """
 
 from jaxmotion.optical_flow.colors import color_labels, color_wheel, flow_to_color, label_palette
@@ -14,7 +14,12 @@ from jaxmotion.optical_flow.estimators import (
     estimate_sequence,
     make_estimator,
 )
-from jaxmotion.optical_flow.folders import FlowFolderReport, write_flow_folder
+from jaxmotion.optical_flow.folders import (
+    FlowFolderReport,
+    FlowOrigin,
+    read_flow_origin,
+    write_flow_folder,
+)
 from jaxmotion.optical_flow.formats import (
     flo_files,
     flo_size,
@@ -29,6 +34,7 @@ from jaxmotion.optical_flow.formats import (
     write_flow_npz,
     write_kitti_png,
 )
+from jaxmotion.optical_flow.pfm import read_pfm, read_pfm_flow
 from jaxmotion.optical_flow.quality import FlowQuality, consistency, flow_quality, warp
 
 __all__ = [
@@ -36,6 +42,7 @@ __all__ = [
     "ESTIMATORS",
     "Estimator",
     "FlowFolderReport",
+    "FlowOrigin",
     "FlowQuality",
     "color_labels",
     "color_wheel",
@@ -52,8 +59,11 @@ __all__ = [
     "read_flow",
     "read_flow_and_valid",
     "read_flow_npz",
+    "read_flow_origin",
     "read_flow_sequence",
     "read_kitti_png",
+    "read_pfm",
+    "read_pfm_flow",
     "warp",
     "write_flo",
     "write_flow_folder",

@@ -19,7 +19,7 @@ from jaxmotion.files import atomic_path, reading
 from jaxmotion.optical_flow.colors import flow_to_color
 from jaxmotion.optical_flow.estimators import Estimator
 from jaxmotion.optical_flow.quality import FlowQuality, flow_quality
-from jaxmotion.optical_flow.stores import KINDS, Store, open_store
+from jaxmotion.optical_flow.stores import ARCHIVE, KINDS, Store, open_store
 
 DESCRIPTION = "flow.json"  # beside the flow: which estimator made it, of what
 QUALITY = "quality.json"
@@ -56,6 +56,56 @@ class Frames(Protocol):
     def frame_names(self) -> Iterable[str]:
         """Yields a name for each frame."""
         ...
+
+
+@dataclass(frozen=True)
+class FlowOrigin:
+    """What `flow.json` says of the flow beside it.
+
+    Attributes:
+      estimator: its name.
+      settings: of the estimator, ready for JSON.
+      gap: frames from one to the other.
+      backward: to the earlier frame.
+    """
+
+    estimator: str
+    settings: dict[str, Any]
+    gap: int = 1
+    backward: bool = False
+
+    def __str__(self) -> str:
+        """Direction and gap in words."""
+        return f"{'backward' if self.backward else 'forward'} flow with a gap of {self.gap}"
+
+
+def read_flow_origin(path: str | os.PathLike) -> FlowOrigin | None:
+    """Reads what made a flow, where that was noted.
+
+    Args:
+      path: a folder of flow, or the `flow.npz` in it.
+
+    Returns:
+      The origin; None for flow without a `flow.json`.
+
+    Raises:
+      InputError: a `flow.json` that is not one of ours.
+    """
+    path = Path(path)
+    file = (path.parent if path.name == ARCHIVE else path) / DESCRIPTION
+    with reading(file):
+        if not file.is_file():
+            return None
+        text = file.read_text(errors="replace")
+    try:
+        found = json.loads(text)
+        gap, direction = int(found["gap"]), found["direction"]
+        if gap < 1 or direction not in ("forward", "backward"):
+            raise ValueError
+        settings = dict(found["settings"])
+        return FlowOrigin(str(found["estimator"]), settings, gap, direction == "backward")
+    except (ValueError, TypeError, KeyError) as error:
+        raise InputError(f"{file}: damaged, expected what jaxmotion flow writes") from error
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,10 @@ import pytest
 
 from jaxmotion.errors import InputError
 from jaxmotion.optical_flow import (
+    FlowOrigin,
     read_flo,
     read_flow_npz,
+    read_flow_origin,
     read_kitti_png,
     write_flo,
     write_flow_folder,
@@ -73,6 +75,7 @@ def test_direction_and_gap(tmp_path, gap, backward, expected):
     found = {p.stem: read_flo(p)[0, 0, 0] for p in (tmp_path / "out").glob("*.flo")}
     assert found == expected
     assert report.num_flows == len(expected)
+    assert read_flow_origin(tmp_path / "out") == FlowOrigin("difference", {}, gap, backward)
     described = json.loads((tmp_path / "out" / "flow.json").read_text())
     assert described["gap"] == gap
     assert described["direction"] == ("backward" if backward else "forward")
@@ -231,3 +234,15 @@ def test_strangers_in_an_unfinished_archive(tmp_path):
     write_flo(tmp_path / "out" / "unfinished" / "other.flo", np.zeros((12, 16, 2)))
     with pytest.raises(InputError, match=r"other\.flo: of no frame"):
         write(tmp_path, format="npz")
+
+
+def test_origin_of_an_archive_of_nothing_and_of_a_damaged_file(tmp_path):
+    write(tmp_path, format="npz", backward=True)
+    origin = read_flow_origin(tmp_path / "out" / "flow.npz")
+    assert str(origin) == "backward flow with a gap of 1"
+    assert read_flow_origin(tmp_path) is None
+    assert read_flow_origin(tmp_path / "nowhere") is None
+    for text in ("", "{}", "[1]", '{"estimator": "dis", "settings": {}, "gap": 1}'):
+        (tmp_path / "out" / "flow.json").write_text(text)
+        with pytest.raises(InputError, match=r"flow\.json: damaged"):
+            read_flow_origin(tmp_path / "out")
