@@ -5,14 +5,24 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import tyro
 
 from jaxmotion.cli import run_command
 from jaxmotion.errors import InputError
+from jaxmotion.files import reading
 
-Name = Literal["davis2016", "fbms59", "segtrack_v2", "video_flow"]
+Name = Literal[
+    "davis2016",
+    "davis2017_motion",
+    "fbms59",
+    "flying_things3d",
+    "moca",
+    "segtrack_v2",
+    "video_flow",
+    "flow_scenes",
+]
 
 
 @dataclass(frozen=True)
@@ -22,43 +32,90 @@ class Build:
     Attributes:
         dataset: which one.
         manual_dir: the unpacked archive.
-        flow: files (of Flows/NAME in the same folder), or the estimator.
+        download: fetch the archive from its authors instead, where its licence allows that
+            (davis2016; the frames of davis2017_motion), into DATA_DIR/downloads.
+        flow: files (that come with the archive, or of Flows/NAME in its folder), or the estimator.
         data_dir: where the built data sets lie; TFDS's own place, ~/tensorflow_datasets, if not
             given.
         flow_name: NAME of Flows/NAME, where there is more than one.
         weights: file of the weights, for raft and raft_small.
+        iterations: of raft and raft_small, 20 if not given.
+        level: of flow_scenes, which needs no archive.
     """
 
     dataset: tyro.conf.Positional[Name]
-    manual_dir: Path
-    flow: Literal["files", "dis", "raft", "raft_small"] = "files"
+    manual_dir: Path | None = None
+    download: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    flow: Literal["files", "dis", "raft", "raft_small"] | None = None
     data_dir: Path | None = None
     flow_name: str | None = None
     weights: Path | None = None
+    iterations: int | None = None
+    level: Literal["default", "easy", "hard", "long"] | None = None
 
     def run(self) -> None:
         """Does it."""
         import tensorflow_datasets as tfds
-        from jaxmotion_datasets.archives import existing_folder
         from jaxmotion_datasets.clips import FlowOptions
 
-        manual_dir = existing_folder(self.manual_dir, "the unpacked archive")
-        if not any(manual_dir.iterdir()):
-            raise InputError(f"{manual_dir}: an empty folder, expected the unpacked archive")
-        builder = importlib.import_module(f"jaxmotion_datasets.{self.dataset}").Builder(
-            config=self.flow,
-            data_dir=self.data_dir,
-            options=FlowOptions(self.flow_name, self.weights),
-        )
+        module = importlib.import_module(f"jaxmotion_datasets.{self.dataset}")
+        self._check_options()
+        if self.dataset == "flow_scenes":
+            builder = module.Builder(config=self.level or "default", data_dir=self.data_dir)
+        else:
+            options = FlowOptions(self.flow_name, self.weights, self.iterations)
+            config = self.flow or "files"
+            builder = module.Builder(config=config, data_dir=self.data_dir, options=options)
         if builder.data_path.exists():
             print(f"{builder.data_path}: built already")
             return
+        settings: dict[str, Any] = {}
+        if self.dataset != "flow_scenes":
+            settings["manual_dir"] = str(self._archive(builder).absolute())
         builder.download_and_prepare(
-            download_config=tfds.download.DownloadConfig(manual_dir=str(manual_dir.absolute()))
+            download_config=tfds.download.DownloadConfig(**settings), file_format="array_record"
         )
         counts = {name: split.num_examples for name, split in builder.info.splits.items()}
         words = ", ".join(f"{count} in {split}" for split, count in counts.items())
         print(f"{builder.data_path}: {words} ({builder.info.dataset_size})")
+
+    def _check_options(self) -> None:
+        if self.dataset != "flow_scenes":
+            if self.level is not None:
+                raise InputError(f"--level {self.level}: expected with flow_scenes only")
+            return
+        given = {
+            "--manual-dir": self.manual_dir,
+            "--download": self.download or None,
+            "--flow": self.flow,
+            "--flow-name": self.flow_name,
+            "--weights": self.weights,
+            "--iterations": self.iterations,
+        }
+        for option, value in given.items():
+            if value is not None:
+                raise InputError(f"{option}: flow_scenes is drawn, expected no more than --level")
+
+    def _archive(self, builder: Any) -> Path:
+        """The folder of the unpacked archive."""
+        from jaxmotion_datasets.archives import existing_folder
+        from jaxmotion_datasets.downloads import fetch_archives
+
+        where = builder.MANUAL_DOWNLOAD_INSTRUCTIONS
+        if self.manual_dir is not None:
+            if self.download:
+                raise InputError("--manual-dir and --download: expected one of them")
+            folder = existing_folder(self.manual_dir, "the unpacked archive")
+            with reading(folder):
+                empty = not any(folder.iterdir())
+            if empty:
+                raise InputError(f"{folder}: an empty folder, expected the unpacked archive")
+            return folder
+        if not builder.ARCHIVES:
+            raise InputError(f"{self.dataset}: expected --manual-dir DIR. {where}")
+        if not self.download:
+            raise InputError(f"{self.dataset}: expected --manual-dir DIR or --download. {where}")
+        return fetch_archives(builder.ARCHIVES, builder.downloads)
 
 
 @dataclass(frozen=True)
@@ -74,7 +131,7 @@ class Where:
     def run(self) -> None:
         """Does it."""
         module = importlib.import_module(f"jaxmotion_datasets.{self.dataset}")
-        print(module.Builder.MANUAL_DOWNLOAD_INSTRUCTIONS)
+        print(module.Builder.MANUAL_DOWNLOAD_INSTRUCTIONS or "Drawn: there is no archive")
 
 
 Command = (

@@ -4,20 +4,42 @@ Whatever is missing, damaged or of another size than its neighbours ends in one 
 names the file; nothing is guessed and nothing left out in silence.
 """
 
+import contextlib
 import io
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TypeVar
 
 import cv2
 import numpy as np
 from PIL import Image, UnidentifiedImageError
+from tqdm import tqdm
 
 from jaxmotion.data.video import FRAME_SUFFIXES, Video, open_video
 from jaxmotion.errors import InputError
 from jaxmotion.files import list_files, numbered, reading
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Box:
+    """An object in a frame, by the rectangle around it.
+
+    Attributes:
+        frame: number of the frame.
+        corners: `(x, y, width, height)` in pixels, x and y of the upper left corner.
+        motion: how the object moves, in the archive's words; empty where it says nothing.
+    """
+
+    frame: int
+    corners: tuple[float, float, float, float]
+    motion: str = ""
 
 
 @dataclass(frozen=True)
@@ -29,15 +51,15 @@ class ArchiveSequence:
         video: its frames; None where the archive has none, which is enough for flow from files.
         masks: the pictures that annotate a frame, by the number of the frame.
         frame_names: names of the frames, where they are known without decoding a video.
-        boxes: `(x, y, width, height)` in pixels, by the number of the frame.
-        flow: an `.npz` or a folder of `.flo` that comes with the frames of this sequence.
+        boxes: what annotates frames in an archive without masks.
+        flow: where the flow lies that comes with the frames of this sequence.
     """
 
     name: str
     video: Video | None
     masks: dict[int, tuple[Path, ...]]
     frame_names: tuple[str, ...] = ()
-    boxes: dict[int, tuple[float, float, float, float]] | None = None
+    boxes: tuple[Box, ...] = ()
     flow: Path | None = None
 
     @cached_property
@@ -132,7 +154,7 @@ def numbered_pictures(folder: Path, suffixes: Sequence[str] = FRAME_SUFFIXES) ->
 
 
 def frames_of(folder: Path) -> Video:
-    """The frames of a folder, whose sizes (and, by that, their headers) have been looked at.
+    """The frames of a folder, each of which has been read: a damaged one is found before the work.
 
     Args:
         folder: numbered pictures, two or more.
@@ -141,18 +163,41 @@ def frames_of(folder: Path) -> Video:
         The frames.
 
     Raises:
-        InputError: a missing or unreadable picture, or one of another size than the first.
+        InputError: a missing, unreadable or damaged picture, or one of another size than the first.
     """
     video = open_video(folder)
-    for path in video.files:
-        size = picture_size(path)
-        if size != (video.height, video.width):
-            raise size_error(path, size, (video.height, video.width), "the first frame")
+    expected = (video.height, video.width)
+    sizes = in_parallel(sound_size, video.files, f"checking {folder.name}")
+    for path, size in zip(video.files, sizes, strict=True):
+        if size != expected:
+            raise size_error(path, size, expected, "the first frame")
     return video
 
 
-def picture_size(path: Path) -> tuple[int, int]:
-    """`(height, width)` of a picture, from its header.
+def in_parallel(
+    function: Callable[[Item], Result], items: Sequence[Item], title: str
+) -> list[Result]:
+    """Calls a function that reads or encodes files, on as many of them as there are cores.
+
+    Args:
+        function: of one item.
+        items: any number.
+        title: of the progress bar, which shows after two seconds.
+
+    Returns:
+        The results, in order.
+    """
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        try:
+            results = pool.map(function, items)
+            bar = tqdm(results, title, len(items), delay=2, unit="file", leave=False)
+            return list(bar)
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def sound_size(path: Path) -> tuple[int, int]:
+    """`(height, width)` of a picture, all of which is read.
 
     Args:
         path: the picture.
@@ -161,15 +206,27 @@ def picture_size(path: Path) -> tuple[int, int]:
         The size of the picture as it is shown, turned upright.
 
     Raises:
-        InputError: missing, or no picture.
+        InputError: missing, no picture, or damaged.
     """
-    with reading(path), open(path, "rb") as file:
-        try:
-            with Image.open(file) as image:
-                turned = image.getexif().get(0x0112, 1) >= 5
-                return (image.width, image.height) if turned else (image.height, image.width)
-        except (OSError, SyntaxError, ValueError) as error:  # Pillow's own are OSErrors
-            raise InputError(f"{path}: not a picture of a known kind") from error
+    with reading(path):
+        data = path.read_bytes()
+    with _pictures(path), Image.open(io.BytesIO(data)) as image:
+        width, height = image.size
+        turned = image.getexif().get(0x0112, 1) >= 5
+        image.draft(None, (width // 8, height // 8))  # a JPEG is decoded at an eighth of its size
+        image.load()
+    return (width, height) if turned else (height, width)
+
+
+@contextlib.contextmanager
+def _pictures(path: Path) -> Iterator[None]:
+    """Turns what Pillow says of a file that is no picture, or a damaged one, into our one line."""
+    try:
+        yield
+    except UnidentifiedImageError as error:
+        raise InputError(f"{path}: not a picture of a known kind") from error
+    except (OSError, SyntaxError, ValueError, EOFError) as error:
+        raise InputError(f"{path}: damaged picture ({error})") from error
 
 
 def size_error(
@@ -215,19 +272,14 @@ def read_colors(path: Path) -> np.ndarray:
     """
     with reading(path):
         data = path.read_bytes()
-    try:
-        with Image.open(io.BytesIO(data)) as image:
-            mode = image.mode
-            if mode in ("L", "P"):
-                return np.array(image)
-            if mode == "1":
-                return np.array(image).astype(np.uint8) * 255
-            if mode in ("RGB", "RGBA", "LA"):
-                return np.array(image.convert("RGB"))
-    except UnidentifiedImageError as error:
-        raise InputError(f"{path}: not a picture of a known kind") from error
-    except (OSError, SyntaxError, ValueError, EOFError) as error:
-        raise InputError(f"{path}: damaged picture ({error})") from error
+    with _pictures(path), Image.open(io.BytesIO(data)) as image:
+        mode = image.mode
+        if mode in ("L", "P"):
+            return np.array(image)
+        if mode == "1":
+            return np.array(image).astype(np.uint8) * 255
+        if mode in ("RGB", "RGBA", "LA"):
+            return np.array(image.convert("RGB"))
     raise InputError(f"{path}: a picture of mode {mode}, expected 8 bits a channel")
 
 

@@ -6,20 +6,31 @@ One record is one whole sequence: clips of any length are cut from it while trai
 import dataclasses
 import io
 import json
+import logging
 import shutil
 from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
 import numpy as np
 import tensorflow_datasets as tfds
-from jaxmotion_datasets.archives import ArchiveSequence, encode_labels, read_labels, size_error
+from jaxmotion_datasets.archives import (
+    ArchiveSequence,
+    encode_labels,
+    in_parallel,
+    read_labels,
+    size_error,
+)
+from jaxmotion_datasets.downloads import Archive
 from jaxmotion_datasets.flow_records import SequenceFlow, estimate, flow_places, read_files
 
 from jaxmotion.errors import InputError
-from jaxmotion.optical_flow import make_estimator
+from jaxmotion.optical_flow import Estimator, make_estimator
+
+_log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -62,10 +73,12 @@ class FlowOptions:
     Attributes:
         flow_name: NAME of `Flows/NAME`, where there is more than one.
         weights: file of the weights of an estimator that is a network.
+        iterations: how often such a network improves its flow; its own choice when None.
     """
 
     flow_name: str | None = None
     weights: Path | None = None
+    iterations: int | None = None
 
 
 def _features() -> dict[str, Any]:
@@ -103,11 +116,18 @@ def _features() -> dict[str, Any]:
 
 
 class ClipBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
-    """Builds one record a sequence; a data set says where the parts of its sequences lie."""
+    """Builds one record a sequence; a data set says where the parts of its sequences lie.
+
+    Attributes:
+        ARCHIVES: what can be downloaded, where the licence allows it.
+        SEQUENCES: how many a split of the whole archive has.
+    """
 
     VERSION = tfds.core.Version("1.0.0")
     RELEASE_NOTES: ClassVar = {"1.0.0": "First release."}
     BUILDER_CONFIGS = FLOW_CONFIGS
+    ARCHIVES: ClassVar[tuple[Archive, ...]] = ()
+    SEQUENCES: ClassVar[dict[str, int]] = {}
 
     def __init__(self, *, options: FlowOptions | None = None, **kwargs: Any):
         """Prepares a builder.
@@ -146,19 +166,43 @@ class ClipBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         del sequence
         return {}
 
+    def flow_of(self, sequence: ArchiveSequence) -> SequenceFlow:
+        """Flow that came with a sequence, for the configuration `files`."""
+        return read_files(sequence)
+
     def labels(self, paths: tuple[Path, ...]) -> np.ndarray:
-        """Labels uint8 `[H, W]` from the pictures that annotate a frame; 0 is background."""
+        """Labels `[H, W]` from the pictures that annotate a frame; 0 is background."""
         return read_labels(paths[0])
+
+    def labels_of(self, sequence: ArchiveSequence) -> dict[int, np.ndarray]:
+        """Labels uint8 `[H, W]` by the number of the annotated frame."""
+        frames = sorted(sequence.masks)
+        paths = [sequence.masks[frame] for frame in frames]
+        labels = in_parallel(self.labels, paths, f"masks of {sequence.name}")
+        return dict(zip(frames, labels, strict=True))
 
     @property
     def config(self) -> FlowConfig:
         """The configuration, by its own type."""
         return cast(FlowConfig, self.builder_config)
 
+    @cached_property
+    def estimator(self) -> Estimator | None:
+        """What estimates the flow: one for all splits, since a network has to be compiled."""
+        if self.config.estimator is None:
+            return None
+        options = {"weights": self.options.weights, "iterations": self.options.iterations}
+        return make_estimator(self.config.estimator, **options)
+
     @property
     def unfinished(self) -> Path:
         """Where estimated flow is kept until the data set is built."""
         return Path(self._data_dir_root) / ".unfinished" / f"{self.name}-{self.config.name}"
+
+    @property
+    def downloads(self) -> Path:
+        """Where downloaded archives lie."""
+        return Path(self._data_dir_root) / "downloads" / self.name
 
     def _info(self) -> tfds.core.DatasetInfo:
         return self.dataset_info_from_configs(
@@ -167,11 +211,19 @@ class ClipBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Any]:
         root = Path(dl_manager.manual_dir)
+        estimator = self.estimator  # a wrong option is said before the archive is looked through
         splits = self.splits(root)
         for split, sequences in splits.items():
             if not sequences:
                 raise InputError(f"{root}: no sequence of the split {split}")
-        if self.config.estimator is None:
+        for split, whole in self.SEQUENCES.items():
+            found = len(splits.get(split, ()))
+            if found != whole:
+                _log.warning(
+                    "%s: %d sequences of the split %s, the whole archive has %d",
+                    *(root, found, split, whole),
+                )
+        if estimator is None:
             places = {s.name: s.flow for ss in splits.values() for s in ss if s.flow is not None}
             places = places or flow_places(self.flow_root(root), self.options.flow_name)
             splits = {
@@ -183,45 +235,15 @@ class ClipBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     def _generate_examples(
         self, sequences: list[ArchiveSequence]
     ) -> Iterator[tuple[str, dict[str, Any]]]:
-        estimator = None
-        if self.config.estimator is not None:
-            weights = self.options.weights
-            estimator = make_estimator(self.config.estimator, weights=weights)
         for sequence in sequences:
-            if estimator is None:
-                found, made_by, settings = read_files(sequence), "files", {}
+            if self.estimator is None:
+                found = self.flow_of(sequence)
             else:
-                found = estimate(sequence, estimator, self.config.size, self.unfinished)
-                made_by, settings = estimator.name, estimator.settings
-            masks, size = self._masks(sequence, len(found.flow) + 1)
-            yield (
-                sequence.name,
-                {
-                    **_example(sequence, found, masks, size),
-                    "estimator": made_by,
-                    "estimator_settings": json.dumps(settings),
-                    "weights_sha256": settings.get("weights_sha256", ""),
-                    **self.extra(sequence),
-                },
-            )
-
-    def _masks(
-        self, sequence: ArchiveSequence, num_frames: int
-    ) -> tuple[dict[int, np.ndarray], tuple[int, int]]:
-        """Labels by frame, and the original size."""
-        video = sequence.video
-        size = None if video is None else (video.height, video.width)
-        source, masks = "the frames of its sequence", {}
-        for frame, paths in sorted(sequence.masks.items()):
-            if frame >= num_frames:
-                raise InputError(f"{paths[0]}: of frame {frame}, but there are {num_frames} frames")
-            labels = self.labels(paths)
-            if size is not None and labels.shape != size:
-                raise size_error(paths[0], labels.shape, size, source)
-            if size is None:
-                size, source = labels.shape, f"{paths[0].name} of its sequence"
-            masks[frame] = labels
-        return masks, size or (0, 0)
+                found = estimate(sequence, self.estimator, self.config.size, self.unfinished)
+            masks = self.labels_of(sequence)
+            size = _original_size(sequence, found, masks)
+            example = _example(sequence, found, masks, size)
+            yield sequence.name, {**example, **self.extra(sequence)}
 
     def download_and_prepare(self, **kwargs: Any) -> None:
         """Builds; see `tfds.core.DatasetBuilder.download_and_prepare`.
@@ -243,21 +265,44 @@ def _with_flow(sequence: ArchiveSequence, places: dict[str, Path]) -> ArchiveSeq
     return dataclasses.replace(sequence, flow=places[sequence.name])
 
 
+def _original_size(
+    sequence: ArchiveSequence, found: SequenceFlow, masks: dict[int, np.ndarray]
+) -> tuple[int, int]:
+    """`(height, width)` of the frames, (0, 0) if unknown; checks that the masks are of it."""
+    size, source = found.size, "the flow of its sequence"
+    if sequence.video is not None:
+        size, source = (sequence.video.height, sequence.video.width), "the frames of its sequence"
+    for frame, labels in masks.items():
+        path = sequence.masks[frame][0]
+        if frame >= found.num_frames:
+            raise InputError(f"{path}: of frame {frame}, but there are {found.num_frames} frames")
+        if size is None:
+            size, source = labels.shape, f"{path.name} of its sequence"
+        if labels.shape != size:
+            raise size_error(path, labels.shape, size, source)
+    return size or (0, 0)
+
+
 def _example(
     sequence: ArchiveSequence,
     found: SequenceFlow,
     masks: dict[int, np.ndarray],
     size: tuple[int, int],
 ) -> dict[str, Any]:
+    origin = found.origin
+    pictures = in_parallel(encode_labels, list(masks.values()), f"masks of {sequence.name}")
     return {
         "name": sequence.name,
         "frame_names": list(found.frame_names),
         "flow": found.flow,
         "valid": found.valid,
-        "masks": [_file(encode_labels(labels)) for labels in masks.values()],
+        "masks": [_file(data) for data in pictures],
         "mask_frames": np.array(list(masks), np.int32),
-        "frame_gap": 1,
-        "flow_sign": 1,
+        "estimator": origin.estimator,
+        "estimator_settings": json.dumps(origin.settings),
+        "weights_sha256": origin.settings.get("weights_sha256", ""),
+        "frame_gap": origin.gap,
+        "flow_sign": -1 if origin.backward else 1,
         "height": size[0],
         "width": size[1],
     }

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxmotion_datasets.archives import ArchiveSequence
@@ -18,22 +19,33 @@ from jaxmotion.data.sequences import FlowCache, inspect
 from jaxmotion.data.transforms import resize_flow
 from jaxmotion.data.video import Video
 from jaxmotion.errors import InputError
-from jaxmotion.optical_flow import Estimator, read_flow_npz, write_flow_npz
+from jaxmotion.files import atomic_path
+from jaxmotion.optical_flow import Estimator, FlowOrigin, read_flow_origin
 
 
 @dataclass(frozen=True)
 class SequenceFlow:
-    """The flow of a sequence, frame t to t + 1.
+    """The flow of a sequence.
 
     Attributes:
-        flow: float16 `[T, h, w, 2]`, pixels per frame of the original size, 0 where unknown.
+        flow: float16 `[T, h, w, 2]`, pixels of the original size per `origin.gap` frames, 0 where
+            unknown.
         valid: bool `[T, h, w]`, where it is known.
-        frame_names: of the frames, one more than there are fields; none where unknown.
+        frame_names: of the T + `origin.gap` frames; none where unknown.
+        origin: what made it.
+        size: `(height, width)` of the original frames, where the flow tells.
     """
 
     flow: np.ndarray
     valid: np.ndarray
     frame_names: tuple[str, ...]
+    origin: FlowOrigin
+    size: tuple[int, int] | None = None
+
+    @property
+    def num_frames(self) -> int:
+        """Frames that the flow is of."""
+        return len(self.flow) + self.origin.gap
 
 
 def flow_places(root: Path, flow_name: str | None) -> dict[str, Path]:
@@ -58,7 +70,7 @@ def flow_places(root: Path, flow_name: str | None) -> dict[str, Path]:
 
 
 def read_files(sequence: ArchiveSequence) -> SequenceFlow:
-    """The flow that came with a sequence.
+    """The flow that came with a sequence, and what a `flow.json` beside it says.
 
     Args:
         sequence: with `flow`.
@@ -70,18 +82,19 @@ def read_files(sequence: ArchiveSequence) -> SequenceFlow:
         InputError: missing, damaged, not finite, beyond float16, or of another number of frames.
     """
     assert sequence.flow is not None
+    origin = read_flow_origin(sequence.flow) or FlowOrigin("files", {})
     cache = FlowCache()
     found = inspect(sequence.name, sequence.flow, cache)
     if found.faults:
         raise InputError(found.faults[0])
-    count, expected = len(found.sound), sequence.num_frames
-    if expected is not None and count != expected - 1:
+    count = len(found.sound)
+    if sequence.num_frames is not None and count != sequence.num_frames - origin.gap:
         raise InputError(
-            f"{sequence.flow}: {count} flow fields, expected {expected - 1} for the {expected} "
-            f"frames of {sequence.name}"
+            f"{sequence.flow}: {count} flow fields, expected {sequence.num_frames - origin.gap} "
+            f"for the {sequence.num_frames} frames of {sequence.name}"
         )
     flow, valid = cache.read(found, range(count))
-    return SequenceFlow(_half(sequence.flow, flow), valid > 0, sequence.frame_names)
+    return SequenceFlow(as_half(sequence.flow, flow), valid > 0, sequence.frame_names, origin)
 
 
 def estimate(
@@ -94,52 +107,73 @@ def estimate(
         estimator: the estimator.
         size: `(height, width)` to resize to, bilinearly and without rescaling the vectors; as the
             frames when None.
-        folder: where finished sequences are kept until the whole data set is built.
+        folder: where each field is kept until the whole data set is built.
 
     Returns:
         The flow.
 
     Raises:
-        InputError: a missing or unreadable frame, or the file cannot be written.
+        InputError: a missing or unreadable frame, or a field cannot be written.
     """
-    if sequence.video is None:
+    video = sequence.video
+    if video is None:
         raise InputError(f"{sequence.name}: the archive has no frames of this sequence")
-    place = folder / f"{_fingerprint(sequence.video, estimator, size)}.npz"
-    flow = _kept(place)
-    if flow is None:
-        fields = []
-        total = None if sequence.num_frames is None else sequence.num_frames - 1
-        for field in tqdm(
-            _fields(sequence.video, estimator),
+    place = folder / _fingerprint(video, estimator, size)
+
+    def one_field(pair: tuple[int, tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
+        index, frames = pair
+        file = place / f"{index:06d}.npy"
+        kept = _kept(file, size or frames[0].shape[:2])
+        if kept is not None:
+            return kept
+        flow = estimator(*frames)
+        flow = flow if size is None else resize_flow(flow[None], size)[0]
+        flow = as_half(f"{video.path}, frame {index}", flow)
+        with atomic_path(file) as temporary:
+            np.save(temporary, flow)
+        return flow
+
+    fields = list(
+        tqdm(
+            _in_parallel(one_field, enumerate(itertools.pairwise(video)), estimator.name),
             desc=f"{estimator.name} {sequence.name}",
-            total=total,
+            total=None if sequence.num_frames is None else sequence.num_frames - 1,
             unit="frame",
             leave=False,
-        ):
-            field = field if size is None else resize_flow(field[None], size)[0]
-            fields.append(_half(f"{sequence.video.path}, frame {len(fields)}", field))
-        if not fields:
-            raise InputError(f"{sequence.video.path}: one frame, expected two or more")
-        flow = np.stack(fields)
-        write_flow_npz(place, flow)
+        )
+    )
+    if not fields:
+        raise InputError(f"{video.path}: one frame, expected two or more")
+    flow = np.stack(fields)
     names = sequence.frame_names
-    if not names:
-        names = tuple(itertools.islice(sequence.video.frame_names(), len(flow) + 1))
-    return SequenceFlow(flow, np.ones(flow.shape[:-1], bool), names)
+    names = names or tuple(itertools.islice(video.frame_names(), len(flow) + 1))
+    origin = FlowOrigin(estimator.name, estimator.settings)
+    return SequenceFlow(flow, np.ones(flow.shape[:-1], bool), names, origin)
 
 
-def _fields(video: Video, estimator: Estimator) -> Iterator[np.ndarray]:
-    """Flow from each frame to the next; a few pairs at a time are in memory and at work."""
+def _in_parallel(one_field: Any, pairs: Iterator, estimator: str) -> Iterator[np.ndarray]:
+    """Fields in order; a few pairs at a time are in memory and at work."""
     workers = os.cpu_count() or 1
-    if estimator.name != "dis":
+    if estimator != "dis":
         workers = 1  # the networks keep all cores, or the accelerator, busy by themselves
-    pairs = itertools.pairwise(video)
     with ThreadPoolExecutor(workers) as pool:
         while batch := list(itertools.islice(pairs, 4 * workers)):
-            yield from pool.map(lambda pair: estimator(*pair), batch)
+            yield from pool.map(one_field, batch)
 
 
-def _half(name: str | os.PathLike, flow: np.ndarray) -> np.ndarray:
+def as_half(name: str | os.PathLike, flow: np.ndarray) -> np.ndarray:
+    """Flow as float16.
+
+    Args:
+        name: what it is of, for the message.
+        flow: any shape.
+
+    Returns:
+        float16 of that shape.
+
+    Raises:
+        InputError: not finite, or beyond what float16 holds.
+    """
     largest = np.abs(flow).max(initial=0)
     if not largest < 65504:
         raise InputError(f"{name}: a flow of {largest:g} pixels, expected less than 65504")
@@ -160,8 +194,10 @@ def _fingerprint(video: Video, estimator: Estimator, size: tuple[int, int] | Non
     return hashlib.sha256(words.encode()).hexdigest()[:32]
 
 
-def _kept(place: Path) -> np.ndarray | None:
+def _kept(file: Path, size: tuple[int, ...]) -> np.ndarray | None:
+    """A field of an interrupted build; None where it is not there, or damaged."""
     try:
-        return read_flow_npz(place)[0]
-    except InputError:
-        return None  # not there yet, or damaged: it is estimated again
+        flow = np.load(file, allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        return None
+    return flow if flow.shape == (*size, 2) and flow.dtype == np.float16 else None

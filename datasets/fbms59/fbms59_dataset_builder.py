@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 from jaxmotion_datasets.archives import (
@@ -29,6 +30,7 @@ class Builder(ClipBuilder):
         "https://lmb.informatik.uni-freiburg.de/resources/datasets/moseg.en.html: the manual "
         "folder has Trainingset and Testset, itself or in FBMS"
     )
+    SEQUENCES: ClassVar = {"train": 29, "validation": 30}
 
     def flow_root(self, root: Path) -> Path:
         """The folder of the archive."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 from jaxmotion_datasets.archives import (
@@ -13,6 +14,7 @@ from jaxmotion_datasets.archives import (
     numbered_pictures,
     read_colors,
     size_error,
+    sound_size,
 )
 from jaxmotion_datasets.clips import ClipBuilder
 
@@ -29,6 +31,7 @@ class Builder(ClipBuilder):
         "Unpack SegTrackv2.zip, https://web.engr.oregonstate.edu/~lif/SegTrack2/dataset.html: the "
         "manual folder has JPEGImages and GroundTruth, itself or in SegTrackv2"
     )
+    SEQUENCES: ClassVar = {"test": 14}
 
     def flow_root(self, root: Path) -> Path:
         """The folder of the archive."""
@@ -47,9 +50,7 @@ class Builder(ClipBuilder):
         objects = [read_colors(path) for path in paths]
         objects = [values.max(-1) if values.ndim == 3 else values for values in objects]
         labels = np.zeros(objects[0].shape, np.uint8)
-        for number, (path, values) in enumerate(zip(paths, objects, strict=True), start=1):
-            if values.shape != labels.shape:
-                raise size_error(path, values.shape, labels.shape, paths[0].name)
+        for number, values in enumerate(objects, start=1):
             labels[values > 127] = number  # JPEG-like greys lie along some outlines
         return labels
 
@@ -62,12 +63,27 @@ def _sequence(root: Path, name: str) -> ArchiveSequence:
     masks = [numbered_pictures(place, PICTURES) for place in objects]
     for place, found in zip(objects, masks, strict=True):
         if len(found) != len(video.files):
-            raise InputError(
-                f"{place}: {len(found)} masks, expected {len(video.files)}, one per frame"
-            )
+            raise _missing(place, found, video.files)
+        for path in found:
+            size = sound_size(path)
+            if size != (video.height, video.width):
+                raise size_error(path, size, (video.height, video.width), "the frames")
     return ArchiveSequence(
         name,
         video,
         dict(enumerate(zip(*masks, strict=True))),
         tuple(path.stem for path in video.files),
     )
+
+
+def _missing(place: Path, masks: tuple[Path, ...], frames: tuple[Path, ...]) -> InputError:
+    """The error for frames and masks that are not as many."""
+    here, there = {path.stem for path in frames}, {path.stem for path in masks}
+    for folder, suffix, stems in (
+        (frames[0].parent, frames[0].suffix, there - here),
+        (place, masks[0].suffix, here - there),
+    ):
+        if stems:
+            missing = folder / f"{min(stems)}{suffix}"
+            return InputError(f"{missing}: no such file, though its frame or mask is there")
+    return InputError(f"{place}: {len(masks)} masks, expected {len(frames)}, one per frame")

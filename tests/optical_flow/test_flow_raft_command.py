@@ -11,7 +11,7 @@ import time
 import cv2
 import numpy as np
 import pytest
-from test_flow_raft_weights import small_shapes, write_npz
+from raft_files import random_small, write_npz
 
 from jaxmotion import cli
 from jaxmotion.data import VideoWriter, open_video, write_image
@@ -25,9 +25,8 @@ PROGRAM = [sys.executable, "-c", "import sys; from jaxmotion.cli import main; sy
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory):
     """A file of random weights of the small network."""
-    rng = np.random.default_rng(0)
     path = tmp_path_factory.mktemp("weights") / "random.npz"
-    write_npz(path, {n: rng.normal(0, 0.05, s).astype("f4") for n, s in small_shapes().items()})
+    write_npz(path, random_small())
     return path
 
 

@@ -1,0 +1,91 @@
+"""The layout that the archives of DAVIS 2016 and 2017 share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from jaxmotion_datasets.archives import (
+    ArchiveSequence,
+    existing_folder,
+    frames_of,
+    numbered_pictures,
+    read_list,
+)
+
+from jaxmotion.errors import InputError
+
+RESOLUTION = "480p"
+
+
+def listed_sequences(root: Path, folders: Sequence[str], file: str) -> list[str]:
+    """Names of the sequences of a list, whose files, where it names them, are there.
+
+    Args:
+        root: with ImageSets.
+        folders: of ImageSets where the list may be, best first; "" is ImageSets itself.
+        file: name of the list; its lines are names, or pairs of a frame and its annotation.
+
+    Returns:
+        The names, sorted.
+
+    Raises:
+        InputError: no such list, or a file that it names is missing.
+    """
+    places = [root / "ImageSets" / folder / file for folder in folders]
+    path = next((place for place in places if place.is_file()), places[0])
+    names = set()
+    for words in read_list(path):
+        first = Path(words[0])
+        if len(words) > 1 and len(first.parts) > 1:
+            annotation = root / words[1].lstrip("/")
+            if not annotation.is_file():
+                raise InputError(f"{annotation}: no such file, though {path.name} lists it")
+            names.add(first.parent.name)
+        else:
+            names.add(words[0])
+    return sorted(names)
+
+
+def find_sequence(
+    root: Path,
+    name: str,
+    *,
+    annotations: str = "Annotations",
+    needs_masks: bool = True,
+    needs_frames: bool = True,
+) -> ArchiveSequence:
+    """The files of a sequence of a DAVIS archive.
+
+    Args:
+        root: with JPEGImages and a folder of annotations.
+        name: of the sequence.
+        annotations: name of that folder.
+        needs_masks: whether to insist on the masks.
+        needs_frames: whether to insist on the frames; flow that is there needs only the masks.
+
+    Returns:
+        The sequence; every frame has a mask of the same name, or none has one.
+
+    Raises:
+        InputError: a file is missing, or of another size than the others.
+    """
+    folder = root / annotations / RESOLUTION / name
+    if needs_masks:
+        existing_folder(folder, f"the masks of the sequence {name}")
+    masks = numbered_pictures(folder, (".png",)) if folder.is_dir() else ()
+    frames = root / "JPEGImages" / RESOLUTION / name
+    if needs_frames or not masks:
+        existing_folder(frames, f"the frames of the sequence {name}")
+    video = frames_of(frames) if frames.is_dir() else None
+    if video is not None and masks:
+        there, wanted = {p.stem: p for p in video.files}, {p.stem: p for p in masks}
+        for stem in sorted(there.keys() ^ wanted.keys()):
+            missing = frames / f"{stem}.jpg" if stem in wanted else folder / f"{stem}.png"
+            raise InputError(f"{missing}: no such file, though its frame or mask is there")
+    return ArchiveSequence(
+        name,
+        video,
+        {index: (path,) for index, path in enumerate(masks)},
+        tuple(path.stem for path in (masks or (video.files if video else ()))),
+    )
