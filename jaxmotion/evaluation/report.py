@@ -16,14 +16,16 @@ from string import Template
 from typing import Any
 
 from jaxmotion.evaluation.pictures import SHARED_LAYERS, flow_wheel, read_layer
+from jaxmotion.evaluation.published import folder_name
 from jaxmotion.evaluation.results import Dataset, Difference, Evaluation, Published, Run
+from jaxmotion.evaluation.tables import MEAN, PUBLISHED_PREFIX, score_table
 from jaxmotion.files import atomic_path
 
 SCRIPTS = ("elements.js", "tables.js", "charts.js", "player.js", "sequences.js", "page.js")
 DIGITS = 4
 
 
-def write_report(folder: Path, evaluation: Evaluation, *old) -> None:
+def write_report(folder: Path, evaluation: Evaluation) -> None:
     """Writes `report.html` into the folder of an evaluation.
 
     Args:
@@ -33,11 +35,6 @@ def write_report(folder: Path, evaluation: Evaluation, *old) -> None:
     Raises:
         InputError: A file of pictures is damaged, or the page cannot be written.
     """
-    if not isinstance(evaluation, Evaluation):
-        from jaxmotion.evaluation.old_report import write_report
-
-        write_report(folder, evaluation, *old)
-        return
     page = render(folder, evaluation)
     with atomic_path(folder / "report.html") as path:
         path.write_text(page, encoding="utf-8")
@@ -111,8 +108,11 @@ def _partial(evaluation: Evaluation) -> str:
 
 
 def _dataset(dataset: Dataset, folder: Path, layers: Layers) -> dict[str, Any]:
-    columns = [_run(run, dataset, folder, layers) for run in dataset.runs]
-    columns += [_published(column, dataset) for column in dataset.published]
+    runs = [_run(run, dataset, folder, layers) for run in dataset.runs]
+    evaluated = [i == 0 or run.kind != "baseline" for i, run in enumerate(dataset.runs)]
+    columns = [run for run, wanted in zip(runs, evaluated, strict=True) if wanted]
+    columns += [_published(column, dataset) for column in dataset.published if _of(dataset, column)]
+    columns += [run for run, wanted in zip(runs, evaluated, strict=True) if not wanted]
     return {
         "name": dataset.name,
         "flow": dataset.flow,
@@ -144,6 +144,8 @@ def _shared_pictures(dataset: Dataset, folder: Path, layers: Layers) -> list[dic
 
 def _run(run: Run, dataset: Dataset, folder: Path, layers: Layers) -> dict[str, Any]:
     scored = {sequence.name: sequence for sequence in run.sequences}
+    reasons = dict.fromkeys(run.missing, "not reached")
+    reasons |= {failure.sequence: failure.reason for failure in run.failures}
     sequences: list[dict[str, Any] | None] = []
     for name in dataset.sequences:
         sequence = scored.get(name)
@@ -175,27 +177,34 @@ def _run(run: Run, dataset: Dataset, folder: Path, layers: Layers) -> dict[str, 
         "source": run.source,
         "count": len(run.sequences),
         "partial": run.partial,
+        "reasons": [reasons.get(name) for name in dataset.sequences],
         "means": run.means(dataset.average),
         "sequences": sequences,
     }
 
 
+def _of(dataset: Dataset, column: Published) -> bool:
+    """Whether a publication is of the sequences at hand, as far as it tells."""
+    names = {folder_name(name) for name in dataset.sequences}
+    return not column.sequences or not names.isdisjoint(column.sequences)
+
+
 def _published(column: Published, dataset: Dataset) -> dict[str, Any]:
-    """A publication's scores; its mean is over the sequences evaluated here, where it can be."""
-    rows = [column.sequences.get(name) for name in dataset.sequences]
+    """A publication's scores; its means are over the sequences at hand, where it tells them."""
+    rows = [column.sequences.get(folder_name(name)) for name in dataset.sequences]
     known = [row for row in rows if row is not None]
-    means, count = column.means, None
-    if known and dataset.average == "sequence":
-        keys = [key for key in known[0] if all(key in row for row in known)]
-        means = {key: sum(row[key] for row in known) / len(known) for key in keys}
-        count = len(known)
+    means = column.means
+    if known:
+        title = PUBLISHED_PREFIX + column.method
+        tables = {key: score_table(dataset, key) for key in known[0]}
+        means = {key: table[title][MEAN] for key, table in tables.items()}
         if {"J_mean", "F_mean"} <= means.keys():
             means["JF_mean"] = (means["J_mean"] + means["F_mean"]) / 2
     return {
         "name": column.method,
         "kind": "published",
         "source": column.source,
-        "count": count,
+        "count": len(known) or None,
         "partial": False,
         "means": means,
         "sequences": [None if row is None else {"statistics": row} for row in rows],

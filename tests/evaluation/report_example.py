@@ -83,8 +83,10 @@ def write_example(folder, include_frames=False):
         method="LT-MS",
         source="a thesis",
         means={"J_mean": 0.7, "F_mean": 0.6},
-        sequences={name: {"J_mean": 0.5, "F_mean": 0.4} for name in ("dog", "car 9", "elsewhere")},
+        sequences={name: {"J_mean": 0.5, "F_mean": 0.4} for name in ("dog", "car_9", "elsewhere")},
     )
+    of_the_whole = Published("RCF", "another thesis", {"J_mean": 0.8}, {})
+    of_others = Published("NIMS", "a paper", {"J_mean": 0.6}, {"elsewhere": {"J_mean": 0.6}})
     difference = Difference(
         method="lt_ms",
         other="LT-MS",
@@ -104,7 +106,7 @@ def write_example(folder, include_frames=False):
         measures=("J", "F"),
         sequences=SEQUENCES,
         runs=tuple(runs),
-        published=(published,),
+        published=(published, of_the_whole, of_others),
         differences=(difference,),
     )
     whole = replace(made, name="whole", protocol={**made.protocol, "cut": 0}, runs=(runs[0],))

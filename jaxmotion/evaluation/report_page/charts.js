@@ -3,10 +3,11 @@
 function bars(columns, s, measure) {
   return make("div", { class: "bars" }, ...columns.map((column) => {
     const value = column.sequences[s]?.statistics[`${measure}_mean`];
+    const fill = { class: `fill ${column.kind}`, style: { "--color": column.color, width: `${100 * value}%` } };
     return make("div", { class: "bar" },
       make("span", { class: "name", title: column.label }, column.label),
-      make("span", { class: "track" }, isNumber(value)
-        ? make("span", { class: `fill ${column.kind}`, style: { "--color": column.color, width: `${100 * value}%` } }) : null),
+      isNumber(value) ? make("span", { class: "track" }, make("span", fill))
+        : make("span", { class: "why", title: column.reasons?.[s] }, column.reasons?.[s]),
       make("span", { class: "value" }, score(value)));
   }));
 }
@@ -34,18 +35,20 @@ function curve(columns, s, measure) {
   svg.append(...[0, 0.5, 1].map((y) => line({ class: "grid", x1: 0, x2: last, y1: y, y2: y })));
   svg.append(...scored[0].sequences[s].cuts.slice(1).map(({ start }) =>
     line({ class: "cut", x1: start - 0.5, x2: start - 0.5, y1: 0, y2: 1 })));
-  svg.append(...scored.toReversed().map((column) => draw("path", {
-    d: curvePath(column.sequences[s], measure), class: column.kind, "vector-effect": "non-scaling-stroke",
-    style: { stroke: column.color },
-  })));
+  for (const column of scored.toReversed()) {
+    const { frames, num_frames } = column.sequences[s];
+    const kind = frames.length < num_frames / 2 || num_frames === 1 ? "dots" : column.kind; // scored here and there
+    svg.append(draw("path", { d: curvePath(column.sequences[s], measure, kind === "dots"), class: kind,
+      "vector-effect": "non-scaling-stroke", style: { stroke: column.color } }));
+  }
   return svg;
 }
 
-function curvePath({ frames, scores }, measure) {
+function curvePath({ frames, scores }, measure, dots) {
   let path = "", broken = true;
   scores[measure].forEach((value, i) => {
     if (isNumber(value)) path += `${broken ? "M" : "L"}${frames[i]} ${(1 - value).toFixed(3)}${broken ? "h0" : ""}`;
-    broken = !isNumber(value);
+    broken = dots || !isNumber(value);
   });
   return path;
 }

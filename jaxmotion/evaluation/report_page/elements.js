@@ -26,6 +26,7 @@ const score = (value) => (isNumber(value) ? value.toFixed(3) : "–");
 const signed = (value) =>
   isNumber(value) ? (value <= -0.0005 ? "−" : value >= 0.0005 ? "+" : "") + Math.abs(value).toFixed(3) : "–";
 const verdict = (value) => (value >= 0.0005 ? "better" : value <= -0.0005 ? "worse" : "unclear");
+const hasSequences = (column) => column.kind !== "published" || column.sequences.some(Boolean);
 const plural = (count, word) => `${count} ${word}${count === 1 ? "" : "s"}`;
 
 // A group of radio buttons or check boxes that look like pills.

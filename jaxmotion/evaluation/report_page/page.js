@@ -3,15 +3,18 @@
 const TERMS = {
   J: ["J, the region", "Jaccard index: the area that foreground and annotation share, divided by the area that either covers. 1 is perfect, 0 no overlap."],
   F: ["F, the outline", "How much of the two outlines lies within a few pixels of each other (precision and recall in one). 1 is perfect."],
-  bIoU: ["bIoU, the objects", "Overlap of every annotated object with the segment that covers it best, averaged over the objects. 1 is perfect."],
+  bIoU: ["bIoU, the objects", "In every frame, the overlap of each annotated object with the segment most alike to it. 1 is perfect."],
 };
 const RULES = {
   except_largest: "all segments but the largest are taken; needs no annotation",
   best_subset: "the segments whose union fits the annotation best are taken, so that scores say how good the best reading is",
   overlap: "segments that lie in the annotation by more than half are taken",
   linear_assignment: "the one segment that fits the annotation best is taken",
+  nonzero: "every label but 0 is taken",
 };
-const RUN_COLORS = 6;
+const RUN_COLORS = 6, GREYS = 4;
+const PUBLISHED_SHOWN = 3; // at first
+const isEvaluated = ({ kind }) => kind === "checkpoint" || kind === "results";
 
 function start() {
   const { datasets, wheel, megabytes } = JSON.parse(byId("data").textContent);
@@ -23,10 +26,11 @@ function start() {
   function choose(d) {
     const dataset = datasets[d];
     const first = dataset.columns[0];
-    const other = dataset.columns.slice(1).find((c) => c.kind === "checkpoint" || c.kind === "results")
-      ?? dataset.columns.findLast((c) => c.kind === "published") ?? dataset.columns[1] ?? first;
+    const other = dataset.columns.slice(1).find(isEvaluated)
+      ?? dataset.columns.filter(hasSequences)[1] ?? first;
     Object.assign(state, { d, dataset, measure: dataset.measures[0], main: first.label, other: other.label });
-    state.shown = new Set(dataset.columns.filter((c) => c === first || c.kind !== "baseline").map((c) => c.label));
+    const published = dataset.columns.filter((c) => c.kind === "published" && hasSequences(c)).slice(0, PUBLISHED_SHOWN);
+    state.shown = new Set(dataset.columns.filter((c) => isEvaluated(c) || c === first || published.includes(c)).map((c) => c.label));
     byId("terms").replaceChildren(...terms(dataset));
     byId("headline").replaceChildren(...[datasets.length > 1 ? overviewTable(datasets) : null, aboutDataset(dataset),
       headlineTable(dataset)].filter(Boolean));
@@ -57,33 +61,39 @@ function start() {
 
 // Every column gets a label of its own and a colour.
 function nameColumns(dataset) {
-  let runs = 0, others = 0;
+  const counts = { run: 0, published: 0, baseline: 0 };
   for (const column of dataset.columns) {
     column.label = column.kind === "published" ? `published ${column.name}` : column.name;
-    const evaluated = column.kind === "checkpoint" || column.kind === "results";
-    column.color = evaluated ? `var(--run-${runs++ % RUN_COLORS})` : `var(--other-${others++ % 4})`;
+    column.color = isEvaluated(column) ? `var(--run-${counts.run++ % RUN_COLORS})`
+      : `var(--other-${counts[column.kind]++ % GREYS})`;
   }
 }
 
+const TARGETS = {
+  box: ["Boxes", "Only boxes are annotated here: the box around the largest region of the foreground is compared with them."],
+  objects: ["Objects", "Every annotated object is compared with the one segment that is assigned to it over the whole video."],
+};
+
 function terms(dataset) {
-  const { select, cut } = dataset.protocol;
+  const { select, cut, target } = dataset.protocol;
   const entries = dataset.measures.filter((measure) => measure in TERMS).map((measure) => TERMS[measure]);
   entries.push(["Cut", `The frames that are segmented together and read with one selection; ${
     cut ? `here ${cut} frames` : "here the whole sequence"}. Upright lines in the curves are where a new cut starts.`]);
-  if (select) entries.push(["Selection", `Which segments count as foreground, chosen once per cut. Here ${select}: ${RULES[select] ?? ""}.`]);
+  if (target in TARGETS) entries.push(TARGETS[target]);
+  if (select && target !== "objects") entries.push(["Selection", `Which segments count as foreground, chosen once per cut. Here ${select}: ${RULES[select] ?? ""}.`]);
   return entries.map(([term, text]) => make("div", {}, make("dt", {}, term), make("dd", {}, text)));
 }
 
 function aboutDataset(dataset) {
-  const { name, cut, select, frames } = dataset.protocol;
+  const { name, cut, select, frames, target } = dataset.protocol;
   const parts = [plural(dataset.sequences.length, "sequence"), dataset.flow && `flow ${dataset.flow}`,
-    name && `protocol ${name}`, cut != null && (cut ? `cut ${cut} frames` : "cut whole sequence"), select && `selection ${select}`,
+    name && `protocol ${name}`, cut != null && (cut ? `cut ${cut} frames` : "cut whole sequence"), select && target !== "objects" && `selection ${select}`,
     frames && `frames scored: ${frames}`, `means over ${dataset.average}s`];
   return make("p", { class: "about" }, make("b", {}, dataset.name), ": ", parts.filter(Boolean).join(" · "));
 }
 
 function toolbar(datasets, state, choose, update) {
-  const shown = pills("Show", "checkbox", state.dataset.columns.map((column) => ({
+  const shown = pills("Show", "checkbox", state.dataset.columns.filter(hasSequences).map((column) => ({
     value: column.label, label: column.label, checked: state.shown.has(column.label), swatch: swatch(column),
   })), (label, on) => { on ? state.shown.add(label) : state.shown.delete(label); update(); });
   const measure = pills("Measure", "radio", state.dataset.measures.map((name) => ({
@@ -94,7 +104,7 @@ function toolbar(datasets, state, choose, update) {
 }
 
 function controls(dataset, state, update) {
-  const labels = dataset.columns.map(({ label }) => [label, label]);
+  const labels = dataset.columns.filter(hasSequences).map(({ label }) => [label, label]);
   const set = (key) => (value) => { state[key] = value; update(); };
   return make("div", { class: "filters", role: "group", "aria-label": "Order and filter of the sequences" },
     menu("order", Object.entries(ORDERS).map(([key, [text]]) => [key, text]), state.order, set("order")),

@@ -173,7 +173,7 @@ function makePlayer({ dataset, s, columns, state, frame = 0, onframe }) {
     onclick: () => { stop(); show(move()); } }, text);
   const element = make("div", { class: state.outlines ? "player" : "player plain", tabindex: 0, role: "group", onkeydown,
     "aria-label": `Player of ${dataset.sequences[s]}: arrow keys step, space plays, Home and End jump` },
-    make("div", { class: "stage", style: { "--groups": groups.length } }, ...groups.map((group) =>
+    make("div", { class: "stage" }, ...groups.map((group) =>
       make("div", { class: "group", role: "group", "aria-label": group.title },
         make("h4", {}, group.column ? swatch(group.column) : null, group.title),
         ...group.panels.map((panel) => panel.element), group.card))),
@@ -181,8 +181,8 @@ function makePlayer({ dataset, s, columns, state, frame = 0, onframe }) {
     timeline, slider,
     make("div", { class: "controls" }, step("Previous frame", "◀", () => at - 1), play, step("Next frame", "▶", () => at + 1),
       speed, make("label", { class: "field" }, outlines, make("span", { class: "key" }), "annotation"), counter),
-    make("p", { class: "note" }, "Segments: one colour each, ", make("b", {}, "✓"), " if taken as foreground. Foreground: what is left bright. ",
-      "The outline is the annotation, which the method has not seen."),
+    make("p", { class: "note" }, "Segments: one colour each, ", make("b", {}, "✓"), " if taken as foreground. Foreground: what is left bright, ",
+      make("span", { class: "key" }), " its border. The annotation is drawn over everything to compare; the method has not seen it."),
     make("p", { class: "note keys" }, "With the player in focus: ", ...["←", "→"].map((key) => make("kbd", {}, key)), " step, ",
       make("kbd", {}, "space"), " plays, ", make("kbd", {}, "Home"), make("kbd", {}, "End"), " jump."));
   label();

@@ -3,7 +3,7 @@
 const KINDS = {
   checkpoint: ["trained network", "evaluated here"],
   results: ["result folder", "masks of another program, scored here"],
-  published: ["published", "scores as their authors report them; their flow, frames and selection may differ"],
+  published: ["published", "Their flow, frames and selection may differ from those here"],
   baseline: ["baseline", "needs no training"],
 };
 const STATISTICS = {
@@ -13,7 +13,7 @@ const STATISTICS = {
 };
 
 // columns: {title, hint, value(row), cell(row)}; a click on a title sorts by value, another turns it round.
-function sortableTable(caption, columns, rows) {
+function sortableTable(caption, columns, rows, id) {
   const body = make("tbody");
   const heads = columns.map((column, i) =>
     make("th", { scope: "col", title: column.hint },
@@ -35,7 +35,7 @@ function sortableTable(caption, columns, rows) {
         i ? make("td", {}, column.cell(row)) : make("th", { scope: "row" }, column.cell(row))))));
   }
   fill();
-  return make("div", { class: "wide", tabindex: 0, role: "region", "aria-label": caption },
+  return make("div", { id, class: "wide", tabindex: 0, role: "region", "aria-label": caption },
     make("table", {}, make("caption", {}, caption), make("thead", {}, make("tr", {}, ...heads)), body));
 }
 
@@ -58,12 +58,28 @@ function meter(value) {
   return make("span", { class: "meter", style: { "--share": Math.min(1, Math.max(0, value)) } }, score(value));
 }
 
+// Publications that tell no scores per sequence are shown on demand: their means are of other sequences.
 function headlineTable(dataset) {
+  const wholes = dataset.columns.filter((column) => !hasSequences(column));
+  const holder = make("div");
+  const fill = (all) => {
+    const rows = dataset.columns.filter((column) => all || hasSequences(column));
+    const sources = [...new Set(rows.filter(({ kind }) => kind === "published").map(({ source }) => source))];
+    holder.replaceChildren(statisticsTable(dataset, rows),
+      make("p", { class: "note" }, sources.length ? `Published scores: ${sources.join("; ")}. ${KINDS.published[1]}.` : ""));
+  };
+  fill(false);
+  const more = make("input", { type: "checkbox", onchange: () => fill(more.checked) });
+  return make("div", {}, holder, wholes.length ? make("label", { class: "field" }, more,
+    `also ${plural(wholes.length, "publication")} with a mean over the whole dataset only`) : null);
+}
+
+function statisticsTable(dataset, rows) {
   const statistics = dataset.measures.flatMap((measure) =>
     Object.keys(STATISTICS).map((name) => [measure, name]));
   const shown = statistics.filter(([measure, name]) =>
-    dataset.columns.some((column) => isNumber(column.means[`${measure}_${name}`])));
-  const both = dataset.columns.some((column) => isNumber(column.means.JF_mean))
+    rows.some((column) => isNumber(column.means[`${measure}_${name}`])));
+  const both = rows.some((column) => isNumber(column.means.JF_mean))
     ? [{ title: "J&F", hint: "mean of J and F", value: (c) => c.means.JF_mean, cell: (c) => meter(c.means.JF_mean) }] : [];
   const columns = [
     { title: "method", value: (c) => c.name, cell: methodCell },
@@ -78,13 +94,13 @@ function headlineTable(dataset) {
     { title: "sequences", hint: "how many sequences the means are over; all: those of the publication", value: (c) => c.count,
       cell: (c) => (c.count == null ? "all" : c.partial ? `${c.count} of ${dataset.sequences.length}` : c.count) },
   ];
-  return sortableTable(`Every method on ${dataset.name}. A click on a title sorts.`, columns, [...dataset.columns]);
+  return sortableTable(`Every method on ${dataset.name}. A click on a title sorts.`, columns, rows, "table");
 }
 
 // One row a method, over all datasets, the first measure of each.
 function overviewTable(datasets) {
   const rows = new Map();
-  datasets.forEach((dataset, d) => dataset.columns.forEach((column) => {
+  datasets.forEach((dataset, d) => dataset.columns.filter(hasSequences).forEach((column) => {
     const key = `${column.kind} ${column.name}`;
     if (!rows.has(key)) rows.set(key, { ...column, partial: false, byDataset: [] });
     const row = rows.get(key);
