@@ -75,7 +75,7 @@ def outline(words: np.ndarray, width: int) -> np.ndarray:
 def dilate(words: np.ndarray, width: int, radius: int) -> np.ndarray:
     """Every pixel within a disk around a pixel of one mask.
 
-    The disk is the union of rows: the mask is spread along x by one pixel at a time, and each
+    The disk is the union of rows: the mask is spread along x, a little further each time, and each
     spread is laid over the rows at which the disk is that wide.
 
     Args:
@@ -95,33 +95,49 @@ def dilate(words: np.ndarray, width: int, radius: int) -> np.ndarray:
     top, bottom = int(rows[0]), int(rows[-1]) + 1
     margin = -(-radius // WORD)
     left, right = max(int(columns[0]) - margin, 0), min(int(columns[-1]) + 1 + margin, num_words)
-    spread = words[top:bottom, left:right].copy()
+    # Its rows are one long string of bits: what spreads past the end of a row, or before its start,
+    # falls into unused bits, of which there must be enough.
+    unused = num_words * WORD - width if right == num_words else 0
+    box = np.zeros((bottom - top, right - left + (0 if unused >= radius else margin)), np.uint64)
+    box[:, : right - left] = words[top:bottom, left:right]
     reach = [math.isqrt(radius**2 - dy**2) for dy in range(radius + 1)]
     grown = 0
     for dy in range(radius, -1, -1):  # the narrowest rows of the disk first
-        for _ in range(grown, reach[dy]):
-            spread |= _from_right(spread) | _from_left(spread)
-        grown = reach[dy]
+        while grown < reach[dy]:
+            step = min(reach[dy] - grown, 2 * grown + 1)  # leaves no gap
+            _spread(box.reshape(-1), step)
+            grown += step
         for shift in {dy, -dy}:
             start, stop = max(top + shift, 0), min(bottom + shift, height)
             if start < stop:
-                result[start:stop, left:right] |= spread[start - shift - top : stop - shift - top]
+                part = box[start - shift - top : stop - shift - top, : right - left]
+                result[start:stop, left:right] |= part
     if width % WORD:
         result[:, -1] &= (_ONE << np.uint64(width % WORD)) - _ONE
     return result
+
+
+def _spread(bits: np.ndarray, step: int) -> None:
+    """Lays a string of bits over itself, moved by `step` both ways, in place."""
+    whole, part = divmod(step, WORD)
+    moved = np.zeros((2, len(bits)), np.uint64)
+    later, earlier = moved
+    count = len(bits) - whole
+    if count > 0:
+        np.left_shift(bits[:count], np.uint64(part), out=later[whole:])
+        np.right_shift(bits[whole:], np.uint64(part), out=earlier[:count])
+    if part and count > 1:
+        carry = np.uint64(WORD - part)
+        later[whole + 1 :] |= bits[: count - 1] >> carry
+        earlier[: count - 1] |= bits[whole + 1 :] << carry
+    bits |= later
+    bits |= earlier
 
 
 def _from_right(words: np.ndarray) -> np.ndarray:
     """Each pixel's right neighbour; nothing beyond the last word."""
     moved = words >> _ONE
     moved[:, :-1] |= words[:, 1:] << _LAST
-    return moved
-
-
-def _from_left(words: np.ndarray) -> np.ndarray:
-    """Each pixel's left neighbour; nothing before the first word."""
-    moved = words << _ONE
-    moved[:, 1:] |= words[:, :-1] >> _LAST
     return moved
 
 

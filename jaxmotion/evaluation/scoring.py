@@ -1,8 +1,5 @@
 """Scores one sequence: labels of every frame against the frames that are annotated."""
 
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-
 import cv2
 import numpy as np
 
@@ -18,7 +15,7 @@ from jaxmotion.evaluation.scores import (
     packed_jaccard,
     tolerance,
 )
-from jaxmotion.evaluation.selection import NEED_GROUND_TRUTH, foreground_labels
+from jaxmotion.evaluation.selection import FEW_LABELS, NEED_GROUND_TRUTH, foreground_labels
 
 # Where no frame of a cut is annotated, nothing of it is scored: this only decides what is shown.
 WITHOUT_ANNOTATION = "except_largest"
@@ -43,14 +40,14 @@ def score_labels(
         background: Label that is no segment where objects are matched; None if all are.
 
     Returns:
-        The scores, and the foreground bool `[T, H, W]` (where objects are matched, the segments
-        that have one).
+        The scores, and the foreground, packed `[T, H, n]` (see `bitmasks`); where objects are
+        matched these are the segments that have one.
     """
     annotation = annotation.select(np.flatnonzero(annotation.frames < len(labels)))
     if protocol.target == "objects":
         objects = _object_scores(labels, annotation, protocol, background)
         matched = [scored.segment for scored in objects if scored.segment not in (None, -1)]
-        foreground = np.isin(labels, matched)
+        foreground = np.stack([_pack_chosen(frame, matched) for frame in labels])
         cuts = [Cut(cut.start, cut.stop) for cut in protocol.cuts(len(labels))]
     else:
         foreground, cuts = select_by_cut(labels, annotation, protocol)
@@ -70,45 +67,40 @@ def score_labels(
 def select_by_cut(
     labels: np.ndarray, annotation: Annotation, protocol: Protocol
 ) -> tuple[np.ndarray, list[Cut]]:
-    """The foreground of a sequence, bool `[T, H, W]`, selected cut by cut.
+    """The foreground of a sequence, packed `[T, H, n]`, selected cut by cut.
 
     A rule that looks at the ground truth sees the annotated frames of the cut, any other all of
     them.
     """
-    foreground, cuts = np.empty(labels.shape, bool), []
+    foreground, cuts = [], []
     for cut in protocol.cuts(len(labels)):
         inside = np.flatnonzero((annotation.frames >= cut.start) & (annotation.frames < cut.stop))
         rule, frames, gt = protocol.select, labels[cut], None
-        if rule in NEED_GROUND_TRUTH:
-            if len(inside):
-                frames = labels[annotation.frames[inside]]
-                gt = annotation.foreground[inside]
-            else:
-                rule = WITHOUT_ANNOTATION
-        chosen = np.zeros(256, bool)
-        taken = foreground_labels(frames, gt, rule)
-        chosen[: len(taken)] = taken
-        foreground[cut] = chosen[labels[cut]]
-        cuts.append(Cut(cut.start, cut.stop, tuple(np.flatnonzero(chosen).tolist())))
-    return foreground, cuts
+        if rule in NEED_GROUND_TRUTH and not len(inside):
+            rule = WITHOUT_ANNOTATION
+        elif rule in NEED_GROUND_TRUTH:
+            frames = labels[annotation.frames[inside]]
+            gt = annotation.labels[inside] != 0
+        # A label that the rule did not see is in no frame that counts.
+        chosen = np.flatnonzero(foreground_labels(frames, gt, rule)).tolist()
+        foreground += [_pack_chosen(frame, chosen) for frame in labels[cut]]
+        cuts.append(Cut(cut.start, cut.stop, tuple(chosen)))
+    return np.stack(foreground), cuts
 
 
 def score_foreground(
     foreground: np.ndarray, annotation: Annotation, protocol: Protocol
 ) -> ObjectScores:
-    """Scores the foreground `[n, H, W]` of the annotated frames as one object."""
-    if protocol.target == "box":
-        boxes = _per_frame(
-            lambda i: (box_iou(annotation.labels[i] != 0, foreground[i]),), len(foreground), ("J",)
-        )
-        return ObjectScores(FOREGROUND, boxes)
-
+    """Scores the packed foreground `[n, H, w]` of the annotated frames as one object."""
     height, width = annotation.size
     radius = tolerance(height, width, BOUND_TH)
     with_boundary = "F" in protocol.measures
 
-    def both(i: int) -> tuple[float, ...]:
-        gt, found = bitmasks.pack(annotation.labels[i] != 0), bitmasks.pack(foreground[i])
+    def box(i: int) -> tuple[float, ...]:
+        return (box_iou(annotation.labels[i] != 0, bitmasks.unpack(foreground[i], width)),)
+
+    def region_and_boundary(i: int) -> tuple[float, ...]:
+        gt, found = bitmasks.pack(annotation.labels[i] != 0), foreground[i]
         if annotation.void is not None:
             known = ~bitmasks.pack(annotation.void[i])
             gt, found = gt & known, found & known
@@ -117,8 +109,12 @@ def score_foreground(
             return (j,)
         return j, contour_f(Contour(gt, width, radius), Contour(found, width, radius))
 
+    measure = box if protocol.target == "box" else region_and_boundary
+    rows = np.array([measure(i) for i in range(len(foreground))], np.float64)
     names = ("J", "F") if with_boundary else ("J",)
-    return ObjectScores(FOREGROUND, _per_frame(both, len(foreground), names))
+    return ObjectScores(
+        FOREGROUND, {name: tuple(rows[:, i].tolist()) for i, name in enumerate(names)}
+    )
 
 
 def box_iou(gt: np.ndarray, foreground: np.ndarray) -> float:
@@ -178,10 +174,11 @@ def _object_scores(
     return sorted(objects, key=lambda scored: int(scored.name))
 
 
-def _per_frame(
-    measure: Callable[[int], tuple[float, ...]], count: int, names: tuple[str, ...]
-) -> dict[str, tuple[float, ...]]:
-    """Measures frames in threads."""
-    with ThreadPoolExecutor() as pool:
-        rows = np.array(list(pool.map(measure, range(count))), np.float64).reshape(count, -1)
-    return {name: tuple(rows[:, i].tolist()) for i, name in enumerate(names)}
+def _pack_chosen(frame: np.ndarray, chosen: list[int]) -> np.ndarray:
+    """The union of some segments of a frame, packed."""
+    if len(chosen) > FEW_LABELS:
+        return bitmasks.pack(np.isin(frame, chosen))
+    words = bitmasks.pack(frame == chosen[0]) if chosen else bitmasks.pack(np.zeros_like(frame))
+    for label in chosen[1:]:
+        words |= bitmasks.pack(frame == label)
+    return words

@@ -10,6 +10,7 @@ import numpy as np
 
 from jaxmotion.errors import InputError
 from jaxmotion.evaluation.annotations import write_label_pictures
+from jaxmotion.evaluation.bitmasks import unpack
 from jaxmotion.evaluation.comparison import paired_differences
 from jaxmotion.evaluation.davis import DavisSequence, look_for_sequences
 from jaxmotion.evaluation.methods import Baseline, Method, Network, Video, stamps
@@ -212,11 +213,12 @@ def _evaluate_method(
     if labelled.select is not None:
         protocol = replace(protocol, select=labelled.select)
     name, labels = video.sequence.name, labelled.labels
-    scores, foreground = score_labels(
+    scores, packed = score_labels(
         name, labels, video.annotation, protocol, labelled.num_labels, labelled.background
     )
-    if method.kind == "baseline" and not isinstance(method, Network):
+    if isinstance(method, Baseline) or not (options.write_masks or options.pictures):
         return scores  # pictures and masks are of what was evaluated
+    foreground = unpack(packed, labels.shape[2])
     if options.write_masks:
         names = video.sequence.frame_names(len(labels))
         folders = (out / part / plan.name / method.name / name for part in ("masks", "segments"))

@@ -24,6 +24,7 @@ from PIL import Image
 
 from jaxmotion.evaluation import Protocol, find_sequences, published_scores
 from jaxmotion.evaluation.annotations import Annotation
+from jaxmotion.evaluation.bitmasks import unpack
 from jaxmotion.evaluation.methods import Baseline, Network
 from jaxmotion.evaluation.prediction import predict_labels
 from jaxmotion.evaluation.scores import boundary_f, jaccard, sequence_statistics
@@ -90,7 +91,8 @@ def test_each_cut_is_segmented_and_selected_on_its_own(cut, lengths):
     protocol = Protocol("best_subset", cut)
     labels, num_labels = predict_labels(names_change_with_every_cut, flow, SIZE, protocol)
     annotation = Annotation(np.arange(5), tuple("abcde"), gt.astype(np.uint8))
-    foreground, cuts = select_by_cut(labels, annotation, protocol)
+    packed, cuts = select_by_cut(labels, annotation, protocol)
+    foreground = unpack(packed, SIZE[1])
     assert seen == lengths == [cut.stop - cut.start for cut in cuts]
     assert num_labels == 2
     assert jaccard(gt, foreground).min() > 0.8

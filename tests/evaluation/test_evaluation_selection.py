@@ -40,7 +40,7 @@ def test_linear_assignment_is_the_best_single_segment(seed):
 
 
 @few
-@given(st.integers(0, 10**6), st.permutations(range(6)), st.sampled_from(sorted(RULES)))
+@given(st.integers(0, 10**6), st.permutations(range(6)), st.sampled_from(sorted(set(RULES) - {"nonzero"})))
 def test_selection_does_not_depend_on_the_names_of_the_labels(seed, names, rule):
     labels, gt = sample(seed)
     found = select_foreground(labels, gt, rule)
