@@ -16,7 +16,7 @@ from raft_files import random_small, write_npz
 from jaxmotion import cli
 from jaxmotion.data import VideoWriter, open_video, write_image
 from jaxmotion.errors import InputError
-from jaxmotion.optical_flow import flo_size, make_estimator
+from jaxmotion.optical_flow import DIS, flo_size, make_estimator
 from jaxmotion.optical_flow.raft import RAFTEstimator
 
 PROGRAM = [sys.executable, "-c", "import sys; from jaxmotion.cli import main; sys.exit(main())"]
@@ -106,12 +106,50 @@ def test_flow_of_a_folder_and_again(weights, tmp_path, capsys):
     assert "holds flow with settings" in capsys.readouterr().err
 
 
-@pytest.mark.slow
-def test_from_a_raw_video_over_a_kill_to_an_overlay(weights, untrained_run, tmp_path):
-    count = 60
-    with VideoWriter(tmp_path / "film.mp4", fps=25) as writer:
-        for frame in moving_texture(count, 240, 320):
+def film(path, count, height, width):
+    with VideoWriter(path, fps=25) as writer:
+        for frame in moving_texture(count, height, width):
             writer.write(frame)
+
+
+def segments_into_an_overlay(count, untrained_run, tmp_path):
+    options = ("--checkpoint", untrained_run, "--flow", "flow")
+    assert run("segment", "film.mp4", "--out", "segments", *options) == 0
+    out = tmp_path / "segments"
+    assert len(list(open_video(out / "overlay.mp4"))) == count
+    assert len(list((out / "masks").iterdir())) == count
+    assert [path for path in out.iterdir() if ".part" in path.name] == []
+
+
+def test_from_a_raw_video_over_an_interrupt_to_an_overlay(
+    untrained_run, tmp_path, monkeypatch, capfd
+):
+    count = 6
+    film(tmp_path / "film.mp4", count, 40, 64)
+    estimate, calls = DIS.__call__, []
+
+    def break_off(self, image0, image1):
+        calls.append(1)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return estimate(self, image0, image1)
+
+    monkeypatch.setattr(DIS, "__call__", break_off)
+    assert run("flow", "film.mp4", "--out", "flow") == 130
+    assert len(list((tmp_path / "flow").glob("*.flo"))) == 2
+    capfd.readouterr()
+    assert run("flow", "film.mp4", "--out", "flow") == 0
+    assert len(calls) == 3 + (count - 1 - 2)
+    said = capfd.readouterr()
+    assert f"{count - 1} flow fields (.flo), 2 of them there before" in said.out
+    assert f"{count - 1}/{count - 1}" in said.err  # the progress bar
+    segments_into_an_overlay(count, untrained_run, tmp_path)
+
+
+@pytest.mark.slow
+def test_from_a_raw_video_over_a_kill_to_an_overlay(untrained_run, tmp_path):
+    count = 60
+    film(tmp_path / "film.mp4", count, 240, 320)
     command = [*PROGRAM, "flow", "film.mp4", "--out", "flow", "--estimator", "dis"]
     environment = os.environ | {"JAX_PLATFORMS": "cpu"}
     first = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE)
@@ -127,10 +165,7 @@ def test_from_a_raw_video_over_a_kill_to_an_overlay(weights, untrained_run, tmp_
     second = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     assert f"{count - 1} flow fields (.flo), {len(kept)} of them there before" in second.stdout
     assert f"{count - 1}/{count - 1}" in second.stderr  # the progress bar
-
-    options = ("--checkpoint", untrained_run, "--flow", "flow")
-    assert run("segment", "film.mp4", "--out", "a", *options) == 0
-    assert len(list(open_video(tmp_path / "a" / "overlay.mp4"))) == count
+    segments_into_an_overlay(count, untrained_run, tmp_path)
 
 
 @pytest.mark.slow
