@@ -221,7 +221,7 @@ def _difference(difference: Difference) -> dict[str, Any]:
         "low": difference.low,
         "high": difference.high,
         "level": difference.level,
-        "sequences": list(difference.sequences.values()),
+        "sequences": difference.sequences,
         "is_real": difference.is_real,
     }
 

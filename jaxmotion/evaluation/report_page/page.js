@@ -21,9 +21,9 @@ function start() {
   datasets.forEach(nameColumns);
   const link = new URLSearchParams(location.hash.slice(1));
   const state = { wheel, query: "", order: "listed", shown: new Set(), speed: "12", outlines: true };
-  let sequences = null;
+  let sequences = null, noted = null;
 
-  function choose(d) {
+  function choose(d, name, frame) {
     const dataset = datasets[d];
     const first = dataset.columns[0];
     const other = dataset.columns.slice(1).find(isEvaluated)
@@ -35,9 +35,12 @@ function start() {
     byId("headline").replaceChildren(...[datasets.length > 1 ? overviewTable(datasets) : null, aboutDataset(dataset),
       headlineTable(dataset)].filter(Boolean));
     sequences = makeSequences(d, dataset, state, remember);
-    byId("sequences").replaceChildren(controls(dataset, state, update), sequences.element);
+    byId("sequences").replaceChildren(controls(dataset, state, update, sequences.arrange), sequences.element);
     byId("toolbar").replaceChildren(...toolbar(datasets, state, choose, update));
     update();
+    const linked = sequences.items.find((item) => item.name === name);
+    (linked ?? sequences.items[0])?.open(true, frame);
+    linked?.element.scrollIntoView();
   }
   function update() {
     const chart = differenceChart(state.dataset, state.measure);
@@ -46,16 +49,15 @@ function start() {
     sequences.update();
   }
   // The address leads back to the dataset, sequence and frame that are looked at.
+  // Not at once: browsers refuse to note every step of a key that is held down.
   function remember(place) {
+    clearTimeout(noted);
     const parts = new URLSearchParams({ dataset: state.dataset.name, ...place });
-    history.replaceState(null, "", `#${parts}`);
+    noted = setTimeout(() => history.replaceState(null, "", `#${parts}`), 300);
   }
 
-  choose(Math.max(0, datasets.findIndex(({ name }) => name === link.get("dataset"))));
-  const linked = sequences.items.find(({ name }) => name === link.get("sequence"));
-  const opened = linked ?? sequences.shownFirst();
-  opened?.open(true, Number(link.get("frame")) || 0);
-  linked?.element.scrollIntoView();
+  const linked = datasets.findIndex(({ name }) => name === link.get("dataset"));
+  choose(Math.max(0, linked), link.get("sequence"), Number(link.get("frame")) || 0);
   byId("footer").textContent = `This file holds everything it shows, ${megabytes.toFixed(1)} MB of pictures, and loads nothing from anywhere.`;
 }
 
@@ -88,7 +90,7 @@ function aboutDataset(dataset) {
   const { name, cut, select, frames, target } = dataset.protocol;
   const parts = [plural(dataset.sequences.length, "sequence"), dataset.flow && `flow ${dataset.flow}`,
     name && `protocol ${name}`, cut != null && (cut ? `cut ${cut} frames` : "cut whole sequence"), select && target !== "objects" && `selection ${select}`,
-    frames && `frames scored: ${frames}`, `means over ${dataset.average}s`];
+    frames && `scored: ${frames === "official" ? "the frames of the official benchmark" : "every annotated frame that has a flow"}`, `means over ${dataset.average}s`];
   return make("p", { class: "about" }, make("b", {}, dataset.name), ": ", parts.filter(Boolean).join(" · "));
 }
 
@@ -103,15 +105,15 @@ function toolbar(datasets, state, choose, update) {
   return [datasets.length > 1 ? dataset : null, state.dataset.measures.length > 1 ? measure : null, shown].filter(Boolean);
 }
 
-function controls(dataset, state, update) {
+function controls(dataset, state, update, arrange) {
   const labels = dataset.columns.filter(hasSequences).map(({ label }) => [label, label]);
-  const set = (key) => (value) => { state[key] = value; update(); };
+  const set = (key, then) => (value) => { state[key] = value; then(); };
   return make("div", { class: "filters", role: "group", "aria-label": "Order and filter of the sequences" },
-    menu("order", Object.entries(ORDERS).map(([key, [text]]) => [key, text]), state.order, set("order")),
-    menu("score of", labels, state.main, set("main")),
-    labels.length > 1 ? menu("difference to", labels, state.other, set("other")) : null,
+    menu("order", Object.entries(ORDERS).map(([key, [text]]) => [key, text]), state.order, set("order", arrange)),
+    menu("score of", labels, state.main, set("main", update)),
+    labels.length > 1 ? menu("difference to", labels, state.other, set("other", update)) : null,
     make("label", { class: "field" }, "find", make("input", { type: "search", placeholder: "name", value: state.query,
-      oninput: (event) => set("query")(event.target.value) })));
+      oninput: (event) => set("query", arrange)(event.target.value) })));
 }
 
 start();

@@ -93,7 +93,7 @@ function makePlayer({ dataset, s, columns, state, frame = 0, onframe }) {
   const { shown } = truth; // of a long video not every frame has pictures
   const total = framesOf(dataset.columns, s), last = shown.length - 1;
   let at = nearest(shown, frame); // the number of the picture
-  const fetch = pictureCache(panels.length * (AHEAD + 4));
+  const load = pictureCache(panels.length * (AHEAD + 4));
   let timer = null;
 
   const cursor = make("span", { class: "cursor" });
@@ -101,7 +101,7 @@ function makePlayer({ dataset, s, columns, state, frame = 0, onframe }) {
   const slider = make("input", { type: "range", min: 0, max: last, value: at, "aria-label": "Frame",
     oninput: () => { stop(); show(+slider.value); } });
   const play = make("button", { type: "button", class: "play", onclick: () => (timer ? stop() : start()) });
-  const counter = make("output", { class: "counter" });
+  const counter = make("span", { class: "counter" });
   const speed = menu("speed", SPEEDS.map((fps) => [String(fps), `${fps} frames/s`]), state.speed, (fps) => { state.speed = fps; });
   const outlines = make("input", { type: "checkbox", checked: state.outlines, onchange: () => {
     state.outlines = outlines.checked;
@@ -110,11 +110,11 @@ function makePlayer({ dataset, s, columns, state, frame = 0, onframe }) {
 
   async function show(next) {
     const target = at = Math.max(0, Math.min(last, next));
-    const images = await Promise.all(panels.map((panel) => panel.uri(target) && fetch(panel.uri(target))));
+    const images = await Promise.all(panels.map((panel) => panel.uri(target) && load(panel.uri(target))));
     if (at !== target) return; // another frame was asked for meanwhile
     panels.forEach((panel, p) => panel.show(at, images[p]));
     describe(shown[at]);
-    for (let i = at + 1; i <= at + AHEAD; i++) panels.forEach((panel) => panel.uri(i) && fetch(panel.uri(i)));
+    for (let i = at + 1; i <= at + AHEAD; i++) panels.forEach((panel) => panel.uri(i) && load(panel.uri(i)));
     if (!timer) onframe(shown[at]);
   }
   function describe(frame) {
@@ -182,7 +182,7 @@ function makePlayer({ dataset, s, columns, state, frame = 0, onframe }) {
     make("div", { class: "controls" }, step("Previous frame", "◀", () => at - 1), play, step("Next frame", "▶", () => at + 1),
       speed, make("label", { class: "field" }, outlines, make("span", { class: "key" }), "annotation"), counter),
     make("p", { class: "note" }, "Segments: one colour each, ", make("b", {}, "✓"), " if taken as foreground. Foreground: what is left bright, ",
-      make("span", { class: "key" }), " its border. The annotation is drawn over everything to compare; the method has not seen it."),
+      make("span", { class: "key" }), " its border. The annotation is drawn over everything, to compare."),
     make("p", { class: "note keys" }, "With the player in focus: ", ...["←", "→"].map((key) => make("kbd", {}, key)), " step, ",
       make("kbd", {}, "space"), " plays, ", make("kbd", {}, "Home"), make("kbd", {}, "End"), " jump."));
   label();

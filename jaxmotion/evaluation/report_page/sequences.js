@@ -12,10 +12,13 @@ const ORDERS = {
 function makeSequences(d, dataset, state, onchange) {
   const items = dataset.sequences.map((name, s) => makeItem(d, dataset, s, name, state, onchange));
   const list = make("ol", { class: "sequences" });
-  const nothing = make("p", { class: "note", role: "status" });
+  const found = make("p", { class: "note", role: "status" });
 
   function update() {
     for (const item of items) item.update();
+    arrange();
+  }
+  function arrange() {
     const query = state.query.trim().toLowerCase();
     const ordered = [...items].sort(ORDERS[state.order][1]);
     list.replaceChildren(...ordered.map((item) => item.element));
@@ -24,12 +27,11 @@ function makeSequences(d, dataset, state, onchange) {
       item.element.hidden = !item.name.toLowerCase().includes(query);
       visible += !item.element.hidden;
     }
-    nothing.textContent = visible === items.length ? "" : `${visible} of ${plural(items.length, "sequence")} shown`;
+    found.textContent = visible === items.length ? "" : `${visible} of ${plural(items.length, "sequence")} shown`;
   }
   const heads = make("div", { class: "row heads", "aria-hidden": "true" }, make("span", {}, "sequence (opens its player)"),
     make("div", { class: "plots" }, make("span", {}, "mean over the frames"), make("span", {}, "every frame; dotted: a new cut")));
-  const shownFirst = () => [...items].sort(ORDERS[state.order][1])[0];
-  return { element: make("div", {}, heads, list, nothing), items, update, shownFirst };
+  return { element: make("div", {}, heads, found, list), items, update, arrange };
 }
 
 function makeItem(d, dataset, s, name, state, onchange) {

@@ -66,6 +66,7 @@ function headlineTable(dataset) {
     const rows = dataset.columns.filter((column) => all || hasSequences(column));
     const sources = [...new Set(rows.filter(({ kind }) => kind === "published").map(({ source }) => source))];
     holder.replaceChildren(statisticsTable(dataset, rows),
+      make("p", { class: "note" }, ...Object.entries(STATISTICS).map(([name, text]) => `${name}: ${text}. `)),
       make("p", { class: "note" }, sources.length ? `Published scores: ${sources.join("; ")}. ${KINDS.published[1]}.` : ""));
   };
   fill(false);
@@ -121,7 +122,7 @@ function overviewTable(datasets) {
 function differenceChart(dataset, measure) {
   const rows = dataset.differences.filter((row) => row.statistic === `${measure}_mean`);
   if (!rows.length) return null;
-  const values = rows.flatMap((row) => [row.low, row.high, row.mean, ...row.sequences]).filter(isNumber);
+  const values = rows.flatMap((row) => [row.low, row.high, row.mean, ...Object.values(row.sequences)]).filter(isNumber);
   const limit = Math.max(0.02, ...values.map(Math.abs)) * 1.05;
   const at = (value) => `${50 + (50 * value) / limit}%`;
   const level = Math.round(100 * rows[0].level);
@@ -132,14 +133,15 @@ function differenceChart(dataset, measure) {
     make("div", { class: "forest" }, ...rows.flatMap((row) => [
       make("div", { class: "versus" }, `against ${row.published ? "published " : ""}${row.other}`),
       make("div", { class: "axis", "aria-hidden": "true" },
-        ...row.sequences.filter(isNumber).map((value) => make("i", { style: { left: at(value) } })),
+        ...Object.entries(row.sequences).filter(([, value]) => isNumber(value))
+          .map(([name, value]) => make("i", { title: `${name} ${signed(value)}`, style: { left: at(value) } })),
         isNumber(row.low) ? make("u", { style: { left: at(row.low), right: `calc(100% - ${at(row.high)})` } }) : null,
         make("b", { style: { left: at(row.mean) } })),
       make("div", { class: "verdict" }, make("b", {}, signed(row.mean)),
         isNumber(row.low) ? ` [${signed(row.low)}, ${signed(row.high)}] ` : " ",
         make("span", { class: row.is_real ? verdict(row.mean) : "unclear" },
           row.is_real ? (row.mean > 0 ? "higher" : "lower") : "not clear"),
-        make("small", {}, ` ${plural(row.sequences.length, "sequence")}`)),
+        make("small", {}, ` ${plural(Object.keys(row.sequences).length, "sequence")}`)),
     ]),
     make("div", { class: "scale", "aria-hidden": "true" },
       make("span", {}, signed(-limit)), make("span", {}, "0"), make("span", {}, signed(limit)))));
