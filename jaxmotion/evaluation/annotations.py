@@ -51,10 +51,12 @@ class Annotation:
         return Annotation(self.frames[positions], names, self.labels[positions], void)
 
     def shown(self, void_label: int = MAX_LABEL) -> np.ndarray:
-        """Labels with the void pixels marked: uint8 `[n, H, W]`."""
-        if self.void is None:
-            return self.labels
-        return np.where(self.void, void_label, self.labels).astype(np.uint8)
+        """Labels with the void pixels marked, and an object of that very label as 1.
+
+        Binary masks are often 0 and 255: uint8 `[n, H, W]`.
+        """
+        labels = np.where(self.labels == void_label, 1, self.labels).astype(np.uint8)
+        return labels if self.void is None else np.where(self.void, np.uint8(void_label), labels)
 
 
 def read_annotation(

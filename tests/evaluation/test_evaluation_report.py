@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from made_up_davis import ground_truth, run_eval, write_davis
 from PIL import Image
 from report_example import (
     FRAMES,
@@ -241,6 +242,26 @@ def test_missing_numbers_are_null(tmp_path):
     row = embedded(page)["datasets"][0]["columns"][0]["sequences"][0]
     assert row["scores"]["J"] == [None, 1.0]
     assert row["segments"] is None
+
+
+def test_eval_writes_a_page_with_what_was_annotated_found_and_missing(tmp_path):
+    root, out = write_davis(tmp_path / "davis"), tmp_path / "out"
+    (root / "Annotations/480p/dog/00002.png").write_text("hello")
+    options = ["--flow", "made", "--out", out, "--baselines", "none", "--include-frames"]
+    assert run_eval("--data", root, *options) == 2
+    page = (out / "report.html").read_text(encoding="utf-8")
+    assert "1 of 2 sequences" in page
+    assert "00002.png: not a PNG picture" in page
+    dataset = embedded(page)["datasets"][0]
+    car, dog = (dataset["sequences"].index(name) for name in ("car", "dog"))
+    column = dataset["columns"][0]
+    assert "00002.png" in column["reasons"][dog]
+    shared = {name: embedded(page, f"layer-{n}") for name, n in dataset["pictures"][car].items()}
+    assert shared["truth"]["outlines"] == [outline(mask) for mask in ground_truth(10)[:-1]]
+    assert len(shared["frames"]["pictures"]) == len(shared["flow"]["pictures"]) == 4
+    segments = embedded(page, f"layer-{column['sequences'][car]['segments']}")
+    for path, mask in zip(segments["foreground"], ground_truth(10), strict=False):
+        assert overlap(filled(path, mask.shape), mask) > 0.7
 
 
 def test_a_damaged_file_of_pictures_is_named(tmp_path):
