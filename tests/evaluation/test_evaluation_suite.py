@@ -1,0 +1,418 @@
+"""Result folders, comparisons and suites, through `eval.py` and the library."""
+
+import csv
+import json
+import re
+import shutil
+from dataclasses import asdict
+
+import numpy as np
+import pytest
+from made_up_davis import (
+    FRAMES,
+    SIZE,
+    by_u,
+    ground_truth,
+    run_eval,
+    write_davis,
+    write_indexed,
+)
+from PIL import Image
+from scipy import stats
+
+from jaxmotion.evaluation import preset
+from jaxmotion.evaluation.comparison import bootstrap_interval, paired_differences
+from jaxmotion.evaluation.methods import Network, ResultFolder
+from jaxmotion.evaluation.plans import read_suite
+from jaxmotion.evaluation.published import published_scores
+from jaxmotion.evaluation.results import (
+    Cut,
+    Dataset,
+    Evaluation,
+    Failure,
+    ObjectScores,
+    Run,
+    SequenceScores,
+    from_json,
+    to_json,
+)
+from jaxmotion.evaluation.scores import boundary_f, jaccard
+from jaxmotion.evaluation.suite import DatasetPlan, Options, evaluate
+
+
+@pytest.fixture
+def root(tmp_path):
+    return write_davis(tmp_path / "davis")
+
+
+def shifted(left):
+    """What another method found: the object, a few pixels off."""
+    return np.roll(ground_truth(left), 3, axis=2).astype(np.uint8)
+
+
+@pytest.fixture
+def results(tmp_path):
+    for name, left in (("dog", 4), ("car", 10)):
+        write_indexed(tmp_path / "other" / name, shifted(left)[:-1])
+    return tmp_path / "other"
+
+
+def scores_of(out):
+    return json.loads((out / "scores.json").read_text())
+
+
+def test_results_of_another_method_are_scored_without_flow(root, results, tmp_path):
+    shutil.rmtree(root / "Flows")
+    out, named = tmp_path / "out", ["--sequences", "dog", "car"]
+    assert run_eval("--data", root, "--results", results, "--out", out, *named) == 0
+    scores = scores_of(out)
+    assert scores["method"] == "other"
+    assert scores["baselines"] == {}
+    for name, left in (("dog", 4), ("car", 10)):
+        pair = ground_truth(left)[:-1], shifted(left)[:-1] != 0
+        assert scores["sequences"][name]["J_mean"] == pytest.approx(jaccard(*pair).mean())
+        assert scores["sequences"][name]["F_mean"] == pytest.approx(boundary_f(*pair).mean())
+
+
+def test_our_masks_are_scored_as_they_were_when_they_are_read_back(root, tmp_path):
+    arguments = ["--data", root, "--flow", "made", "--baselines", "none"]
+    for protocol, folder, rule in (
+        ("davis2016", "masks", []),
+        ("davis2016", "segments", ["--select", "except_largest"]),
+        ("davis2017_motion", "masks", []),
+    ):
+        name = f"{protocol}_{folder}"
+        named = [*arguments, "--protocol", protocol]
+        out, again = tmp_path / name, tmp_path / f"{name}_again"
+        assert run_eval(*named, "--out", out, "--write-masks") == 0
+        written = out / folder / "davis/otsu"
+        with Image.open(written / "dog/00000.png") as picture:
+            assert picture.mode == "P"
+        assert len(list((written / "dog").iterdir())) == FRAMES - 1
+        assert run_eval(*named, *rule, "--out", again, "--results", written) == 0
+        first, second = scores_of(out)["sequences"], scores_of(again)["sequences"]
+        for sequence in first:
+            for statistic in ("J_mean", "F_mean", "J_recall", "F_decay"):
+                assert second[sequence][statistic] == first[sequence][statistic]
+
+
+def test_compared_folders_stand_beside_with_paired_differences(root, results, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert run_eval("--data", root, "--flow", "made", "--out", out, "--baselines", "none",
+                    "--compare", f"theirs={results}") == 0  # fmt: skip
+    scores = scores_of(out)
+    assert list(scores["others"]) == ["theirs"]
+    evaluation = from_json((out / "evaluation.json").read_text())
+    differences = {
+        (d.other, d.published): d
+        for d in evaluation.datasets[0].differences
+        if d.statistic == "J_mean"
+    }
+    theirs = differences["theirs", False]
+    for name, value in theirs.sequences.items():
+        own = scores["sequences"][name]["J_mean"]
+        assert value == pytest.approx(own - scores["others"]["theirs"]["sequences"][name]["J_mean"])
+    assert theirs.mean == pytest.approx(np.mean(list(theirs.sequences.values())))
+    assert theirs.low <= theirs.mean <= theirs.high
+    assert list(differences["EM", True].sequences) == ["dog"]
+    assert np.isnan(differences["EM", True].low)  # one sequence has no interval
+    assert "otsu - theirs: +" in capsys.readouterr().out
+    with open(out / "frames.csv") as file:
+        rows = [row for row in csv.DictReader(file) if row["method"] == "theirs"]
+    assert len(rows) == 2 * (FRAMES - 1)
+    expected = jaccard(ground_truth(4)[1], shifted(4)[1] != 0)
+    (row,) = [r for r in rows if (r["sequence"], r["frame"]) == ("dog", "1")]
+    assert float(row["J"]) == pytest.approx(float(expected), abs=1e-6)
+
+
+def test_bootstrap_interval_is_that_of_scipy():
+    values = np.random.default_rng(0).normal(0.1, 0.3, size=12)
+    named = dict(zip("abcdefghijkl", values, strict=True))
+    mean, low, high = bootstrap_interval(named, dict.fromkeys(named, 1.0))
+    other = stats.bootstrap(
+        (values,), np.mean, method="percentile", n_resamples=20_000, rng=np.random.default_rng(1)
+    ).confidence_interval
+    assert mean == pytest.approx(values.mean())
+    assert (low, high) == pytest.approx((other.low, other.high), abs=0.01)
+    assert bootstrap_interval(named, dict.fromkeys(named, 1.0)) == (mean, low, high)
+
+
+def run_of(method, scores):
+    sequences = tuple(
+        SequenceScores(
+            name, len(j), 2, tuple(range(len(j))), tuple(map(str, range(len(j)))),
+            (ObjectScores("foreground", {"J": tuple(j)}),), (Cut(0, len(j), (1,)),),
+        )
+        for name, j in scores.items()
+    )  # fmt: skip
+    return Run(method, "results", "", sequences)
+
+
+def test_differences_weigh_as_the_protocol_averages():
+    long = run_of("long", {"a": [0.5] * 9, "b": [0.1]})
+    other = run_of("other", {"a": [0.4] * 9, "b": [0.5], "c": [1.0]})
+    (by_frame,) = paired_differences((long, other), (), ("J",), "frame")
+    (by_sequence,) = paired_differences((long, other), (), ("J",), "sequence")
+    assert by_frame.mean == pytest.approx((9 * 0.1 - 0.4) / 10)
+    assert by_sequence.mean == pytest.approx((0.1 - 0.4) / 2)
+    assert by_frame.sequences.keys() == {"a", "b"}
+    assert long.means("frame")["J_mean"] == pytest.approx(4.6 / 10)
+
+
+def test_results_survive_json():
+    run = run_of("m", {"a": [0.5, float("nan")]})
+    run = Run("m", "results", "x", run.sequences, (Failure("b", "gone"),), ("c",))
+    dataset = Dataset(
+        "d", "root", "raft", asdict(preset("davis2016")), "sequence", ("J", "F"), ("a", "b", "c"),
+        (run,), published_scores()[:2], paired_differences((run, run), (), ("J",), "sequence"),
+    )  # fmt: skip
+    text = to_json(Evaluation((dataset,)))
+    assert "NaN" not in text
+    again = from_json(text)
+    assert to_json(again) == text
+    assert again.datasets[0].runs[0].reasons == ("b: gone", "not reached: c")
+    assert again.partial
+    assert again.datasets[0].published == published_scores()[:2]
+
+
+# Bad results -------------------------------------------------------------------------------------
+
+
+def damage(results, what):
+    path = results / "dog/00002.png"
+    if what == "missing sequence":
+        shutil.rmtree(results / "dog")
+        return results / "dog"
+    if what == "missing mask":
+        path.unlink()
+    elif what == "wrong size":
+        Image.new("P", (7, 5)).save(path)
+    elif what == "three channels":
+        Image.new("RGB", SIZE[::-1]).save(path)
+    elif what == "unreadable":
+        path.write_bytes(path.read_bytes()[:60])
+    elif what == "no picture":
+        path.write_text("hello")
+    elif what == "label above K":
+        write_indexed(path.parent, np.full((1, *SIZE), 4), [path.stem])
+    return path
+
+
+@pytest.mark.parametrize(
+    ("what", "complaint"),
+    [
+        ("missing sequence", "no such folder of results"),
+        ("missing mask", "no such mask"),
+        ("wrong size", "mask of 7 x 5, expected 40 x 24"),
+        ("three channels", "mask of mode RGB"),
+        ("unreadable", "damaged picture"),
+        ("no picture", "not a PNG picture"),
+        ("label above K", "label 4, expected at most 3"),
+    ],
+)
+def test_a_bad_result_is_named_in_a_line_and_the_others_are_scored(
+    root, results, tmp_path, capsys, what, complaint
+):
+    at_fault, out = damage(results, what), tmp_path / "out"
+    arguments = ["--data", root, "--flow", "made", "--results", results, "--num-masks", "4"]
+    named = ["--sequences", "dog", "car", "--baselines", "none"]
+    assert run_eval(*arguments, *named, "--out", out) == 2
+    errors = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1
+    assert str(at_fault) in errors[0]
+    assert complaint in errors[0]
+    scores = scores_of(out)
+    assert list(scores["sequences"]) == ["car"]
+    assert scores["partial"]
+    assert complaint in scores["reasons"][0]
+
+
+def test_every_bad_sequence_has_its_line(root, results, tmp_path, capsys):
+    damage(results, "missing mask")
+    (root / "Flows/made/car").rename(root / "Flows/made/elsewhere")
+    named = ["--sequences", "dog", "car", "unused", "--baselines", "all_background"]
+    arguments = ["--data", root, "--flow", "made", "--results", results]
+    assert run_eval(*arguments, *named, "--out", tmp_path / "out") == 2
+    errors = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 3
+    assert sorted(re.findall("dog/00002|car.npz|unused.npz", "".join(errors))) == [
+        "car.npz",
+        "dog/00002",
+        "unused.npz",
+    ]
+    scores = scores_of(tmp_path / "out")
+    assert list(scores["baselines"]["all_background"]["sequences"]) == ["dog"]
+
+
+def test_more_labels_than_the_official_code_takes(root, tmp_path, capsys):
+    for name in ("dog", "car"):
+        write_indexed(tmp_path / "many" / name, np.full((FRAMES - 1, *SIZE), 23))
+    arguments = ["--data", root, "--flow", "made", "--protocol", "davis2017_motion"]
+    results = ["--results", tmp_path / "many", "--baselines", "none"]
+    assert run_eval(*arguments, *results, "--out", tmp_path / "out") == 2
+    assert "label 23, expected at most 20" in capsys.readouterr().err
+
+
+# Suites ------------------------------------------------------------------------------------------
+
+
+class Counting:
+    """A predictor that counts what it is asked, and may stop the run."""
+
+    def __init__(self, stop_at=None):
+        self.calls, self.stop_at = 0, stop_at
+
+    def __call__(self, flow):
+        self.calls += 1
+        if self.calls == self.stop_at:
+            raise KeyboardInterrupt
+        return by_u(flow)
+
+
+def run_suite(out, plans, predict, identity=1, **options):
+    method = Network("m", lambda: predict, identity={"parameters": identity})
+    options = Options(resume=True, **options)
+    *_, last = evaluate(out, plans, [method], options)
+    return last
+
+
+@pytest.fixture
+def plans(root, results):
+    return [
+        DatasetPlan("whole", root, "made", preset("davis2016")),
+        DatasetPlan("pairs", root, "made", preset("davis2016", cut=2, select="best_subset"),
+                    methods=(ResultFolder("other", results),)),
+    ]  # fmt: skip
+
+
+def test_a_suite_that_was_killed_loses_at_most_a_sequence(plans, tmp_path):
+    out, killed = tmp_path / "out", Counting(stop_at=4)  # in the second dataset
+    with pytest.raises(KeyboardInterrupt):
+        run_suite(out, plans, killed)
+    again = Counting()
+    evaluation = run_suite(out, plans, again)
+    assert again.calls == 2 * 1 + 2 * 2 - (4 - 1) + 1  # a cut of the killed sequence is done twice
+    assert not evaluation.partial
+    fresh = run_suite(tmp_path / "fresh", plans, Counting())
+    assert to_json(evaluation) == to_json(fresh)
+    nothing = Counting()
+    assert to_json(run_suite(out, plans, nothing)) == to_json(fresh)
+    assert nothing.calls == 0
+
+
+@pytest.mark.parametrize("change", ["parameters", "mask", "flow", "protocol", "state", "pictures"])
+def test_what_has_changed_is_scored_again(plans, root, tmp_path, change):
+    out, identity = tmp_path / "out", 1
+    run_suite(out, plans, Counting())
+    calls = 1  # one sequence of the first dataset
+    if change == "parameters":
+        identity, calls = 2, 2 * 1 + 2 * 2
+    elif change == "mask":
+        Image.fromarray(np.zeros(SIZE, np.uint8)).save(root / "Annotations/480p/dog/00001.png")
+        calls = 1 + 2
+    elif change == "flow":
+        flow = np.load(root / "Flows/made/dog.npz")["flow"]
+        np.savez(root / "Flows/made/dog.npz", flow=flow[:3])
+        calls = 1 + 2
+    elif change == "protocol":
+        plans[0] = DatasetPlan("whole", root, "made", preset("davis2016", frames="official"))
+        calls = 2
+    elif change == "state":
+        (out / "state/whole/m/dog.json").write_text("{")
+    else:
+        shutil.rmtree(out / "pictures/whole/dog/m")
+    again = Counting()
+    run_suite(out, plans, again, identity)
+    assert again.calls == calls
+
+
+def test_a_suite_of_methods_and_datasets_is_one_evaluation(root, results, tmp_path, capsys):
+    (tmp_path / "suite.toml").write_text(
+        """
+        [[dataset]]
+        data = "davis"
+        flow = "made"
+        cut = [2, 0]
+
+        [[dataset]]
+        data = "davis"
+        name = "objects"
+        protocol = "davis2017_motion"
+        flow = "made"
+        split = "one"
+        compare = { theirs = "other" }
+        """
+    )
+    out = tmp_path / "out"
+    arguments = ["--suite", tmp_path / "suite.toml", "--checkpoint", "otsu", "all_background"]
+    for _ in range(2):
+        assert run_eval(*arguments, "--baselines", "none", "--out", out) == 0
+        evaluation = from_json((out / "evaluation.json").read_text())
+        names = [(d.name, [run.method for run in d.runs]) for d in evaluation.datasets]
+        both = ["otsu", "all_background"]
+        assert names == [
+            ("davis_cut2", both),
+            ("davis_cut0", both),
+            ("objects", [*both, "theirs"]),
+        ]
+        assert [d.sequences for d in evaluation.datasets][2] == ("dog",)
+    scores = scores_of(out)
+    assert list(scores["datasets"]) == ["davis_cut2", "davis_cut0", "objects"]
+    assert scores["J_mean"] == scores["datasets"]["davis_cut2"]["J_mean"]
+    with open(out / "datasets.csv") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["method"] for row in rows] == [*both, *both, *both, "theirs"]
+    assert rows[0]["partial"] == "False"
+    assert "objects (davis2017_motion, cut 0)" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("", r"expected a table \[\[dataset\]\]"),
+        ("[[dataset]\n", "not a TOML file"),
+        ("checkpoint = 'a'\n[[dataset]]\ndata = 'davis'", "not checkpoint"),
+        ("[[dataset]]\nname = 'a'", "a dataset without data"),
+        ("[[dataset]]\ndata = 'davis'\nrule = 'overlap'", "'rule' is unknown, expected data, name"),
+        ("[[dataset]]\ndata = 'davis'\ncut = 'all'", "cut = 'all' is of the wrong type"),
+        ("[[dataset]]\ndata = 'davis'\ncut = [true]", "expected numbers of frames"),
+        ("[[dataset]]\ndata = 'davis'\nprotocol = 'd'", "--protocol d: unknown"),
+        ("[[dataset]]\ndata = 'davis'\n" * 2, "two datasets are called 'davis'"),
+        ("[[dataset]]\ndata = 'davis'\ncompare = {a = 'none'}", "none: no such folder of results"),
+        ("[[dataset]]\ndata = 'nowhere'", "nowhere: no such folder"),
+    ],
+)
+def test_a_wrong_suite_file_gets_one_line(root, tmp_path, capsys, text, complaint):
+    (tmp_path / "suite.toml").write_text(text)
+    assert run_eval("--suite", tmp_path / "suite.toml", "--out", tmp_path / "out") == 2
+    error = capsys.readouterr().err
+    assert len(error.splitlines()) == 1
+    assert re.search(complaint, error)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        ([], "name either --data"),
+        (["--suite", "a.toml", "--data", "b"], "name either --data"),
+        (["--suite", "a.toml", "--cut", "3"], "--cut belongs to a dataset of the suite"),
+        (["--suite", "a.toml"], "a.toml: cannot be read"),
+        (["--data", "DAVIS", "--results", "none"], "none: no such folder of results"),
+        (["--data", "DAVIS", "--flow", "made", "--checkpoint", "otsu", "otsu"], "two methods"),
+        (["--data", "DAVIS", "--flow", "made", "--compare", "=a"], "=a: expected NAME=FOLDER"),
+    ],
+)
+def test_options_that_do_not_go_together(root, tmp_path, capsys, options, complaint):
+    options = [root if option == "DAVIS" else option for option in options]
+    assert run_eval(*options, "--out", tmp_path / "out") == 2
+    error = capsys.readouterr().err
+    assert len(error.splitlines()) == 1
+    assert complaint in error
+
+
+def test_paths_of_a_suite_are_relative_to_its_file(root, tmp_path, monkeypatch):
+    (tmp_path / "suite.toml").write_text("[[dataset]]\ndata = 'davis'\nselect = 'overlap'")
+    monkeypatch.chdir("/")
+    (plan,) = read_suite(tmp_path / "suite.toml")
+    assert (plan.root, plan.protocol.select) == (tmp_path / "davis", "overlap")
