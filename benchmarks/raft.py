@@ -26,7 +26,7 @@ from memory import peak_above
 
 from jaxmotion.optical_flow.raft import LARGE, RAFT, SMALL, load_weights
 
-HEIGHT, WIDTH = 480, 854
+SIZE, SHORT_SIZE = (480, 854), (128, 224)
 ARCHITECTURES = {"large": LARGE, "small": SMALL}
 CORRELATIONS = ("all_pairs", "on_demand")
 Call = Callable[[], np.ndarray]
@@ -113,31 +113,31 @@ def compare(name: str, iterations: int, size: tuple[int, int], repeats: int) -> 
         )
 
 
-def peak_memory(name: str, correlation: str, iterations: int) -> float:
+def peak_memory(name: str, correlation: str, iterations: int, short: bool) -> float:
     """MB that a call peaks at above weights and frames, in a process of its own."""
     command = [sys.executable, __file__, "--measure", name, correlation]
-    command += ["--iterations", str(iterations)]
+    command += ["--iterations", str(iterations), *(["--short"] if short else [])]
     return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
-def measure(name: str, correlation: str, iterations: int) -> None:
+def measure(name: str, correlation: str, iterations: int, size: tuple[int, int]) -> None:
     """Prints what `peak_memory` reads."""
     variables = random_variables(name)
-    print(peak_above(ours(name, correlation, variables, iterations, frames(HEIGHT, WIDTH))))
+    print(peak_above(ours(name, correlation, variables, iterations, frames(*size))))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--short", action="store_true", help="small frames, twice")
+    parser.add_argument("--short", action="store_true", help="small frames, twice: does it run?")
     parser.add_argument("--iterations", type=int, default=12)
     parser.add_argument("--only", choices=("time", "memory"))
     parser.add_argument("--measure", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
+    size = SHORT_SIZE if options.short else SIZE
     if options.measure:
         name, correlation = options.measure
-        measure(name, correlation, options.iterations)
+        measure(name, correlation, options.iterations, size)
         return
-    size = (240, 424) if options.short else (HEIGHT, WIDTH)
     print(
         f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, "
         f"jax {jax.__version__}; {options.iterations} iterations"
@@ -147,10 +147,10 @@ def main() -> None:
         for name in ARCHITECTURES:
             compare(name, options.iterations, size, repeats=2 if options.short else 5)
     if options.only != "time":
-        print(f"peak memory at {WIDTH} x {HEIGHT}")
+        print(f"peak memory at {size[1]} x {size[0]}")
         for name in ARCHITECTURES:
             for correlation in CORRELATIONS:
-                megabytes = peak_memory(name, correlation, options.iterations)
+                megabytes = peak_memory(name, correlation, options.iterations, options.short)
                 print(f"{name:>6} {correlation:>22}  {megabytes:8.0f} MB", flush=True)
 
 

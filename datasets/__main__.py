@@ -72,9 +72,13 @@ class Build:
         settings: dict[str, Any] = {}
         if self.dataset != "flow_scenes":
             settings["manual_dir"] = str(self._archive(builder).absolute())
-        builder.download_and_prepare(
-            download_config=tfds.download.DownloadConfig(**settings), file_format="array_record"
-        )
+        try:
+            builder.download_and_prepare(
+                download_config=tfds.download.DownloadConfig(**settings), file_format="array_record"
+            )
+        except OSError as error:  # what is read has its own line: this is of what TFDS writes
+            reason = error.strerror or error
+            raise InputError(f"{builder.data_path}: cannot be written ({reason})") from error
         counts = {name: split.num_examples for name, split in builder.info.splits.items()}
         words = ", ".join(f"{count} in {split}" for split, count in counts.items())
         print(f"{builder.data_path}: {words} ({builder.info.dataset_size})")

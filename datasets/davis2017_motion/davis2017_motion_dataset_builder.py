@@ -38,7 +38,11 @@ class Builder(ClipBuilder):
         "ImageSets/2017, in the manual folder itself or in DAVIS"
     )
     ARCHIVES = (
-        Archive(URL, ("sha256:e3d0b5b77c3d031b000a19e0e25e3e2cac65d183755601bc2cf066df1a2aa492",)),
+        Archive(
+            URL,
+            ("sha256:e3d0b5b77c3d031b000a19e0e25e3e2cac65d183755601bc2cf066df1a2aa492",),
+            leave_out=("Annotations",),  # not grouped: these must not be taken for the others
+        ),
     )
     SEQUENCES: ClassVar = {"train": 60, "validation": 30}
 

@@ -64,6 +64,15 @@ def test_wrong_options_are_one_line(name, options, words, build, tmp_path, monke
     assert not list((tmp_path / "built").glob(f"{name}/*/1.0.0"))
 
 
+def test_a_place_that_cannot_be_written_is_named(original, build, tmp_path):
+    (tmp_path / "built").write_text("mine")
+    status, _, err = build("davis2016", original("davis2016"))
+    assert status == 2
+    last = err.strip().splitlines()[-1]
+    assert last.startswith(f"error: {tmp_path / 'built'}")
+    assert "cannot be" in last
+
+
 def test_flow_scenes_is_built_by_the_same_command(build, monkeypatch):
     from jaxmotion_datasets.flow_scenes import Builder
 

@@ -1,5 +1,6 @@
 """Downloads from a server of our own: resumed, verified, unpacked whole; and the command."""
 
+import dataclasses
 import hashlib
 import http.server
 import io
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 from jaxmotion_datasets import downloads
 from jaxmotion_datasets.downloads import Archive, download, fetch_archives, unpack
-from original_layouts import make_davis2016
+from original_layouts import make_davis2016, make_davis2017_motion
 
 from jaxmotion.errors import InputError
 
@@ -214,6 +215,33 @@ def test_davis2016_is_downloaded_and_built(server, tmp_path, build, records, mon
     assert "1 in train, 1 in validation" in out
     assert list(records("davis2016/files", "validation")) == ["dog"]
     assert Path(tmp_path / "built/downloads/davis2016/unpacked/DAVIS/JPEGImages").is_dir()
+
+
+def test_frames_of_davis2017_are_downloaded_and_the_annotations_asked_for(
+    server, tmp_path, build, records, monkeypatch
+):
+    from jaxmotion_datasets.davis2017_motion import Builder
+
+    url, handler = server
+    make_davis2017_motion(tmp_path / "DAVIS", annotations="Annotations")
+    files = [path for path in (tmp_path / "DAVIS").rglob("*") if path.is_file()]
+    handler.content = zipped({str(p.relative_to(tmp_path)): p.read_bytes() for p in files})
+    archive = dataclasses.replace(
+        Builder.ARCHIVES[0],
+        url=f"{url}/data.zip",
+        digests=archive_of(url, handler.content).digests,
+    )
+    monkeypatch.setattr(Builder, "ARCHIVES", (archive,))
+    status, _, err = build("davis2017_motion", None, "--download", "--flow", "dis")
+    assert status == 2
+    unpacked = tmp_path / "built/downloads/davis2017_motion/unpacked/DAVIS"
+    place = unpacked / "Annotations_unsupervised_motion"
+    assert f"error: {place}: no such folder, expected the annotations grouped by motion" in err
+    (tmp_path / "DAVIS/Annotations").rename(place)
+    status, _, err = build("davis2017_motion", None, "--download", "--flow", "dis")
+    assert status == 0, err
+    assert sorted(records("davis2017_motion/dis", "validation")) == ["pigs", "soapbox"]
+    assert len(handler.asked) == 1
 
 
 def test_the_addresses_are_those_of_the_authors():
