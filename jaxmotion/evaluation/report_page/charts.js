@@ -35,7 +35,7 @@ function curve(columns, s, measure) {
   svg.append(...[0, 0.5, 1].map((y) => line({ class: "grid", x1: 0, x2: last, y1: y, y2: y })));
   svg.append(...scored[0].sequences[s].cuts.slice(1).map(({ start }) =>
     line({ class: "cut", x1: start - 0.5, x2: start - 0.5, y1: 0, y2: 1 })));
-  for (const column of scored.toReversed()) {
+  for (const column of [...scored].reverse()) {
     const { frames, num_frames } = column.sequences[s];
     const kind = frames.length < num_frames / 2 || num_frames === 1 ? "dots" : column.kind; // scored here and there
     svg.append(draw("path", { d: curvePath(column.sequences[s], measure, kind === "dots"), class: kind,

@@ -26,7 +26,7 @@ function start() {
   function choose(d, name, frame) {
     const dataset = datasets[d];
     const first = dataset.columns[0];
-    const other = dataset.columns.slice(1).find(isEvaluated)
+    const other = dataset.columns.slice(1).find((c) => isEvaluated(c) && c.count)
       ?? dataset.columns.filter(hasSequences)[1] ?? first;
     Object.assign(state, { d, dataset, measure: dataset.measures[0], main: first.label, other: other.label });
     const published = dataset.columns.filter((c) => c.kind === "published" && hasSequences(c)).slice(0, PUBLISHED_SHOWN);

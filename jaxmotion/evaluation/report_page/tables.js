@@ -7,7 +7,7 @@ const KINDS = {
   baseline: ["baseline", "needs no training"],
 };
 const STATISTICS = {
-  mean: "mean over frames; 1 is perfect",
+  mean: "over the frames that were scored; 1 is perfect",
   recall: "share of frames that score above one half",
   decay: "how much is lost from the first to the last quarter of a sequence; lower is better",
 };
