@@ -133,7 +133,7 @@ class SequenceScores:
         """Mean, recall and decay of every measure, each a mean over the objects."""
         values = {}
         for measure in self.measures:
-            table = [sequence_statistics(scored.scores[measure]) for scored in self.objects]
+            table = [_statistics(scored.scores[measure]) for scored in self.objects]
             means = _nanmean(np.array(table), axis=0)
             for name, value in zip(STATISTICS, means, strict=True):
                 values[f"{measure}_{name}"] = float(value)
@@ -207,7 +207,7 @@ class Run:
                 means[f"{measure}_recall"] = _mean_of(known > 0.5)
             elif average == "object":
                 objects = [
-                    sequence_statistics(scores.scores[measure])
+                    _statistics(scores.scores[measure])
                     for sequence in scored
                     for scores in sequence.objects
                 ]
@@ -417,6 +417,13 @@ def _nanmean(table: np.ndarray, axis: int) -> np.ndarray:
     count = known.sum(axis=axis)
     total = np.where(known, table, 0).sum(axis=axis)
     return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+
+
+def _statistics(scores: tuple[float, ...]) -> tuple[float, float, float]:
+    """Mean, recall and decay over the frames that have a score."""
+    known = [score for score in scores if not math.isnan(score)]
+    nan = float("nan")
+    return sequence_statistics(known) if known else (nan, nan, nan)
 
 
 def _mean_of(values) -> float:
