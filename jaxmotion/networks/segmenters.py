@@ -43,6 +43,10 @@ class NetworkConfig:
             models are alike and tell the network nothing. A network with a reach in time takes the
             mean over the frames of its kernel, so that an object that stops for one does not
             vanish. 0: no shortcut. Inputs without a residual have none.
+        direction_start: start value of the weight with which, through the same shortcut, the
+            direction of the residual speaks for the masks after the first, each for another one.
+            Masks that start alike would not part later: the one that explains a little more takes
+            all that moves. Of two masks only one is after the first, and no direction is its own.
         decoder: how masks come from the features.
         compute_dtype: type of the convolutions; parameters, norms and logits are float32.
     """
@@ -60,6 +64,7 @@ class NetworkConfig:
     padding: parts.Padding = "zeros"
     favoured_bias: float = 2.0
     threshold_start: float = 2.0
+    direction_start: float = 2.0
     decoder: DecoderConfig = field(default_factory=DecoderConfig)
     compute_dtype: Literal["float32", "bfloat16"] = "float32"
 
@@ -226,10 +231,17 @@ class UNetSegmenter(nn.Module):
         return jnp.zeros(shape, dtype).at[0].set(self.config.favoured_bias)
 
     def _threshold(self, key: jax.Array, shape: tuple[int, ...], dtype: Any) -> jax.Array:
-        frames = self.config.kernel[0]
-        channels = shape[0] // frames
-        lengths = np.arange(frames) * channels + channels - 1
-        return jnp.zeros(shape, dtype).at[lengths, 0].set(-self.config.threshold_start / frames)
+        """Against the first mask the residual's length, for each other one a direction of its own.
+
+        The residual's u, v and length are the last three channels of each frame (`network_input`).
+        """
+        config, moving = self.config, shape[1] - 1
+        start = np.zeros((config.kernel[0], shape[0] // config.kernel[0], shape[1]))
+        start[:, -1, 0] = -config.threshold_start
+        if moving > 1:
+            angle = 2 * np.pi * np.arange(moving) / moving
+            start[:, -3:-1, 1:] = config.direction_start * np.array([np.cos(angle), np.sin(angle)])
+        return jnp.asarray(start.reshape(shape) / config.kernel[0], dtype)
 
 
 def beside(x: jax.Array, reach: int) -> jax.Array:

@@ -130,6 +130,20 @@ def test_a_residual_network_starts_as_a_threshold_on_the_residual():
     assert (masks[..., 1] > 0.5)[~moving].mean() < 0.02
 
 
+@pytest.mark.parametrize("frames", [1, 3])
+def test_masks_after_the_first_start_with_a_direction_each(frames):
+    config = NetworkConfig(num_masks=5, widths=(4, 8), kernel=(frames, 3, 3))
+    flow = np.zeros((1, 3, 32, 32, 2), np.float32)
+    right, down, left, up = (np.s_[..., y : y + 6, x : x + 6] for y in (4, 20) for x in (4, 20))
+    for square, vector in ((right, (2, 0)), (down, (0, 2)), (left, (-2, 0)), (up, (0, -2))):
+        flow[*square, :] = vector
+    masks, _ = _init_apply(build_segmenter(config), flow)
+    labels = np.asarray(masks.argmax(-1))[0, 1]
+    for mask, square in enumerate((right, down, left, up), start=1):
+        assert (labels[square] == mask).mean() > 0.8
+    assert (labels[~np.any(flow[0, 1], axis=-1)] == 0).mean() > 0.95
+
+
 @settings(max_examples=8, deadline=None)
 @given(
     seed=st.integers(0, 1000),
