@@ -62,7 +62,7 @@ def main(argv: Sequence[str]) -> None:
         "minutes": round(minutes, 2),
     }
     print(f"step {result.step}, validation loss {result.validation_loss:.4f}, {minutes:.1f} min")
-    if config.data.source.startswith("scenes:"):
+    if config.data.source.startswith("scenes:") and "," not in config.data.source:
         summary |= test_on_scenes(config, Segmenter.load(workdir))
     write_json(workdir / "summary.json", summary)
     print(f"{workdir}: summary.json, metrics.jsonl, pictures, checkpoints")
