@@ -34,13 +34,14 @@ class Build:
         manual_dir: the unpacked archive.
         download: fetch the archive from its authors instead, where its licence allows that
             (davis2016; the frames of davis2017_motion), into DATA_DIR/downloads.
-        flow: files (that come with the archive, or of Flows/NAME in its folder), or the estimator.
+        flow: the estimator, or files (of the archive itself, or of Flows/NAME in its folder), which
+            is what is taken if not given.
         data_dir: where the built data sets lie; TFDS's own place, ~/tensorflow_datasets, if not
             given.
         flow_name: NAME of Flows/NAME, where there is more than one.
         weights: file of the weights, for raft and raft_small.
         iterations: of raft and raft_small, 20 if not given.
-        level: of flow_scenes, which needs no archive.
+        level: of flow_scenes, which needs no archive; default if not given.
     """
 
     dataset: tyro.conf.Positional[Name]

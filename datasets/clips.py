@@ -255,7 +255,9 @@ class ClipBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
             **kwargs: of TFDS.
         """
         super().download_and_prepare(**{"file_format": "array_record", **kwargs})
-        shutil.rmtree(self.unfinished, ignore_errors=True)
+        # TFDS removes what an interrupted build wrote, but not what a killed one did.
+        for left_over in (self.unfinished, *self.data_path.parent.glob("incomplete.*")):
+            shutil.rmtree(left_over, ignore_errors=True)
 
 
 def _with_flow(sequence: ArchiveSequence, places: dict[str, Path]) -> ArchiveSequence:

@@ -2,6 +2,10 @@
 
 import hashlib
 import json
+import signal
+import subprocess
+import sys
+import time
 
 import numpy as np
 import pytest
@@ -136,6 +140,25 @@ def test_a_build_that_broke_off_goes_on_at_the_very_frame(tmp_path, build, recor
     (tmp_path / "built").rename(tmp_path / "first")
     assert build("davis2016", root, "--flow", "dis")[0] == 0
     np.testing.assert_array_equal(resumed, records("davis2016/dis", "train")["bear"]["flow"])
+
+
+@pytest.mark.slow
+def test_a_build_that_was_killed_goes_on(tmp_path, records):
+    make_davis2016(tmp_path / "DAVIS", TWO, num_frames=12)
+    arguments = ["--manual-dir", tmp_path, "--data-dir", tmp_path / "built", "--flow", "dis"]
+    command = [sys.executable, "-m", "jaxmotion_datasets", "build", "davis2016", *arguments]
+    first = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 300
+    while len(list((tmp_path / "built/.unfinished").rglob("[0-9]*.npy"))) < 3:
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    first.send_signal(signal.SIGKILL)
+    first.communicate()
+    assert not (tmp_path / "built/davis2016/dis/1.0.0").exists()
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert "1 in train, 1 in validation" in done.stdout
+    assert records("davis2016/dis", "train")["bear"]["flow"].shape == (11, 128, 224, 2)
+    assert [path.name for path in (tmp_path / "built/davis2016/dis").iterdir()] == ["1.0.0"]
 
 
 def test_what_an_estimator_lacks_is_said_before_the_archive_is_read(tmp_path, build):
