@@ -4,6 +4,7 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -38,6 +39,7 @@ from jaxmotion.segmenter import Segmenter
 from jaxmotion.training.compilation_cache import enable_compilation_cache
 
 DEFAULT_METHOD = "otsu"
+PUBLISHED_COLUMNS = 3  # that fit a terminal; the report has all
 
 
 @dataclass(frozen=True)
@@ -109,18 +111,21 @@ def main(argv: Sequence[str]) -> None:
         for name in names:
             if names.count(name) > 1:
                 raise InputError(f"two methods are called {name!r}: NAME=FOLDER gives another name")
-    for plan in plans:
-        look_for_sequences(plan.root, plan.flow, plan.sequences, plan.split)
-    for method in methods if config.suite is None else ():
-        if isinstance(method, Network):
-            method.prepare()
+    count = sum(
+        len(look_for_sequences(plan.root, plan.flow, plan.sequences, plan.split)[0])
+        for plan in plans
+    )
+    networks = [method for method in methods if isinstance(method, Network)]
+    if networks and config.suite is None:
+        networks[0].prepare()
     make_folder(config.out)
     enable_compilation_cache()
 
     failures: dict[str, None] = {}
     started, evaluation = time.time(), None
     try:
-        with tqdm(unit="sequence", dynamic_ncols=True) as bar:
+        total = count * max(1, len(networks))
+        with tqdm(total=total, unit="sequence", dynamic_ncols=True) as bar:
             options = Options(
                 resume=config.suite is not None,
                 write_masks=config.write_masks,
@@ -188,15 +193,11 @@ def network(checkpoint: str, num_masks: int | None = None) -> Network:
     if path.resolve().name == "best" and "=" not in checkpoint:
         name = plan_name(path.resolve().parent.name)
     if not path.exists():
-        Segmenter.load(path)  # says what was expected
+        Segmenter.load(str(path))  # says what was expected
     best = path / "best"
     identity = {"num_masks": num_masks, "files": stamps(best if best.is_dir() else path)}
-    return Network(
-        name,
-        lambda: Segmenter.load(path, num_masks=num_masks),
-        source=str(path),
-        identity=identity,
-    )
+    load = partial(Segmenter.load, str(path), num_masks=num_masks)
+    return Network(name, load, source=str(path), identity=identity)
 
 
 def add_baselines(
@@ -232,7 +233,7 @@ def finish(out: Path, evaluation: Evaluation, seconds: float) -> None:
             print(f"{dataset.name} ({dataset.protocol['name']}, cut {dataset.protocol['cut']})")
         for measure in dataset.measures:
             statistic = f"{measure}_mean"
-            table = score_table(dataset, statistic)
+            table = score_table(dataset, statistic, max_published=PUBLISHED_COLUMNS)
             if table:
                 print(format_table(table, measure), end="\n\n")
             differences = format_differences(dataset, statistic)

@@ -141,14 +141,14 @@ def _from_right(words: np.ndarray) -> np.ndarray:
     return moved
 
 
-if hasattr(np, "bitwise_count"):  # numpy 2
+_ONES_OF_OCTET = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1).sum(
+    axis=1, dtype=np.uint8
+)
 
-    def _ones(words: np.ndarray) -> np.ndarray:
-        return np.bitwise_count(words)
 
-else:
-    _ONES_OF_OCTET = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1).sum(axis=1)
+def _count_by_table(words: np.ndarray) -> np.ndarray:
+    """Set bits of every octet of the words; for numpy 1, which has no `bitwise_count`."""
+    return _ONES_OF_OCTET[np.ascontiguousarray(words).view(np.uint8)]
 
-    def _ones(words: np.ndarray) -> np.ndarray:
-        octets = np.ascontiguousarray(words).view(np.uint8)
-        return _ONES_OF_OCTET.astype(np.uint8)[octets]
+
+_ones = getattr(np, "bitwise_count", _count_by_table)

@@ -28,12 +28,13 @@ Table = dict[str, dict[str, float]]
 """Score by column and row; a score that is not known is left out."""
 
 
-def score_table(dataset: Dataset, statistic: str) -> Table:
+def score_table(dataset: Dataset, statistic: str, max_published: int | None = None) -> Table:
     """One statistic of every method on every sequence.
 
     Args:
         dataset: With at least one run.
         statistic: `"J_mean"`, ...
+        max_published: Columns of published scores, the first ones; None for all.
 
     Returns:
         By method, then by sequence and `"mean"` as the protocol averages. Evaluated methods come
@@ -63,7 +64,7 @@ def score_table(dataset: Dataset, statistic: str) -> Table:
             share = [weights.get(name, 1.0) for name in column]
             column[MEAN] = float(np.average(list(column.values()), weights=share))
             published[PUBLISHED_PREFIX + other.method] = column
-    return evaluated | published | baselines
+    return evaluated | dict(list(published.items())[:max_published]) | baselines
 
 
 def _weights(dataset: Dataset) -> dict[str, float]:

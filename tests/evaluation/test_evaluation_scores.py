@@ -6,8 +6,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
+from jaxmotion.evaluation.annotations import Annotation
 from jaxmotion.evaluation.matching import match_objects
+from jaxmotion.evaluation.protocol import preset
+from jaxmotion.evaluation.results import Run
 from jaxmotion.evaluation.scores import boundary_f, jaccard, sequence_statistics
+from jaxmotion.evaluation.scoring import score_labels
 
 few = settings(deadline=None, max_examples=20)
 
@@ -33,6 +37,27 @@ def test_scores_equal_the_official_ones(shared):
         np.testing.assert_allclose(match.J, scores["hungarian"]["J"], atol=1e-9, rtol=0)
         np.testing.assert_allclose(match.F, scores["hungarian"]["F"], atol=1e-6, rtol=0)
         np.testing.assert_allclose(match.JF, scores["hungarian"]["JF"], atol=1e-6, rtol=0)
+
+
+@pytest.mark.real
+def test_protocols_give_the_official_scores(shared):
+    with open(shared / "oracles/davis_scores.json") as file:
+        official = json.load(file)
+    masks = np.load(shared / "oracles/davis_masks.npz")
+    for key, scores in official.items():
+        gt, pred = (masks[f"{kind}_{key}"].astype(np.uint8) for kind in ("gt", "pr"))
+        names = tuple(f"{t:05d}" for t in range(len(gt)))
+        annotation = Annotation(np.arange(len(gt)), names, gt)
+        binary, _ = score_labels(key, pred, annotation, preset("davis2016"), int(pred.max()) + 1)
+        for measure, tolerance in (("J", 1e-9), ("F", 1e-6)):
+            expected = scores["binary"][measure]
+            found = [binary.statistics()[f"{measure}_{s}"] for s in ("mean", "recall", "decay")]
+            np.testing.assert_allclose(found, expected, atol=tolerance, rtol=0)
+        objects, _ = score_labels(key, pred, annotation, preset("davis2017_motion"), 1)
+        pairs = sorted((o.segment, int(o.name)) for o in objects.objects)
+        assert pairs == [tuple(pair) for pair in scores["hungarian"]["pairs"]]
+        means = Run("m", "results", "", (objects,)).means("object")
+        np.testing.assert_allclose(means["JF_mean"], scores["hungarian"]["JF"], atol=1e-6, rtol=0)
 
 
 def reference_f(gt, pred, bound_th):
