@@ -1,17 +1,16 @@
 """What the tests share: the real data, a checkpoint without training, eight virtual devices."""
 
 import os
-import re
 import subprocess
 import sys
 from collections.abc import Callable
-from math import prod
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parent.parent
-sys.path.append(str(ROOT))  # train.py and eval.py can be imported, however pytest was started
+# train.py, eval.py and what benchmarks share can be imported, however pytest was started.
+sys.path += [str(ROOT), str(ROOT / "benchmarks")]
 
 
 @pytest.fixture(scope="session")
@@ -51,31 +50,43 @@ def untrained_run(tmp_path_factory) -> Path:
 
 
 @pytest.fixture
-def collectives() -> Callable[[str], list[tuple[str, int]]]:
-    """What a program's compiled code moves between eight virtual CPU devices.
+def on_eight_devices() -> Callable[..., str]:
+    """Runs a program, its text or its file and arguments, on eight virtual CPU devices.
 
-    The program prints HLO; the result names each collective in it, with its largest array's size.
+    Gives what it prints.
     """
-    kinds = "all-gather|all-reduce|collective-permute|all-to-all|reduce-scatter"
+    devices = {
+        "JAX_PLATFORMS": "cpu",
+        # Optimised for short compilation: what is tested runs once.
+        "XLA_FLAGS": "--xla_force_host_platform_device_count=8 --xla_backend_optimization_level=0"
+        " --xla_llvm_disable_expensive_passes=true",
+    }
 
-    def run(program: str) -> list[tuple[str, int]]:
-        devices = {
-            "JAX_PLATFORMS": "cpu",
-            "XLA_FLAGS": "--xla_force_host_platform_device_count=8",
-        }
+    def run(program: str | Path, *arguments: str) -> str:
+        source = [str(program)] if isinstance(program, Path) else ["-c", program]
         done = subprocess.run(
-            [sys.executable, "-c", program],
+            [sys.executable, *source, *arguments],
             env=os.environ | devices,
             capture_output=True,
             text=True,
         )
         assert done.returncode == 0, done.stderr
-        found = re.findall(rf"= (.*?) ({kinds})[(-]", done.stdout)
-        return [(name, max(_sizes(shapes))) for shapes, name in found]
+        return done.stdout
 
     return run
 
 
-def _sizes(shapes: str) -> list[int]:
-    axes = re.findall(r"\[([\d,]*)\]", shapes)
-    return [prod(int(n) for n in text.split(",") if n) for text in axes]
+@pytest.fixture
+def collectives(on_eight_devices) -> Callable[[str], list[tuple[str, int]]]:
+    """What a program's compiled code moves between eight virtual CPU devices.
+
+    The program prints HLO; the result names each collective in it, with its largest array's size.
+    """
+    import hlo
+
+    def run(program: str) -> list[tuple[str, int]]:
+        modules = on_eight_devices(program).split("HloModule ")[1:]
+        found = [collective for text in modules for collective in hlo.collectives(text)]
+        return [(collective.kind, collective.elements) for collective in found]
+
+    return run

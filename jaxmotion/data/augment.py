@@ -200,23 +200,29 @@ def corrupt(
 
     Returns:
       The flow with its noise, and bool `[B, T]`, which frames were replaced. One frame of a clip
-      stays clean, so a clip of one is never touched.
+      stays clean, so a clip of one is never touched. Padding behind the last valid frame changes
+      nothing, and is not replaced.
     """
     batch, num_frames = flow.shape[:2]
     choice_key, count_key, order_key, noise_key = jax.random.split(key, 4)
-    low, high = (min(n, num_frames - 1) for n in config.corrupted_frames)
+    index = jnp.arange(num_frames)
+    length = jnp.max(jnp.where(jnp.any(valid > 0, axis=(2, 3)), index + 1, 1), axis=1)
+    low, high = (jnp.minimum(n, length - 1) for n in config.corrupted_frames)
     chosen = jax.random.bernoulli(choice_key, config.corruption_probability, (batch,))
     count = jax.random.randint(count_key, (batch,), low, high + 1) * chosen
-    order = jnp.argsort(jax.random.uniform(order_key, (batch, num_frames)), axis=1)
+    # Frames are the leading axis of what is drawn for each: more of them leave the others alone.
+    ranks = jax.random.uniform(order_key, (num_frames, batch)).T
+    order = jnp.argsort(jnp.where(index < length[:, None], ranks, 2.0), axis=1)
     corrupted = order < count[:, None]  # a random permutation has `count` entries below `count`
 
     weight = valid[..., None]
     total = jnp.maximum(weight.sum(axis=(1, 2, 3), keepdims=True), 1.0)
     mean = (flow * weight).sum(axis=(1, 2, 3), keepdims=True) / total
     variance = ((flow - mean) ** 2 * weight).sum(axis=(1, 2, 3), keepdims=True) / total
-    noise = mean + jnp.sqrt(variance) * jax.random.normal(noise_key, flow.shape)
+    noise = jax.random.normal(noise_key, (num_frames, batch, *flow.shape[2:]))
+    noise = mean + jnp.sqrt(variance) * noise.swapaxes(0, 1)
     if config.still_share:
         still_key = jax.random.fold_in(noise_key, 1)
-        still = jax.random.bernoulli(still_key, config.still_share, (batch, num_frames))
+        still = jax.random.bernoulli(still_key, config.still_share, (num_frames, batch)).T
         noise = jnp.where(still[:, :, None, None, None], 0.0, noise)
     return jnp.where(corrupted[:, :, None, None, None], noise, flow), corrupted

@@ -27,13 +27,11 @@ class Equations:
     Attributes:
       model: the motion model.
       frames: T.
-      padded_frames: frames of the clip, those beyond T being empty.
       penalty: decides, with the model, whether the components separate.
     """
 
     model: MotionModel
     frames: int
-    padded_frames: int
     penalty: Penalty
 
     @functools.cached_property
@@ -48,13 +46,12 @@ class Equations:
 
     @functools.cached_property
     def basis(self) -> np.ndarray:
-        """`[T', L]`: temporal functions; zero in padded frames."""
-        basis = self.model.temporal_basis(self.frames)
-        return np.pad(basis, [(0, self.padded_frames - self.frames), (0, 0)])
+        """`[T, L]`: temporal functions."""
+        return self.model.temporal_basis(self.frames)
 
     @functools.cached_property
     def products(self) -> np.ndarray:
-        """`[W + 1, T', L]`: b_l(t) b_{l+o}(t) for the offsets o at which functions overlap."""
+        """`[W + 1, T, L]`: b_l(t) b_{l+o}(t) for the offsets o at which functions overlap."""
         length = self.basis.shape[1]
         products = np.zeros((length, *self.basis.shape))
         for offset in range(length):
@@ -105,7 +102,7 @@ class Equations:
         )
 
     def coefficients(self, theta: jax.Array) -> jax.Array:
-        """`[B, K, G, L, n]` -> quadratic coefficients of every frame `[B, T', K, 2, 6]`."""
+        """`[B, K, G, L, n]` -> quadratic coefficients of every frame `[B, T, K, 2, 6]`."""
         out = _einsum(
             "bkgln,tl,gcjn->btkgcj",
             theta,

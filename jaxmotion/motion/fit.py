@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jaxmotion.motion import newton
 from jaxmotion.motion.equations import Equations
 from jaxmotion.motion.model import MotionModel, parametric_flow
-from jaxmotion.motion.moments import Clip, padded_frames, penalty_terms, sweep
+from jaxmotion.motion.moments import Clip, penalty_terms, sweep
 from jaxmotion.motion.penalty import Penalty, check_penalty
 from jaxmotion.motion.spatial import coordinates
 from jaxmotion.motion.support import Support, measure_support
@@ -178,11 +178,10 @@ def _fit(options: _Options, flow, masks, frame_weights, init) -> tuple[jax.Array
 def _problem(options: _Options, flow, masks, frame_weights) -> tuple[Equations, Clip, Support]:
     """Bring the data into the planar form of `Clip`, in the coordinates of the supports."""
     _, frames, height, width, _ = masks.shape
-    equations = Equations(options.model, frames, padded_frames(frames), options.penalty)
+    equations = Equations(options.model, frames, options.penalty)
 
     def planar(array):
-        padding = [(0, 0), (0, equations.padded_frames - frames), (0, 0), (0, 0), (0, 0)]
-        return jnp.pad(jnp.moveaxis(array, -1, 2), padding)
+        return jnp.moveaxis(array, -1, 2)
 
     weights = planar(masks * frame_weights[:, :, None, None, None])
     x = jnp.asarray(coordinates(width), flow.dtype)

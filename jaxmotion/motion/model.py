@@ -67,6 +67,13 @@ class MotionModel:
         degree = 3 if self.degree is None else self.degree
         return bspline_basis(num_frames, degree, self.knot_spacing, self.knots)
 
+    def padded(self, frames: int) -> "MotionModel":
+        """The same for clips of `frames` frames that are padded behind the last of them.
+
+        Parameters are those of the clip without padding, and their flow is zero in it.
+        """
+        return _PaddedModel(**dataclasses.asdict(self), frames=frames)
+
     def num_parameters(self, num_frames: int) -> int:
         """P = L * S for a clip of `num_frames` frames."""
         return self.temporal_basis(num_frames).shape[1] * self.spatial_embedding().shape[2]
@@ -82,6 +89,17 @@ class MotionModel:
         spatial = np.einsum("hwj,cjs->hwcs", monomials, self.spatial_embedding())
         design = np.einsum("tl,hwcs->thwcls", self.temporal_basis(num_frames), spatial)
         return design.reshape(num_frames, height, width, 2, -1)
+
+
+@dataclasses.dataclass(frozen=True)
+class _PaddedModel(MotionModel):
+    """See `MotionModel.padded`."""
+
+    frames: int = 1
+
+    def temporal_basis(self, num_frames: int) -> np.ndarray:
+        basis = super().temporal_basis(self.frames)
+        return np.pad(basis, [(0, num_frames - self.frames), (0, 0)])
 
 
 @functools.partial(jax.jit, static_argnums=(0, 2))

@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxmotion.motion.mesh import devices_along
 from jaxmotion.motion.model import evaluate_quadratic
 from jaxmotion.motion.penalty import Penalty, residual_penalty
 from jaxmotion.motion.spatial import POWERS
@@ -26,8 +27,6 @@ GRAM_INDEX = np.array([[MOMENTS.index((a + c, b + d)) for c, d in POWERS] for a,
 # few enough to stay in a core's cache, or enough to fill an accelerator.
 _RESIDUALS_PER_STEP = {"cpu": 2**19}
 _RESIDUALS_PER_STEP_ELSEWHERE = 2**24
-# A clip of at least 8 * _LANES frames is swept in that many stretches side by side.
-_LANES = 8
 
 
 @jax.tree_util.register_dataclass
@@ -78,11 +77,6 @@ class Moments:
     inside: jax.Array
     gradient: jax.Array
     gram: jax.Array
-
-
-def padded_frames(frames: int) -> int:
-    """Frames that the fit works on: those of a long clip fill its lanes evenly."""
-    return -(-frames // _LANES) * _LANES if frames >= 8 * _LANES else frames
 
 
 def sweep(
@@ -140,8 +134,8 @@ def sweep(
 def _in_steps(step: Callable, per_frame: tuple, per_clip: tuple, residuals: int):
     """`step(*per_frame, *per_clip)`, for a part of the clips and frames at a time.
 
-    The frames lie in lanes, and a step takes the same stretch of every lane: a clip that is cut
-    along time then has work for each of its devices in every step, and moves nothing.
+    Where devices share clips or frames, a step takes a part of what each device has, so that all
+    have work in every step, and nothing moves.
 
     Args:
       step: a function of arrays `[b, t, ...]` and `[b, ...]` to arrays `[b, t, ...]`.
@@ -153,42 +147,52 @@ def _in_steps(step: Callable, per_frame: tuple, per_clip: tuple, residuals: int)
       The arrays `[B, T, ...]` of `step`.
     """
     batch, frames = per_frame[0].shape[:2]
-    lanes = _LANES if frames >= 8 * _LANES else 1
+    clip_lanes, lanes = devices_along("data", batch), devices_along("time", frames)
+    if frames == 1:  # perhaps of longer clips, divided over both axes
+        clip_lanes = math.gcd(batch, clip_lanes * devices_along("time", batch))
     limit = _RESIDUALS_PER_STEP.get(jax.default_backend(), _RESIDUALS_PER_STEP_ELSEWHERE)
-    total = batch * frames * residuals
-    time_steps = _smallest_divisor(frames // lanes, total / limit)
-    batch_steps = 1
-    if lanes == 1 and jax.device_count() == 1:  # else the batch may be spread over devices
-        batch_steps = _smallest_divisor(batch, total / time_steps / limit)
-    if time_steps * batch_steps == 1:
-        return step(*per_frame, *per_clip)
+    total = batch * frames * residuals / (clip_lanes * lanes)
+    steps = min(frames // lanes, math.ceil(total / limit))
+    clip_steps = 1
+    if clip_lanes > 1 or jax.device_count() == 1:  # else devices may share clips unknown to us
+        clip_steps = min(batch // clip_lanes, math.ceil(total / steps / limit))
 
-    def take(array, index, axis):
-        return jax.lax.dynamic_index_in_dim(array, index, axis, keepdims=False)
+    def of_clips(*arrays):
+        clips, rest = arrays[: len(per_frame)], arrays[len(per_frame) :]
+        return _in_turn(lambda *part: step(*part, *rest), clips, 1, lanes, steps)
 
-    def cut_frames(array):  # [B, T, ...] -> [b, steps, lanes, steps, t, ...]
-        return array.reshape(-1, batch_steps, lanes, time_steps, *_stretch(array.shape[1:]))
+    return _in_turn(of_clips, (*per_frame, *per_clip), 0, clip_lanes, clip_steps)
 
-    def _stretch(shape):
-        return (shape[0] // (lanes * time_steps), *shape[1:])
+
+def _in_turn(step: Callable, arrays: tuple, axis: int, lanes: int, steps: int):
+    """`step(*arrays)`, for one of `steps` stretches of every lane of an axis at a time."""
+    length = arrays[0].shape[axis] // lanes
+    size = -(-length // steps)
+    steps = -(-length // size)
+    if steps == 1:
+        return step(*arrays)
 
     def at(index):
-        clips, stretch = index // time_steps, index % time_steps
-        part = [take(take(cut_frames(a), stretch, 3), clips, 1) for a in per_frame]
-        part = [a.reshape(a.shape[0], -1, *a.shape[3:]) for a in part]
-        of_clips = [take(a.reshape(-1, batch_steps, *a.shape[1:]), clips, 1) for a in per_clip]
-        return step(*part, *of_clips)
+        start = jnp.minimum(index * size, length - size)  # the last one overlaps the one before
 
-    def join(array):  # [steps * steps, b, lanes * t, ...] -> [B, T, ...]
-        split = array.reshape(batch_steps, time_steps, array.shape[1], lanes, -1, *array.shape[3:])
-        return jnp.moveaxis(split, (0, 1), (1, 3)).reshape(batch, frames, *array.shape[3:])
+        def part(array):
+            shape = array.shape
+            array = array.reshape(*shape[:axis], lanes, length, *shape[axis + 1 :])
+            array = jax.lax.dynamic_slice_in_dim(array, start, size, axis + 1)
+            return array.reshape(*shape[:axis], lanes * size, *shape[axis + 1 :])
 
-    return jax.tree.map(join, jax.lax.map(at, jnp.arange(batch_steps * time_steps)))
+        return step(*map(part, arrays))
 
+    def join(array):  # [steps, ..., lanes * size, ...] -> [..., lanes * length, ...]
+        lead, rest = array.shape[1 : axis + 1], array.shape[axis + 2 :]
+        array = jnp.moveaxis(array.reshape(steps, *lead, lanes, size, *rest), 0, axis + 1)
+        array = array.reshape(*lead, lanes, steps * size, *rest)
+        before, last = jnp.split(array, [(steps - 1) * size], axis + 1)
+        last = jax.lax.slice_in_dim(last, steps * size - length, size, axis=axis + 1)
+        array = jnp.concatenate([before, last], axis + 1)
+        return array.reshape(*lead, lanes * length, *rest)
 
-def _smallest_divisor(number: int, at_least: float) -> int:
-    """The smallest divisor of `number` that is not below `at_least`, or `number` itself."""
-    return next(d for d in range(1, number + 1) if number % d == 0 and d >= min(at_least, number))
+    return jax.tree.map(join, jax.lax.map(at, jnp.arange(steps)))
 
 
 def penalty_terms(

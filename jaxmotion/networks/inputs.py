@@ -7,6 +7,7 @@ import jax.numpy as jnp
 
 from jaxmotion.motion import MotionModel, fit, parametric_flow
 from jaxmotion.networks.norm import block_mean
+from jaxmotion.networks.parts import fold_time, unfold_time
 
 InputKind = Literal["raw", "scaled", "residual", "raw_and_residual"]
 INPUT_KINDS: tuple[str, ...] = get_args(InputKind)
@@ -60,13 +61,13 @@ def global_residual(flow: jax.Array, valid: jax.Array | None = None) -> jax.Arra
     Returns:
         ``[B, T, H, W, 2]``.
     """
-    b, t, h, w, _ = flow.shape
-    frames = flow.reshape(b * t, 1, h, w, 2)
-    frame_valid = None if valid is None else valid.reshape(b * t, 1, h, w)
-    everything = jnp.ones((b * t, 1, h, w, 1), flow.dtype)
+    num_frames, height, width = flow.shape[1:4]
+    frames = fold_time(flow)[:, None]
+    frame_valid = None if valid is None else fold_time(valid)[:, None]
+    everything = jnp.ones((*frames.shape[:-1], 1), flow.dtype)
     theta = fit(frames, everything, _GLOBAL_MOTION, penalty="l1", valid=frame_valid)
-    residual = frames - parametric_flow(_GLOBAL_MOTION, theta, (1, h, w))[:, 0]
-    residual = jax.lax.stop_gradient(residual.reshape(b, t, h, w, 2))
+    residual = frames - parametric_flow(_GLOBAL_MOTION, theta, (1, height, width))[:, 0]
+    residual = jax.lax.stop_gradient(unfold_time(residual[:, 0], num_frames))
     return residual if valid is None else residual * valid[..., None]
 
 

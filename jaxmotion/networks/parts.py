@@ -8,17 +8,23 @@ over time a sum of them, which CPUs run several times faster than a 3D convoluti
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Literal
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from flax.linen.dtypes import promote_dtype
+from jax.ad_checkpoint import checkpoint_name
 
+from jaxmotion.motion.mesh import devices_along
 from jaxmotion.networks.norm import normalize, present
 
 Padding = Literal["zeros", "reflect"]
 Norm = Literal["instance", "none"]
+
+CONVOLUTION = "convolution"
+"""Name of what a block's convolutions give, for `jax.checkpoint_policies`."""
 
 # PyTorch's default slope, which the published networks use.
 leaky_relu: Callable[[jax.Array], jax.Array] = lambda x: nn.leaky_relu(x, 0.01)  # noqa: E731
@@ -80,11 +86,10 @@ class _ConvOverTime(nn.Module):
         bias = self.param("bias", nn.initializers.zeros, (self.features,), jnp.float32)
         x, kernel, bias = promote_dtype(x, kernel, bias, dtype=self.dtype)
         frames, reach = x.shape[1], self.kernel[0] // 2
-        x = jnp.pad(x, [(0, 0), (reach, reach), (0, 0), (0, 0), (0, 0)])
         total = bias
         for step in range(self.kernel[0]):
             y = jax.lax.conv_general_dilated(
-                fold_time(x[:, step : step + frames]),
+                fold_time(shift_time(x, step - reach)),
                 kernel[step],
                 window_strides=(1, 1),
                 padding=self.padding,
@@ -104,13 +109,46 @@ def reflect_pad(x: jax.Array, rows: int, columns: int) -> jax.Array:
 
 
 def fold_time(x: jax.Array) -> jax.Array:
-    """``[B, T, ...]`` to ``[B·T, ...]``."""
-    return x.reshape((-1, *x.shape[2:]))
+    """``[B, T, ...]`` to ``[B·T, ...]``, in an order in which devices keep the frames they have."""
+    clips, frames, *rest = x.shape
+    data, time = devices_along("data", clips), devices_along("time", frames)
+    if time > 1:
+        x = x.reshape(data, clips // data, time, frames // time, *rest).swapaxes(1, 2)
+    return x.reshape(clips * frames, *rest)
 
 
 def unfold_time(x: jax.Array, num_frames: int) -> jax.Array:
-    """``[B·T, ...]`` back to ``[B, T, ...]``."""
-    return x.reshape((-1, num_frames, *x.shape[1:]))
+    """``[B·T, ...]`` of `fold_time` back to ``[B, T, ...]``."""
+    clips, rest = x.shape[0] // num_frames, x.shape[1:]
+    data, time = devices_along("data", clips), devices_along("time", num_frames)
+    if time > 1:
+        x = x.reshape(data, time, clips // data, num_frames // time, *rest).swapaxes(1, 2)
+    return x.reshape(clips, num_frames, *rest)
+
+
+def shift_time(x: jax.Array, step: int) -> jax.Array:
+    """The frame ``step`` later of ``[B, T, ...]``, for every frame; 0 past the ends.
+
+    Where devices share the frames, this moves ``step`` frames from each to its neighbour; padding
+    and slicing would move whole parts.
+    """
+    if step == 0:
+        return x
+    later = jnp.arange(x.shape[1]) + step
+    inside = (later >= 0) & (later < x.shape[1])
+    return jnp.where(inside.reshape(-1, *[1] * (x.ndim - 2)), _roll_time(x, step), 0)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(1,))
+def _roll_time(x: jax.Array, step: int) -> jax.Array:
+    return jnp.roll(x, -step, axis=1)
+
+
+# A rotation is one exchange between neighbours; what differentiation makes of it is not.
+_roll_time.defvjp(
+    lambda x, step: (_roll_time(x, step), None),
+    lambda step, _, gradient: (jnp.roll(gradient, step, axis=1),),
+)
 
 
 class DoubleConv(nn.Module):
@@ -139,6 +177,7 @@ class DoubleConv(nn.Module):
         """Maps ``[B, T, H, W, C]`` with known shares ``[B, T, H, W, 1]`` to ``features``."""
         for _ in range(2):
             x = Conv(self.features, self.kernel, self.padding, self.dtype)(x, weight)
+            x = checkpoint_name(x, CONVOLUTION)
             if self.norm == "instance":
                 x = normalize(x, weight, self.norm_frames)
             x = ACTIVATIONS[self.activation](x)

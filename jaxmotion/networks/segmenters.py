@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import flax.linen as nn
 import jax
@@ -14,6 +14,8 @@ from jaxmotion.networks.decoders import DecoderConfig, Queries
 from jaxmotion.networks.inputs import INPUT_KINDS, InputKind, network_input
 from jaxmotion.networks.norm import known_share, shrink
 from jaxmotion.networks.unet import UNet, pad_to_multiple
+
+Remat = Literal["none", "norms", "blocks"]
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,9 @@ class NetworkConfig:
             all that moves. Of two masks only one is after the first, and no direction is its own.
         decoder: how masks come from the features.
         compute_dtype: type of the convolutions; parameters, norms and logits are float32.
+        remat: what the backward pass computes again instead of keeping it: ``"none"``;
+            ``"norms"``, norms and activations, which are cheap, but not convolutions;
+            ``"blocks"``, all inside the left and right parts of the U-net.
     """
 
     num_masks: int = 2
@@ -67,6 +72,7 @@ class NetworkConfig:
     direction_start: float = 2.0
     decoder: DecoderConfig = field(default_factory=DecoderConfig)
     compute_dtype: Literal["float32", "bfloat16"] = "float32"
+    remat: Remat = "none"
 
     def __post_init__(self) -> None:
         if self.num_masks < 1:
@@ -79,6 +85,9 @@ class NetworkConfig:
             raise ValueError(f"norm_frames must be at least 1, got {self.norm_frames}")
         if self.input not in INPUT_KINDS:
             raise ValueError(f"input must be one of {', '.join(INPUT_KINDS)}, got {self.input!r}")
+        if self.remat not in get_args(Remat):
+            names = ", ".join(get_args(Remat))
+            raise ValueError(f"remat must be one of {names}, got {self.remat!r}")
 
 
 PUBLISHED_EM = NetworkConfig(
@@ -256,16 +265,20 @@ def beside(x: jax.Array, reach: int) -> jax.Array:
     """
     if reach == 0:
         return x
-    padded = jnp.pad(x, [(0, 0), (reach, reach), (0, 0), (0, 0), (0, 0)])
-    shifted = [padded[:, step : step + x.shape[1]] for step in range(2 * reach + 1)]
+    shifted = [parts.shift_time(x, step) for step in range(-reach, reach + 1)]
     return jnp.concatenate(shifted, axis=-1)
 
 
 def build_segmenter(config: NetworkConfig) -> UNetSegmenter:
     """The linen module that a `NetworkConfig` describes."""
     dtype = jnp.dtype(config.compute_dtype)
+    block = parts.DoubleConv
+    if config.remat != "none":
+        kept = (parts.CONVOLUTION,) if config.remat == "norms" else ()
+        policy = jax.checkpoint_policies.save_only_these_names(*kept)
+        block = nn.remat(block, policy=policy)
     convs = partial(
-        parts.DoubleConv,
+        block,
         kernel=config.kernel,
         norm=config.norm,
         norm_frames=config.norm_frames,

@@ -75,7 +75,7 @@ def test_normal_equations_are_those_of_the_design_matrix(model, penalty):
     rng = np.random.default_rng(0)
     frames, height, width, epsilon, kappa, delta = 5, 6, 7, 0.4, 0.3, 0.8
     clip = random_clip(rng, 1, frames, height, width, 1)
-    equations = Equations(model, frames, frames, penalty)
+    equations = Equations(model, frames, penalty)
     theta = rng.normal(size=model.num_parameters(frames))
     local = equations.split(jnp.asarray(theta)[None, None])
     scalars = jnp.ones(local.shape[:3])
@@ -119,7 +119,7 @@ def test_normal_equations_are_those_of_the_design_matrix(model, penalty):
     np.testing.assert_allclose(step, np.linalg.solve(matrix, gradient), rtol=1e-6, atol=1e-9)
 
 
-@pytest.mark.parametrize(("batch", "frames"), [(6, 1), (4, 9), (1, 72)])
+@pytest.mark.parametrize(("batch", "frames"), [(6, 1), (5, 9), (1, 71)])
 def test_steps_do_not_change_a_sweep(monkeypatch, batch, frames):
     rng = np.random.default_rng(1)
     clip = random_clip(rng, batch, frames, 4, 5, 2)

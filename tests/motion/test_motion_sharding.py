@@ -13,15 +13,17 @@ sharding = NamedSharding(mesh, PartitionSpec("data", "time"))
 model = MotionModel("quadratic", "bspline")
 flow = jax.ShapeDtypeStruct((1, 64, 32, 48, 2), jnp.float32, sharding=sharding)
 masks = jax.ShapeDtypeStruct((1, 64, 32, 48, 2), jnp.float32, sharding=sharding)
-compiled = fit.lower(flow, masks, model).compile()
+with jax.set_mesh(mesh):
+    compiled = fit.lower(flow, masks, model).compile()
 print(compiled.as_text())
 
 rng = np.random.default_rng(0)
 flow, masks = rng.normal(size=flow.shape), rng.random(masks.shape)
 flow, masks = flow.astype(np.float32), masks.astype(np.float32)
 one, info = fit(flow, masks, model, return_info=True)
-cut, info_cut = fit(jax.device_put(flow, sharding), jax.device_put(masks, sharding), model,
-                    return_info=True)
+with jax.set_mesh(mesh):
+    cut, info_cut = fit(jax.device_put(flow, sharding), jax.device_put(masks, sharding), model,
+                        return_info=True)
 np.testing.assert_allclose(info_cut.objective, info.objective, rtol=1e-5)
 """
 
