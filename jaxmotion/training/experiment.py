@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from jaxmotion.data import Clip, ClipSource, TrainLoader, open_source, stack_clips
+from jaxmotion.data import Clip, ClipSource, TrainLoader, open_sources, stack_clips
 from jaxmotion.errors import InputError
 from jaxmotion.training.compilation_cache import enable_compilation_cache
 from jaxmotion.training.config import Config, differences, from_json, to_json
@@ -38,7 +38,9 @@ def run_experiment(config: Config, workdir: Path) -> Result:
     share = process_share(make_mesh(config.mesh, config.batch_size), config.batch_size)
     claim_folder(config, workdir)
     enable_compilation_cache()
-    task = SegmentationTask(config.network, config.motion, config.objective, config.augment)
+    # Devices that share frames may need clips padded, which their motion must not depend on.
+    motion = config.motion.padded(config.data.clip_length)
+    task = SegmentationTask(config.network, motion, config.objective, config.augment)
     loader = TrainLoader(
         training,
         config.batch_size,
@@ -55,7 +57,7 @@ def run_experiment(config: Config, workdir: Path) -> Result:
 def open_clips(config: Config) -> tuple[ClipSource, ClipSource]:
     """The clips to train on, and those held out for the validation loss."""
     data = config.data
-    source = open_source(
+    source = open_sources(
         data.source,
         clip_length=data.clip_length,
         intervals=data.intervals,

@@ -3,14 +3,17 @@
 import dataclasses
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 
+from jaxmotion.errors import InputError
 from jaxmotion.training.config import Config
 from jaxmotion.training.optimizer import learning_rate, make_optimizer
 from jaxmotion.training.shardings import (
@@ -58,50 +61,119 @@ class Program:
         return sum(float(s["loss"]) for s in sums) / max(clips, 1.0)
 
 
-def build_program(config: Config, task: Task, example: HostBatch) -> Program:
-    """Compiles training for batches shaped like ``example``, and says how long it took."""
-    mesh = make_mesh(config.mesh, config.batch_size)
+@dataclass(frozen=True)
+class Jitted:
+    """The functions of a run with their shardings, not compiled yet.
+
+    Attributes:
+        mesh: the devices; the functions must be traced under it (`under_mesh`).
+        batch: shapes and shardings of a batch.
+        state: of the state.
+        init: from a batch to a fresh state.
+        start: see `Program.started`.
+        train_step: see `Program`.
+        validation_step: see `Program`.
+    """
+
+    mesh: Mesh
+    batch: Batch
+    state: TrainState
+    init: Any
+    start: Any
+    train_step: Any
+    validation_step: Any
+
+    def lower_train_step(self) -> jax.stages.Lowered:
+        """The training step, ready to be compiled."""
+        with under_mesh(self.mesh):
+            return self.train_step.lower(self.state, self.batch)
+
+
+def jit_program(config: Config, task: Task, mesh: Mesh, shapes: Mapping[str, Any]) -> Jitted:
+    """The functions of a run.
+
+    Args:
+        config: the experiment.
+        task: network and loss.
+        mesh: the devices.
+        shapes: a batch over all processes, or its shapes, frames padded as `put_batch` does.
+
+    Raises:
+        InputError: on a number of parts that does not divide the batch.
+    """
+    if config.batch_size % (config.accumulate * mesh.shape["data"]):
+        raise InputError(
+            f"--batch_size {config.batch_size} --accumulate {config.accumulate}: expected parts "
+            f"that divide evenly over the {mesh.shape['data']} devices along data"
+        )
     everywhere, split = replicated(mesh), batch_sharding(mesh)
     optimizer = make_optimizer(config.optimizer, config.steps)
     rate = learning_rate(config.optimizer, config.steps)
     decay = config.optimizer.ema_decay
 
-    def put(batch: HostBatch) -> Batch:
-        return put_batch(mesh, batch)
-
     def init(batch: Batch) -> TrainState:
         return init_state(task, optimizer, batch, config.seed, averaged=decay > 0)
-
-    batch = put(example)
-    state = jax.eval_shape(init, batch)
-    of_state = state_shardings(mesh, state, fsdp=config.mesh.fsdp)
-    create = jax.jit(init, out_shardings=of_state)
-    train_step = jax.jit(
-        make_train_step(task, optimizer, rate, config.seed, decay),
-        in_shardings=(of_state, split),
-        out_shardings=(of_state, everywhere),
-        donate_argnums=0,
-    )
 
     def start(state: TrainState, trained: Params) -> TrainState:
         params = warm_start(state.params, trained)
         average = None if state.average is None else jax.tree.map(jnp.copy, params)
         return dataclasses.replace(state, params=params, average=average)
 
-    validation_step = jax.jit(
-        make_validation_step(task),
-        in_shardings=(of_state.params, split, everywhere),
-        out_shardings=everywhere,
+    batch: Any = {
+        name: jax.ShapeDtypeStruct(array.shape, array.dtype, sharding=split)
+        for name, array in shapes.items()
+    }
+    state = jax.eval_shape(init, batch)
+    of_state = state_shardings(mesh, state, fsdp=config.mesh.fsdp)
+    state = jax.tree.map(
+        lambda leaf, sharding: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding),
+        state,
+        of_state,
     )
-    return Program(
-        put=put,
-        fresh_state=lambda: create(batch),
-        started=jax.jit(start, out_shardings=of_state),
-        train_step=compile_ahead("training step", train_step, state, batch),
-        validation_step=compile_ahead(
-            "validation step", validation_step, state.best_guess, batch, state.step
+    return Jitted(
+        mesh=mesh,
+        batch=batch,
+        state=state,
+        init=jax.jit(init, out_shardings=of_state),
+        start=jax.jit(start, out_shardings=of_state),
+        train_step=jax.jit(
+            make_train_step(task, optimizer, rate, config.seed, decay, config.accumulate),
+            in_shardings=(of_state, split),
+            out_shardings=(of_state, everywhere),
+            donate_argnums=0,
+        ),
+        validation_step=jax.jit(
+            make_validation_step(task),
+            in_shardings=(of_state.params, split, everywhere),
+            out_shardings=everywhere,
         ),
     )
+
+
+def build_program(config: Config, task: Task, example: HostBatch) -> Program:
+    """Compiles training for batches shaped like ``example``, and says how long it took."""
+    mesh = make_mesh(config.mesh, config.batch_size)
+    put = partial(put_batch, mesh)
+    batch = put(example)
+    jitted = jit_program(config, task, mesh, batch)
+    state = jitted.state
+    with under_mesh(mesh):
+        init = compile_ahead("initial state", jitted.init, batch)
+        return Program(
+            put=put,
+            fresh_state=partial(init, batch),
+            started=jitted.start,
+            train_step=compile_ahead("training step", jitted.train_step, state, batch),
+            validation_step=compile_ahead(
+                "validation step", jitted.validation_step, state.best_guess, batch, state.step
+            ),
+        )
+
+
+def under_mesh(mesh: Mesh) -> Any:
+    """The context that tells what is traced in it about the devices (`motion.mesh`)."""
+    enter = getattr(jax, "set_mesh", None) or getattr(jax.sharding, "use_mesh")  # noqa: B009
+    return enter(mesh)
 
 
 def compile_ahead(name: str, function: Any, *args: Any) -> jax.stages.Compiled:

@@ -1,6 +1,6 @@
 """Which device holds what: clips over ``data``, their frames over ``time``, parameters by rule."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -42,16 +42,21 @@ class MeshConfig:
             raise InputError(f"--mesh {sizes}: expected -1 for one axis at most")
 
 
-def make_mesh(config: MeshConfig, batch_size: int) -> Mesh:
+def make_mesh(config: MeshConfig, batch_size: int, devices: Sequence[Any] | None = None) -> Mesh:
     """All devices of all processes, as a grid of ``(data, time, model)``.
 
     Devices of one process lie next to each other along ``model`` and ``time``, so that what is
     exchanged at every layer stays within a host as far as it can.
 
+    Args:
+        config: the sizes of the grid.
+        batch_size: B, over all processes.
+        devices: others than all.
+
     Raises:
         InputError: where the devices do not fill the grid, or the batch cannot be split evenly.
     """
-    devices = sorted(jax.devices(), key=lambda device: (device.process_index, device.id))
+    devices = sorted(devices or jax.devices(), key=lambda device: (device.process_index, device.id))
     sizes = [getattr(config, axis) for axis in AXES]
     asked = " ".join(f"--mesh.{axis} {size}" for axis, size in zip(AXES, sizes, strict=True))
     known = prod(size for size in sizes if size != -1)
@@ -175,7 +180,7 @@ def put_batch(mesh: Mesh, batch: Mapping[str, np.ndarray]) -> dict[str, jax.Arra
         array = pad_frames(array, mesh.shape["time"])
         shape = (len(array) * share.data_count, *array.shape[1:])
 
-        def part(index: tuple[slice, ...]) -> np.ndarray:
+        def part(index: Any) -> np.ndarray:
             start, stop, _ = index[0].indices(shape[0])
             return array[(slice(start - first, stop - first), *index[1:])]
 

@@ -62,19 +62,49 @@ def make_train_step(
     rate: optax.Schedule,
     seed: int,
     ema_decay: float,
+    accumulate: int = 1,
 ) -> Callable[[TrainState, Batch], tuple[TrainState, Metrics]]:
-    """One step of training: the mean loss over the clips of a batch, its gradient, the update."""
+    """One step of training: the mean loss over the clips of a batch, its gradient, the update.
+
+    With ``accumulate``, the gradient is the mean of those of as many parts of the batch, one after
+    the other, each augmented with a key of its own.
+    """
+
+    def loss_and_gradient(
+        params: Params, batch: Batch, step: jax.Array, key: jax.Array
+    ) -> tuple[tuple[jax.Array, Metrics], Params]:
+        def mean_loss(params: Params) -> tuple[jax.Array, Metrics]:
+            loss, parts = task.loss(params, batch, step, key)
+            return jnp.mean(loss), parts
+
+        return jax.value_and_grad(mean_loss, has_aux=True)(params)
+
+    def accumulated(
+        params: Params, batch: Batch, step: jax.Array, key: jax.Array
+    ) -> tuple[tuple[jax.Array, Metrics], Params]:
+        # Part n takes the clips n, n + accumulate, …: some of every device, none of them moves.
+        parts = {
+            name: array.reshape(-1, accumulate, *array.shape[1:]).swapaxes(0, 1)
+            for name, array in batch.items()
+        }
+
+        def of_part(n: jax.Array):
+            part = {name: array[n] for name, array in parts.items()}
+            return loss_and_gradient(params, part, step, jax.random.fold_in(key, n))
+
+        def add(total, n):
+            return jax.tree.map(jnp.add, total, of_part(n)), None
+
+        zero = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), jax.eval_shape(of_part, step))
+        total, _ = jax.lax.scan(add, zero, jnp.arange(accumulate))
+        return jax.tree.map(lambda x: x / accumulate, total)
 
     def train_step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
         # The key is a function of the step alone, so a resumed run draws the same augmentations.
         step = state.step
         key = jax.random.fold_in(jax.random.key(seed), step)
-
-        def mean_loss(params: Params) -> tuple[jax.Array, Metrics]:
-            loss, parts = task.loss(params, batch, step, key)
-            return jnp.mean(loss), parts
-
-        (loss, parts), gradient = jax.value_and_grad(mean_loss, has_aux=True)(state.params)
+        compute = loss_and_gradient if accumulate == 1 else accumulated
+        (loss, parts), gradient = compute(state.params, batch, step, key)
         norm = optax.tree.norm(gradient)
         updates, optimizer_state = optimizer.update(gradient, state.optimizer, state.params)
         params = optax.apply_updates(state.params, updates)

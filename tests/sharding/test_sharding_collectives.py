@@ -1,0 +1,109 @@
+"""What devices that share the frames of clips exchange, read from the compiled training step."""
+
+import json
+from pathlib import Path
+
+import hlo
+import pytest
+
+pytestmark = pytest.mark.sharding
+
+PROGRAM = Path(__file__).with_name("train_sharded.py")
+DEVICES, BATCH, FRAMES, HEIGHT, WIDTH = 8, 2, 64, 128, 192
+STEM, WIDTHS = 2, (4, 8)
+
+
+def check(found: list[hlo.Collective], masks: int) -> None:
+    """Neighbours exchange a frame; all else is small sums, statistics or parameters.
+
+    One frame of the widest volume is the most that a collective-permute may move. All others
+    together have a bound that no volume fits in: half the part that a device has of the smallest.
+    """
+    inner = (HEIGHT // STEM) * (WIDTH // STEM)
+    frames = {
+        "flow, with its neighbours": HEIGHT * WIDTH * 3,
+        "masks": HEIGHT * WIDTH * masks,
+        "finest features, skip and upsampled": inner * 2 * WIDTHS[0],
+    }
+    volumes = {
+        "valid": HEIGHT * WIDTH,
+        "bottleneck": inner // 4 * WIDTHS[-1],
+    }
+    frame = 4 * BATCH * max(frames.values())
+    part = 4 * BATCH * FRAMES // DEVICES * min(volumes.values())
+    assert frame < part
+    for collective in found:
+        bound = frame if collective.kind == "collective-permute" else part / 2
+        assert collective.bytes <= bound, collective
+
+
+def case(method: str, mesh: list[int]) -> str:
+    return json.dumps(
+        {
+            "method": method,
+            "frames": FRAMES,
+            "batch": BATCH,
+            "size": [HEIGHT, WIDTH],
+            "widths": WIDTHS,
+            "meshes": [mesh],
+        }
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("method", "masks"), [("em", 2), ("st_ms", 4), ("lt_ms", 4), ("lt_ms_sa", 4)]
+)
+def test_no_layer_gathers_the_volume(on_eight_devices, method, masks):
+    found = hlo.collectives(on_eight_devices(PROGRAM, "hlo", case(method, [1, DEVICES])))
+    kinds = {collective.kind for collective in found}
+    assert "all-reduce" in kinds
+    assert ("collective-permute" in kinds) == (method != "em")
+    check(found, masks)
+
+
+GATHER = """
+import jax, jax.numpy as jnp
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
+mesh = jax.make_mesh((1, 8), ("data", "time"), axis_types=(AxisType.Auto,) * 2)
+clips = NamedSharding(mesh, PartitionSpec("data", "time"))
+volume = jax.ShapeDtypeStruct(({batch}, {frames}, {height}, {width}), jnp.float32, sharding=clips)
+print(jax.jit(lambda x: {function}).lower(volume).compile().as_text())
+"""
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        "jnp.median(x, axis=(1, 2, 3))",  # sorts the clip
+        "jax.lax.with_sharding_constraint(x, NamedSharding(mesh, PartitionSpec()))",
+        "jnp.cumsum(jnp.flip(x, 1), 1) + x.reshape(2 * 64, 128, 192)[::-1].reshape(x.shape)",
+    ],
+)
+def test_a_gather_is_found(on_eight_devices, function):
+    text = on_eight_devices(
+        GATHER.format(batch=BATCH, frames=FRAMES, height=HEIGHT, width=WIDTH, function=function)
+    )
+    with pytest.raises(AssertionError):
+        check(hlo.collectives(text), 4)
+
+
+LOOP = """
+import jax, jax.numpy as jnp
+def program(x, n):
+    return jax.lax.fori_loop(0, n, lambda i, y: jnp.tanh(y @ x), x)
+x = jax.ShapeDtypeStruct((64, 64), jnp.float32)
+for n in (1, 5):
+    compiled = jax.jit(program, static_argnums=1).lower(x, n).compile()
+    print(compiled.as_text())
+    print("flops", compiled.cost_analysis()["flops"])
+"""
+
+
+def test_loops_count_as_often_as_they_run(on_eight_devices):
+    once, five = on_eight_devices(LOOP).split("HloModule ")[1:]
+    products = 2 * 64**3
+    assert hlo.work(once).products == products
+    assert hlo.work(five).products == 5 * products
+    xla = float(once.split("flops")[1])
+    assert products <= xla < 1.1 * products
