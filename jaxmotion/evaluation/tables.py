@@ -75,7 +75,8 @@ def _weights(dataset: Dataset) -> dict[str, float]:
         sequence.name: float(
             len(sequence.frames) if dataset.average == "frame" else len(sequence.objects)
         )
-        for sequence in dataset.runs[0].sequences
+        for run in dataset.runs
+        for sequence in run.sequences
     }
 
 

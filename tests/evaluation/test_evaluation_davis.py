@@ -99,6 +99,17 @@ def test_each_cut_is_segmented_and_selected_on_its_own(cut, lengths):
     assert labels.shape == gt.shape
 
 
+def test_labels_are_those_of_the_upsampled_probabilities():
+    rng = np.random.default_rng(0)
+    masks = rng.dirichlet(np.ones(5), size=(2, *FLOW_SIZE)).astype(np.float32)
+    flow = np.zeros((2, *FLOW_SIZE, 2), np.float32)
+    labels, num_labels = predict_labels(lambda flow: masks, flow, SIZE, Protocol())
+    assert num_labels == 5
+    for frame, found in zip(masks, labels, strict=True):
+        planes = [cv2.resize(np.ascontiguousarray(frame[..., k]), SIZE[::-1]) for k in range(5)]
+        np.testing.assert_array_equal(found, np.argmax(planes, axis=0))
+
+
 def test_official_frames_leave_out_the_first():
     assert list(Protocol(frames="official").scored(range(5), 5, 4)) == [1, 2, 3]
     assert list(Protocol(frames="flow").scored(range(5), 5, 4)) == [0, 1, 2, 3]
