@@ -57,7 +57,7 @@ class Build:
     def run(self) -> None:
         """Does it."""
         import tensorflow_datasets as tfds
-        from jaxmotion_datasets.clips import FlowOptions
+        from jaxmotion_datasets.flow_configs import FlowOptions
 
         module = importlib.import_module(f"jaxmotion_datasets.{self.dataset}")
         self._check_options()

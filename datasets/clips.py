@@ -10,7 +10,6 @@ import logging
 import shutil
 from abc import abstractmethod
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, cast
@@ -25,60 +24,13 @@ from jaxmotion_datasets.archives import (
     size_error,
 )
 from jaxmotion_datasets.downloads import Archive
+from jaxmotion_datasets.flow_configs import FLOW_CONFIGS, FlowConfig, FlowOptions
 from jaxmotion_datasets.flow_records import SequenceFlow, estimate, flow_places, read_files
 
 from jaxmotion.errors import InputError
 from jaxmotion.optical_flow import Estimator, make_estimator
 
 _log = logging.getLogger(__name__)
-
-
-@dataclasses.dataclass(kw_only=True)
-class FlowConfig(tfds.core.BuilderConfig):
-    """Where the flow comes from.
-
-    Attributes:
-        estimator: a name in `jaxmotion.optical_flow.ESTIMATORS`, or None for flow from files.
-        size: `(height, width)` of the flow, resized without rescaling the vectors; that of the
-            files or of the frames when None.
-    """
-
-    estimator: str | None = None
-    size: tuple[int, int] | None = None
-
-
-THESIS_SIZE = (128, 224)
-FLOW_CONFIGS = [
-    FlowConfig(name="files", description="Flow read from Flows/NAME of the archive's root."),
-    *(
-        FlowConfig(
-            name=name,
-            estimator=name,
-            size=THESIS_SIZE,
-            description=f"Flow by {title} on the original frames, then resized to 128x224.",
-        )
-        for name, title in (
-            ("dis", "dense inverse search (DIS)"),
-            ("raft", "RAFT (large)"),
-            ("raft_small", "RAFT (small)"),
-        )
-    ),
-]
-
-
-@dataclass(frozen=True)
-class FlowOptions:
-    """What a configuration leaves open, because it is a matter of the user's files.
-
-    Attributes:
-        flow_name: NAME of `Flows/NAME`, where there is more than one.
-        weights: file of the weights of an estimator that is a network.
-        iterations: how often such a network improves its flow; its own choice when None.
-    """
-
-    flow_name: str | None = None
-    weights: Path | None = None
-    iterations: int | None = None
 
 
 def _features() -> dict[str, Any]:

@@ -16,7 +16,8 @@ from jaxmotion_datasets.archives import (
     numbered_pictures,
     size_error,
 )
-from jaxmotion_datasets.clips import FLOW_CONFIGS, THESIS_SIZE, ClipBuilder
+from jaxmotion_datasets.clips import ClipBuilder
+from jaxmotion_datasets.flow_configs import FLOW_CONFIGS, THESIS_SIZE
 from jaxmotion_datasets.flow_records import SequenceFlow, as_half
 
 from jaxmotion.data.transforms import resize_flow_and_valid

@@ -1,9 +1,9 @@
 """Video to flow: the estimators, the file formats of flow, and flow as colour.
 
-`formats` reads and writes `.flo`, KITTI PNG and `.npz`, `pfm` reads `.pfm`; `colors` renders flow
-and labels; `estimators` turns two frames, or a stream of them, into flow; `raft` is one of them, a
-network. `quality` judges flow without ground truth. `folders` does it all for a whole video, which
-`stores` keep as it comes.
+`formats` reads and writes `.flo` and `.npz`, `kitti` KITTI's PNG, `pfm` reads `.pfm`; `arrays` says
+what they take for flow. `colors` renders flow and labels; `estimators` turns two frames, or many,
+into flow; `raft` is one of them, a network. `quality` judges flow without ground truth. `folders`
+does it all for a whole video, which `stores` keep as it comes.
 """
 
 from jaxmotion.optical_flow.colors import color_labels, color_wheel, flow_to_color, label_palette
@@ -29,11 +29,10 @@ from jaxmotion.optical_flow.formats import (
     read_flow_and_valid,
     read_flow_npz,
     read_flow_sequence,
-    read_kitti_png,
     write_flo,
     write_flow_npz,
-    write_kitti_png,
 )
+from jaxmotion.optical_flow.kitti import read_kitti_png, write_kitti_png
 from jaxmotion.optical_flow.pfm import read_pfm, read_pfm_flow
 from jaxmotion.optical_flow.quality import FlowQuality, consistency, flow_quality, warp
 

@@ -1,4 +1,4 @@
-"""Flow files: Middlebury `.flo`, KITTI 16-bit PNG, and `.npz` sequences.
+"""Flow files: Middlebury `.flo`, `.npz` sequences, and whatever a name stands for.
 
 Flow is float32 `[H, W, 2]` or `[T, H, W, 2]` in pixels per frame, channel 0 to the right and
 channel 1 down. Reading is strict: a file that is not exactly what its format says raises an
@@ -12,19 +12,17 @@ import zipfile
 import zlib
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from jaxmotion.errors import InputError
 from jaxmotion.files import atomic_path, list_files, numbered, reading
+from jaxmotion.optical_flow.arrays import as_flow, check_finite
+from jaxmotion.optical_flow.kitti import read_kitti_png
 
 FLO_MAGIC = 202021.25  # reads "PIEH" as bytes: a check of the byte order too
 UNKNOWN_FLOW = 1e9  # Middlebury: a vector with a component above this is unknown
 _FLO_HEADER = struct.Struct("<fii")
 _LARGEST_SIDE = 99_999  # as in the Middlebury reference reader
-
-_KITTI_STEP = 64.0  # 1/64 pixel
-_KITTI_ZERO = 2**15
 
 
 def known_vectors(flow: np.ndarray) -> np.ndarray:
@@ -78,7 +76,7 @@ def read_flo(path: str | os.PathLike) -> np.ndarray:
     height, width = _check_flo_header(path, data[: _FLO_HEADER.size], len(data))
     flow = np.frombuffer(data, "<f4", offset=_FLO_HEADER.size).reshape(height, width, 2)
     flow = flow.astype(np.float32)  # a writable copy, in the machine's byte order
-    _check_finite(path, flow)
+    check_finite(path, flow)
     return flow
 
 
@@ -104,16 +102,6 @@ def _check_flo_header(path: str | os.PathLike, header: bytes, file_length: int) 
     return height, width
 
 
-def _check_finite(path: str | os.PathLike, flow: np.ndarray) -> None:
-    if not np.isfinite(flow).all():
-        bad = ~np.isfinite(flow).all(axis=-1)
-        where = ", ".join(str(int(i)) for i in np.argwhere(bad)[0])
-        raise InputError(
-            f"{path}: {int(bad.sum())} NaN or infinite vectors, the first at [{where}], "
-            "expected finite flow"
-        )
-
-
 def write_flo(path: str | os.PathLike, flow: np.ndarray) -> None:
     """Writes a Middlebury `.flo` file.
 
@@ -124,76 +112,11 @@ def write_flo(path: str | os.PathLike, flow: np.ndarray) -> None:
     Raises:
       InputError: wrong shape, not finite, or the file cannot be written.
     """
-    flow = _as_flow(path, flow, ndim=3)
+    flow = as_flow(path, flow, ndim=3)
     height, width, _ = flow.shape
     with atomic_path(path) as temporary, open(temporary, "wb") as file:
         file.write(_FLO_HEADER.pack(FLO_MAGIC, width, height))
         file.write(flow.astype("<f4").tobytes())
-
-
-def _as_flow(path: str | os.PathLike, flow: np.ndarray, ndim: int) -> np.ndarray:
-    flow = np.asarray(flow)
-    if flow.ndim != ndim or flow.shape[-1] != 2 or 0 in flow.shape:
-        layout = "[H, W, 2]" if ndim == 3 else "[T, H, W, 2]"
-        raise InputError(f"{path}: cannot write a flow of shape {flow.shape}, expected {layout}")
-    _check_finite(path, flow)
-    return flow
-
-
-def read_kitti_png(path: str | os.PathLike) -> tuple[np.ndarray, np.ndarray]:
-    """Reads a KITTI flow picture: 16-bit RGB, `(value - 2**15) / 64` for u and v, B = known.
-
-    Args:
-      path: the file.
-
-    Returns:
-      flow float32 `[H, W, 2]`, zero where unknown, and valid bool `[H, W]`.
-
-    Raises:
-      InputError: missing, not a picture, or not three channels of 16 bits.
-
-    References:
-      Menze and Geiger, Object scene flow for autonomous vehicles, CVPR 2015 (development kit).
-    """
-    with reading(path):
-        data = np.frombuffer(Path(path).read_bytes(), np.uint8)
-    image = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if data.size else None
-    if image is None:
-        raise InputError(f"{path}: not a readable picture, expected a KITTI flow PNG")
-    if image.dtype != np.uint16 or image.ndim != 3 or image.shape[-1] != 3:
-        raise InputError(
-            f"{path}: a picture of shape {image.shape} and {8 * image.dtype.itemsize} bits, "
-            "expected a KITTI flow PNG (three channels of 16 bits)"
-        )
-    valid = image[..., 0] > 0  # OpenCV gives blue first: valid, v, u
-    flow = (image[..., :0:-1].astype(np.float32) - _KITTI_ZERO) / _KITTI_STEP
-    return np.where(valid[..., None], flow, np.float32(0)), valid
-
-
-def write_kitti_png(
-    path: str | os.PathLike, flow: np.ndarray, valid: np.ndarray | None = None
-) -> None:
-    """Writes a KITTI flow picture; vectors are rounded to 1/64 pixel.
-
-    Args:
-      path: where to.
-      flow: `[H, W, 2]`, components in [-512, 512) where valid.
-      valid: bool `[H, W]`; all known when left out.
-
-    Raises:
-      InputError: wrong shape, not finite, a vector out of range, or the file cannot be written.
-    """
-    flow = _as_flow(path, flow, ndim=3)
-    valid = np.ones(flow.shape[:2], bool) if valid is None else np.asarray(valid) > 0
-    if valid.shape != flow.shape[:2]:
-        raise InputError(f"{path}: valid of shape {valid.shape}, expected {flow.shape[:2]}")
-    steps = np.rint(flow * _KITTI_STEP) + _KITTI_ZERO
-    steps[~valid] = 0
-    if steps.min() < 0 or steps.max() >= 2**16:
-        raise InputError(f"{path}: a KITTI flow PNG holds components of -512 to 512 pixels only")
-    image = np.stack([valid, steps[..., 1], steps[..., 0]], axis=-1).astype(np.uint16)
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(cv2.imencode(".png", image)[1].tobytes())
 
 
 def read_flow_npz(path: str | os.PathLike) -> tuple[np.ndarray, np.ndarray | None]:
@@ -210,7 +133,7 @@ def read_flow_npz(path: str | os.PathLike) -> tuple[np.ndarray, np.ndarray | Non
       InputError: missing, not an `.npz`, damaged, key absent, wrong shape or kind, not finite.
     """
     flow, valid = load_flow_npz(path)
-    _check_finite(path, flow)
+    check_finite(path, flow)
     return flow, valid
 
 
@@ -253,7 +176,7 @@ def write_flow_npz(
     Raises:
       InputError: wrong shape, not finite, or the file cannot be written.
     """
-    flow = _as_flow(path, flow, ndim=4)
+    flow = as_flow(path, flow, ndim=4)
     if flow.dtype != np.float16:
         flow = flow.astype(np.float32)
     if valid is not None and np.shape(valid) != flow.shape[:-1]:

@@ -8,6 +8,7 @@ import numpy as np
 
 from jaxmotion.errors import InputError
 from jaxmotion.files import reading
+from jaxmotion.optical_flow.arrays import check_finite
 
 # "PF" (three channels) or "Pf" (one), width and height, and a scale whose sign is the byte order.
 _HEADER = re.compile(rb"(P[Ff])\s+(\d{1,6})\s+(\d{1,6})\s+(-?\d+(?:\.\d*)?(?:[eE][+-]?\d+)?)\s")
@@ -63,12 +64,6 @@ def read_pfm_flow(path: str | os.PathLike) -> np.ndarray:
     values = read_pfm(path)
     if values.shape[-1] != 3:
         raise InputError(f"{path}: a .pfm of one channel, expected flow in three")
-    flow = values[..., :2]
-    wrong = ~np.isfinite(flow).all(-1)
-    if wrong.any():
-        y, x = np.argwhere(wrong)[0]
-        raise InputError(
-            f"{path}: {int(wrong.sum())} NaN or infinite vectors, the first at {x}, {y}, "
-            "expected finite flow"
-        )
-    return np.ascontiguousarray(flow)
+    flow = np.ascontiguousarray(values[..., :2])
+    check_finite(path, flow)
+    return flow

@@ -20,10 +20,9 @@ from jaxmotion.optical_flow.formats import (
     flo_size,
     read_flo,
     read_flow_npz,
-    read_kitti_png,
     write_flo,
-    write_kitti_png,
 )
+from jaxmotion.optical_flow.kitti import read_kitti_png, write_kitti_png
 
 ARCHIVE = "flow.npz"
 _UNFINISHED = "unfinished"  # the folder of an archive's fields until all are there

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from jaxmotion.errors import InputError
-from jaxmotion.optical_flow import formats
+from jaxmotion.optical_flow import formats, read_kitti_png
 
 
 def flo_bytes(width, height, values=None, magic=202021.25):
@@ -84,7 +84,7 @@ def test_bad_flo_is_named(tmp_path, content, words):
     [
         formats.read_flo,
         formats.flo_size,
-        formats.read_kitti_png,
+        read_kitti_png,
         formats.read_flow_npz,
         formats.read_flow_sequence,
     ],
@@ -113,55 +113,6 @@ def test_folder_that_cannot_be_written(tmp_path):
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(InputError, match=r"file/a\.flo: cannot be written \(.+\)"):
         formats.write_flo(tmp_path / "file" / "a.flo", np.zeros((2, 3, 2)))
-
-
-def test_kitti_round_trip_and_values(tmp_path):
-    rng = np.random.default_rng(0)
-    flow = rng.integers(-(2**15), 2**15, (5, 7, 2)).astype(np.float32) / 64
-    valid = rng.random((5, 7)) < 0.7
-    formats.write_kitti_png(tmp_path / "a.png", flow, valid)
-    read, known = formats.read_kitti_png(tmp_path / "a.png")
-    np.testing.assert_array_equal(known, valid)
-    np.testing.assert_array_equal(read, np.where(valid[..., None], flow, 0))
-
-
-def test_kitti_channel_order(tmp_path):
-    """Written with Pillow's own order: red u, green v, blue known."""
-    import zlib
-
-    rows = b"".join(
-        b"\0" + b"".join(struct.pack(">HHH", 2**15 + 64 * x, 2**15 - 64 * y, 1) for x in range(3))
-        for y in range(2)
-    )
-
-    def chunk(kind, data):
-        return (
-            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-        )
-
-    png = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", 3, 2, 16, 2, 0, 0, 0))
-    png += chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
-    (tmp_path / "a.png").write_bytes(png)
-    flow, valid = formats.read_kitti_png(tmp_path / "a.png")
-    assert valid.all()
-    np.testing.assert_array_equal(flow[..., 0], [[0, 1, 2]] * 2)
-    np.testing.assert_array_equal(flow[..., 1], [[0] * 3, [-1] * 3])
-
-
-def test_bad_kitti(tmp_path):
-    import cv2
-
-    path = tmp_path / "a.png"
-    for image in (np.zeros((4, 4, 3), np.uint8), np.zeros((4, 4), np.uint16)):
-        cv2.imwrite(str(path), image)
-        with pytest.raises(InputError, match="expected a KITTI flow PNG"):
-            formats.read_kitti_png(path)
-    for content in (b"", b"text"):
-        path.write_bytes(content)
-        with pytest.raises(InputError, match="not a readable picture"):
-            formats.read_kitti_png(path)
-    with pytest.raises(InputError, match="-512 to 512"):
-        formats.write_kitti_png(path, np.full((2, 2, 2), 600.0))
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32])
@@ -296,7 +247,7 @@ def test_real_samples(shared):
     known = formats.known_vectors(whale)
     assert 0.95 < known.mean() < 1
     assert np.abs(whale[known]).max() < 5
-    kitti, valid = formats.read_kitti_png(samples / "KITTI2012or2015_sample" / "flow_gt.png")
+    kitti, valid = read_kitti_png(samples / "KITTI2012or2015_sample" / "flow_gt.png")
     assert kitti.shape == (375, 1242, 2)
     assert 0.1 < valid.mean() < 0.3
     flow = formats.read_flow_sequence(shared / "data" / "davis" / "Flows" / "raft" / "bear.npz")

@@ -55,7 +55,7 @@ def test_flow_is_the_first_two_channels(tmp_path):
         (b"PF\n2 2\n-1.0\n" + bytes(47), "truncated, 59 bytes where 2 x 2 x 3 take 60"),
         (b"PF\n2 2\n-1.0\n" + bytes(49), "too long"),
         (b"Pf\n2 2\n-1.0\n" + bytes(16), "one channel, expected flow in three"),
-        (pfm_bytes(np.full((2, 2, 3), np.inf)), "4 NaN or infinite vectors, the first at 0, 0"),
+        (pfm_bytes(np.full((2, 2, 3), np.inf)), "4 NaN or infinite vectors, the first at [0, 0]"),
     ],
 )
 def test_what_is_no_flow_is_named(data, words, tmp_path):
