@@ -5,6 +5,8 @@ import sys
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from jaxmotion.data import EvalLoader, SceneSource, TrainLoader
 from jaxmotion.errors import InputError
@@ -131,6 +133,34 @@ def test_shards_divide_each_batch_and_share_one_position(shard_count):
         shard.set_state(states[0])
     rest = [take(shard, 4) for shard in other]
     assert [flat(parts) for parts in zip(*rest, strict=True)] == whole[5:]
+
+
+@settings(deadline=None, max_examples=15)
+@given(
+    length=st.integers(1, 30),
+    counts=st.tuples(*[st.sampled_from([1, 2, 3, 4, 6, 12])] * 3),
+    stops=st.tuples(*[st.integers(0, 3)] * 3),
+)
+def test_the_order_is_the_same_for_every_number_of_processes(length, counts, stops):
+    whole = take(TrainLoader(Numbers(length), 12, seed=3, num_threads=0), 12)
+    position, seen = None, []
+    for count, stop in zip(counts, stops, strict=True):  # so many processes for so many steps
+        shares = [
+            TrainLoader(
+                Numbers(length), 12, seed=3, shard_index=i, shard_count=count, num_threads=0
+            )
+            for i in range(count)
+        ]
+        for share in shares:
+            if position is not None:
+                share.set_state(position)
+        parts = [take(share, stop) for share in shares]
+        seen += [flat(batch) for batch in zip(*parts, strict=True)]
+        position = shares[-1].get_state()
+    assert seen == whole[: len(seen)]
+    epoch = flat(whole)[: len(flat(whole)) // length * length]
+    for start in range(0, len(epoch), length):
+        assert sorted(epoch[start : start + length]) == list(range(length))
 
 
 @pytest.mark.parametrize(
