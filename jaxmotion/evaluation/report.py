@@ -93,7 +93,7 @@ def _partial(evaluation: Evaluation) -> str:
     lines = [
         f"<li><b>{html.escape(run.method)}</b> on {html.escape(dataset.name)} has "
         f"{len(run.sequences)} of {len(dataset.sequences)} sequences"
-        + "".join(f"<br>{html.escape(reason)}" for reason in run.reasons)
+        + "".join(f"<br>{html.escape(reason)}" for reason in _reasons(run))
         + "</li>"
         for dataset in evaluation.datasets
         for run in dataset.runs
@@ -105,6 +105,16 @@ def _partial(evaluation: Evaluation) -> str:
         '<div class="partial"><p><b>Partial results.</b> Means are over what was scored so far, and'
         f" compare only where the sequences are the same.</p><ul>{''.join(lines)}</ul></div>"
     )
+
+
+def _reasons(run: Run) -> list[str]:
+    """Why sequences are missing, a line for all that have the same reason."""
+    names: dict[str, list[str]] = {}
+    for failure in run.failures:
+        names.setdefault(failure.reason, []).append(failure.sequence)
+    if run.missing:
+        names["not reached"] = list(run.missing)
+    return [f"{', '.join(sequences)}: {reason}" for reason, sequences in names.items()]
 
 
 def _dataset(dataset: Dataset, folder: Path, layers: Layers) -> dict[str, Any]:

@@ -27,7 +27,15 @@ from jaxmotion.errors import InputError
 from jaxmotion.evaluation import find_sequences
 from jaxmotion.evaluation.pictures import MAX_FRAMES, outline, shown_frames, write_pictures
 from jaxmotion.evaluation.report import write_report
-from jaxmotion.evaluation.results import Cut, Dataset, Evaluation, ObjectScores, Run, SequenceScores
+from jaxmotion.evaluation.results import (
+    Cut,
+    Dataset,
+    Evaluation,
+    Failure,
+    ObjectScores,
+    Run,
+    SequenceScores,
+)
 from jaxmotion.optical_flow.colors import flow_to_color
 
 
@@ -196,7 +204,7 @@ def test_names_are_no_markup(example):
 def test_partial_results_are_marked_without_javascript_too(example, tmp_path):
     _, evaluation, page = example
     assert "Partial results." in page
-    assert "3 of 4 sequences<br>not reached: car 9" in page
+    assert "3 of 4 sequences<br>car 9: not reached" in page
     whole = Evaluation(evaluation.datasets[1:])
     write_report(tmp_path, whole)
     assert "Partial results." not in (tmp_path / "report.html").read_text(encoding="utf-8")
@@ -231,17 +239,19 @@ def test_two_datasets_of_one_video_embed_it_once(example):
     assert layers == 4 * 2 + 4 + 3  # truth and flow, and the segments of two methods
 
 
-def test_missing_numbers_are_null(tmp_path):
+def test_missing_numbers_are_null_and_reasons_told_once(tmp_path):
     scores = one_sequence(
         objects=(ObjectScores("1", {"J": (float("nan"), 1.0)}, segment=-1),), pictures=None
     )
-    run = Run("m", "results", "folder", (scores,))
-    dataset = Dataset("d", "root", "", {}, "frame", ("J",), ("dog",), (run,))
+    failures = (Failure("cat", "no < flow"), Failure("cow", "no < flow"))
+    run = Run("m", "results", "folder", (scores,), failures)
+    dataset = Dataset("d", "root", "", {}, "frame", ("J",), ("dog", "cat", "cow"), (run,))
     write_report(tmp_path, Evaluation((dataset,)))
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     row = embedded(page)["datasets"][0]["columns"][0]["sequences"][0]
     assert row["scores"]["J"] == [None, 1.0]
     assert row["segments"] is None
+    assert "1 of 3 sequences<br>cat, cow: no &lt; flow</li>" in page
 
 
 def test_eval_writes_a_page_with_what_was_annotated_found_and_missing(tmp_path):

@@ -42,8 +42,8 @@ function makePanel(title, note, [height, width], uris, paths) {
 
 function makePanels({ truth, flow, frames }, columns, s, wheel) {
   const [height, width] = truth.size;
-  const annotation = ["annotation", (i) => truth.outlines[i]];
-  const panel = (title, note, uris, ...paths) => makePanel(title, note, truth.size, uris, [...paths, annotation]);
+  const annotation = ["casing", "annotation"].map((kind) => [kind, (i) => truth.outlines[i]]);
+  const panel = (title, note, uris, ...paths) => makePanel(title, note, truth.size, uris, [...paths, ...annotation]);
   const groups = [];
   const input = [];
   if (frames) input.push(panel("Video", null, frames.pictures));

@@ -129,7 +129,7 @@ function differenceChart(dataset, measure) {
   return make("div", {},
     make("p", {}, `How much higher the mean ${measure} of `, make("b", {}, rows[0].method), " is than that of the others, ",
       "on the sequences that both have. A dot is a sequence, the diamond the mean; the bar is where the mean would ",
-      `likely (${level} %) fall with other sequences of the kind. A bar that crosses zero: the difference may be chance.`),
+      `likely (${level}\u00a0%) fall with other sequences of the kind. A bar that crosses zero: the difference may be chance.`),
     make("div", { class: "forest" }, ...rows.flatMap((row) => [
       make("div", { class: "versus" }, `against ${row.published ? "published " : ""}${row.other}`),
       make("div", { class: "axis", "aria-hidden": "true" },
