@@ -186,8 +186,11 @@ def _evaluate_sequence(
             try:
                 scores = _evaluate_method(out, plan, video, method, options)
             except InputError as error:
-                reasons[str(error)] = None
-                progress.failures[sequence.name] = str(error)
+                reason = str(error)
+                if sequence.name not in reason:
+                    reason = f"{sequence.name}: {reason}"
+                reasons[reason] = None
+                progress.failures[sequence.name] = reason
                 continue
             progress.scores[sequence.name] = scores
             if options.resume:

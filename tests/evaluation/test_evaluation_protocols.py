@@ -144,6 +144,32 @@ def test_a_rule_sees_the_annotated_frames_of_its_cut():
     assert scores.per_frame("J").tolist() == [1, 1, 1]
 
 
+@pytest.mark.parametrize("name", sorted(PRESETS))
+def test_identical_empty_and_renamed_segments(name):
+    gt = np.zeros((3, 24, 40), np.uint8)
+    gt[:, 4:12, 5:15], gt[:, 14:20, 20:35] = 1, 2
+    if PRESETS[name].target == "box":  # one region
+        gt[gt == 2] = 0
+    protocol = preset(name)
+
+    def scores_of(labels, truth=gt):
+        return score_labels("s", labels, annotation_of(truth), protocol, 3)[0]
+
+    same, nothing = scores_of(gt), np.zeros_like(gt)
+    for measure in protocol.measures:
+        assert same.per_frame(measure).tolist() == [1, 1, 1]
+    if protocol.target != "objects":
+        assert scores_of(nothing).per_frame("J").tolist() == [0, 0, 0]
+        assert scores_of(nothing, nothing).per_frame("J").tolist() == [1, 1, 1]
+    else:  # label 0 is a segment too, and the larger object's
+        assert scores_of(nothing).per_frame("J").max() < 0.1
+        assert scores_of(nothing, nothing).objects == ()
+    noisy = label_maps(3, 3, frames=3)
+    for names in permutations(range(3)):
+        renamed = scores_of(np.array(names, np.uint8)[noisy])
+        assert renamed.statistics() == pytest.approx(scores_of(noisy).statistics())
+
+
 def evaluate_made_up(root, out, protocol):
     plan = DatasetPlan("made", root, "made", protocol)
     *_, last = evaluate(out, [plan], [Network("m", lambda: by_u)], Options(pictures=False))
