@@ -158,6 +158,29 @@ def test_one_frame_stays_clean(num_frames, most):
     assert (np.asarray(corrupted).sum(1) == most).all()
 
 
+def test_padding_behind_a_clip_changes_no_draw():
+    flow, config = (
+        clips(num_frames=9),
+        AugmentConfig(
+            global_motion=2.0, corruption_probability=0.8, corrupted_frames=(1, 4), still_share=0.3
+        ),
+    )
+    model = MotionModel("quadratic", "bspline")
+    valid = jnp.ones(flow.shape[:-1])
+    padding = [(0, 0), (0, 3), (0, 0), (0, 0)]
+    expected = augment(jax.random.key(1), flow, valid, config, model)
+    found = augment(
+        jax.random.key(1),
+        jnp.pad(flow, [*padding, (0, 0)]),
+        jnp.pad(valid, padding),
+        config,
+        model.padded(9),
+    )
+    for one, other in zip(expected, found, strict=True):
+        np.testing.assert_allclose(other[:, :9], one, rtol=1e-5, atol=1e-5)
+    assert not found.flow[:, 9:].any()
+
+
 def test_flips_are_those_of_numpy():
     flow = clips(batch=40)
     valid = (flow[..., 0] > 0.5).astype(np.float32)

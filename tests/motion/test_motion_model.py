@@ -135,3 +135,14 @@ def test_wrong_options_are_named(arguments):
 def test_theta_of_the_wrong_size_is_refused():
     with pytest.raises(ValueError, match="12 parameters"):
         parametric_flow(MotionModel(), jnp.zeros((1, 2, 11)), (1, 4, 4))
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_a_padded_clip_moves_as_the_clip_and_not_behind_it(model):
+    padded = model.padded(9)
+    assert padded.num_parameters(16) == model.num_parameters(9)
+    design = padded.design(16, 4, 5)
+    np.testing.assert_array_equal(design[:9], model.design(9, 4, 5))
+    assert not design[9:].any()
+    assert padded != model
+    assert hash(padded) == hash(model.padded(9))
