@@ -1,0 +1,113 @@
+"""What must hold when several processes train as one (in CI: two, on one machine, short)."""
+
+import re
+import signal
+
+import pytest
+
+from jaxmotion.training.distributed import HEARTBEAT_SECONDS
+
+pytestmark = pytest.mark.multihost
+
+
+def assert_same_curve(parts, whole):
+    """The same losses at every step; the rest, which Adam's first steps stir up, nearly."""
+    parts, whole = parts.curve(), whole.curve()
+    assert parts.keys() == whole.keys()
+    for step, name in sorted(whole):
+        tolerance = 1e-5 if "loss" in name else 1e-3
+        assert parts[step, name] == pytest.approx(whole[step, name], rel=tolerance), (step, name)
+
+
+def stored_steps(run):
+    return sorted(int(path.name) for path in (run.workdir / "checkpoints").glob("[0-9]*"))
+
+
+def test_two_processes_stop_at_one_signal_and_go_on_as_one(launch):
+    # How long it goes on does not matter: the last run is told where to stop.
+    two = launch("parts", 2, steps=1000)
+    two.wait_for_step(4)
+    two.processes[1].send_signal(signal.SIGTERM)
+    assert two.end() == [130, 130], two.text()
+    said = {re.search(r"step (\d+) is stored", log.read_text())[1] for log in two.logs}
+    assert [str(step) for step in stored_steps(two)] == list(said)
+    # Only the main process shows progress and writes the log.
+    assert "%|" in two.text(0)
+    assert "%|" not in two.text(1)
+    assert len(list((two.workdir / "tensorboard").iterdir())) == 1
+
+    steps = int(said.pop()) + 4
+    one = launch("parts", steps=steps)
+    assert one.end() == [0], one.text()
+    assert f"continuing from step {steps - 4}" in one.text()
+    assert (one.workdir / "summary.json").exists()
+    whole = launch("whole", steps=steps)
+    assert whole.end() == [0], whole.text()
+    assert_same_curve(one, whole)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("stages", "more"),
+    [
+        ([(2, 2, ""), (1, 2, ""), (2, 2, "")], "--picture-every 3"),
+        ([(1, 8, ""), (1, 4, ""), (1, 8, "--mesh.fsdp")], ""),
+        (
+            [(2, 2, "--mesh.data 1 --mesh.time 4"), (1, 2, ""), (2, 2, "--mesh.time 2")],
+            "--data.clip-length 5 --network.kernel 3 3 3",
+        ),
+    ],
+    ids=["two, one, two processes", "8, 4, 8 devices", "clips shared by processes"],
+)
+def test_a_run_goes_on_whatever_the_topology(launch, stages, more):
+    whole = launch("whole", steps=4 * len(stages), more=more)
+    assert whole.end() == [0], whole.text()
+    for number, (count, devices, mesh) in enumerate(stages, 1):
+        part = launch("parts", count, steps=4 * number, devices=devices, more=f"{more} {mesh}")
+        assert part.end() == [0] * count, part.text()
+    assert_same_curve(part, whole)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("victim", [0, 1])
+def test_a_killed_process_ends_the_other_and_the_run_goes_on(launch, victim):
+    run = launch("killed", 2, steps=1000, more="--checkpoint-every 2")
+    run.wait_for_step(5)
+    run.processes[victim].kill()
+    statuses = run.end(patience=HEARTBEAT_SECONDS + 60)
+    assert statuses[victim] == -signal.SIGKILL
+    assert statuses[1 - victim] not in (0, 130)
+    assert re.search("another (task died|one ended first)", run.text(1 - victim))
+    stored = stored_steps(run)
+    steps = max(stored) + 2
+    one = launch("killed", steps=steps)
+    assert one.end() == [0], one.text()
+    assert f"continuing from step {max(stored)}" in one.text()
+    whole = launch("whole", steps=steps)
+    assert whole.end() == [0], whole.text()
+    assert {step for step, name in one.curve() if name == "loss"} == set(range(1, steps + 1))
+    assert one.curve()[steps, "loss"] == pytest.approx(whole.curve()[steps, "loss"], rel=1e-5)
+
+
+@pytest.mark.slow
+def test_two_processes_leave_a_checkpoint_cut_short_for_the_one_before(launch):
+    run = launch("cut", 2, steps=6, more="--checkpoint-every 3")
+    assert run.end() == [0, 0], run.text()
+    for file in (run.workdir / "checkpoints" / "6" / "state").rglob("*"):
+        if file.is_file():
+            file.write_bytes(file.read_bytes()[:10])
+    again = launch("cut", 2, steps=8)
+    assert again.end() == [0, 0], again.text()
+    assert "checkpoint 6 cannot be read" in again.text(0)
+    assert "continuing from step 3" in again.text(0)
+    assert {step for step, name in again.curve() if name == "loss"} == set(range(1, 9))
+
+
+@pytest.mark.slow
+def test_what_is_wrong_with_one_process_ends_all(launch):
+    run = launch("wrong", 2, steps=6, last="--data.source nowhere")
+    statuses = run.end(patience=HEARTBEAT_SECONDS + 120)
+    assert statuses[1] == 2
+    assert run.text(1).count("error: nowhere: no such file or folder") == 1
+    assert statuses[0] not in (0, 130)
+    assert "another task died" in run.text(0)
