@@ -211,6 +211,12 @@ def look_for_sequences(
         with_flow = {path.stem for path in flows.glob("*.npz")}
         there = annotated & (with_flow | {path.name for path in flows.iterdir() if path.is_dir()})
     if split:
+        listed = root / "ImageSets" / f"{split}.txt"
+        if not listed.exists() and not any((root / "ImageSets").glob(f"*/{split}.txt")):
+            known = sorted({path.stem for path in (root / "ImageSets").glob("**/*.txt")})
+            raise InputError(
+                f"{listed}: cannot be read (no such list, there are {', '.join(known) or 'none'})"
+            )
         names = split_names(root, split)
     elif not names:
         names = sorted(there)

@@ -243,7 +243,7 @@ def test_a_bad_file_is_named_and_the_results_so_far_are_kept(root, tmp_path, cap
         (["--checkpoint", "nowhere"], r"no checkpoint 'nowhere'"),
         (["--baselines", "magic"], r"baseline 'magic' is unknown, expected some of all_back"),
         (["--sequences", "cat"], r"cat: no such folder of masks"),
-        (["--split", "val"], r"ImageSets: 0 lists of the split 'val', there are \['one'\]"),
+        (["--split", "val"], r"ImageSets/val\.txt: cannot be read \(no such list, there are one\)"),
         (["--protocol", "davis"], r"--protocol davis: unknown, expected davis2016, segtrack_v2"),
         (["--split", "one", "--sequences", "dog"], r"either sequences or a split"),
         (["--data", "nowhere"], r"^error: nowhere: no such folder"),
