@@ -19,7 +19,7 @@ from jaxmotion.evaluation.results import (
 SIZE, FRAMES, NUM_LABELS, CUT = (60, 100), 12, 3, 5
 HOSTILE = "<script>window.hacked=1</script>"
 HOSTILE_METHOD = '"><img src=x onerror="window.hacked=1"> & __proto__'
-SEQUENCES = ("dog", HOSTILE, "car 10", "car 9")
+SEQUENCES = ("dog", HOSTILE, "Car 10", "car 9")
 
 
 def truth(s):

@@ -172,11 +172,11 @@ def test_curves_have_a_point_per_frame_and_show_the_cuts(page):
 
 def test_sequences_are_filtered_and_sorted(page):
     choose(page, ".filters input", "CAR")
-    assert page.run(NAMES) == ["car 10", "car 9"]
+    assert page.run(NAMES) == ["Car 10", "car 9"]
     assert "2 of 4 sequences shown" in page.run("document.querySelector('#sequences').innerText")
     choose(page, ".filters input", "")
     choose(page, menu("order"), "name")
-    assert page.run(NAMES)[1:] == ["car 9", "car 10", "dog"]  # numbers count
+    assert page.run(NAMES)[1:] == ["car 9", "Car 10", "dog"]  # numbers count
     choose(page, menu("order"), "worst")
     assert page.run(NAMES) == list(SEQUENCES)[::-1]
     choose(page, menu("order"), "loss")
