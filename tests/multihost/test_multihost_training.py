@@ -60,6 +60,7 @@ def test_two_processes_stop_at_one_signal_and_go_on_as_one(launch):
     ids=["two, one, two processes", "8, 4, 8 devices", "clips shared by processes"],
 )
 def test_a_run_goes_on_whatever_the_topology(launch, stages, more):
+    more += " --validate-every 4"  # where the stages end, which validate there too
     whole = launch("whole", steps=4 * len(stages), more=more)
     assert whole.end() == [0], whole.text()
     for number, (count, devices, mesh) in enumerate(stages, 1):
