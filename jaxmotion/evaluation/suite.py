@@ -63,7 +63,7 @@ class Options:
             what they were.
         write_masks: Write masks and segments as indexed PNG.
         pictures: Write what the report shows.
-        include_frames: Show the video frames in the report.
+        include_frames: Show the video frames in the report, of the sequences that have any.
         on_progress: Told what is being computed.
         on_failure: Told, in one line, what went wrong with a sequence.
     """
@@ -236,7 +236,8 @@ def _evaluate_method(
         folder = Path("pictures") / plan.name / name / method.name
         scores = replace(scores, pictures=folder.as_posix())
         annotated = np.flatnonzero(video.annotation.frames < len(labels))
-        read_frame = video.sequence.read_frame if options.include_frames else None
+        shows_video = options.include_frames and video.sequence.frame_paths
+        read_frame = video.sequence.read_frame if shows_video else None
         gt = video.annotation.select(annotated).shown()
         write_pictures(out / folder, scores, video.flow, labels, foreground, gt, read_frame)
     return scores

@@ -263,12 +263,20 @@ def test_a_folder_that_cannot_be_made_is_reported_before_anything_is_computed(ro
     assert run_eval("--data", root, "--flow", "made", "--out", tmp_path / "file" / "out") == 2
 
 
-def test_a_frame_that_is_missing_is_named_when_frames_are_to_be_shown(root, tmp_path):
-    shutil.rmtree(root / "JPEGImages")
+@pytest.mark.parametrize("left", [0, 1])
+def test_a_video_with_a_frame_missing_is_not_shown_and_one_without_any_is_scored(
+    root, tmp_path, left
+):
+    for picture in sorted((root / "JPEGImages/480p/dog").iterdir())[left:]:
+        picture.unlink()
     plan = DatasetPlan("made", root, "made", Protocol(), ("dog",))
     options = Options(include_frames=True)
     *_, last = evaluate(tmp_path, [plan], [Network("by_u", lambda: by_u)], options)
-    assert "frame 0 is wanted" in last.datasets[0].runs[0].failures[0].reason
+    run = last.datasets[0].runs[0]
+    assert len(run.sequences) == 1 - left
+    assert [failure.reason for failure in run.failures] == [
+        "dog: frame 1 is wanted, but there are 1 pictures in JPEGImages/480p/dog"
+    ][:left]
 
 
 def test_eval_runs_as_a_program(root, tmp_path):
