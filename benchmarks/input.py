@@ -4,8 +4,9 @@
 
 A source is what ``--data.source`` of ``train.py`` takes. For each:
 
-- CPU ms a clip: what one thread takes to make or read a clip, the first time and the second, when a
-  source of files has it in memory;
+- opening: CPU seconds to look through the source, which for files reads all of them once and keeps
+  in memory what fits (2 GB);
+- a clip: CPU milliseconds that one thread then takes to make or read one;
 - loader: clips a second from the loader alone, with nothing else to do;
 - training: clips a second that the training step takes when it never waits, and the share of a real
   run (`training.loop.train`) that is spent waiting for the loader.
@@ -32,7 +33,7 @@ from jaxmotion.training.program import HostBatch
 from jaxmotion.training.segmentation import SegmentationTask
 from jaxmotion.training.shardings import make_mesh, process_share
 
-COLUMNS = ("source", "CPU ms a clip", "again", "loader clips/s", "training clips/s", "waiting")
+COLUMNS = ("source", "opening, s", "a clip, ms", "loader clips/s", "training clips/s", "waiting")
 
 
 class Waiting:
@@ -94,12 +95,15 @@ def real_run(source: ClipSource, held_out: ClipSource, config: Config) -> tuple[
 
 def measure(spec: str, config: Config, count: int) -> list[str]:
     config = dataclasses.replace(config, data=dataclasses.replace(config.data, source=spec))
+    start = time.process_time()
     source, held_out = open_clips(config)
+    opening = time.process_time() - start
     count = min(count, len(source))
-    first, again = (cpu_milliseconds(source, count) for _ in range(2))
+    each = cpu_milliseconds(source, count)
     speed = loader_speed(source, config, max(count // config.batch_size, 2))
     need, waiting = real_run(source, held_out, config)
-    return [spec, *(f"{x:.1f}" for x in (first, again, speed, need)), f"{100 * waiting:.1f} %"]
+    shown = [f"{opening:.1f}", f"{each:.2f}", f"{speed:.0f}", f"{need:.0f}"]
+    return [spec, *shown, f"{100 * waiting:.1f} %"]
 
 
 def main() -> None:
