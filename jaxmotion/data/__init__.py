@@ -1,9 +1,9 @@
 """From files, videos and procedural scenes to batches of flow clips.
 
-`sources` gives clips by index, `mixture` those of several sources in turn; `layouts` finds the files
-behind them, `sequences` checks and reads them. `loader` makes batches and can be resumed exactly,
-`augment` changes batches in JAX inside the training step. `transforms` resizes, mirrors and crops
-in numpy; `video` and `pictures` read and write frames.
+`sources` gives clips by index, `mixture` those of several sources in turn; `layouts` finds the
+files behind them, `sequences` checks and reads them. `loader` makes batches and can be resumed
+exactly, `augment` changes batches in JAX inside the training step. `transforms` resizes, mirrors
+and crops in numpy; `video` and `pictures` read and write frames.
 """
 
 from jaxmotion.data.augment import AugmentConfig, Augmented, augment
