@@ -88,6 +88,14 @@ def _check_size(part: str, x: jax.Array, expected: tuple[int, ...]) -> None:
 
 
 def pad_to_multiple(x: jax.Array, multiple: int) -> jax.Array:
-    """Pads H and W of ``[B, T, H, W, C]`` at the end, by the edge, to a multiple."""
-    rows, columns = (-x.shape[2] % multiple, -x.shape[3] % multiple)
-    return jnp.pad(x, [(0, 0), (0, 0), (0, rows), (0, columns), (0, 0)], mode="edge")
+    """Pads H and W of ``[B, T, H, W, C]`` at the end, by the edge, to a multiple.
+
+    The other axes stay untouched: `jnp.pad` by the edge, even where it adds nothing to an axis,
+    moves parts of it between devices in the backward pass.
+    """
+    for axis in (2, 3):
+        missing = -x.shape[axis] % multiple
+        if missing:
+            edge = jax.lax.slice_in_dim(x, x.shape[axis] - 1, None, axis=axis)
+            x = jnp.concatenate([x, jnp.repeat(edge, missing, axis)], axis)
+    return x

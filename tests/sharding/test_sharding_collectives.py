@@ -62,6 +62,14 @@ def test_no_layer_gathers_the_volume(on_eight_devices, method, masks):
     check(found, masks)
 
 
+@pytest.mark.slow
+def test_devices_that_have_clips_of_their_own_exchange_gradients_alone(on_eight_devices):
+    augment = {"flip_horizontal": 0.5, "corruption_probability": 0.5, "still_share": 0.5}
+    case = {"method": "lt_ms", "frames": 9, "batch": DEVICES, "meshes": [[DEVICES, 1]]}
+    text = on_eight_devices(PROGRAM, "hlo", json.dumps(case | {"augment": augment}))
+    assert {collective.kind for collective in hlo.collectives(text)} == {"all-reduce"}
+
+
 GATHER = """
 import jax, jax.numpy as jnp
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
