@@ -104,8 +104,8 @@ def main(argv: Sequence[str]) -> None:
     """
     config = tyro.cli(EvalConfig, args=argv, prog="eval.py")
     check_baselines(() if config.baselines == ("none",) else config.baselines)
-    plans, methods = read_plans(config), read_methods(config)
-    plans, methods = add_baselines(config, plans, methods)
+    plans = read_plans(config)
+    methods = with_baselines(config, plans, read_methods(config))
     for plan in plans:
         names = [method.name for method in columns(plan, methods)]
         for name in names:
@@ -200,15 +200,15 @@ def network(checkpoint: str, num_masks: int | None = None) -> Network:
     return Network(name, load, source=str(path), identity=identity)
 
 
-def add_baselines(
+def with_baselines(
     config: EvalConfig, plans: list[DatasetPlan], methods: list[Method]
-) -> tuple[list[DatasetPlan], list[Method]]:
+) -> list[Method]:
     """Baselines where there is flow, but for those that are scored as a method already."""
     names = () if config.baselines == ("none",) else config.baselines
     if any(plan.flow is None for plan in plans):
         names = ()
     there = {method.name for method in methods}
-    return plans, [*methods, *(Baseline(name) for name in names if name not in there)]
+    return [*methods, *(Baseline(name) for name in names if name not in there)]
 
 
 def make_folder(folder: Path) -> None:

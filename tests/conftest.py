@@ -50,6 +50,26 @@ def untrained_run(tmp_path_factory) -> Path:
 
 
 @pytest.fixture
+def break_dis_off(monkeypatch) -> Callable[[int], list[int]]:
+    """Interrupts DIS, as Ctrl-C would, at its nth call; gives a list as long as its calls."""
+    from jaxmotion.optical_flow import DIS
+
+    estimate, calls = DIS.__call__, []
+
+    def at(number: int) -> list[int]:
+        def call(self, image0, image1):
+            calls.append(1)
+            if len(calls) == number:
+                raise KeyboardInterrupt
+            return estimate(self, image0, image1)
+
+        monkeypatch.setattr(DIS, "__call__", call)
+        return calls
+
+    return at
+
+
+@pytest.fixture
 def on_eight_devices() -> Callable[..., str]:
     """Runs a program, its text or its file and arguments, on eight virtual CPU devices.
 

@@ -21,11 +21,13 @@ from jaxmotion.evaluation.methods import ALL_BASELINES, Baseline, Network, Resul
 from jaxmotion.evaluation.protocol import PRESETS, Protocol, preset
 from jaxmotion.evaluation.published import published_scores
 from jaxmotion.evaluation.report import write_report
-from jaxmotion.evaluation.results import Evaluation, SequenceScores
+from jaxmotion.evaluation.results import Evaluation
+from jaxmotion.evaluation.results_json import from_json, to_json
 from jaxmotion.evaluation.scenes import foreground_iou, scene_scores
 from jaxmotion.evaluation.scores import boundary_f, jaccard, sequence_statistics
 from jaxmotion.evaluation.scoring import box_iou, score_labels
 from jaxmotion.evaluation.selection import foreground_labels, select_foreground
+from jaxmotion.evaluation.sequence_scores import SequenceScores
 from jaxmotion.evaluation.suite import DatasetPlan, Options, evaluate, with_differences
 from jaxmotion.evaluation.tables import format_table, score_table, write_scores
 
@@ -54,6 +56,7 @@ __all__ = [
     "foreground_iou",
     "foreground_labels",
     "format_table",
+    "from_json",
     "jaccard",
     "link_clips",
     "link_masks",
@@ -66,6 +69,7 @@ __all__ = [
     "score_table",
     "select_foreground",
     "sequence_statistics",
+    "to_json",
     "with_differences",
     "write_report",
     "write_scores",

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from jaxmotion.evaluation.published import folder_name
-from jaxmotion.evaluation.results import Average, Difference, Published, Run, Statistics
+from jaxmotion.evaluation.results import Difference, Published, Run
+from jaxmotion.evaluation.sequence_scores import Average, Statistics
 
 RESAMPLES = 10_000
 LEVEL = 0.95
@@ -32,14 +33,7 @@ def paired_differences(
     if not runs:
         return ()
     first, *others = runs
-    weights = {
-        sequence.name: {
-            "sequence": 1.0,
-            "frame": float(len(sequence.frames)),
-            "object": float(len(sequence.objects)),
-        }[average]
-        for sequence in first.sequences
-    }
+    weights = {sequence.name: sequence.weight(average) for sequence in first.sequences}
     own = sequence_statistics_of(first)
     columns = [(run.method, False, sequence_statistics_of(run)) for run in others]
     columns += [(column.method, True, column.sequences) for column in published]

@@ -19,7 +19,7 @@ from PIL import Image
 
 from jaxmotion.data.transforms import Size, resize_flow, resize_labels
 from jaxmotion.errors import InputError
-from jaxmotion.evaluation.results import SequenceScores
+from jaxmotion.evaluation.sequence_scores import SequenceScores
 from jaxmotion.files import atomic_path, reading
 from jaxmotion.optical_flow.colors import flow_to_color, label_palette
 from jaxmotion.optical_flow.formats import known_vectors

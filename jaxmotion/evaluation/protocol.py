@@ -7,8 +7,8 @@ from typing import Literal
 import numpy as np
 
 from jaxmotion.errors import InputError
-from jaxmotion.evaluation.results import Average
 from jaxmotion.evaluation.selection import RULES
+from jaxmotion.evaluation.sequence_scores import Average
 
 Frames = Literal["flow", "official"]
 Target = Literal["foreground", "box", "objects"]

@@ -6,7 +6,8 @@ from importlib.resources import files
 
 import numpy as np
 
-from jaxmotion.evaluation.results import Published, Statistics
+from jaxmotion.evaluation.results import Published
+from jaxmotion.evaluation.sequence_scores import Statistics
 
 MEAN = "mean"
 SOURCE = "Meunier 2023, table "

@@ -8,17 +8,24 @@ import base64
 import hashlib
 import html
 import json
-import math
-from collections.abc import Mapping
+from dataclasses import asdict
 from importlib.resources import files
 from pathlib import Path
 from string import Template
 from typing import Any
 
 from jaxmotion.evaluation.pictures import SHARED_LAYERS, flow_wheel, read_layer
-from jaxmotion.evaluation.published import folder_name
-from jaxmotion.evaluation.results import Dataset, Difference, Evaluation, Published, Run
-from jaxmotion.evaluation.tables import MEAN, PUBLISHED_PREFIX, score_table
+from jaxmotion.evaluation.published import MEAN, folder_name
+from jaxmotion.evaluation.results import (
+    Dataset,
+    Difference,
+    Evaluation,
+    Published,
+    Run,
+    with_joint_mean,
+)
+from jaxmotion.evaluation.results_json import plain
+from jaxmotion.evaluation.tables import PUBLISHED_PREFIX, score_table
 from jaxmotion.files import atomic_path
 
 SCRIPTS = ("elements.js", "tables.js", "charts.js", "player.js", "sequences.js", "page.js")
@@ -170,10 +177,7 @@ def _run(run: Run, dataset: Dataset, folder: Path, layers: Layers) -> dict[str, 
                 "num_frames": sequence.num_frames,
                 "frames": list(sequence.frames),
                 "scores": {m: sequence.per_frame(m).tolist() for m in sequence.measures},
-                "cuts": [
-                    {"start": cut.start, "stop": cut.stop, "labels": list(cut.labels)}
-                    for cut in sequence.cuts
-                ],
+                "cuts": [asdict(cut) for cut in sequence.cuts],
                 "objects": {
                     scores.name: scores.segment
                     for scores in sequence.objects
@@ -207,9 +211,7 @@ def _published(column: Published, dataset: Dataset) -> dict[str, Any]:
     if known:
         title = PUBLISHED_PREFIX + column.method
         tables = {key: score_table(dataset, key) for key in known[0]}
-        means = {key: table[title][MEAN] for key, table in tables.items()}
-        if {"J_mean", "F_mean"} <= means.keys():
-            means["JF_mean"] = (means["J_mean"] + means["F_mean"]) / 2
+        means = with_joint_mean({key: table[title][MEAN] for key, table in tables.items()})
     return {
         "name": column.method,
         "kind": "published",
@@ -222,37 +224,16 @@ def _published(column: Published, dataset: Dataset) -> dict[str, Any]:
 
 
 def _difference(difference: Difference) -> dict[str, Any]:
-    return {
-        "method": difference.method,
-        "other": difference.other,
-        "published": difference.published,
-        "statistic": difference.statistic,
-        "mean": difference.mean,
-        "low": difference.low,
-        "high": difference.high,
-        "level": difference.level,
-        "sequences": difference.sequences,
-        "is_real": difference.is_real,
-    }
+    return {**asdict(difference), "is_real": difference.is_real}
 
 
 def _json(value: Any) -> str:
-    return _inert(json.dumps(_rounded(value), separators=(",", ":")))
+    return _inert(json.dumps(plain(value, DIGITS), separators=(",", ":")))
 
 
 def _inert(text: str) -> str:
     """JSON that can stand in a script element: without a `<` that could end it."""
     return text.replace("<", "\\u003c")
-
-
-def _rounded(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {str(key): _rounded(part) for key, part in value.items()}
-    if isinstance(value, list | tuple):
-        return [_rounded(part) for part in value]
-    if isinstance(value, float):
-        return round(value, DIGITS) if math.isfinite(value) else None
-    return value
 
 
 def _asset(name: str) -> str:

@@ -7,7 +7,6 @@ from jaxmotion.evaluation import bitmasks
 from jaxmotion.evaluation.annotations import Annotation
 from jaxmotion.evaluation.matching import bootstrap_iou, match_objects
 from jaxmotion.evaluation.protocol import Protocol
-from jaxmotion.evaluation.results import FOREGROUND, Cut, ObjectScores, SequenceScores
 from jaxmotion.evaluation.scores import (
     BOUND_TH,
     Contour,
@@ -16,6 +15,7 @@ from jaxmotion.evaluation.scores import (
     tolerance,
 )
 from jaxmotion.evaluation.selection import FEW_LABELS, NEED_GROUND_TRUTH, foreground_labels
+from jaxmotion.evaluation.sequence_scores import FOREGROUND, Cut, ObjectScores, SequenceScores
 
 # Where no frame of a cut is annotated, nothing of it is scored: this only decides what is shown.
 WITHOUT_ANNOTATION = "except_largest"
@@ -80,7 +80,7 @@ def select_by_cut(
             rule = WITHOUT_ANNOTATION
         elif rule in NEED_GROUND_TRUTH:
             frames = labels[annotation.frames[inside]]
-            gt = annotation.labels[inside] != 0
+            gt = annotation.foreground[inside]
         # A label that the rule did not see is in no frame that counts.
         chosen = np.flatnonzero(foreground_labels(frames, gt, rule)).tolist()
         foreground += [_pack_chosen(frame, chosen) for frame in labels[cut]]
@@ -94,13 +94,13 @@ def score_foreground(
     """Scores the packed foreground `[n, H, w]` of the annotated frames as one object."""
     height, width = annotation.size
     radius = tolerance(height, width, BOUND_TH)
-    with_boundary = "F" in protocol.measures
+    annotated, with_boundary = annotation.foreground, "F" in protocol.measures
 
     def box(i: int) -> tuple[float, ...]:
-        return (box_iou(annotation.labels[i] != 0, bitmasks.unpack(foreground[i], width)),)
+        return (box_iou(annotated[i], bitmasks.unpack(foreground[i], width)),)
 
     def region_and_boundary(i: int) -> tuple[float, ...]:
-        gt, found = bitmasks.pack(annotation.labels[i] != 0), foreground[i]
+        gt, found = bitmasks.pack(annotated[i]), foreground[i]
         if annotation.void is not None:
             known = ~bitmasks.pack(annotation.void[i])
             gt, found = gt & known, found & known

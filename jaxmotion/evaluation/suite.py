@@ -17,17 +17,10 @@ from jaxmotion.evaluation.methods import Baseline, Method, Network, Video, stamp
 from jaxmotion.evaluation.pictures import write_pictures
 from jaxmotion.evaluation.protocol import Protocol
 from jaxmotion.evaluation.published import published_scores
-from jaxmotion.evaluation.results import (
-    FORMAT,
-    Dataset,
-    Evaluation,
-    Failure,
-    Run,
-    SequenceScores,
-    sequence_from_dict,
-    to_json,
-)
+from jaxmotion.evaluation.results import Dataset, Evaluation, Failure, Run
+from jaxmotion.evaluation.results_json import FORMAT, sequence_from_dict, to_json
 from jaxmotion.evaluation.scoring import score_labels
+from jaxmotion.evaluation.sequence_scores import SequenceScores
 from jaxmotion.files import atomic_path
 
 

@@ -9,19 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from jaxmotion.evaluation.published import folder_name
-from jaxmotion.evaluation.results import (
-    STATISTICS,
-    Dataset,
-    Evaluation,
-    Run,
-    SequenceScores,
-    plain,
-    to_json,
-)
+from jaxmotion.evaluation.published import MEAN, folder_name
+from jaxmotion.evaluation.results import Dataset, Evaluation, Run
+from jaxmotion.evaluation.results_json import plain, to_json
+from jaxmotion.evaluation.sequence_scores import STATISTICS, SequenceScores, mean_of
 from jaxmotion.files import atomic_path
 
-MEAN = "mean"
 PUBLISHED_PREFIX = "published "
 
 Table = dict[str, dict[str, float]]
@@ -52,7 +45,11 @@ def score_table(dataset: Dataset, statistic: str, max_published: int | None = No
             column[MEAN] = run.means(dataset.average)[statistic]
             is_baseline = run.kind == "baseline" and index > 0
             (baselines if is_baseline else evaluated)[run.method] = column
-    weights = _weights(dataset)
+    weights = {
+        sequence.name: sequence.weight(dataset.average)
+        for run in dataset.runs
+        for sequence in run.sequences
+    }
     published = {}
     for other in dataset.published:
         column = {
@@ -65,19 +62,6 @@ def score_table(dataset: Dataset, statistic: str, max_published: int | None = No
             column[MEAN] = float(np.average(list(column.values()), weights=share))
             published[PUBLISHED_PREFIX + other.method] = column
     return evaluated | dict(list(published.items())[:max_published]) | baselines
-
-
-def _weights(dataset: Dataset) -> dict[str, float]:
-    """What a sequence's mean counts in the dataset's."""
-    if dataset.average == "sequence" or not dataset.runs:
-        return {}
-    return {
-        sequence.name: float(
-            len(sequence.frames) if dataset.average == "frame" else len(sequence.objects)
-        )
-        for run in dataset.runs
-        for sequence in run.sequences
-    }
 
 
 def format_table(table: Mapping[str, Mapping[str, float]], title: str) -> str:
@@ -114,7 +98,7 @@ def format_differences(dataset: Dataset, statistic: str) -> str:
     for difference in dataset.differences:
         if difference.statistic != statistic:
             continue
-        other = ("published " if difference.published else "") + difference.other
+        other = (PUBLISHED_PREFIX if difference.published else "") + difference.other
         line = f"{difference.method} - {other}: {difference.mean:+.3f}"
         if not np.isnan(difference.low):
             line += f" [{difference.low:+.3f}, {difference.high:+.3f}]"
@@ -194,7 +178,7 @@ def _row_of(scores: SequenceScores) -> dict[str, Any]:
         row["objects"] = {
             scored.name: {
                 "segment": scored.segment,
-                **{f"{measure}_mean": _mean(values) for measure, values in scored.scores.items()},
+                **{f"{measure}_mean": mean_of(values) for measure, values in scored.scores.items()},
             }
             for scored in scores.objects
         }
@@ -248,8 +232,3 @@ def _csv(header: list[str], rows: Iterable[list]) -> str:
 
 def _text(value: float) -> str:
     return "" if np.isnan(value) else f"{value:.6f}"
-
-
-def _mean(values: tuple[float, ...]) -> float:
-    known = [value for value in values if not np.isnan(value)]
-    return float(np.mean(known)) if known else float("nan")

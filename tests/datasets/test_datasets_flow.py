@@ -13,7 +13,7 @@ from original_layouts import FLOW_SIZE, make_davis2016, make_video_flow
 from raft_files import random_small, write_npz
 
 from jaxmotion.data import open_source
-from jaxmotion.optical_flow import DIS, write_flo
+from jaxmotion.optical_flow import write_flo
 
 TWO = {"train": ("bear",), "val": ("dog",)}
 
@@ -114,19 +114,13 @@ def test_estimated_flow_needs_no_other_flow(name, original, tmp_path, build):
     assert status == 0, err
 
 
-def test_a_build_that_broke_off_goes_on_at_the_very_frame(tmp_path, build, records, monkeypatch):
+def test_a_build_that_broke_off_goes_on_at_the_very_frame(
+    tmp_path, build, records, monkeypatch, break_dis_off
+):
     root = tmp_path / "DAVIS"
     make_davis2016(root, TWO, num_frames=6)
-    estimate, calls = DIS.__call__, []
-
-    def break_off(self, image0, image1):
-        calls.append(1)
-        if len(calls) == 4:
-            raise KeyboardInterrupt
-        return estimate(self, image0, image1)
-
+    calls = break_dis_off(4)
     monkeypatch.setattr("os.cpu_count", lambda: 1)
-    monkeypatch.setattr(DIS, "__call__", break_off)
     assert build("davis2016", root, "--flow", "dis")[0] == 130
     assert not list((tmp_path / "built/davis2016/dis").glob("*"))
     kept = sorted((tmp_path / "built/.unfinished/davis2016-dis").rglob("*.npy"))

@@ -6,15 +6,13 @@ import numpy as np
 
 from jaxmotion.evaluation.pictures import write_pictures
 from jaxmotion.evaluation.results import (
-    Cut,
     Dataset,
     Difference,
     Evaluation,
-    ObjectScores,
     Published,
     Run,
-    SequenceScores,
 )
+from jaxmotion.evaluation.sequence_scores import Cut, ObjectScores, SequenceScores
 
 SIZE, FRAMES, NUM_LABELS, CUT = (60, 100), 12, 3, 5
 HOSTILE = "<script>window.hacked=1</script>"

@@ -27,15 +27,8 @@ from jaxmotion.errors import InputError
 from jaxmotion.evaluation import find_sequences
 from jaxmotion.evaluation.pictures import MAX_FRAMES, outline, shown_frames, write_pictures
 from jaxmotion.evaluation.report import write_report
-from jaxmotion.evaluation.results import (
-    Cut,
-    Dataset,
-    Evaluation,
-    Failure,
-    ObjectScores,
-    Run,
-    SequenceScores,
-)
+from jaxmotion.evaluation.results import Dataset, Evaluation, Failure, Run
+from jaxmotion.evaluation.sequence_scores import Cut, ObjectScores, SequenceScores
 from jaxmotion.optical_flow.colors import flow_to_color
 
 

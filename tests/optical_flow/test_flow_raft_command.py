@@ -16,7 +16,7 @@ from raft_files import random_small, write_npz
 from jaxmotion import cli
 from jaxmotion.data import VideoWriter, open_video, write_image
 from jaxmotion.errors import InputError
-from jaxmotion.optical_flow import DIS, flo_size, make_estimator
+from jaxmotion.optical_flow import flo_size, make_estimator
 from jaxmotion.optical_flow.raft import RAFTEstimator
 
 PROGRAM = [sys.executable, "-c", "import sys; from jaxmotion.cli import main; sys.exit(main())"]
@@ -122,19 +122,11 @@ def segments_into_an_overlay(count, untrained_run, tmp_path):
 
 
 def test_from_a_raw_video_over_an_interrupt_to_an_overlay(
-    untrained_run, tmp_path, monkeypatch, capfd
+    untrained_run, tmp_path, break_dis_off, capfd
 ):
     count = 6
     film(tmp_path / "film.mp4", count, 40, 64)
-    estimate, calls = DIS.__call__, []
-
-    def break_off(self, image0, image1):
-        calls.append(1)
-        if len(calls) == 3:
-            raise KeyboardInterrupt
-        return estimate(self, image0, image1)
-
-    monkeypatch.setattr(DIS, "__call__", break_off)
+    calls = break_dis_off(3)
     assert run("flow", "film.mp4", "--out", "flow") == 130
     assert len(list((tmp_path / "flow").glob("*.flo"))) == 2
     capfd.readouterr()
