@@ -37,6 +37,7 @@ from jaxmotion.evaluation.tables import (
 )
 from jaxmotion.segmenter import Segmenter
 from jaxmotion.training.compilation_cache import enable_compilation_cache
+from jaxmotion.training.trained import find_trained
 
 DEFAULT_METHOD = "otsu"
 PUBLISHED_COLUMNS = 3  # that fit a terminal; the report has all
@@ -50,8 +51,9 @@ class EvalConfig:
         out: where scores.json, scores.csv, report.html and the rest go.
         data: folder with Annotations/480p/SEQ/*.png and Flows/NAME/SEQ.npz (or SEQ/*.flo).
         suite: several datasets instead, a TOML file; what is scored already is not scored again.
-        checkpoint: training runs' folders, or names of baselines; NAME=FOLDER names one. Otsu's
-            threshold if nothing else is to be scored.
+        checkpoint: names of shipped models (`jaxmotion models` lists them) or of baselines,
+            training runs' folders, files that `jaxmotion export` wrote; NAME=FOLDER names one.
+            Otsu's threshold if nothing else is to be scored.
         results: folders of masks SEQ/FRAME.png to score, or NAME=FOLDER; without a checkpoint, and
             without Flows, nothing else.
         compare: the same, as columns beside what is scored.
@@ -189,15 +191,16 @@ def network(checkpoint: str, num_masks: int | None = None) -> Network:
     """
     if checkpoint in BASELINES:
         return Network(checkpoint, lambda: baseline_predictor(checkpoint), kind="baseline")
-    name, path = named_path(checkpoint)
-    if path.resolve().name == "best" and "=" not in checkpoint:
+    name, named = named_path(checkpoint)
+    path = find_trained(named)
+    if "=" not in checkpoint and path.is_file():
+        name = plan_name(path.stem)
+    elif "=" not in checkpoint and path.resolve().name == "best":
         name = plan_name(path.resolve().parent.name)
-    if not path.exists():
-        Segmenter.load(str(path))  # says what was expected
     best = path / "best"
     identity = {"num_masks": num_masks, "files": stamps(best if best.is_dir() else path)}
     load = partial(Segmenter.load, str(path), num_masks=num_masks)
-    return Network(name, load, source=str(path), identity=identity)
+    return Network(name, load, source=str(named), identity=identity)
 
 
 def with_baselines(

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 import tyro
 
 from jaxmotion.errors import InputError
+from jaxmotion.models import DEFAULT_MODEL, shipped_models
 
 
 def run_command(main: Callable[[Sequence[str]], None], argv: Sequence[str]) -> int:
@@ -53,7 +54,8 @@ class Segment:
     Attributes:
         video: a video file, or a folder of frames.
         out: the folder to write to.
-        checkpoint: the folder of a training run.
+        checkpoint: the name of a shipped model (`jaxmotion models` lists them), the folder of a
+            training run, or a file that `jaxmotion export` wrote.
         estimator: what estimates the flow: dis, raft or raft_small.
         weights: file of the weights, for raft and raft_small.
         flow: flow that is there already, a .npz or a folder of .flo, instead of an estimator.
@@ -66,7 +68,7 @@ class Segment:
 
     video: tyro.conf.Positional[Path]
     out: Path
-    checkpoint: str = "runs/quickstart"
+    checkpoint: str = DEFAULT_MODEL
     estimator: str = "dis"
     weights: Path | None = None
     flow: Path | None = None
@@ -149,9 +151,59 @@ class Flow:
         print(report)
 
 
+@dataclass(frozen=True)
+class Export:
+    """Writes a trained network as one file to share: best parameters in float16, configuration.
+
+    Attributes:
+        checkpoint: the folder of a training run, or a file or name that `segment` takes as well.
+        out: the file, NAME.safetensors.
+        provenance: what it was trained on, in words.
+        command: what trained it.
+        metrics: JSON files whose numbers go along, such as the scores.json of eval.py; NAME=FILE
+            puts NAME before theirs. Those of the run's summary.json go along anyway.
+    """
+
+    checkpoint: tyro.conf.Positional[str]
+    out: Path
+    provenance: str = ""
+    command: str = ""
+    metrics: tuple[str, ...] = ()
+
+    def run(self) -> None:
+        """Does it."""
+        from jaxmotion.model_zoo import export_model
+
+        trained = export_model(
+            self.checkpoint,
+            self.out,
+            trained_on=self.provenance,
+            command=self.command,
+            metrics=self.metrics,
+        )
+        size = self.out.stat().st_size / 1e6
+        print(f"{self.out}: {trained.num_parameters:,} parameters, {size:.1f} MB")
+
+
+@dataclass(frozen=True)
+class Models:
+    """Lists the models that are shipped: their names serve as --checkpoint."""
+
+    def run(self) -> None:
+        """Does it."""
+        from jaxmotion.model_zoo import format_models
+
+        models = shipped_models()
+        if not models:
+            raise InputError("no model is installed, expected the files of a whole installation")
+        print(format_models(models))
+
+
 Command = (
     Annotated[Segment, tyro.conf.subcommand("segment")]
     | Annotated[Flow, tyro.conf.subcommand("flow")]
+    | Annotated[Export, tyro.conf.subcommand("export")]
+    | Annotated[Models, tyro.conf.subcommand("models")]
 )
 
 

@@ -79,17 +79,20 @@ class Segmenter:
         inference: InferenceConfig | None = None,
         num_masks: int | None = None,
     ) -> "Segmenter":
-        """Loads the best parameters of a run.
+        """Loads a trained network.
 
         Args:
-            path_or_name: the folder that ``train.py`` wrote, or its ``best`` folder.
+            path_or_name: the folder that ``train.py`` wrote, or its ``best`` folder; a file that
+                ``jaxmotion export`` wrote; or the name of a shipped model, as ``"lt-ms-k4"``,
+                unless a path is called so.
             inference: windows to use instead of those it was trained for.
             num_masks: another K than in training, which a decoder of slots allows.
 
         Raises:
             InputError: where there is no readable checkpoint of a segmenter, or its K is fixed.
         """
-        config, params, step = load_trained(path_or_name)
+        trained = load_trained(path_or_name)
+        config = trained.config
         if num_masks not in (None, config.network.num_masks):
             if config.network.decoder.kind != "slots" or num_masks < 1:
                 raise InputError(
@@ -97,7 +100,7 @@ class Segmenter:
                     "only a network with slots takes another number than in training, from 1 on"
                 )
             config = replace(config, network=replace(config.network, num_masks=num_masks))
-        return cls(config, params, step, inference)
+        return cls(config, trained.params, trained.step, inference)
 
     def __call__(self, flow: np.ndarray, valid: np.ndarray | None = None) -> np.ndarray:
         """Segments a video's flow, with the same labels in all frames.

@@ -49,6 +49,25 @@ def untrained_run(tmp_path_factory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def _toy_folder(untrained_run, tmp_path_factory) -> Path:
+    from jaxmotion.model_zoo import export_model
+
+    folder = tmp_path_factory.mktemp("models")
+    for name in ("em-k2", "st-ms-k4", "lt-ms-k4"):
+        export_model(untrained_run, folder / f"{name}.safetensors", trained_on="nothing")
+    return folder
+
+
+@pytest.fixture
+def toy_models(_toy_folder, monkeypatch) -> Path:
+    """The folder of the shipped models, now of toys, for what is not about how good they are."""
+    from jaxmotion import models
+
+    monkeypatch.setattr(models, "FOLDER", _toy_folder)
+    return _toy_folder
+
+
 @pytest.fixture
 def break_dis_off(monkeypatch) -> Callable[[int], list[int]]:
     """Interrupts DIS, as Ctrl-C would, at its nth call; gives a list as long as its calls."""

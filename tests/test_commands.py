@@ -294,8 +294,8 @@ def test_segment_needs_two_frames(refused, frames, untrained_run, tmp_path):
 
 
 def test_segment_without_a_checkpoint_says_how_to_get_one(refused, frames, tmp_path):
-    line = refused("jaxmotion", "segment", frames, "--out", "out")
-    assert "runs/quickstart" in line
+    line = refused("jaxmotion", "segment", frames, "--out", "out", "--checkpoint", "none")
+    assert "no checkpoint 'none'" in line
     assert "python train.py" in line
     (tmp_path / "holiday").mkdir()
     (tmp_path / "holiday" / "beach.jpg").write_text("")
@@ -327,6 +327,67 @@ def test_segment_names_what_else_is_wrong(refused, frames, untrained_run, tmp_pa
     for out in ("file", "file/out"):
         assert refused("jaxmotion", *argv, "--out", out).startswith("error: file")
     assert leftovers(tmp_path / "o") == []
+
+
+# ----------------------------------------------------------------- models that come along, or go
+
+
+def test_segment_uses_a_shipped_model(refused, frames, toy_models, tmp_path, monkeypatch):
+    assert status("jaxmotion", "segment", frames, "--out", "out") == 0
+    assert len(leftovers(tmp_path / "out" / "masks")) == FRAMES
+    monkeypatch.setattr("jaxmotion.models.FOLDER", tmp_path / "out")
+    line = refused("jaxmotion", "segment", frames, "--out", "again")
+    assert "no checkpoint 'lt-ms-k4'" in line
+    assert "(none is installed)" in line
+    assert "no model is installed" in refused("jaxmotion", "models")
+
+
+def test_models_are_listed_exported_and_scored(toy_models, davis, untrained_run, tmp_path, capsys):
+    assert status("jaxmotion", "models") == 0
+    header, *rows = capsys.readouterr().out.splitlines()
+    assert header.split() == ["name", "method", "K", "parameters", "size", "metrics"]
+    assert [row.split()[:3] for row in rows] == [
+        [name, "EM", "2"] for name in ("em-k2", "lt-ms-k4", "st-ms-k4")
+    ]
+    argv = ("export", untrained_run, "--out", "mine.safetensors", "--provenance", "two words")
+    assert status("jaxmotion", *argv, "--command", "python train.py em") == 0
+    assert "mine.safetensors: " in capsys.readouterr().out
+    argv = (*eval_arguments(davis), "--checkpoint", "em-k2", "mine.safetensors")
+    assert status("eval", *argv) == 0
+    results = json.loads((tmp_path / "scores" / "evaluation.json").read_text())
+    runs = {run["method"]: run for run in results["datasets"][0]["runs"]}
+    assert list(runs) == ["em-k2", "mine"]
+    assert runs["em-k2"]["source"] == "em-k2"  # no path of this machine
+    scores = [run["sequences"][0]["objects"] for run in runs.values()]
+    assert scores[0] == scores[1]  # one network under two names
+
+
+def test_export_names_what_is_wrong(refused, untrained_run, tmp_path):
+    (tmp_path / "taken.safetensors").write_text("mine")
+    (tmp_path / "words.json").write_text('{"quality": "good"}')
+    assert "no checkpoint 'none'" in refused(
+        "jaxmotion", "export", "none", "--out", "a.safetensors"
+    )
+    argv = ("export", untrained_run, "--out")
+    assert "a.pth: expected" in refused("jaxmotion", *argv, "a.pth")
+    line = refused("jaxmotion", *argv, "taken.safetensors")
+    assert "taken.safetensors: is there and no model file" in line
+    for metrics, named in (("words.json", "no numbers"), ("none.json", "not a readable JSON")):
+        line = refused("jaxmotion", *argv, "a.safetensors", "--metrics", metrics)
+        assert metrics in line
+        assert named in line
+    assert refused("jaxmotion", *argv, "/proc/a.safetensors").startswith("error: /proc/")
+    assert (tmp_path / "taken.safetensors").read_text() == "mine"
+    assert leftovers(tmp_path) == ["taken.safetensors", "words.json"]
+
+
+@pytest.mark.slow
+def test_train_starts_from_a_shipped_model(toy_models, monkeypatch, capsys):
+    monkeypatch.setattr(train, "TEST_FRAMES", 4)
+    monkeypatch.setattr(train, "TUNING_FRAMES", 4)
+    argv = ("--workdir", "run", *TINY_TRAINING, "--network.input", "scaled", "--start", "em-k2")
+    assert status("train", *argv) == 0
+    assert "starting from the parameters of step 3" in capsys.readouterr().err
 
 
 # --------------------------------------------------------------------------------- jaxmotion flow
@@ -366,8 +427,8 @@ def program(*argv, cwd):
         ([ROOT / "train.py", "nonsense"], "nonsense"),
         ([ROOT / "eval.py", "--data", "nowhere", "--out", "out"], "nowhere"),
         (
-            ["-c", SCRIPT, "segment", "missing.mp4", "--out", "out"],
-            "runs/quickstart",
+            ["-c", SCRIPT, "segment", "a.mp4", "--out", "out", "--checkpoint", "missing"],
+            "missing",
         ),
     ],
 )
@@ -382,8 +443,8 @@ def test_programs_end_with_one_line_and_status_2(tmp_path, argv, named):
 def test_train_ends_with_a_table_and_its_folder_takes_no_other_run(
     refused, tmp_path, monkeypatch, capsys
 ):
-    monkeypatch.setattr(train, "TEST_CLIPS", 4)
-    monkeypatch.setattr(train, "TUNING_CLIPS", 4)
+    monkeypatch.setattr(train, "TEST_FRAMES", 4)
+    monkeypatch.setattr(train, "TUNING_FRAMES", 4)
     assert "nowhere" in refused("train", "--workdir", "run", "--data.source", "nowhere")
     assert status("train", "--workdir", "run", *TINY_TRAINING) == 0
     output = capsys.readouterr().out

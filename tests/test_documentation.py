@@ -26,7 +26,7 @@ def name_of(page):
 
 
 @pytest.mark.parametrize("page", [p for p in PAGES if blocks(p, "python")], ids=name_of)
-def test_python_of_a_page_runs(page, untrained_run, tmp_path, monkeypatch):
+def test_python_of_a_page_runs(page, untrained_run, toy_models, tmp_path, monkeypatch):
     (tmp_path / "runs").mkdir()
     (tmp_path / "runs" / "quickstart").symlink_to(untrained_run)
     monkeypatch.chdir(tmp_path)
@@ -56,7 +56,7 @@ def test_command_of_a_page_parses(words):
         case ["python", "eval.py", *options]:
             if options:
                 tyro.cli(evaluate.EvalConfig, args=options)
-        case ["jaxmotion", "segment" | "flow"]:
+        case ["jaxmotion", "segment" | "flow" | "export"]:
             pass  # only named
         case ["jaxmotion", *options]:
             tyro.cli(cli.Command, args=options)

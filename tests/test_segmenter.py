@@ -100,6 +100,16 @@ def test_a_missing_checkpoint_says_how_to_get_one(tmp_path):
         jm.Segmenter.load(tmp_path)
 
 
+def test_loading_changes_nothing_and_says_nothing(workdir, caplog):
+    def state():
+        return {path: path.stat().st_mtime_ns for path in sorted(workdir.rglob("*"))}
+
+    before = state()
+    jm.Segmenter.load(workdir)
+    assert state() == before
+    assert [record.getMessage() for record in caplog.records if record.levelno > 20] == []
+
+
 def test_parameters_of_another_network_are_told_by_name(tmp_path):
     other = dataclasses.replace(CONFIG, network=dataclasses.replace(CONFIG.network, widths=(4, 16)))
     checkpoints = Checkpoints(tmp_path, to_json(CONFIG))

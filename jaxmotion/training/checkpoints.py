@@ -8,6 +8,7 @@ A run's folder holds ``checkpoints/STEP`` (state and data position, the newest t
 """
 
 import logging
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -157,14 +158,14 @@ def _writing(manager: ocp.CheckpointManager) -> Iterator[None]:
         ) from error
 
 
-def load_best(path: Path) -> tuple[Any, dict[str, Any], int]:
+def load_best(path: Path) -> tuple[Any, dict[str, Any], int, float]:
     """The kept parameters of a run, with its configuration.
 
     Args:
         path: the run's folder.
 
     Returns:
-        Parameters on the first local device, the configuration as JSON, the step.
+        Parameters on the first local device, the configuration as JSON, the step, the loss.
 
     Raises:
         InputError: where the folder holds no readable parameters.
@@ -178,7 +179,8 @@ def load_best(path: Path) -> tuple[Any, dict[str, Any], int]:
             if step is None:
                 raise InputError(f"{folder}: the run has no validated parameters yet")
             config = manager.restore(step, args=ocp.args.Composite(config=ocp.args.JsonRestore()))
-            return _restore_params(manager, step), config["config"], step
+            loss = float((manager.metrics(step) or {}).get("loss", math.nan))
+            return _restore_params(manager, step), config["config"], step, loss
     except InputError:
         raise
     except Exception as error:  # Orbax raises whatever its readers do
@@ -190,10 +192,7 @@ def _newest_manager(workdir: Path, *, read_only: bool = False) -> ocp.Checkpoint
     return ocp.CheckpointManager(
         (workdir / "checkpoints").resolve(),
         options=ocp.CheckpointManagerOptions(
-            max_to_keep=2,
-            read_only=read_only,
-            create=not read_only,
-            multiprocessing_options=together,
+            **_keeping(None if read_only else 2), multiprocessing_options=together
         ),
         item_handlers={
             "state": ocp.StandardCheckpointHandler(multiprocessing_options=together),
@@ -208,11 +207,9 @@ def _best_manager(workdir: Path, *, read_only: bool = False) -> ocp.CheckpointMa
     return ocp.CheckpointManager(
         (workdir / "best").resolve(),
         options=ocp.CheckpointManagerOptions(
-            max_to_keep=1,
+            **_keeping(None if read_only else 1),
             best_fn=lambda metrics: metrics["loss"],
             best_mode="min",
-            read_only=read_only,
-            create=not read_only,
             multiprocessing_options=together,
         ),
         item_handlers={
@@ -220,6 +217,15 @@ def _best_manager(workdir: Path, *, read_only: bool = False) -> ocp.CheckpointMa
             "config": ocp.JsonCheckpointHandler(multiprocessing_options=together),
         },
     )
+
+
+def _keeping(count: int | None) -> dict[str, Any]:
+    """How many checkpoints a manager keeps; None for one that reads.
+
+    A manager writes when it is told to, and a reader is told nothing. Orbax's own ``read_only``
+    would change its options back to these, with a warning about each.
+    """
+    return {"max_to_keep": count, "create": count is not None}
 
 
 def _processes(name: str, *, alone: bool) -> MultiprocessingOptions:

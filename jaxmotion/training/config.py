@@ -65,8 +65,9 @@ class Config:
         accumulate: parts of a batch whose gradients are computed one after the other and averaged:
             the memory of a smaller batch, the step of the whole one.
         mesh: which devices share what. A run may be continued on another mesh.
-        start: the folder of a run whose parameters this one starts from: of another length of
-            clips, number of masks, or decoder. Empty for fresh parameters.
+        start: a run's folder, a file that ``jaxmotion export`` wrote, or a shipped model, whose
+            parameters this run starts from: of another length of clips, number of masks, or
+            decoder. Empty for fresh parameters.
         seed: of parameters, data order, augmentation and procedural scenes.
         log_every: steps between two lines of ``metrics.jsonl``.
         validate_every: steps between two validation losses; the parameters of the lowest are kept.

@@ -1,70 +1,62 @@
-"""A trained network from the folder of its run."""
+"""A trained network from the folder of its run, from a file, or from those that are shipped."""
 
 from pathlib import Path
-from typing import Any, NamedTuple
 
-import jax
-import numpy as np
+from flax.traverse_util import flatten_dict
 
 from jaxmotion.errors import InputError
-from jaxmotion.networks import build_segmenter
+from jaxmotion.models import shipped_models
 from jaxmotion.training.checkpoints import load_best
 from jaxmotion.training.config import Config, from_json
-from jaxmotion.training.task import Params
+from jaxmotion.training.model_files import Trained, check_params, read_model
+
+__all__ = ["Trained", "find_trained", "load_trained"]
 
 
-class Trained(NamedTuple):
-    """The kept parameters of a run.
+def find_trained(path_or_name: str | Path) -> Path:
+    """Where a trained network is.
 
-    Attributes:
-        config: the configuration that they were trained with.
-        params: parameters of its network.
-        step: the training step they are from.
+    Args:
+        path_or_name: a path, or the name of a shipped model. A path that exists goes first.
+
+    Returns:
+        A path that exists.
+
+    Raises:
+        InputError: where there is none.
     """
-
-    config: Config
-    params: Params
-    step: int
+    path, shipped = Path(path_or_name), shipped_models()
+    if path.exists():
+        return path
+    if str(path_or_name) in shipped:
+        return shipped[str(path_or_name)]
+    raise InputError(
+        f"no checkpoint {str(path_or_name)!r}: expected the folder of a training run (`python "
+        "train.py` makes one), a .safetensors file, or the name of a shipped model "
+        f"({', '.join(shipped) or 'none is installed'})"
+    )
 
 
 def load_trained(path_or_name: str | Path) -> Trained:
-    """Loads the parameters of the lowest validation loss of a run.
+    """Loads a trained network; of a run, the parameters of the lowest validation loss.
 
     Args:
-        path_or_name: the folder that ``train.py`` wrote, or its ``best`` folder.
+        path_or_name: the folder that ``train.py`` wrote, or its ``best`` folder; a file that
+            ``jaxmotion export`` wrote; or the name of a shipped model (`find_trained`).
 
     Raises:
-        InputError: where there is no readable checkpoint of a segmenter.
+        InputError: where there is no readable network.
     """
-    path = Path(path_or_name)
-    if not path.exists():
-        raise InputError(
-            f"no checkpoint {str(path_or_name)!r}: expected the folder of a training run; "
-            "`python train.py` trains a first one into runs/quickstart"
-        )
+    path = find_trained(path_or_name)
+    if path.is_file():
+        return read_model(path)
     while path.name and not (path / "best").is_dir() and "best" in path.parts:
         path = path.parent
-    params, values, step = load_best(path)
-    config = from_json(Config, values)
-    _check_params(path, config, params)
-    return Trained(config, params, step)
-
-
-def _check_params(path: Path, config: Config, params: Any) -> None:
-    """A network that has changed since, or a damaged checkpoint, shows here and not in a layer."""
-    clip = jax.ShapeDtypeStruct((1, 1, config.data.height, config.data.width, 2), np.float32)
-    init = build_segmenter(config.network).init
-    expected = jax.eval_shape(init, jax.random.key(0), clip)["params"]
-    shapes, wanted = (
-        {jax.tree_util.keystr(k): leaf.shape for k, leaf in jax.tree.leaves_with_path(tree)}
-        for tree in (params, expected)
-    )
-    different = sorted(
-        name for name in shapes.keys() | wanted.keys() if shapes.get(name) != wanted.get(name)
-    )
-    if different:
-        name = different[0]
+    if str(path_or_name) in shipped_models() and not (path / "best").is_dir():
         raise InputError(
-            f"{path}: holds parameters of another network; {name} has shape {shapes.get(name)}, "
-            f"expected {wanted.get(name)}"
+            f"{path}: a folder without a checkpoint, which hides the shipped model of that name"
         )
+    params, values, step, loss = load_best(path)
+    config = from_json(Config, values)
+    check_params(path, config, flatten_dict(params, sep="/"))
+    return Trained(config, params, step, {"validation_loss": loss}, {})

@@ -3,32 +3,16 @@
 The kind is told by the content, not by the name. No kind can run code here.
 """
 
-import json
-import math
 import os
 import zipfile
 import zlib
-from pathlib import Path
 
 import numpy as np
 
 from jaxmotion.errors import InputError
 from jaxmotion.files import reading
 from jaxmotion.optical_flow.raft.torch_files import is_torch_file, read_torch_file
-
-_LARGEST_HEADER = 100_000_000  # the limit of the format's own library
-_SAFETENSORS_DTYPES = {
-    "F64": np.dtype("<f8"),
-    "F32": np.dtype("<f4"),
-    "F16": np.dtype("<f2"),
-    "BF16": np.dtype("<u2"),  # the upper half of a float32
-    "I64": np.dtype("<i8"),
-    "I32": np.dtype("<i4"),
-    "I16": np.dtype("<i2"),
-    "I8": np.dtype("i1"),
-    "U8": np.dtype("u1"),
-    "BOOL": np.dtype("?"),
-}
+from jaxmotion.tensors import read_safetensors
 
 
 def read_tensors(path: str | os.PathLike) -> dict[str, np.ndarray]:
@@ -50,7 +34,7 @@ def read_tensors(path: str | os.PathLike) -> dict[str, np.ndarray]:
     if head[:2] == b"PK":
         return _read_npz(path)
     if head[8:9] == b"{":
-        return _read_safetensors(path)
+        return read_safetensors(path)[0]
     raise InputError(
         f"{path}: not a weight file, expected a .pth of PyTorch, an .npz or a .safetensors"
     )
@@ -64,28 +48,3 @@ def _read_npz(path: str | os.PathLike) -> dict[str, np.ndarray]:
         raise
     except (ValueError, EOFError, TypeError, KeyError, zipfile.BadZipFile, zlib.error) as error:
         raise InputError(f"{path}: truncated or damaged, expected an .npz of arrays") from error
-
-
-def _read_safetensors(path: str | os.PathLike) -> dict[str, np.ndarray]:
-    """Length of the header, header in JSON, numbers: see the format's page at Hugging Face."""
-    with reading(path):
-        data = Path(path).read_bytes()
-    length = int.from_bytes(data[:8], "little")
-    try:
-        if length > min(_LARGEST_HEADER, len(data) - 8):
-            raise ValueError
-        header = json.loads(data[8 : 8 + length])
-        header.pop("__metadata__", None)
-        numbers = memoryview(data)[8 + length :]
-        return {name: _safetensor(entry, numbers) for name, entry in header.items()}
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise InputError(f"{path}: truncated or damaged, expected a .safetensors file") from error
-
-
-def _safetensor(entry: dict, numbers: memoryview) -> np.ndarray:
-    dtype, shape = _SAFETENSORS_DTYPES[entry["dtype"]], tuple(entry["shape"])
-    start, end = entry["data_offsets"]
-    if not 0 <= start <= end <= len(numbers) or end - start != math.prod(shape) * dtype.itemsize:
-        raise ValueError
-    array = np.frombuffer(numbers[start:end], dtype).reshape(shape)
-    return (array.astype(np.uint32) << 16).view(np.float32) if entry["dtype"] == "BF16" else array

@@ -1,0 +1,17 @@
+"""The shipped models: networks that are trained already, one ``NAME.safetensors`` each.
+
+This folder holds the files and finds them by name; what is in one says `training.model_files`.
+"""
+
+from importlib.resources import files
+from pathlib import Path
+
+__all__ = ["DEFAULT_MODEL", "shipped_models"]
+
+DEFAULT_MODEL = "lt-ms-k4"
+FOLDER = Path(str(files(__name__)))
+
+
+def shipped_models() -> dict[str, Path]:
+    """The files of the shipped models by their names, in the order of the alphabet."""
+    return {path.stem: path for path in sorted(FOLDER.glob("*.safetensors"))}

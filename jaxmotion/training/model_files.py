@@ -1,0 +1,199 @@
+"""A trained network as one file that can be passed on: ``NAME.safetensors``.
+
+The tensors are the parameters in float16, named by their way through the network
+(``unet/left_0/...``). The metadata has one entry, ``jaxmotion``, in JSON, with ``format`` (1),
+``config``, ``step``, ``metrics`` and ``provenance``, as in `Trained`.
+"""
+
+import dataclasses
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from flax.traverse_util import flatten_dict, unflatten_dict
+
+from jaxmotion.errors import InputError
+from jaxmotion.networks import build_segmenter
+from jaxmotion.tensors import read_safetensors, write_safetensors
+from jaxmotion.training.config import Config, from_json, to_json
+from jaxmotion.training.metrics import json_safe
+from jaxmotion.training.task import Params
+
+SUFFIX = ".safetensors"
+FORMAT = 1
+_ENTRY = "jaxmotion"
+
+
+class Trained(NamedTuple):
+    """A trained network, and what is known of it.
+
+    Attributes:
+        config: the configuration that it was trained with.
+        params: parameters of its network.
+        step: the training step they are from.
+        metrics: how good it is, by name; ``validation_loss`` among them.
+        provenance: where it comes from, in words; empty for a run.
+    """
+
+    config: Config
+    params: Params
+    step: int
+    metrics: Mapping[str, float | None]
+    provenance: Mapping[str, str]
+
+    @property
+    def num_parameters(self) -> int:
+        """How many numbers the parameters are."""
+        return sum(np.size(leaf) for leaf in jax.tree.leaves(self.params))
+
+
+def write_model(path: str | os.PathLike, trained: Trained) -> None:
+    """Writes a trained network as one file, whole or not at all.
+
+    Of the paths in its configuration only the last names are kept: a folder of the machine that
+    trained it says nothing on another one.
+
+    Args:
+        path: the file, ``NAME.safetensors``. An earlier model file of that name is replaced.
+        trained: the network. Its parameters are rounded to float16.
+
+    Raises:
+        InputError: something else is at ``path``, or it cannot be written; or a parameter is out of
+            the range of float16.
+    """
+    path = Path(path)
+    if path.suffix != SUFFIX:
+        raise InputError(f"{path}: expected the name of a file, NAME{SUFFIX}")
+    if path.exists() and not _is_model(path):
+        raise InputError(f"{path}: is there and no model file, so it is kept; expected a new name")
+    with np.errstate(over="ignore"):  # told below, by name
+        halves = {
+            name: np.asarray(leaf).astype(np.float16)
+            for name, leaf in flatten_dict(trained.params, sep="/").items()
+        }
+    for name, half in halves.items():
+        if not np.isfinite(half).all():
+            raise InputError(
+                f"{path}: parameter {name} is NaN or beyond ±65504, which float16 cannot hold"
+            )
+    note = {
+        "format": FORMAT,
+        "config": to_json(_without_folders(trained.config)),
+        "step": trained.step,
+        "metrics": json_safe(dict(trained.metrics)),
+        "provenance": dict(trained.provenance),
+    }
+    write_safetensors(path, halves, {_ENTRY: json.dumps(note)})
+
+
+def read_model(path: str | os.PathLike) -> Trained:
+    """Reads what `write_model` wrote.
+
+    Args:
+        path: the file.
+
+    Returns:
+        The network, its parameters in float32.
+
+    Raises:
+        InputError: no such file, a damaged one, one that is no model of jaxmotion or that a later
+            version wrote, or parameters that are not those of the network in its configuration.
+    """
+    tensors, metadata = read_safetensors(path)
+    if _ENTRY not in metadata:
+        raise InputError(
+            f"{path}: no model of jaxmotion, expected a file that `jaxmotion export` wrote"
+        )
+    trained = _read_note(path, metadata[_ENTRY])
+    check_params(path, trained.config, tensors)
+    for name, tensor in tensors.items():
+        if tensor.dtype.kind != "f" or not np.isfinite(tensor).all():
+            raise InputError(f"{path}: parameter {name} holds integers, NaN or infinity")
+    single = {name: tensor.astype(np.float32) for name, tensor in tensors.items()}
+    return trained._replace(params=unflatten_dict(single, sep="/"))
+
+
+def check_params(path: str | os.PathLike, config: Config, params: Mapping[str, Any]) -> None:
+    """Tells parameters of another network, which has changed since or is damaged.
+
+    So it shows here and not in a layer.
+
+    Args:
+        path: where they are from, for the error.
+        config: what they should belong to.
+        params: the parameters by their names, joined by ``/``.
+
+    Raises:
+        InputError: a name or a shape differs, or the configuration describes no network.
+    """
+    try:
+        clip = jax.ShapeDtypeStruct((1, 1, config.data.height, config.data.width, 2), np.float32)
+        init = build_segmenter(config.network).init
+        network: Any = jax.eval_shape(init, jax.random.key(0), clip)["params"]
+    except Exception as error:  # whatever a layer says of a value that it cannot use
+        raise InputError(
+            f"{path}: its configuration describes no network: {_line(error)}"
+        ) from error
+    found = {name: tuple(leaf.shape) for name, leaf in params.items()}
+    wanted = {name: leaf.shape for name, leaf in flatten_dict(network, sep="/").items()}
+    different = sorted(
+        name for name in found.keys() | wanted.keys() if found.get(name) != wanted.get(name)
+    )
+    if different:
+        name = different[0]
+        raise InputError(
+            f"{path}: holds parameters of another network; {name} has shape {found.get(name)}, "
+            f"expected {wanted.get(name)}"
+        )
+
+
+def _is_model(path: Path) -> bool:
+    try:
+        return _ENTRY in read_safetensors(path)[1]
+    except InputError:
+        return False
+
+
+def _read_note(path: str | os.PathLike, text: str) -> Trained:
+    """All but the parameters."""
+    damaged = InputError(f"{path}: its metadata is damaged, expected what `jaxmotion export` wrote")
+    try:
+        note = json.loads(text)
+        version = note["format"]
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise damaged from error
+    if version != FORMAT:
+        raise InputError(
+            f"{path}: a model file of format {version}, expected {FORMAT}; a later version of "
+            "jaxmotion reads it"
+        )
+    try:
+        values, step = note["config"], int(note["step"])
+        metrics = {k: None if v is None else float(v) for k, v in note["metrics"].items()}
+        provenance = {name: str(words) for name, words in note["provenance"].items()}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise damaged from error
+    try:
+        config = from_json(Config, values)
+    except (ValueError, TypeError, AttributeError) as error:
+        raise InputError(
+            f"{path}: a configuration that this version does not know: {_line(error)}"
+        ) from error
+    return Trained(config, {}, step, metrics, provenance)
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]
+
+
+def _without_folders(config: Config) -> Config:
+    def last_name(source: str) -> str:
+        return source if source.startswith(("scenes:", "tfds:")) else Path(source).name or source
+
+    source = ",".join(last_name(source) for source in config.data.source.split(","))
+    data = dataclasses.replace(config.data, source=source)
+    return dataclasses.replace(config, data=data, start=last_name(config.start))

@@ -1,0 +1,269 @@
+"""Model files: what is written is what is read, and what is wrong is one line."""
+
+import dataclasses
+import json
+
+import jax
+import numpy as np
+import pytest
+from flax.traverse_util import flatten_dict, unflatten_dict
+from safetensors import safe_open
+from safetensors.numpy import load_file, save_file
+
+from jaxmotion.errors import InputError
+from jaxmotion.networks import NetworkConfig, build_segmenter
+from jaxmotion.training.config import Config, DataConfig, to_json
+from jaxmotion.training.model_files import Trained, read_model, write_model
+
+CONFIG = Config(
+    data=DataConfig(source="scenes:hard", height=16, width=24, intervals=(1, -2)),
+    network=NetworkConfig(num_masks=3, widths=(4, 8), input="scaled"),
+)
+
+
+def make(config=CONFIG, **changes):
+    clip = np.zeros((1, 1, 16, 24, 2), np.float32)
+    shapes = jax.eval_shape(build_segmenter(config.network).init, jax.random.key(0), clip)["params"]
+    rng = np.random.default_rng(0)
+    params = jax.tree.map(lambda x: rng.normal(0, 3, x.shape).astype(np.float32), shapes)
+    metrics, provenance = {"validation_loss": 0.25, "J": None}, {"trained_on": "scènes"}
+    return Trained(config, params, 7, metrics, provenance)._replace(**changes)
+
+
+@pytest.fixture(scope="module")
+def trained():
+    return make()
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "model.safetensors"
+
+
+def test_what_is_written_is_read(trained, path):
+    write_model(path, trained)
+    read = read_model(path)
+    assert read._replace(params=None) == trained._replace(params=None)
+    expected = jax.tree.map(lambda x: x.astype(np.float16).astype(np.float32), trained.params)
+    assert jax.tree.structure(read.params) == jax.tree.structure(expected)
+    for found, leaf in zip(*map(jax.tree.leaves, (read.params, expected)), strict=True):
+        assert found.dtype == np.float32
+        np.testing.assert_array_equal(found, leaf)
+
+
+def test_the_file_is_small_and_open_to_all(trained, path):
+    write_model(path, trained)
+    with safe_open(path, framework="numpy") as file:
+        names = list(file.keys())
+        note = json.loads(file.metadata()["jaxmotion"])
+        halves = [file.get_tensor(name) for name in names]
+    assert set(names) == flatten_dict(trained.params, sep="/").keys()
+    assert {half.dtype for half in halves} == {np.dtype(np.float16)}
+    assert list(note) == ["format", "config", "step", "metrics", "provenance"]
+    assert note["config"]["data"]["intervals"] == [1, -2]
+    header = int.from_bytes(path.read_bytes()[:8], "little")
+    assert path.stat().st_size == 8 + header + 2 * trained.num_parameters
+
+
+def test_the_same_network_is_the_same_bytes(trained, tmp_path):
+    for name in ("a", "b"):
+        write_model(tmp_path / f"{name}.safetensors", trained)
+    assert (tmp_path / "a.safetensors").read_bytes() == (tmp_path / "b.safetensors").read_bytes()
+
+
+def test_no_folder_of_the_machine_goes_along(trained, path):
+    source = "/home/someone/data/DAVIS,tfds:video_flow/raft,scenes:hard,here/clip.npz"
+    data = dataclasses.replace(CONFIG.data, source=source)
+    config = dataclasses.replace(CONFIG, data=data, start="/home/someone/runs/em4")
+    write_model(path, trained._replace(config=config))
+    read = read_model(path).config
+    assert read.data.source == "DAVIS,tfds:video_flow/raft,scenes:hard,clip.npz"
+    assert read.start == "em4"
+    assert b"someone" not in path.read_bytes()
+
+
+@pytest.mark.parametrize("value", [7e4, -1e6, np.nan, np.inf])
+def test_what_float16_cannot_hold_is_refused(trained, path, value):
+    write_model(path, trained)
+    before = path.read_bytes()
+    flat = flatten_dict(trained.params, sep="/")
+    name = sorted(flat)[3]
+    wrong = np.full_like(flat[name], value)
+    params = unflatten_dict(flat | {name: wrong}, sep="/")
+    with pytest.raises(InputError, match=f"parameter {name} is NaN or beyond"):
+        write_model(path, trained._replace(params=params))
+    assert path.read_bytes() == before
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_only_a_model_file_is_replaced(trained, path):
+    write_model(path, trained)
+    write_model(path, trained._replace(step=8))
+    assert read_model(path).step == 8
+    path.unlink()
+    save_file({"weights": np.ones(3)}, path)
+    with pytest.raises(InputError, match="is there and no model file"):
+        write_model(path, trained)
+    assert load_file(path).keys() == {"weights"}
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(InputError, match="is there and no model file"):
+        write_model(path, trained)
+
+
+# ----------------------------------------------------------------------------- files that are wrong
+
+
+def rewrite(path, note=None, tensors=None):
+    """The same file with another note, or other tensors."""
+    with safe_open(path, framework="numpy") as file:
+        old = json.loads(file.metadata()["jaxmotion"])
+    text = note if isinstance(note, str) else json.dumps(old | (note or {}))
+    save_file(load_file(path) | (tensors or {}), path, {"jaxmotion": text})
+
+
+def config_with(**changes):
+    return {"config": to_json(CONFIG) | changes}
+
+
+def damage_truncated(path):
+    path.write_bytes(path.read_bytes()[:-10])
+
+
+def damage_truncated_header(path):
+    path.write_bytes(path.read_bytes()[:50])
+
+
+def damage_empty(path):
+    path.write_bytes(b"")
+
+
+def damage_text(path):
+    path.write_text("no model at all\n" * 20)
+
+
+def damage_header_length(path):
+    path.write_bytes((1 << 60).to_bytes(8, "little") + path.read_bytes()[8:])
+
+
+def damage_removed(path):
+    path.unlink()
+
+
+def damage_folder(path):
+    path.unlink()
+    path.mkdir()
+
+
+def damage_without_note(path):
+    save_file(load_file(path), path)
+
+
+def damage_note_of_another(path):
+    save_file(load_file(path), path, {"format": "pt"})
+
+
+def damage_note(path):
+    rewrite(path, note='{"format": 1, "config"')
+
+
+def damage_deep_note(path):
+    rewrite(path, note="[" * 100_000)
+
+
+def damage_note_of_nothing(path):
+    rewrite(path, note="[]")
+
+
+def damage_step(path):
+    rewrite(path, note={"step": None})
+
+
+def damage_metrics(path):
+    rewrite(path, note={"metrics": 3})
+
+
+def damage_config(path):
+    rewrite(path, note={"config": [1, 2]})
+
+
+def damage_later_format(path):
+    rewrite(path, note={"format": 2})
+
+
+def damage_later_config(path):
+    network = to_json(CONFIG.network) | {"wormholes": 4}
+    rewrite(path, note=config_with(network=network))
+
+
+def damage_later_choice(path):
+    network = to_json(CONFIG.network)
+    rewrite(path, note=config_with(network=network | {"decoder": {"kind": "oracle"}}))
+
+
+def damage_config_of_no_network(path):
+    rewrite(path, note=config_with(network=to_json(CONFIG.network) | {"widths": [4.5, 8]}))
+
+
+def damage_other_network(path):
+    rewrite(path, note=config_with(network=to_json(CONFIG.network) | {"widths": [4, 16]}))
+
+
+def damage_one_more(path):
+    rewrite(path, tensors={"unet/extra": np.zeros(3, np.float16)})
+
+
+def damage_nan(path):
+    name, half = next(iter(load_file(path).items()))
+    rewrite(path, tensors={name: np.full_like(half, np.nan)})
+
+
+def damage_integers(path):
+    name, half = next(iter(load_file(path).items()))
+    rewrite(path, tensors={name: half.astype(np.int16)})
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (damage_truncated, "truncated or damaged"),
+        (damage_truncated_header, "truncated or damaged"),
+        (damage_empty, "truncated or damaged"),
+        (damage_text, "truncated or damaged"),
+        (damage_header_length, "truncated or damaged"),
+        (damage_removed, "cannot be read (No such file"),
+        (damage_folder, "cannot be read (Is a directory"),
+        (damage_without_note, "no model of jaxmotion"),
+        (damage_note_of_another, "no model of jaxmotion"),
+        (damage_note, "its metadata is damaged"),
+        (damage_deep_note, "its metadata is damaged"),
+        (damage_note_of_nothing, "its metadata is damaged"),
+        (damage_step, "its metadata is damaged"),
+        (damage_metrics, "its metadata is damaged"),
+        (damage_config, "a configuration that this version does not know"),
+        (damage_later_format, "of format 2, expected 1; a later version"),
+        (damage_later_config, "NetworkConfig has no field wormholes"),
+        (damage_later_choice, "oracle"),
+        (damage_config_of_no_network, "its configuration describes no network"),
+        (damage_other_network, "holds parameters of another network; unet/"),
+        (damage_one_more, "another network; unet/extra has shape (3,), expected None"),
+        (damage_nan, "holds integers, NaN or infinity"),
+        (damage_integers, "holds integers, NaN or infinity"),
+    ],
+)
+def test_a_wrong_file_is_one_line(trained, path, damage, words):
+    write_model(path, trained)
+    damage(path)
+    with pytest.raises(InputError) as caught:
+        read_model(path)
+    assert str(caught.value).startswith(f"{path}: ")
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_fields_of_later_versions_that_a_file_lacks_take_their_defaults(trained, path):
+    write_model(path, trained)
+    values = to_json(CONFIG)
+    del values["accumulate"], values["data"]["validation_clips"]
+    rewrite(path, note={"config": values})
+    assert read_model(path).config == CONFIG
