@@ -10,7 +10,7 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import jax
 import numpy as np
@@ -133,13 +133,14 @@ def check_params(path: str | os.PathLike, config: Config, params: Mapping[str, A
     try:
         clip = jax.ShapeDtypeStruct((1, 1, config.data.height, config.data.width, 2), np.float32)
         init = build_segmenter(config.network).init
-        network: Any = jax.eval_shape(init, jax.random.key(0), clip)["params"]
+        network = jax.eval_shape(init, jax.random.key(0), clip)["params"]
     except Exception as error:  # whatever a layer says of a value that it cannot use
         raise InputError(
             f"{path}: its configuration describes no network: {_line(error)}"
         ) from error
     found = {name: tuple(leaf.shape) for name, leaf in params.items()}
-    wanted = {name: leaf.shape for name, leaf in flatten_dict(network, sep="/").items()}
+    expected = cast(dict[str, Any], flatten_dict(network, sep="/"))
+    wanted = {name: leaf.shape for name, leaf in expected.items()}
     different = sorted(
         name for name in found.keys() | wanted.keys() if found.get(name) != wanted.get(name)
     )
