@@ -46,6 +46,10 @@ class ObjectiveConfig:
             of the thesis. A pixel then leaves the background only where another motion explains
             it better by this much, in the unit of the normalisation (with ``"residual"``: mean
             norms of the residual), so parallax and water stay behind.
+        border_cost: what it costs more on the border of the frame, falling towards the centre
+            with the fourth power of the distance: the same prior, by place. Who films an object
+            keeps it in the frame; water, ground and branches close to the camera, which a global
+            motion does not explain either, reach over its border.
         consistency_weight: β of eq. 3.7; clips of one frame have no L_c.
         consistency_ramp: steps over which β grows from 0.
         occlusion_quantile: share of the sites that L_c looks at (eq. 3.6).
@@ -56,6 +60,7 @@ class ObjectiveConfig:
     remove_global_motion: bool = False
     entropy_weight: float = 0.01
     foreground_cost: float = 0.0
+    border_cost: float = 0.0
     consistency_weight: float = 0.0
     consistency_ramp: int = 0
     occlusion_quantile: float = 0.99
@@ -112,9 +117,15 @@ class SegmentationTask:
             target, masks, parametric, penalty=config.penalty, valid=valid, weights=weights
         )
         entropy = losses.entropy(masks, valid=valid)
-        foreground = _mean(1 - masks[..., 0], valid)
-        total = coherence - config.entropy_weight * entropy + config.foreground_cost * foreground
-        parts = {"coherence": coherence, "entropy": entropy, "foreground": foreground}
+        foreground = 1 - masks[..., 0]
+        cost = config.foreground_cost + config.border_cost * _nearness_to_border(*flow.shape[2:4])
+        prior = _mean(cost * foreground, valid)
+        total = coherence - config.entropy_weight * entropy + prior
+        parts = {
+            "coherence": coherence,
+            "entropy": entropy,
+            "foreground": _mean(foreground, valid),
+        }
         if config.consistency_weight > 0 and flow.shape[1] > 1:
             consistency = losses.temporal_consistency(
                 masks, flow, occlusion_quantile=config.occlusion_quantile, valid=valid
@@ -166,6 +177,12 @@ class SegmentationTask:
             return masks, explained + batch["flow"] - target
 
         return explain
+
+
+def _nearness_to_border(height: int, width: int) -> jax.Array:
+    """``[H, W]`` from 0 at the centre of the frame to 1 on its border."""
+    y, x = (jnp.abs(jnp.linspace(-1, 1, size)) for size in (height, width))
+    return jnp.maximum(y[:, None], x) ** 4
 
 
 def _mean(values: jax.Array, valid: jax.Array) -> jax.Array:
