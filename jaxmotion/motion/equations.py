@@ -52,14 +52,15 @@ class Equations:
     @functools.cached_property
     def products(self) -> np.ndarray:
         """`[W + 1, T, L]`: b_l(t) b_{l+o}(t) for the offsets o at which functions overlap."""
-        length = self.basis.shape[1]
-        products = np.zeros((length, *self.basis.shape))
-        for offset in range(length):
-            products[offset, :, : length - offset] = (
-                self.basis[:, : length - offset] * self.basis[:, offset:]
-            )
-        overlapping = np.flatnonzero(np.abs(products).max((1, 2)) > 0)
-        return products[: overlapping.max() + 1]
+        products = []
+        for offset in range(self.basis.shape[1]):
+            kept = self.basis.shape[1] - offset
+            product = self.basis[:, :kept] * self.basis[:, offset:]
+            # At every frame the functions that are not 0 are neighbours: past here none overlap.
+            if not product.any():
+                break
+            products.append(np.pad(product, [(0, 0), (0, offset)]))
+        return np.stack(products)
 
     @property
     def unknowns(self) -> int:

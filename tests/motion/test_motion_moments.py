@@ -1,5 +1,7 @@
 """The sweep and the solver of the fit, against dense float64 linear algebra."""
 
+import tracemalloc
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -42,6 +44,30 @@ def test_banded_solution_is_the_dense_one(length, bandwidth, size):
     )
     solution = jax.jit(solve_banded)(bands, rhs, 0.0)
     np.testing.assert_allclose(solution, expected, rtol=1e-8)
+
+
+@pytest.mark.parametrize("temporal", ["constant", "polynomial", "bspline"])
+def test_products_are_those_of_all_functions_that_overlap(temporal):
+    equations = Equations(MotionModel("quadratic", temporal), 20, "l1")
+    every = np.einsum("tl,tm->tlm", equations.basis, equations.basis)
+    count = equations.basis.shape[1]
+    for offset in range(count):
+        expected = np.diagonal(every, offset, 1, 2)
+        if offset < len(equations.products):
+            found = equations.products[offset]
+            np.testing.assert_array_equal(found[:, : count - offset], expected)
+            assert not found[:, count - offset :].any()
+        else:
+            assert not expected.any()
+
+
+def test_products_of_a_long_clip_take_no_more_than_they_hold():
+    equations = Equations(MotionModel("quadratic", "bspline"), 500, "l1")
+    held = 4 * equations.basis.nbytes
+    tracemalloc.start()
+    assert equations.products.nbytes == held
+    assert tracemalloc.get_traced_memory()[1] < 4 * held
+    tracemalloc.stop()
 
 
 def test_unknowns_without_data_are_zero():
