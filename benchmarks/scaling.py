@@ -29,11 +29,12 @@ class Chip:
 
     Attributes:
         name: of the chip.
-        bfloat16: FLOP/s of dense bfloat16 products with float32 sums.
+        products: FLOP/s of float32 products as a chip computes them unless told otherwise: with
+            TF32 on a GPU, with bfloat16 on a TPU.
         exact: FLOP/s of float32 products (`Precision.HIGHEST`).
         bandwidth: bytes/s of its memory.
         memory: bytes of it.
-        link: bytes/s that it sends to its neighbours.
+        link: bytes/s that it sends to its neighbours, over all its links together.
         island: devices that share these links; beyond, `network` counts.
         network: bytes/s that it sends beyond.
         launch: seconds from one kernel to the next. Assumed, not published.
@@ -41,7 +42,7 @@ class Chip:
     """
 
     name: str
-    bfloat16: float
+    products: float
     exact: float
     bandwidth: float
     memory: float
@@ -53,15 +54,16 @@ class Chip:
 
 
 CHIPS = [
-    # NVIDIA H100 SXM data sheet: 989 TFLOP/s bfloat16 (dense), 67 TFLOP/s float32, 80 GB at
-    # 3.35 TB/s, NVLink 900 GB/s both ways together among 8; DGX H100: one 400 Gb/s port a GPU.
-    Chip("H100 SXM", 989e12, 67e12, 3.35e12, 80e9, 450e9, 8, 50e9, 3e-6, 15e-6),
-    # Google Cloud TPU documentation, v5p: 459 TFLOP/s bfloat16, 95 GB at 2,765 GB/s, 4,800 Gb/s
-    # between chips. Float32 products are six bfloat16 ones.
-    Chip("TPU v5p", 459e12, 459e12 / 6, 2.765e12, 95e9, 300e9, 8960, 300e9, 1e-6, 5e-6),
-    # The same, v6e: 918 TFLOP/s bfloat16, 32 GB at 1,640 GB/s, 3,584 Gb/s between up to 256 chips;
-    # beyond a pod, over the data centre's network: four chips share a host's 4 x 200 Gb/s.
-    Chip("TPU v6e", 918e12, 918e12 / 6, 1.64e12, 32e9, 224e9, 256, 25e9, 1e-6, 5e-6),
+    # NVIDIA's H100 data sheet, SXM: 989 TFLOP/s TF32 with sparsity, so half of it for dense
+    # products; 67 TFLOP/s float32; 80 GB at 3.35 TB/s; NVLink 900 GB/s, both ways together. Eight
+    # share it in a DGX H100, whose data sheet gives each GPU a network adapter of 400 Gb/s.
+    Chip("H100 SXM", 494.5e12, 67e12, 3.35e12, 80e9, 450e9, 8, 50e9, 3e-6, 15e-6),
+    # Google Cloud's page on TPU v5p: 459 TFLOP/s bfloat16, 95 GB at 2,765 GB/s, 1,200 GB/s between
+    # chips, both ways together, 50 Gb/s beyond. An exact float32 product is six bfloat16 ones.
+    Chip("TPU v5p", 459e12, 459e12 / 6, 2.765e12, 95e9, 600e9, 8960, 6.25e9, 1e-6, 5e-6),
+    # The page on TPU v6e: 918 TFLOP/s bfloat16, 32 GB at 1,600 GB/s, 800 GB/s between the 256 chips
+    # of a pod, both ways together, and 25.6 Tb/s from a pod to the network.
+    Chip("TPU v6e", 918e12, 918e12 / 6, 1.6e12, 32e9, 400e9, 256, 12.5e9, 1e-6, 5e-6),
 ]
 
 
@@ -115,8 +117,10 @@ def law(case: Case, quantity: str) -> list[float]:
 
     Work and memory grow with the clips and frames of a device, and with the matrices of the fit:
     one block for every control point of the whole clip, summed over the frames of the device.
-    Neighbours exchange as many frames whatever they hold; sums are of the fit's matrices and the
-    statistics of all frames, and of the parameters' gradients.
+    Neighbours exchange as many frames whatever they hold; sums over the frames are of the fit's
+    matrices, one for every control point, and of statistics. Gradients are summed over all devices.
+    Where these share the frames of all clips, those of parameters that act on no frame (the
+    decoder's, on its queries) are the same everywhere and not summed: the rest counts as a sum.
     """
     shared, frames = float(case.time > 1), case.frames / case.time
     of_clips = [frames, case.frames, frames * case.frames]
@@ -124,9 +128,10 @@ def law(case: Case, quantity: str) -> list[float]:
         case "halo":
             return [shared * case.clips]
         case "sums":
-            return [shared, shared * case.clips, shared * case.clips * case.frames]
+            alone = shared * (case.data == 1)
+            return [alone, shared * case.clips, shared * case.clips * case.frames]
         case "parameters":
-            return [float(case.devices > 1)]
+            return [float(case.data > 1)]
         case "exchanges":
             return [float(case.devices > 1), shared]
         case "kernels":
@@ -135,14 +140,17 @@ def law(case: Case, quantity: str) -> list[float]:
 
 
 def fit_laws(measured: dict[Case, dict[str, float]]) -> dict[str, np.ndarray]:
-    """The constants of the laws, not negative, by least squares of relative errors."""
+    """The constants of the laws, not negative, by least squares of relative errors.
+
+    Cases that have nothing of a quantity, and for which its law has nothing either, are left out.
+    """
     constants = {}
     for quantity in QUANTITIES:
-        terms = np.array([law(case, quantity) for case in measured])
-        values = np.array([row[quantity] for row in measured.values()])
-        scale = np.where(values > 0, 1 / np.maximum(values, 1), 1)[:, None]
-        columns = np.maximum(np.abs(terms * scale).max(0), 1e-30)
-        solution, _ = nnls(terms * scale / columns, (values > 0).astype(float))
+        values = {case: row[quantity] for case, row in measured.items() if any(law(case, quantity))}
+        terms = np.array([law(case, quantity) for case in values])
+        terms /= np.array(list(values.values()))[:, None]
+        columns = np.maximum(terms.max(0), 1e-30)
+        solution, _ = nnls(terms / columns, np.ones(len(values)))
         constants[quantity] = solution / columns
     return constants
 
@@ -162,7 +170,7 @@ def step_time(chip: Chip, case: Case, row: dict[str, float]) -> tuple[float, str
     wide = chip.link if case.devices <= chip.island else chip.network
     time, all_devices = case.time, case.devices
     seconds = {
-        "compute": (row["products"] - row["exact"]) / chip.bfloat16 + row["exact"] / chip.exact,
+        "compute": (row["products"] - row["exact"]) / chip.products + row["exact"] / chip.exact,
         "memory": row["touched"] / chip.bandwidth,
         # Ring algorithms: a sum over p devices sends 2 (p - 1) / p of it.
         "network": (row["halo"] + 2 * row["sums"] * (time - 1) / time) / link
@@ -174,13 +182,23 @@ def step_time(chip: Chip, case: Case, row: dict[str, float]) -> tuple[float, str
 
 
 def longest_clip(chip: Chip, constants: dict[str, np.ndarray], time: int, state: float) -> int:
-    """The most frames of one clip that nine tenths of the memory hold."""
+    """The most frames of one clip that nine tenths of the memory, and the program, hold."""
     frames = 0
     for step in 2 ** np.arange(14, -1, -1):
         case = Case(1, time, 1, (frames + int(step)) * time)
-        if predict(constants, case)["temporaries"] + state < 0.9 * chip.memory:
+        fits = predict(constants, case)["temporaries"] + state < 0.9 * chip.memory
+        if fits and tables(case.frames) < 2**31:
             frames += int(step)
     return frames * time
+
+
+def tables(frames: int) -> int:
+    """Bytes of the fit's temporal tables, constants of a program, which can hold 2 GiB.
+
+    Four float32 numbers for every frame and control point (`motion.equations`), of which there is
+    one every three frames.
+    """
+    return 4 * 4 * frames * (2 + (frames - 2) // 3)
 
 
 def measure(name: str, case: Case) -> dict[str, float]:
@@ -217,7 +235,9 @@ def measure(name: str, case: Case) -> dict[str, float]:
     moved = {True: 0.0, False: 0.0}
     for collective in exchanged:
         moved[collective.kind == "collective-permute"] += collective.bytes * collective.times
-    gradients = parameters if case.devices > 1 else 0.0
+    # All of them where clips are divided; of what else is exchanged, see `law`.
+    gradients = min(parameters if case.time > 1 else moved[False], moved[False])
+    gradients = gradients if case.data > 1 else 0.0
     return {
         "products": done.products,
         "exact": done.exact,
@@ -225,8 +245,8 @@ def measure(name: str, case: Case) -> dict[str, float]:
         "kernels": done.kernels,
         "temporaries": float(compiled.memory_analysis().temp_size_in_bytes),
         "halo": moved[True],
-        "sums": max(moved[False] - gradients, 0.0) if case.time > 1 else 0.0,
-        "parameters": gradients if case.time > 1 else moved[False],
+        "sums": moved[False] - gradients,
+        "parameters": gradients,
         "exchanges": float(sum(collective.times for collective in exchanged)),
         "state": sum(
             float(leaf.size * leaf.dtype.itemsize) for leaf in jax.tree.leaves(jitted.state)
