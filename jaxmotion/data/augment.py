@@ -7,7 +7,6 @@ estimate does; the network learns to lean on the frames around it. Both are for 
 """
 
 from dataclasses import dataclass
-from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -34,8 +33,6 @@ class AugmentConfig:
       flip_vertical: share of clips mirrored upside down.
       scale_jitter: vectors are multiplied by a factor in [1/s, s], drawn evenly in its logarithm; 1
         for none.
-      zoom: a part of the frame is enlarged to all of it, the same in all frames of a clip, by a
-        factor in [1, zoom], drawn evenly in its logarithm, at a place drawn evenly; 1 for none.
     """
 
     global_motion: float = 0.0
@@ -46,7 +43,6 @@ class AugmentConfig:
     flip_horizontal: float = 0.0
     flip_vertical: float = 0.0
     scale_jitter: float = 1.0
-    zoom: float = 1.0
 
     def __post_init__(self):
         for name in (
@@ -65,9 +61,8 @@ class AugmentConfig:
             )
         if self.global_motion < 0:
             raise InputError(f"global_motion {self.global_motion}: expected 0 or more")
-        for name in ("scale_jitter", "zoom"):
-            if getattr(self, name) < 1:
-                raise InputError(f"{name} {getattr(self, name)}: expected 1 or more")
+        if self.scale_jitter < 1:
+            raise InputError(f"scale_jitter {self.scale_jitter}: expected 1 or more")
 
 
 class Augmented(NamedTuple):
@@ -109,8 +104,6 @@ def augment(
     flip_key, scale_key, motion_key, noise_key = jax.random.split(key, 4)
     if config.flip_horizontal or config.flip_vertical:
         flow, valid = random_flip(flip_key, flow, valid, config)
-    if config.zoom > 1:
-        flow, valid = random_zoom(jax.random.fold_in(key, 1), flow, valid, config)
     if config.scale_jitter > 1:
         exponent = jax.random.uniform(scale_key, (flow.shape[0], 1, 1, 1, 1), minval=-1.0)
         flow = flow * config.scale_jitter**exponent
@@ -150,42 +143,6 @@ def random_flip(
         flow = jnp.where(chosen[..., None], turned, flow)
         valid = jnp.where(chosen, jnp.flip(valid, axis), valid)
     return flow, valid
-
-
-def random_zoom(
-    key: jax.Array, flow: jax.Array, valid: jax.Array, config: AugmentConfig
-) -> tuple[jax.Array, jax.Array]:
-    """Enlarges a part of each clip to its full size, vectors included.
-
-    Args:
-      key: a PRNG key.
-      flow: `[B, T, H, W, 2]`.
-      valid: `[B, T, H, W]`.
-      config: the greatest factor.
-
-    Returns:
-      Flow and valid; a pixel is valid where all that it is interpolated from is.
-    """
-    factor_key, *place_keys = jax.random.split(key, 3)
-    factor = config.zoom ** jax.random.uniform(factor_key, flow.shape[:1])
-    rows, columns = (
-        _crop_weights(place, factor, size)
-        for place, size in zip(place_keys, flow.shape[2:4], strict=True)
-    )
-    interpolate = partial(jnp.einsum, precision=jax.lax.Precision.HIGHEST)
-    zoomed = interpolate("bih,bthwc,bjw->btijc", rows, flow * valid[..., None], columns)
-    known = interpolate("bih,bthw,bjw->btij", rows, valid, columns) > 0.999
-    scale = factor[:, None, None, None, None]
-    return zoomed * scale * known[..., None], known.astype(valid.dtype)
-
-
-def _crop_weights(key: jax.Array, factor: jax.Array, size: int) -> jax.Array:
-    """`[B, size, size]`: linear interpolation from a side to the enlarged part of it."""
-    share = (1 / factor)[:, None]
-    start = jax.random.uniform(key, share.shape) * (1 - share) * size
-    source = start + share * (jnp.arange(size) + 0.5) - 0.5
-    source = jnp.clip(source, 0, size - 1)
-    return jnp.maximum(0, 1 - jnp.abs(source[:, :, None] - jnp.arange(size)))
 
 
 def random_global_motion(

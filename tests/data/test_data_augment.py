@@ -2,14 +2,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from scipy import ndimage
 
 from jaxmotion.data import AugmentConfig
 from jaxmotion.data import augment as plain_augment
 from jaxmotion.data.augment import corrupt as plain_corrupt
 from jaxmotion.data.augment import random_flip as plain_flip
 from jaxmotion.data.augment import random_global_motion as plain_motion
-from jaxmotion.data.augment import random_zoom as plain_zoom
 from jaxmotion.errors import InputError
 from jaxmotion.motion import MotionModel
 
@@ -17,7 +15,6 @@ augment = jax.jit(plain_augment, static_argnums=(3, 4))
 corrupt = jax.jit(plain_corrupt, static_argnums=3)
 random_flip = jax.jit(plain_flip, static_argnums=3)
 random_global_motion = jax.jit(plain_motion, static_argnums=(3, 4))
-random_zoom = jax.jit(plain_zoom, static_argnums=3)
 
 MODELS = [
     (MotionModel("quadratic", "constant"), 1),
@@ -213,32 +210,6 @@ def test_certain_flips_are_involutions():
     np.testing.assert_array_equal(twice[1], valid)
 
 
-def test_zoom_is_an_interpolated_crop():
-    flow = clips(num_frames=3, height=16, width=24)
-    rows, columns = np.mgrid[:16, :24]
-    flow[:, 0] = np.stack([columns, rows], -1)  # where a pixel comes from, times the factor
-    flow[:, 1] = 1  # the factor
-    valid = np.ones(flow.shape[:-1], np.float32)
-    valid[:, 2, 5, 7] = 0
-    zoomed, known = random_zoom(jax.random.key(3), flow, valid, AugmentConfig(zoom=3))
-    factors = np.asarray(zoomed[:, 1, 0, 0, 0])
-    assert (factors >= 1).all()
-    assert (factors <= 3).all()
-    assert len(set(factors)) == len(factors)
-    for clip in range(len(flow)):
-        source = np.asarray(zoomed[clip, 0] / factors[clip], np.float64)[..., ::-1]
-        places = np.moveaxis(source, -1, 0)
-        spacing = np.diff(places[1, 0])
-        inside = (places[1, 0, 1:] < 23) & (places[1, 0, :-1] > 0)
-        np.testing.assert_allclose(spacing[inside], 1 / factors[clip], rtol=1e-3)
-        expected_known = ndimage.map_coordinates(valid[clip, 2], places, order=1) > 0.999
-        np.testing.assert_array_equal(known[clip, 2], expected_known)
-        for component in range(2):
-            whole = ndimage.map_coordinates(flow[clip, 2, ..., component], places, order=1)
-            expected = np.where(expected_known, factors[clip] * whole, 0)
-            np.testing.assert_allclose(zoomed[clip, 2, ..., component], expected, atol=1e-3)
-
-
 def test_scale_jitter_keeps_directions():
     flow = clips(batch=300)
     result = augment(jax.random.key(0), flow, None, AugmentConfig(scale_jitter=2.0), MODELS[0][0])
@@ -285,7 +256,6 @@ def test_a_clip_does_not_depend_on_its_neighbours():
         {"corrupted_frames": (2, 1)},
         {"global_motion": -1.0},
         {"scale_jitter": 0.5},
-        {"zoom": 0.5},
     ],
 )
 def test_wrong_settings(fields):
