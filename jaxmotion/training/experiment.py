@@ -1,6 +1,5 @@
 """One experiment from its configuration: clips, task, folder, training."""
 
-import re
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +15,19 @@ from jaxmotion.training.program import HostBatch
 from jaxmotion.training.segmentation import SegmentationTask
 from jaxmotion.training.shardings import ProcessShare, make_mesh, process_share
 
-# What may differ when a run is continued: how long it goes on, how often it speaks, and on what.
-_FREE_FIELDS = ("steps", "log_every", "validate_every", "checkpoint_every", "picture_every", "mesh")
+# What may differ when a run is continued: how long it goes on, how often it speaks, on what, and
+# how it fits there. Neither clips nor the stored state depend on these.
+_FREE_FIELDS = (
+    "steps",
+    "log_every",
+    "validate_every",
+    "checkpoint_every",
+    "picture_every",
+    "mesh",
+    "accumulate",
+    "network.remat",
+    "network.compute_dtype",
+)
 
 
 def run_experiment(config: Config, workdir: Path) -> Result:
@@ -113,7 +123,7 @@ def claim_folder(config: Config, workdir: Path) -> None:
     if known:
         # Through a Config, so that fields it did not have yet stand at their defaults.
         old = to_json(from_json(Config, read_json(path)))
-        changed = [d for d in differences(old, new) if re.split("[.:]", d)[0] not in _FREE_FIELDS]
+        changed = [row for row in differences(old, new) if not _may_differ(row)]
         if changed:
             raise InputError(
                 f"{workdir}: holds a run with another configuration ({'; '.join(changed)}); "
@@ -121,3 +131,8 @@ def claim_folder(config: Config, workdir: Path) -> None:
             )
     if is_main():
         write_json(path, new)
+
+
+def _may_differ(difference: str) -> bool:
+    name = difference.partition(":")[0]
+    return any(f"{name}.".startswith(f"{field}.") for field in _FREE_FIELDS)

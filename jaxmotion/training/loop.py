@@ -150,11 +150,16 @@ def _first_state(
     if restored is not None:
         state, position = restored
         clips.set_state(position)
-        print(f"continuing from step {int(state.step)}", file=sys.stderr)
+        _say(f"continuing from step {int(state.step)}")
     elif trained is not None:
         state = program.started(state, jax.device_get(trained.params))
-        print(f"starting from the parameters of step {trained.step}", file=sys.stderr)
+        _say(f"starting from the parameters of step {trained.step}")
     return state
+
+
+def _say(line: str) -> None:
+    if is_main():
+        print(line, file=sys.stderr)
 
 
 def _not_finite(step: int, newest: int | None) -> str:

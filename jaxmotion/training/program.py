@@ -15,6 +15,7 @@ from jax.sharding import Mesh
 
 from jaxmotion.errors import InputError
 from jaxmotion.training.config import Config
+from jaxmotion.training.distributed import is_main
 from jaxmotion.training.optimizer import learning_rate, make_optimizer
 from jaxmotion.training.shardings import (
     batch_sharding,
@@ -177,12 +178,14 @@ def under_mesh(mesh: Mesh) -> Any:
 
 
 def compile_ahead(name: str, function: Any, *args: Any) -> jax.stages.Compiled:
-    """Compiles a jitted function for arguments like these, and says how long it took.
+    """Compiles a jitted function for arguments like these; the main process says how long it took.
 
     A program compiled ahead cannot compile again: another shape raises instead of stalling a step.
     """
     start = time.perf_counter()
-    print(f"compiling the {name} …", end=" ", file=sys.stderr, flush=True)
+    if is_main():
+        print(f"compiling the {name} …", end=" ", file=sys.stderr, flush=True)
     compiled = function.lower(*args).compile()
-    print(f"{time.perf_counter() - start:.1f} s", file=sys.stderr, flush=True)
+    if is_main():
+        print(f"{time.perf_counter() - start:.1f} s", file=sys.stderr, flush=True)
     return compiled

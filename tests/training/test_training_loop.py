@@ -11,12 +11,14 @@ from jax import monitoring
 
 from jaxmotion.data.augment import AugmentConfig
 from jaxmotion.errors import InputError
+from jaxmotion.motion import MotionModel
 from jaxmotion.networks import NetworkConfig
 from jaxmotion.training.checkpoints import Checkpoints, load_best
 from jaxmotion.training.config import Config, DataConfig
 from jaxmotion.training.experiment import run_experiment
 from jaxmotion.training.loop import InterruptedTrainingError, NonFiniteLossError, train
 from jaxmotion.training.optimizer import OptimizerConfig
+from jaxmotion.training.segmentation import ObjectiveConfig
 
 TINY = Config(
     data=DataConfig(height=16, width=24, validation_clips=5, validation_fraction=0.001),
@@ -177,12 +179,46 @@ def test_segmentation_trains_resumes_and_draws_pictures(tmp_path):
     assert list(Path(tmp_path / "tensorboard").iterdir())
 
 
+@pytest.mark.slow
+def test_a_run_goes_on_with_other_means_to_save_memory(tmp_path):
+    network = dataclasses.replace(TINY.network, input="scaled")
+    config = dataclasses.replace(
+        TINY,
+        network=network,
+        motion=MotionModel(spatial="translation", temporal="constant"),
+        objective=ObjectiveConfig(penalty="squared", normalisation="pixels"),
+        augment=AugmentConfig(),
+        # Whatever the number of steps.
+        optimizer=dataclasses.replace(TINY.optimizer, warmup_steps=1),
+        steps=5,
+    )
+    run_experiment(config, tmp_path / "whole")
+    run_experiment(dataclasses.replace(config, steps=2), tmp_path / "parts")
+    network = dataclasses.replace(network, remat="blocks")
+    saving = dataclasses.replace(config, network=network, accumulate=2, steps=4)
+    run_experiment(saving, tmp_path / "parts")
+    half = dataclasses.replace(network, compute_dtype="bfloat16")
+    run_experiment(dataclasses.replace(saving, network=half, steps=5), tmp_path / "parts")
+    whole, parts = curve(tmp_path / "whole"), curve(tmp_path / "parts")
+    for step in (1, 2, 3, 4):
+        assert parts[step, "loss"] == pytest.approx(whole[step, "loss"], rel=1e-5), step
+    assert parts[5, "loss"] == pytest.approx(whole[5, "loss"], rel=2e-2)
+    assert parts[5, "loss"] != pytest.approx(whole[5, "loss"], rel=1e-6)
+    best = load_best(tmp_path / "parts")[0]
+    assert {leaf.dtype for leaf in jax.tree.leaves(best)} == {jnp.dtype("float32")}
+
+
 def test_a_folder_of_another_run_is_refused(tmp_path):
     run_line(tmp_path)
     from jaxmotion.training.experiment import claim_folder
 
     claim_folder(TINY, tmp_path)
     claim_folder(dataclasses.replace(TINY, steps=99), tmp_path)
+    network = dataclasses.replace(TINY.network, remat="norms", compute_dtype="bfloat16")
+    claim_folder(dataclasses.replace(TINY, network=network, accumulate=2), tmp_path)
+    wider = dataclasses.replace(TINY.network, widths=(8, 16))
+    with pytest.raises(InputError, match=r"another configuration \(network.widths: "):
+        claim_folder(dataclasses.replace(TINY, network=wider), tmp_path)
     with pytest.raises(InputError, match=r"another configuration \(batch_size: 4 → 8\)"):
         claim_folder(dataclasses.replace(TINY, batch_size=8), tmp_path)
 
