@@ -52,10 +52,18 @@ def case(method: str, mesh: list[int]) -> str:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("method", "masks"), [("em", 2), ("st_ms", 4), ("lt_ms", 4), ("lt_ms_sa", 4)]
+    ("method", "masks", "mesh"),
+    [
+        ("em", 2, [1, DEVICES]),
+        ("st_ms", 4, [1, DEVICES]),
+        ("lt_ms", 4, [1, DEVICES]),
+        ("lt_ms_sa", 4, [1, DEVICES]),
+        ("st_ms", 4, [2, DEVICES // 2]),
+        ("lt_ms", 4, [2, DEVICES // 2]),
+    ],
 )
-def test_no_layer_gathers_the_volume(on_eight_devices, method, masks):
-    found = hlo.collectives(on_eight_devices(PROGRAM, "hlo", case(method, [1, DEVICES])))
+def test_no_layer_gathers_the_volume(on_eight_devices, method, masks, mesh):
+    found = hlo.collectives(on_eight_devices(PROGRAM, "hlo", case(method, mesh)))
     kinds = {collective.kind for collective in found}
     assert "all-reduce" in kinds
     assert ("collective-permute" in kinds) == (method != "em")
@@ -63,9 +71,14 @@ def test_no_layer_gathers_the_volume(on_eight_devices, method, masks):
 
 
 @pytest.mark.slow
-def test_devices_that_have_clips_of_their_own_exchange_gradients_alone(on_eight_devices):
+@pytest.mark.parametrize(("method", "frames"), [("em", 1), ("st_ms", 3), ("lt_ms", 9)])
+def test_devices_that_have_clips_of_their_own_exchange_gradients_alone(
+    on_eight_devices, method, frames
+):
     augment = {"flip_horizontal": 0.5, "corruption_probability": 0.5, "still_share": 0.5}
-    case = {"method": "lt_ms", "frames": 9, "batch": DEVICES, "meshes": [[DEVICES, 1]]}
+    if frames == 1:
+        augment = {"flip_horizontal": 0.5}
+    case = {"method": method, "frames": frames, "batch": DEVICES, "meshes": [[DEVICES, 1]]}
     text = on_eight_devices(PROGRAM, "hlo", json.dumps(case | {"augment": augment}))
     assert {collective.kind for collective in hlo.collectives(text)} == {"all-reduce"}
 
