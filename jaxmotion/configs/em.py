@@ -13,7 +13,7 @@ def config() -> Config:
         data=DataConfig(source="DAVIS", split="train", height=128, width=224),
         objective=ObjectiveConfig(foreground_cost=1.0, border_cost=8.0),
         augment=AugmentConfig(flip_horizontal=0.5, flip_vertical=0.5),
-        steps=2500,
+        steps=1200,
         batch_size=4,
     )
 
