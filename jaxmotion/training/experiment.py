@@ -116,8 +116,8 @@ def claim_folder(config: Config, workdir: Path) -> None:
     try:
         workdir.mkdir(parents=True, exist_ok=True)
         # A run that was refused or killed before it stored anything is in nobody's way.
-        stored = (any(workdir.glob(f"{kind}/[0-9]*")) for kind in ("checkpoints", "best"))
-        known = path.exists() and any(stored)
+        stored = [f for kind in ("checkpoints", "best") for f in workdir.glob(f"{kind}/[0-9]*")]
+        known = path.exists() and any(folder.name.isdigit() for folder in stored)
     except OSError as error:
         raise InputError(f"{workdir}: cannot be used ({error.strerror})") from error
     if known:

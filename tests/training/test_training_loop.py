@@ -223,6 +223,14 @@ def test_a_folder_of_another_run_is_refused(tmp_path):
         claim_folder(dataclasses.replace(TINY, batch_size=8), tmp_path)
 
 
+def test_a_run_killed_before_its_first_checkpoint_is_in_nobodys_way(tmp_path):
+    from jaxmotion.training.experiment import claim_folder
+
+    claim_folder(TINY, tmp_path)
+    (tmp_path / "checkpoints" / "4.orbax-checkpoint-tmp").mkdir(parents=True)
+    claim_folder(dataclasses.replace(TINY, batch_size=8), tmp_path)
+
+
 def test_a_full_disk_is_one_line_and_earlier_checkpoints_stay(tmp_path, monkeypatch):
     save = Checkpoints.save
 
