@@ -99,6 +99,9 @@ def on_eight_devices() -> Callable[..., str]:
         # Optimised for short compilation: what is tested runs once.
         "XLA_FLAGS": "--xla_force_host_platform_device_count=8 --xla_backend_optimization_level=0"
         " --xla_llvm_disable_expensive_passes=true",
+        # XLA's threads: eight of them may wait, one for each device, for others that solve a batch
+        # of triangular systems for them (jaxlib), and with no more than eight for ever.
+        "NPROC": "32",
     }
 
     def run(program: str | Path, *arguments: str) -> str:

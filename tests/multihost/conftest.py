@@ -134,6 +134,7 @@ def _environment(devices: int, programs: Path) -> dict[str, str]:
         "JAX_PLATFORMS": "cpu",
         "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices} {FAST_COMPILATION}",
         "JAX_COMPILATION_CACHE_DIR": str(programs),
+        "NPROC": "32",  # see on_eight_devices
     }
 
 
