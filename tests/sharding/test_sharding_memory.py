@@ -17,6 +17,7 @@ def test_eight_devices_need_a_sixth_each(on_eight_devices):
     assert 6 * eight <= one
 
 
+@pytest.mark.xfail(strict=True, reason="the CPU's plan keeps as much and more (docs/scale.md)")
 def test_blocks_computed_again_are_not_kept(on_eight_devices):
     case = LONG | {"meshes": [[1, 1]], "widths": [16, 32]}
     kept, norms, blocks = (
