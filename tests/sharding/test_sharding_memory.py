@@ -17,16 +17,6 @@ def test_eight_devices_need_a_sixth_each(on_eight_devices):
     assert 6 * eight <= one
 
 
-@pytest.mark.xfail(strict=True, reason="the CPU's plan keeps as much and more (docs/scale.md)")
-def test_blocks_computed_again_are_not_kept(on_eight_devices):
-    case = LONG | {"meshes": [[1, 1]], "widths": [16, 32]}
-    kept, norms, blocks = (
-        int(on_eight_devices(PROGRAM, "memory", json.dumps(case | {"network": {"remat": remat}})))
-        for remat in ("none", "norms", "blocks")
-    )
-    assert blocks < norms < kept
-
-
 def test_a_clip_of_480_frames_trains(on_eight_devices):
     case = json.dumps(LONG | {"meshes": [[1, 1]]})
     loss = float(on_eight_devices(PROGRAM, "train", case))
