@@ -20,7 +20,6 @@ def config() -> Config:
         network=replace(base.network, norm_frames=9, decoder=DecoderConfig(kind="transformer")),
         motion=MotionModel("quadratic", "bspline", knot_spacing=3),
         augment=replace(base.augment, corrupted_frames=(1, 2)),
-        steps=400,
         batch_size=2,
         inference=InferenceConfig(window=0),
     )

@@ -20,17 +20,17 @@ def config() -> Config:
         data=replace(base.data, clip_length=3, validation_clips=24),
         network=NetworkConfig(num_masks=4, kernel=(3, 3, 3), norm_frames=3),
         motion=MotionModel("quadratic", "polynomial"),
-        objective=ObjectiveConfig(
+        objective=replace(
+            base.objective,
             remove_global_motion=True,
-            foreground_cost=1.5,
             consistency_weight=4.0,
             consistency_ramp=100,
         ),
         augment=replace(base.augment, corruption_probability=0.5, still_share=0.5),
         # Short runs from a trained start: longer ones explain the flow better but segment worse
         # (docs/lt_ms.md), and an average over thousands of steps would be one of the start.
-        optimizer=OptimizerConfig(learning_rate=1e-3, ema_decay=0.99),
-        steps=300,
+        optimizer=OptimizerConfig(learning_rate=3e-4, ema_decay=0.99),
+        steps=200,
         validate_every=100,
         batch_size=6,
         inference=InferenceConfig(window=3, overlap=2),
