@@ -28,7 +28,13 @@ def config() -> Config:
 def slots() -> Config:
     """LT-MS-SA: slot attention, for another K at test time; ``--start`` takes a trained U-net."""
     base = config()
-    return replace(base, network=replace(base.network, decoder=DecoderConfig(kind="slots")))
+    return replace(
+        base,
+        network=replace(base.network, decoder=DecoderConfig(kind="slots")),
+        # Its decoder does not begin at nothing, and has more to learn.
+        optimizer=OptimizerConfig(learning_rate=1e-3, ema_decay=0.99),
+        steps=300,
+    )
 
 
 def published() -> Config:
