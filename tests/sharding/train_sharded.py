@@ -79,8 +79,8 @@ def first_step(jitted: Jitted, batch: dict[str, np.ndarray]) -> tuple[float, np.
     with under_mesh(jitted.mesh):
         state = jitted.init(batch)
     state, metrics = compiled(state, batch)
-    moment = optax.tree.get(state.optimizer, "mu")
-    gradient = np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(moment)])
+    [adam] = (part for part in state.optimizer if isinstance(part, optax.ScaleByAdamState))
+    gradient = np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(adam.mu)])
     return float(metrics["loss"]), gradient
 
 
