@@ -1,6 +1,6 @@
 """The picture of the README, from what `eval.py` left: flow and segments of a few sequences.
 
-python benchmarks/readme_picture.py SCORES/pictures/DATASET METHOD docs/images/em_davis.png \
+python benchmarks/readme_picture.py SCORES/pictures/DATASET METHOD docs/images/davis.png \
     blackswan camel car-shadow scooter-black
 """
 
