@@ -100,7 +100,7 @@ def test_dis_flow_is_estimated_while_building(tmp_path, build, records):
     inner = record["flow"][:, 20:-20, 40:-40].astype(np.float32)
     assert np.abs(np.median(inner, axis=(0, 1, 2)) - [2, 0]).max() < 0.2  # as the texture moves
     assert record["estimator"] == b"dis"
-    assert json.loads(record["estimator_settings"]) == {"preset": "medium"}
+    assert json.loads(record["estimator_settings"]) == {"preset": "fine"}
     assert not list((tmp_path / "built/.unfinished").iterdir())
 
 

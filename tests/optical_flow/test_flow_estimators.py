@@ -55,7 +55,7 @@ def frames_of(values, shape=(4, 6, 3)):
     return [np.full(shape, value, np.uint8) for value in values]
 
 
-@pytest.mark.parametrize("preset", ["ultrafast", "fast", "medium"])
+@pytest.mark.parametrize("preset", ["ultrafast", "fast", "medium", "fine"])
 def test_dis_finds_a_shift(preset):
     image = textured()
     shifted = np.roll(image, (2, 3), axis=(0, 1))  # down 2, right 3
