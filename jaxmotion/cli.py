@@ -162,6 +162,7 @@ class Export:
         command: what trained it.
         metrics: JSON files whose numbers go along, such as the scores.json of eval.py; NAME=FILE
             puts NAME before theirs. Those of the run's summary.json go along anyway.
+        part_megabytes: the most that one file may hold; the rest goes into files beside it.
     """
 
     checkpoint: tyro.conf.Positional[str]
@@ -169,10 +170,11 @@ class Export:
     provenance: str = ""
     command: str = ""
     metrics: tuple[str, ...] = ()
+    part_megabytes: float | None = None
 
     def run(self) -> None:
         """Does it."""
-        from jaxmotion.model_zoo import export_model
+        from jaxmotion.model_zoo import export_model, model_megabytes
 
         trained = export_model(
             self.checkpoint,
@@ -180,8 +182,9 @@ class Export:
             trained_on=self.provenance,
             command=self.command,
             metrics=self.metrics,
+            part_megabytes=self.part_megabytes,
         )
-        size = self.out.stat().st_size / 1e6
+        size = model_megabytes(self.out)
         print(f"{self.out}: {trained.num_parameters:,} parameters, {size:.1f} MB")
 
 

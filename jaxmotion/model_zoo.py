@@ -8,7 +8,7 @@ import jaxmotion
 from jaxmotion.errors import InputError
 from jaxmotion.training.config import Config
 from jaxmotion.training.metrics import read_json
-from jaxmotion.training.model_files import Trained, read_model, write_model
+from jaxmotion.training.model_files import Trained, model_paths, read_model, write_model
 from jaxmotion.training.trained import find_trained, load_trained
 
 _NOT_A_QUALITY = ("steps", "minutes")
@@ -21,6 +21,7 @@ def export_model(
     trained_on: str = "",
     command: str = "",
     metrics: Sequence[str] = (),
+    part_megabytes: float | None = None,
 ) -> Trained:
     """Writes a trained network as one file to share.
 
@@ -32,6 +33,7 @@ def export_model(
         command: what trained it.
         metrics: JSON files whose numbers at top level join the metrics, such as the ``scores.json``
             of ``eval.py``. ``NAME=FILE`` puts ``NAME_`` before theirs.
+        part_megabytes: the most that one file may hold; the rest goes into files beside it.
 
     Returns:
         What was written, before it was rounded to float16.
@@ -46,8 +48,13 @@ def export_model(
     said = {"trained_on": trained_on, "command": command, "exported_by": _code()}
     provenance = dict(trained.provenance) | {name: words for name, words in said.items() if words}
     trained = trained._replace(metrics=known, provenance=provenance)
-    write_model(out, trained)
+    write_model(out, trained, None if part_megabytes is None else int(part_megabytes * 1e6))
     return trained
+
+
+def model_megabytes(path: Path) -> float:
+    """Size of a model file with its parts."""
+    return sum(file.stat().st_size for file in model_paths(path)) / 1e6
 
 
 def format_models(models: Mapping[str, Path]) -> str:
@@ -73,7 +80,7 @@ def format_models(models: Mapping[str, Path]) -> str:
                 _method(trained.config),
                 str(trained.config.network.num_masks),
                 f"{trained.num_parameters / 1e6:.2f} M",
-                f"{path.stat().st_size / 1e6:.1f} MB",
+                f"{model_megabytes(path):.1f} MB",
                 ", ".join(quality),
             )
         )

@@ -1,4 +1,4 @@
-"""The shipped models: networks that are trained already, one ``NAME.safetensors`` each.
+"""The shipped models: networks that are trained already, ``NAME.safetensors`` each.
 
 This folder holds the files and finds them by name; what is in one says `training.model_files`.
 """
@@ -14,4 +14,5 @@ FOLDER = Path(str(files(__name__)))
 
 def shipped_models() -> dict[str, Path]:
     """The files of the shipped models by their names, in the order of the alphabet."""
-    return {path.stem: path for path in sorted(FOLDER.glob("*.safetensors"))}
+    files = sorted(FOLDER.glob("*.safetensors"))
+    return {path.stem: path for path in files if ".part" not in path.stem}

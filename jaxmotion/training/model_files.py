@@ -3,9 +3,13 @@
 The tensors are the parameters in float16, named by their way through the network
 (``unet/left_0/...``). The metadata has one entry, ``jaxmotion``, in JSON, with ``format`` (1),
 ``config``, ``step``, ``metrics`` and ``provenance``, as in `Trained`.
+
+Where files must be small, some tensors lie beside it in ``NAME.part2.safetensors`` and so on. All
+have the same metadata then, with ``parts``, how many there are.
 """
 
 import dataclasses
+import glob
 import json
 import os
 from collections.abc import Mapping
@@ -51,7 +55,7 @@ class Trained(NamedTuple):
         return sum(np.size(leaf) for leaf in jax.tree.leaves(self.params))
 
 
-def write_model(path: str | os.PathLike, trained: Trained) -> None:
+def write_model(path: str | os.PathLike, trained: Trained, part_bytes: int | None = None) -> None:
     """Writes a trained network as one file, whole or not at all.
 
     Of the paths in its configuration only the last names are kept: a folder of the machine that
@@ -60,6 +64,8 @@ def write_model(path: str | os.PathLike, trained: Trained) -> None:
     Args:
         path: the file, ``NAME.safetensors``. An earlier model file of that name is replaced.
         trained: the network. Its parameters are rounded to float16.
+        part_bytes: the most parameters that one file may hold, a single tensor apart; one file
+            holds them all if not given.
 
     Raises:
         InputError: something else is at ``path``, or it cannot be written; or a parameter is out of
@@ -80,6 +86,7 @@ def write_model(path: str | os.PathLike, trained: Trained) -> None:
             raise InputError(
                 f"{path}: parameter {name} is NaN or beyond ±65504, which float16 cannot hold"
             )
+    parts = [halves] if part_bytes is None else _divide(halves, part_bytes)
     note = {
         "format": FORMAT,
         "config": to_json(_without_folders(trained.config)),
@@ -87,7 +94,19 @@ def write_model(path: str | os.PathLike, trained: Trained) -> None:
         "metrics": json_safe(dict(trained.metrics)),
         "provenance": dict(trained.provenance),
     }
-    write_safetensors(path, halves, {_ENTRY: json.dumps(note)})
+    if len(parts) > 1:
+        note["parts"] = len(parts)
+    # The first one last: before it is there, no part of it is looked for.
+    for number, part in reversed(list(enumerate(parts, start=1))):
+        write_safetensors(_part(path, number), part, {_ENTRY: json.dumps(note)})
+    for left_over in set(model_paths(path)[1:]) - {_part(path, n + 1) for n in range(len(parts))}:
+        left_over.unlink()
+
+
+def model_paths(path: str | os.PathLike) -> list[Path]:
+    """The files of a model: its own, and those of its other parts."""
+    path = Path(path)
+    return [path, *sorted(path.parent.glob(f"{glob.escape(path.stem)}.part*{SUFFIX}"))]
 
 
 def read_model(path: str | os.PathLike) -> Trained:
@@ -108,7 +127,13 @@ def read_model(path: str | os.PathLike) -> Trained:
         raise InputError(
             f"{path}: no model of jaxmotion, expected a file that `jaxmotion export` wrote"
         )
-    trained = _read_note(path, metadata[_ENTRY])
+    trained, num_parts = _read_note(path, metadata[_ENTRY])
+    for number in range(2, num_parts + 1):
+        part = _part(Path(path), number)
+        more, other = read_safetensors(part)
+        if other != metadata:
+            raise InputError(f"{part}: no part of {path}, expected what was written with it")
+        tensors |= more
     check_params(path, trained.config, tensors)
     for name, tensor in tensors.items():
         if tensor.dtype.kind != "f" or not np.isfinite(tensor).all():
@@ -152,6 +177,23 @@ def check_params(path: str | os.PathLike, config: Config, params: Mapping[str, A
         )
 
 
+def _part(path: Path, number: int) -> Path:
+    return path if number == 1 else path.with_name(f"{path.stem}.part{number}{SUFFIX}")
+
+
+def _divide(tensors: Mapping[str, np.ndarray], most: int) -> list[dict[str, np.ndarray]]:
+    """The tensors in order, in as many parts as it takes."""
+    parts: list[dict[str, np.ndarray]] = [{}]
+    size = 0
+    for name, tensor in tensors.items():
+        if parts[-1] and size + tensor.nbytes > most:
+            parts.append({})
+            size = 0
+        parts[-1][name] = tensor
+        size += tensor.nbytes
+    return parts
+
+
 def _is_model(path: Path) -> bool:
     try:
         return _ENTRY in read_safetensors(path)[1]
@@ -159,8 +201,8 @@ def _is_model(path: Path) -> bool:
         return False
 
 
-def _read_note(path: str | os.PathLike, text: str) -> Trained:
-    """All but the parameters."""
+def _read_note(path: str | os.PathLike, text: str) -> tuple[Trained, int]:
+    """All but the parameters, and how many parts these are in."""
     damaged = InputError(f"{path}: its metadata is damaged, expected what `jaxmotion export` wrote")
     try:
         note = json.loads(text)
@@ -173,7 +215,7 @@ def _read_note(path: str | os.PathLike, text: str) -> Trained:
             "jaxmotion reads it"
         )
     try:
-        values, step = note["config"], int(note["step"])
+        values, step, num_parts = note["config"], int(note["step"]), int(note.get("parts", 1))
         metrics = {k: None if v is None else float(v) for k, v in note["metrics"].items()}
         provenance = {name: str(words) for name, words in note["provenance"].items()}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -184,7 +226,7 @@ def _read_note(path: str | os.PathLike, text: str) -> Trained:
         raise InputError(
             f"{path}: a configuration that this version does not know: {_line(error)}"
         ) from error
-    return Trained(config, {}, step, metrics, provenance)
+    return Trained(config, {}, step, metrics, provenance), num_parts
 
 
 def _line(error: Exception) -> str:

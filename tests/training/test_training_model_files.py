@@ -13,7 +13,7 @@ from safetensors.numpy import load_file, save_file
 from jaxmotion.errors import InputError
 from jaxmotion.networks import NetworkConfig, build_segmenter
 from jaxmotion.training.config import Config, DataConfig, to_json
-from jaxmotion.training.model_files import Trained, read_model, write_model
+from jaxmotion.training.model_files import Trained, model_paths, read_model, write_model
 
 CONFIG = Config(
     data=DataConfig(source="scenes:hard", height=16, width=24, intervals=(1, -2)),
@@ -63,6 +63,39 @@ def test_the_file_is_small_and_open_to_all(trained, path):
     assert note["config"]["data"]["intervals"] == [1, -2]
     header = int.from_bytes(path.read_bytes()[:8], "little")
     assert path.stat().st_size == 8 + header + 2 * trained.num_parameters
+
+
+def test_parts_are_small_and_read_as_one(trained, path):
+    write_model(path, trained)
+    whole = read_model(path)
+    write_model(path, trained, part_bytes=1000)
+    parts = model_paths(path)
+    assert len(parts) > 2
+    names = []
+    for part in parts:
+        with safe_open(part, framework="numpy") as file:
+            sizes = [file.get_tensor(name).nbytes for name in file.keys()]  # noqa: SIM118
+            names += file.keys()
+        assert sum(sizes) <= 1000 or len(sizes) == 1
+    assert sorted(names) == sorted(flatten_dict(trained.params, sep="/"))
+    read = read_model(path)
+    assert read._replace(params=None) == whole._replace(params=None)
+    jax.tree.map(np.testing.assert_array_equal, read.params, whole.params)
+    write_model(path, trained)  # no part of the earlier one is left
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_part_that_is_missing_or_of_another_model(trained, path):
+    write_model(path, trained._replace(step=trained.step + 1), part_bytes=1000)
+    second = model_paths(path)[1]
+    foreign = second.read_bytes()
+    write_model(path, trained, part_bytes=1000)
+    second.write_bytes(foreign)
+    with pytest.raises(InputError, match=r"part2\.safetensors: no part of .*model\.safetensors"):
+        read_model(path)
+    second.unlink()
+    with pytest.raises(InputError, match=r"part2\.safetensors"):
+        read_model(path)
 
 
 def test_the_same_network_is_the_same_bytes(trained, tmp_path):
