@@ -28,7 +28,7 @@ def config() -> Config:
         ),
         augment=replace(base.augment, corruption_probability=0.5, still_share=0.5),
         # Short runs from a trained start: longer ones explain the flow better but segment worse
-        # (docs/lt_ms.md), and an average over thousands of steps would be one of the start.
+        # (docs/models.md), and an average over thousands of steps would be one of the start.
         optimizer=OptimizerConfig(learning_rate=3e-4, ema_decay=0.99),
         steps=200,
         validate_every=100,

@@ -72,11 +72,10 @@ class DIS:
         grey0, grey1 = (cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) for image in (image0, image1))
         try:
             # A new solver for every pair: one holds its buffers, so threads must not share it.
-            solver = cv2.DISOpticalFlow.create(_DIS_PRESETS[self.preset])
-            if self.preset == "fine":
-                solver.setFinestScale(0)
-                solver.setVariationalRefinementIterations(20)
-                solver.setVariationalRefinementAlpha(40.0)
+            base, changes = _DIS_PRESETS[self.preset]
+            solver = cv2.DISOpticalFlow.create(base)
+            for name, value in changes.items():
+                getattr(solver, f"set{name}")(value)
             flow = solver.calc(grey0, grey1, None)  # pyright: ignore[reportCallIssue, reportArgumentType]
             return np.asarray(flow, np.float32)
         except cv2.error as error:
@@ -84,11 +83,19 @@ class DIS:
             raise InputError(f"frames of {width} x {height} are too small for DIS flow") from error
 
 
-_DIS_PRESETS = {
-    "ultrafast": cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST,
-    "fast": cv2.DISOPTICAL_FLOW_PRESET_FAST,
-    "medium": cv2.DISOPTICAL_FLOW_PRESET_MEDIUM,
-    "fine": cv2.DISOPTICAL_FLOW_PRESET_MEDIUM,
+# OpenCV's preset, and what is set otherwise.
+_DIS_PRESETS: dict[str, tuple[int, dict[str, float]]] = {
+    "ultrafast": (cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST, {}),
+    "fast": (cv2.DISOPTICAL_FLOW_PRESET_FAST, {}),
+    "medium": (cv2.DISOPTICAL_FLOW_PRESET_MEDIUM, {}),
+    "fine": (
+        cv2.DISOPTICAL_FLOW_PRESET_MEDIUM,
+        {
+            "FinestScale": 0,
+            "VariationalRefinementIterations": 20,
+            "VariationalRefinementAlpha": 40.0,
+        },
+    ),
 }
 
 
