@@ -51,6 +51,10 @@ def read_labels(path: str | os.PathLike, one_object: bool = False) -> tuple[np.n
     with reading(path):
         data = Path(path).read_bytes()
     try:
+        if _is_bitmap_of_two_colors(data):
+            values = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE)
+            if values is not None:
+                return _of_grey(path, values), False
         with Image.open(io.BytesIO(data)) as image:
             depths = str(image.tile)
             image.load()
@@ -78,6 +82,11 @@ def check_background(paths: Sequence[Path], labels: Sequence[np.ndarray]) -> Non
     if len(found) > 1 and found[0] > 0:
         values = ", ".join(map(str, found[:4].tolist())) + (", ..." if len(found) > 4 else "")
         raise InputError(f"{paths[0]}: masks of the values {values}, expected 0 for the background")
+
+
+def _is_bitmap_of_two_colors(data: bytes) -> bool:
+    """Whether a file is a `.bmp` of 8 bits and two colors, which Pillow decodes as one of 1 bit."""
+    return data[:2] == b"BM" and data[28:30] == b"\x08\0" and data[46:50] == b"\2\0\0\0"
 
 
 def _labels(
