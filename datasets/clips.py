@@ -27,7 +27,7 @@ from jaxmotion_datasets.flow_configs import FLOW_CONFIGS, FlowConfig, FlowOption
 from jaxmotion_datasets.flow_records import SequenceFlow, estimate, flow_places, read_files
 
 from jaxmotion.data.masks import read_labels
-from jaxmotion.data.pairing import check_flow_shape
+from jaxmotion.data.pairing import check_shape
 from jaxmotion.errors import InputError
 from jaxmotion.optical_flow import Estimator, make_estimator
 
@@ -239,7 +239,7 @@ def _original_size(
         if labels.shape != size:
             raise size_error(path, labels.shape, size, source)
     if sequence.flow is not None and size is not None:
-        check_flow_shape(sequence.flow, found.flow.shape[1:3], size, source)
+        check_shape(sequence.flow, found.flow.shape[1:3], size, source)
     return size or (0, 0)
 
 

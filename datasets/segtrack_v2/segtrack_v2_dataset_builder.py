@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import ClassVar
 
@@ -20,6 +21,8 @@ from jaxmotion_datasets.clips import ClipBuilder
 
 from jaxmotion.data.masks import MASK_SUFFIXES, check_background, read_labels
 from jaxmotion.files import reading
+
+_log = logging.getLogger(__name__)
 
 
 class Builder(ClipBuilder):
@@ -40,7 +43,12 @@ class Builder(ClipBuilder):
         root = self.flow_root(root)
         existing_folder(root / "JPEGImages", "the frames")
         with reading(root):
-            names = sorted(path.name for path in (root / "JPEGImages").iterdir() if path.is_dir())
+            names, annotated = (
+                sorted(path.name for path in (root / folder).iterdir() if path.is_dir())
+                for folder in ("JPEGImages", "GroundTruth")
+            )
+        for name in sorted({*annotated} - {*names}):
+            _log.warning("%s: left out, its frames are not there", root / "GroundTruth" / name)
         return {"test": [_sequence(root, name) for name in names]}
 
     def labels(self, paths: tuple[Path, ...]) -> np.ndarray:

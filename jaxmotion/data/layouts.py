@@ -1,5 +1,6 @@
 """Where the flow of which sequence lies: the layouts of folders that a path may have."""
 
+import logging
 import os
 import re
 from collections import Counter
@@ -7,6 +8,8 @@ from pathlib import Path
 
 from jaxmotion.errors import InputError
 from jaxmotion.files import list_files, reading
+
+_log = logging.getLogger(__name__)
 
 LAYOUTS = (
     "an .npz file (key 'flow', [T, H, W, 2]), a folder of .flo files, a folder of such folders or "
@@ -45,6 +48,8 @@ def _find_sequences(root: Path, flow: str | None, split: str | None) -> list[tup
     elif (root / "Flows").is_dir():
         places, split = _davis_sequences(root, flow, split), None
     elif list_files(root, (".flo",)):
+        if beside := flow_places(root):
+            _log.warning("%s: read as one sequence; left out: %s", root, ", ".join(beside))
         places = [(root.resolve().name, root)]
     else:
         places = _sequences_of(root)
@@ -56,7 +61,17 @@ def _find_sequences(root: Path, flow: str | None, split: str | None) -> list[tup
 
 
 def _sequences_of(folder: Path) -> list[tuple[str, Path]]:
+    _tell_left_out(folder)
     return [(name, the_only(paths)) for name, paths in flow_places(folder).items()]
+
+
+def _tell_left_out(folder: Path) -> None:
+    """Names the folders in a folder of sequences that have no flow."""
+    there = flow_places(folder)
+    folders = (path for path in folder.iterdir() if path.is_dir())
+    names = sorted(p.name for p in folders if not p.name.startswith(".") and p.name not in there)
+    if there and names:
+        _log.warning("%s: left out, no .flo file in: %s", folder, ", ".join(names))
 
 
 def flow_places(folder: Path) -> dict[str, list[Path]]:
@@ -117,6 +132,8 @@ def _davis_sequences(root: Path, flow: str | None, split: str | None) -> list[tu
     places = flow_places(folder)
     if not places:
         raise InputError(f"{folder}: {_contents(folder)}, expected SEQUENCE.npz or SEQUENCE/*.flo")
+    if not split:
+        _tell_left_out(folder)
     wanted = split_names(root, split) if split else list(places)
     for name in wanted:
         if name not in places:

@@ -99,19 +99,24 @@ def check_flow_count(
         )
 
 
-def check_flow_shape(
-    flow: str | os.PathLike, size: tuple[int, ...], frame_size: tuple[int, ...], source: str
+def check_shape(
+    path: str | os.PathLike,
+    size: tuple[int, ...],
+    frame_size: tuple[int, ...],
+    source: str,
+    kind: str = "flow",
 ) -> None:
     """Checks that flow has the aspect ratio of what it is of, but for rounding.
 
-    Flow of 128 x 224 may be of anything that is not upright in the same measure, because the
+    What is of 128 x 224 may be of anything that is not upright in the same measure, because the
     published methods bring every video to that size.
 
     Args:
-      flow: where it lies, for the message.
+      path: where the flow lies, for the message.
       size: height and width of the flow.
       frame_size: height and width of the frames or masks.
       source: what these are, for the message.
+      kind: what is looked at, where it is not flow.
 
     Raises:
       InputError: the flow would have to be stretched, or lies on its side.
@@ -122,7 +127,7 @@ def check_flow_shape(
     if tuple(size) == SQUEEZED and not _alike(height / width, full_width / full_height):
         return
     raise InputError(
-        f"{flow}: flow of {width} x {height}, expected the aspect ratio of {source}, "
+        f"{path}: {kind} of {width} x {height}, expected the aspect ratio of {source}, "
         f"{full_width} x {full_height}"
     )
 

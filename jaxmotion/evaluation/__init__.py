@@ -3,8 +3,9 @@
 `scores` are the DAVIS measures, counted on `bitmasks`; `matching` assigns segments to objects and
 `selection` reads K segments as one foreground; `linking` gives the clips of a video the same
 labels. `protocol` names how each dataset is scored, `scoring` does it for one sequence.
-`davis` and `annotations` find and read the files, `methods` are what can be scored (a network,
-`baselines` and `classical_em`, the masks of another method), `suite` goes through all of them.
+`davis` and `annotations` find and read the files, `timeline` places them in the video, `methods`
+are what can be scored (a network, `baselines` and `classical_em`, the masks of another method),
+`suite` goes through all of them.
 `results` is what comes out, one tree of plain values; `published` is what others reported,
 `comparison` sets two side by side; `tables`, `pictures` and `report` show it. `scenes` does the
 same in small for procedural clips.

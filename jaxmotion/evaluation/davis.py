@@ -20,7 +20,7 @@ import numpy as np
 
 from jaxmotion.data.layouts import flow_places, split_names, the_only
 from jaxmotion.data.masks import MASK_SUFFIXES, check_background
-from jaxmotion.data.pairing import check_flow_shape, place_files
+from jaxmotion.data.pairing import check_shape, place_files
 from jaxmotion.data.pictures import read_image
 from jaxmotion.data.video import FRAME_SUFFIXES
 from jaxmotion.errors import InputError
@@ -93,7 +93,7 @@ class DavisSequence:
         Raises:
             InputError: It has not.
         """
-        check_flow_shape(self.flow_path or self.name, flow_size, size, "the masks")
+        check_shape(self.flow_path or self.name, flow_size, size, "the masks")
 
     def timeline(self, protocol: Protocol, num_flows: int | None = None) -> Timeline:
         """Which frames there are, and of which of them each mask is.
@@ -150,11 +150,18 @@ class DavisSequence:
             _log.warning("%s: no object in any mask", folder)
         return annotation, num_frames
 
-    def read_frame(self, t: int) -> np.ndarray:
-        """Reads frame t: uint8 `[H, W, 3]`.
+    def read_frame(self, t: int, size: tuple[int, ...] | None = None) -> np.ndarray:
+        """Reads frame t.
+
+        Args:
+            t: Which.
+            size: Height and width of the masks; None where they do not matter.
+
+        Returns:
+            uint8 `[H, W, 3]`.
 
         Raises:
-            InputError: The frame is missing or damaged.
+            InputError: The frame is missing, damaged or of another aspect ratio than the masks.
         """
         names = self.frame_names(t + 1)
         places = place_files(self.frame_paths, names) if self.frame_paths else []
@@ -163,7 +170,11 @@ class DavisSequence:
                 f"{self.name}: no picture of frame {names[t]} in JPEGImages/{RESOLUTION}/"
                 f"{self.name}, which has {len(self.frame_paths)}"
             )
-        return read_image(self.frame_paths[places.index(t)])
+        path = self.frame_paths[places.index(t)]
+        frame = read_image(path)
+        if size is not None:
+            check_shape(path, frame.shape[:2], size, "the masks", kind="a frame")
+        return frame
 
     def frame_names(self, num_frames: int) -> list[str]:
         """Names for the files of all frames: those of the pictures or masks, or 00000, ..."""

@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -232,7 +233,8 @@ def _evaluate_method(
         scores = replace(scores, pictures=folder.as_posix())
         annotated = np.flatnonzero(video.annotation.frames < len(labels))
         shows_video = options.include_frames and video.sequence.frame_paths
-        read_frame = video.sequence.read_frame if shows_video else None
+        size = video.annotation.size
+        read_frame = partial(video.sequence.read_frame, size=size) if shows_video else None
         gt = video.annotation.select(annotated).shown()
         write_pictures(out / folder, scores, video.flow, labels, foreground, gt, read_frame)
     return scores
@@ -241,7 +243,8 @@ def _evaluate_method(
 def _data_stamps(sequence: DavisSequence, options: Options) -> list:
     paths = [*sequence.mask_paths, *(sequence.frame_paths if options.include_frames else ())]
     paths += [sequence.flow_path] if sequence.flow_path is not None else []
-    return [stamps(path) for path in paths]
+    names = [path.name for path in sequence.frame_paths]  # they say of which frame a mask is
+    return [names, *(stamps(path) for path in paths)]
 
 
 def _digest(

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from jaxmotion.data.pairing import (
     check_flow_count,
     check_flow_names,
-    check_flow_shape,
+    check_shape,
     place_files,
 )
 from jaxmotion.errors import InputError
@@ -92,7 +92,7 @@ def test_flow_without_names_has_to_be_as_long_as_the_video():
     ],
 )
 def test_flow_of_the_same_shape_but_for_rounding(size, frames):
-    check_flow_shape("a.npz", size, frames, "the masks")
+    check_shape("a.npz", size, frames, "the masks")
 
 
 @pytest.mark.parametrize(
@@ -107,4 +107,4 @@ def test_flow_of_the_same_shape_but_for_rounding(size, frames):
 )
 def test_flow_that_would_be_stretched_is_refused(size, frames):
     with pytest.raises(InputError, match=r"a\.npz: flow of \d+ x \d+, expected the aspect ratio"):
-        check_flow_shape("a.npz", size, frames, "the masks")
+        check_shape("a.npz", size, frames, "the masks")

@@ -75,6 +75,32 @@ def test_the_layouts(tmp_path):
     assert values_of(as_list(open_source(str(tmp_path / "mixed" / "a.npz")))) == [[3]]
 
 
+def test_what_is_left_out_is_named(tmp_path, caplog):
+    npz_sequence(tmp_path / "mixed" / "a.npz", [3])
+    (tmp_path / "mixed" / "empty").mkdir()
+    assert len(open_source(tmp_path / "mixed")) == 1
+    assert f"{tmp_path / 'mixed'}: left out, no .flo file in: empty" in caplog.text
+    flo_sequence(tmp_path / "mixed", [1, 2])
+    assert len(open_source(tmp_path / "mixed")) == 2
+    assert "read as one sequence; left out: a" in caplog.text
+
+
+def test_two_places_of_one_sequence_matter_where_it_is_wanted(davis):
+    flo_sequence(davis / "Flows" / "raft" / "bear", [1])
+    with pytest.raises(InputError, match=r"bear: flow of the same sequence as bear\.npz"):
+        open_source(davis, flow="raft")
+    assert len(open_source(davis, flow="raft", split="val")) == 1
+
+
+def test_lists_may_have_comments_and_the_mark_of_an_editor(davis):
+    for text in ("\ufeffcar\r\nbear\r\n", "# mine\ncar # a comment\n\nbear\n"):
+        (davis / "ImageSets" / "train.txt").write_bytes(text.encode())
+        assert split_names(davis, "train") == ["bear", "car"]
+    (davis / "ImageSets" / "train.txt").write_bytes("car".encode("utf-16"))
+    with pytest.raises(InputError, match=r"train\.txt: not a text file in UTF-8"):
+        split_names(davis, "train")
+
+
 @pytest.fixture
 def davis(tmp_path):
     root = tmp_path / "DAVIS"

@@ -118,6 +118,13 @@ def test_which_value_of_a_mask_is_the_background_has_to_be_known(original, build
     assert f"error: {path}: masks of the values 1, 2, expected 0 for the background" in err
 
 
+def test_masks_of_no_video_are_warned_of(original, build, caplog):
+    root = original("segtrack_v2")
+    shutil.copytree(root / "GroundTruth/girl", root / "GroundTruth/worm")
+    assert build("segtrack_v2", root)[0] == 0
+    assert f"{root / 'GroundTruth/worm'}: left out, its frames are not there" in caplog.text
+
+
 def test_masks_without_an_object_are_warned_of(original, build, caplog):
     root = original("segtrack_v2")
     for path in (root / "GroundTruth/girl").iterdir():

@@ -128,6 +128,14 @@ def test_flow_without_names_has_to_be_of_all_frames(root, tmp_path, capsys, coun
     assert f"dog.npz: {count} flow fields, expected 4 for the 5" in capsys.readouterr().err
 
 
+def test_a_frame_of_another_shape_is_not_shown(long, tmp_path, capsys):
+    path = long / "JPEGImages/480p/jump/00003.jpg"
+    Image.new("RGB", (24, 40)).save(path)
+    assert scores_of(long, tmp_path / "scored")["jump"]["J_mean"] > 0.95
+    assert scores_of(long, tmp_path / "shown", "--include-frames") is None
+    assert f"{path}: a frame of 24 x 40, expected the aspect ratio" in capsys.readouterr().err
+
+
 def test_backward_flow_is_refused(long, tmp_path, capsys):
     rename(long / "Flows/made/jump", lambda t: f"{t + 1:05d}.flo")
     origin = {"estimator": "dis", "settings": {}, "gap": 1, "direction": "backward"}

@@ -32,6 +32,7 @@ def test_scene_scores_of_a_known_scene():
         assert scores[name] > 0.98
     assert {"em_1", "em_10"} < scores.keys()
     assert "network" not in scene_scores(None, clips[:1], clips[1:2])
+    assert scene_scores(predict, clips, None) == {"network": scores["network"]}
 
 
 def test_foreground_is_selected_once_per_clip():
