@@ -59,7 +59,7 @@ class EvalConfig:
         compare: the same, as columns beside what is scored.
         protocol: davis2016, segtrack_v2, fbms59, moca, davis2017_motion or fbms59_multi.
         flow: which flow, a folder of Flows.
-        select: which segments are the foreground: except_largest, best_subset, overlap,
+        select: which segments are the foreground: salient, except_largest, best_subset, overlap,
             linear_assignment, or nonzero (what results default to).
         cut: frames segmented at once and selected together; 0 is the whole sequence.
         num_masks: another K than in training, for a network with slots; of results, how many labels

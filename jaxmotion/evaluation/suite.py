@@ -210,7 +210,13 @@ def _evaluate_method(
         protocol = replace(protocol, select=labelled.select)
     name, labels = video.sequence.name, labelled.labels
     scores, packed = score_labels(
-        name, labels, video.annotation, protocol, labelled.num_labels, labelled.background
+        name,
+        labels,
+        video.annotation,
+        protocol,
+        labelled.num_labels,
+        labelled.background,
+        video.flow,
     )
     if isinstance(method, Baseline) or not (options.write_masks or options.pictures):
         return scores  # pictures and masks are of what was evaluated
