@@ -1,5 +1,6 @@
 """Scores segmentations on folders laid out like DAVIS: ``python eval.py --help``."""
 
+import logging
 import sys
 import time
 from collections.abc import Sequence
@@ -14,7 +15,7 @@ from tqdm import tqdm
 from jaxmotion.cli import run_command
 from jaxmotion.errors import InputError
 from jaxmotion.evaluation.baselines import BASELINES
-from jaxmotion.evaluation.davis import look_for_sequences
+from jaxmotion.evaluation.davis import left_out, look_for_sequences
 from jaxmotion.evaluation.methods import (
     ALL_BASELINES,
     Baseline,
@@ -30,6 +31,7 @@ from jaxmotion.evaluation.report import write_report
 from jaxmotion.evaluation.results import Evaluation
 from jaxmotion.evaluation.suite import DatasetPlan, Options, columns, evaluate, with_differences
 from jaxmotion.evaluation.tables import (
+    ScoreWriter,
     format_differences,
     format_table,
     score_table,
@@ -41,6 +43,8 @@ from jaxmotion.training.trained import find_trained
 
 DEFAULT_METHOD = "otsu"
 PUBLISHED_COLUMNS = 3  # that fit a terminal; the report has all
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -120,6 +124,10 @@ def main(argv: Sequence[str]) -> None:
     networks = [method for method in methods if isinstance(method, Network)]
     if networks and config.suite is None:
         networks[0].prepare()
+    for plan in plans:
+        if not plan.sequences and plan.split is None:
+            for line in left_out(plan.root, plan.flow):
+                _log.warning("%s", line)
     make_folder(config.out)
     enable_compilation_cache()
 
@@ -135,9 +143,10 @@ def main(argv: Sequence[str]) -> None:
                 on_progress=bar.set_description,
                 on_failure=lambda line: failures.update({line: None}),
             )
+            scores = ScoreWriter(config.out)
             for evaluation in evaluate(config.out, plans, methods, options):
                 if has_scores(evaluation):
-                    write_scores(config.out, evaluation)
+                    scores.write(evaluation)
                 bar.update()
     finally:
         if evaluation is not None and has_scores(evaluation):
@@ -187,11 +196,18 @@ def network(checkpoint: str, num_masks: int | None = None) -> Network:
         num_masks: as `Segmenter.load`; baselines have two.
 
     Raises:
-        InputError: there is no such checkpoint.
+        InputError: there is no such checkpoint, or it cannot have so many masks.
     """
     if checkpoint in BASELINES:
-        return Network(checkpoint, lambda: baseline_predictor(checkpoint), kind="baseline")
-    name, named = named_path(checkpoint)
+        name, baseline = checkpoint, checkpoint
+    else:
+        name, named = named_path(checkpoint)
+        baseline = str(named)
+    if baseline in BASELINES:
+        if num_masks not in (None, 2):
+            raise InputError(f"--num-masks {num_masks}: {baseline} has 2 masks, expected no other")
+        load, identity = partial(baseline_predictor, baseline), {"baseline": baseline}
+        return Network(name, load, kind="baseline", identity=identity)
     path = find_trained(named)
     if "=" not in checkpoint and path.is_file():
         name = plan_name(path.stem)

@@ -35,12 +35,14 @@ class Arguments:
         workdir: folder for checkpoints, log and pictures; a run that is in it is continued.
             By default ``runs/CONFIG``.
         seeds: train from so many seeds, and keep the run of the lowest validation loss.
+        baselines: on scenes, score the baselines beside the network, which takes minutes.
         processes: the processes that train together.
     """
 
     config: Annotated[Config, tyro.conf.arg(name="")]
     workdir: Path
     seeds: int = 1
+    baselines: bool = True
     processes: Annotated[Processes, tyro.conf.arg(name="")] = field(default_factory=Processes)
 
 
@@ -63,7 +65,7 @@ def main(argv: Sequence[str]) -> None:
     }
     print(f"step {result.step}, validation loss {result.validation_loss:.4f}, {minutes:.1f} min")
     if config.data.source.startswith("scenes:") and "," not in config.data.source:
-        summary |= test_on_scenes(config, Segmenter.load(workdir))
+        summary |= test_on_scenes(config, Segmenter.load(workdir), arguments.baselines)
     write_json(workdir / "summary.json", summary)
     print(f"{workdir}: summary.json, metrics.jsonl, pictures, checkpoints")
 
@@ -89,8 +91,8 @@ def parse(argv: Sequence[str]) -> Arguments:
     )
 
 
-def test_on_scenes(config: Config, segmenter: Segmenter) -> dict[str, float]:
-    """Scores the network and the baselines on scenes it has not seen, and prints the table."""
+def test_on_scenes(config: Config, segmenter: Segmenter, baselines: bool) -> dict[str, float]:
+    """Scores the network, and baselines, on scenes it has not seen, and prints the table."""
     level = config.data.source.partition(":")[2]
     size = (config.data.height, config.data.width)
     length = config.data.clip_length
@@ -98,7 +100,7 @@ def test_on_scenes(config: Config, segmenter: Segmenter) -> dict[str, float]:
         list(_clips(SceneSource(level, length, size, seed, -(-frames // length))))
         for seed, frames in ((TEST_SEED, TEST_FRAMES), (TUNING_SEED, TUNING_FRAMES))
     )
-    scores = scene_scores(segmenter, samples, tuning)
+    scores = scene_scores(segmenter, samples, tuning if baselines else None)
     print(f"\nforeground IoU on {len(samples)} held-out scenes ({level})")
     for name, score in scores.items():
         print(f"  {name:24s} {score:.3f}")

@@ -19,6 +19,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 from tqdm import tqdm
 
+from jaxmotion.data.pairing import place_files
 from jaxmotion.data.video import FRAME_SUFFIXES, Video, open_video
 from jaxmotion.errors import InputError
 from jaxmotion.files import list_files, numbered, reading
@@ -108,29 +109,6 @@ def archive_root(manual_dir: Path, names: Sequence[str], inside: str) -> Path:
     raise InputError(f"{manual_dir / inside}: no such folder, expected the unpacked archive there")
 
 
-def read_list(path: Path) -> list[list[str]]:
-    """The words of the lines of a text file that are not empty.
-
-    Args:
-        path: the file.
-
-    Returns:
-        At least one line.
-
-    Raises:
-        InputError: missing, not text, or empty.
-    """
-    with reading(path):
-        try:
-            lines = path.read_text(encoding="utf-8").splitlines()
-        except UnicodeDecodeError as error:
-            raise InputError(f"{path}: not a text file, expected a list of sequences") from error
-    words = [line.split() for line in lines if line.strip()]
-    if not words:
-        raise InputError(f"{path}: empty, expected the name of a sequence in a line")
-    return words
-
-
 def numbered_pictures(folder: Path, suffixes: Sequence[str] = FRAME_SUFFIXES) -> tuple[Path, ...]:
     """The pictures of a folder in the order of their numbers, none of which may be missing.
 
@@ -151,6 +129,26 @@ def numbered_pictures(folder: Path, suffixes: Sequence[str] = FRAME_SUFFIXES) ->
     if gaps:
         raise InputError(f"{min(gaps.values())}: missing frame in a sequence of {len(files)}")
     return tuple(files)
+
+
+def check_partners(frames: Sequence[Path], masks: Sequence[Path]) -> None:
+    """Checks that every frame has one mask, and every mask a frame, of its name or number.
+
+    Args:
+        frames: in order.
+        masks: in order.
+
+    Raises:
+        InputError: one of them is missing; the message names it.
+    """
+    places = place_files(masks, [frame.stem for frame in frames])
+    for mask, place in zip(masks, places, strict=True):
+        if place is None:
+            missing = frames[0].with_stem(mask.stem)
+            raise InputError(f"{missing}: no such file, though its mask is there")
+    for index in sorted(set(range(len(frames))) - set(places)):
+        missing = masks[0].with_stem(frames[index].stem)
+        raise InputError(f"{missing}: no such file, though its frame is there")
 
 
 def frames_of(folder: Path) -> Video:
@@ -225,7 +223,7 @@ def _pictures(path: Path) -> Iterator[None]:
         yield
     except UnidentifiedImageError as error:
         raise InputError(f"{path}: not a picture of a known kind") from error
-    except (OSError, SyntaxError, ValueError, EOFError) as error:
+    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
         raise InputError(f"{path}: damaged picture ({error})") from error
 
 
@@ -236,26 +234,6 @@ def size_error(
     return InputError(
         f"{path}: {size[1]} x {size[0]}, expected {expected[1]} x {expected[0]} as {source}"
     )
-
-
-def read_labels(path: Path) -> np.ndarray:
-    """Reads an annotation: the grey values or, of a picture with a palette, its indices.
-
-    Args:
-        path: a picture of one channel, or of three that are the same.
-
-    Returns:
-        uint8 `[H, W]`.
-
-    Raises:
-        InputError: missing, damaged, or neither grey nor with a palette.
-    """
-    labels = read_colors(path)
-    if labels.ndim == 3:
-        if (labels != labels[..., :1]).any():
-            raise InputError(f"{path}: a picture in colours, expected grey or with a palette")
-        labels = labels[..., 0]
-    return np.ascontiguousarray(labels)
 
 
 def read_colors(path: Path) -> np.ndarray:

@@ -20,13 +20,14 @@ from jaxmotion_datasets.archives import (
     ArchiveSequence,
     encode_labels,
     in_parallel,
-    read_labels,
     size_error,
 )
 from jaxmotion_datasets.downloads import Archive
 from jaxmotion_datasets.flow_configs import FLOW_CONFIGS, FlowConfig, FlowOptions
 from jaxmotion_datasets.flow_records import SequenceFlow, estimate, flow_places, read_files
 
+from jaxmotion.data.masks import read_labels
+from jaxmotion.data.pairing import check_flow_shape
 from jaxmotion.errors import InputError
 from jaxmotion.optical_flow import Estimator, make_estimator
 
@@ -124,7 +125,7 @@ class ClipBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 
     def labels(self, paths: tuple[Path, ...]) -> np.ndarray:
         """Labels `[H, W]` from the pictures that annotate a frame; 0 is background."""
-        return read_labels(paths[0])
+        return read_labels(paths[0])[0]
 
     def labels_of(self, sequence: ArchiveSequence) -> dict[int, np.ndarray]:
         """Labels uint8 `[H, W]` by the number of the annotated frame."""
@@ -193,6 +194,9 @@ class ClipBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
             else:
                 found = estimate(sequence, self.estimator, self.config.size, self.unfinished)
             masks = self.labels_of(sequence)
+            if masks and not any(labels.any() for labels in masks.values()):
+                folder = sequence.masks[next(iter(masks))][0].parent
+                _log.warning("%s: no object in any mask of %s", folder, sequence.name)
             size = _original_size(sequence, found, masks)
             example = _example(sequence, found, masks, size)
             yield sequence.name, {**example, **self.extra(sequence)}
@@ -234,6 +238,8 @@ def _original_size(
             size, source = labels.shape, f"{path.name} of its sequence"
         if labels.shape != size:
             raise size_error(path, labels.shape, size, source)
+    if sequence.flow is not None and size is not None:
+        check_flow_shape(sequence.flow, found.flow.shape[1:3], size, source)
     return size or (0, 0)
 
 

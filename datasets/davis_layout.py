@@ -7,12 +7,14 @@ from pathlib import Path
 
 from jaxmotion_datasets.archives import (
     ArchiveSequence,
+    check_partners,
     existing_folder,
     frames_of,
     numbered_pictures,
-    read_list,
 )
 
+from jaxmotion.data.layouts import read_list
+from jaxmotion.data.masks import MASK_SUFFIXES
 from jaxmotion.errors import InputError
 
 RESOLUTION = "480p"
@@ -73,16 +75,13 @@ def find_sequence(
     folder = root / annotations / RESOLUTION / name
     if needs_masks:
         existing_folder(folder, f"the masks of the sequence {name}")
-    masks = numbered_pictures(folder, (".png",)) if folder.is_dir() else ()
+    masks = numbered_pictures(folder, MASK_SUFFIXES) if folder.is_dir() else ()
     frames = root / "JPEGImages" / RESOLUTION / name
     if needs_frames or not masks:
         existing_folder(frames, f"the frames of the sequence {name}")
     video = frames_of(frames) if frames.is_dir() else None
     if video is not None and masks:
-        there, wanted = {p.stem: p for p in video.files}, {p.stem: p for p in masks}
-        for stem in sorted(there.keys() ^ wanted.keys()):
-            missing = frames / f"{stem}.jpg" if stem in wanted else folder / f"{stem}.png"
-            raise InputError(f"{missing}: no such file, though its frame or mask is there")
+        check_partners(video.files, masks)
     return ArchiveSequence(
         name,
         video,

@@ -15,6 +15,7 @@ from jaxmotion_datasets.archives import ArchiveSequence
 from tqdm import tqdm
 
 from jaxmotion.data.layouts import find_sequences
+from jaxmotion.data.pairing import check_flow_names
 from jaxmotion.data.sequences import FlowCache, inspect
 from jaxmotion.data.transforms import resize_flow
 from jaxmotion.data.video import Video
@@ -87,12 +88,17 @@ def read_files(sequence: ArchiveSequence) -> SequenceFlow:
     found = inspect(sequence.name, sequence.flow, cache)
     if found.faults:
         raise InputError(found.faults[0])
-    count = len(found.sound)
-    if sequence.num_frames is not None and count != sequence.num_frames - origin.gap:
+    count, num_frames = len(found.sound), sequence.num_frames
+    if num_frames is None and sequence.video is not None:
+        num_frames = sum(1 for _ in sequence.video)  # the header of a file can be off
+    if num_frames is not None and count != num_frames - origin.gap:
         raise InputError(
-            f"{sequence.flow}: {count} flow fields, expected {sequence.num_frames - origin.gap} "
-            f"for the {sequence.num_frames} frames of {sequence.name}"
+            f"{sequence.flow}: {count} flow fields, expected {num_frames - origin.gap} "
+            f"for the {num_frames} frames of {sequence.name}"
         )
+    if sequence.frame_names and sequence.flow.is_dir():
+        gap = -origin.gap if origin.backward else origin.gap
+        check_flow_names(found.files, sequence.frame_names, gap)
     flow, valid = cache.read(found, range(count))
     return SequenceFlow(as_half(sequence.flow, flow), valid > 0, sequence.frame_names, origin)
 

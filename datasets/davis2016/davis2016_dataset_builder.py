@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
-from jaxmotion_datasets.archives import ArchiveSequence, archive_root, read_labels
+from jaxmotion_datasets.archives import ArchiveSequence, archive_root
 from jaxmotion_datasets.clips import ClipBuilder
 from jaxmotion_datasets.davis_layout import find_sequence, listed_sequences
 from jaxmotion_datasets.downloads import Archive
+
+from jaxmotion.data.masks import check_background
 
 URL = "https://graphics.ethz.ch/Downloads/Data/Davis/DAVIS-data.zip"
 LISTS = ("480p", "", "2016")  # DAVIS 2016, plain lists, DAVIS 2017
@@ -48,6 +50,8 @@ class Builder(ClipBuilder):
             for split, file in (("train", "train.txt"), ("validation", "val.txt"))
         }
 
-    def labels(self, paths: tuple[Path, ...]) -> np.ndarray:
-        """1 for the object, whatever its value in the file."""
-        return (read_labels(paths[0]) > 0).astype(np.uint8)
+    def labels_of(self, sequence: ArchiveSequence) -> dict[int, np.ndarray]:
+        """Labels by frame: 1 for the object, whatever its value in the files."""
+        masks = super().labels_of(sequence)
+        check_background([path for (path,) in sequence.masks.values()], list(masks.values()))
+        return {frame: (labels > 0).astype(np.uint8) for frame, labels in masks.items()}

@@ -102,7 +102,10 @@ def read_definition(path: Path) -> tuple[list[int], dict[int, str]]:
         InputError: missing, or not such a file.
     """
     with reading(path):
-        lines = [line.strip() for line in path.read_text(errors="replace").splitlines()]
+        lines = [
+            line.strip()
+            for line in path.read_text(encoding="utf-8-sig", errors="replace").splitlines()
+        ]
     lines = [line for line in lines if line]
     values: dict[str, list[str]] = {}
     for title, value in itertools.pairwise(lines):

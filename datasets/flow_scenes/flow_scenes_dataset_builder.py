@@ -46,8 +46,11 @@ def _config(level: str, **sizes: Any) -> FlowScenesConfig:
 class Builder(tfds.core.GeneratorBasedBuilder):
     """Optical flow of procedural scenes with the labels of their moving objects."""
 
-    VERSION = tfds.core.Version("1.0.0")
-    RELEASE_NOTES = {"1.0.0": "First release."}  # noqa: RUF012 (the name and type are TFDS's)
+    VERSION = tfds.core.Version("1.1.0")
+    RELEASE_NOTES = {  # noqa: RUF012 (the name and type are TFDS's)
+        "1.1.0": "With name and valid, which the trainer reads.",
+        "1.0.0": "First release.",
+    }
     BUILDER_CONFIGS = [  # noqa: RUF012
         _config("default"),  # the first one is the one without a name
         _config("easy"),
@@ -67,8 +70,12 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         return self.dataset_info_from_configs(
             features=tfds.features.FeaturesDict(
                 {
+                    "name": tfds.features.Text(doc="SPLIT/NUMBER."),
                     "flow": tfds.features.Tensor(
                         shape=(*size, 2), dtype=np.float16, doc="Pixels per frame: right, down."
+                    ),
+                    "valid": tfds.features.Tensor(
+                        shape=size, dtype=np.bool_, encoding="zlib", doc="All of it is known."
                     ),
                     "labels": tfds.features.Tensor(
                         shape=size, dtype=np.uint8, doc="0 background, 1, 2, ... moving objects."
@@ -88,22 +95,24 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         """The splits, from disjoint ranges of seeds; nothing is downloaded."""
         del dl_manager
         return {
-            split: self._generate_examples(FIRST_SEED[split], num_clips)
+            split: self._generate_examples(split, num_clips)
             for split, num_clips in zip(FIRST_SEED, self.frozen.num_clips, strict=True)
         }
 
-    def _generate_examples(self, first_seed: int, num_clips: int) -> Iterator[tuple[int, dict]]:
+    def _generate_examples(self, split: str, num_clips: int) -> Iterator[tuple[int, dict]]:
         """Clips, keyed by their number in the split."""
         config = self.frozen
         for number in range(num_clips):
-            seed = first_seed + number
+            seed = FIRST_SEED[split] + number
             scene = generate(
                 LEVELS[config.level], config.num_frames, config.height, config.width, seed
             )
             yield (
                 number,
                 {
+                    "name": f"{split}/{number:05d}",
                     "flow": scene.flow.astype(np.float16),
+                    "valid": np.ones(scene.flow.shape[:-1], bool),
                     "labels": scene.labels.astype(np.uint8),
                     "corrupted": scene.corrupted,
                     "seed": seed,

@@ -10,6 +10,7 @@ import numpy as np
 from jaxmotion_datasets.archives import (
     ArchiveSequence,
     archive_root,
+    check_partners,
     existing_folder,
     frames_of,
     in_parallel,
@@ -84,8 +85,9 @@ class Builder(ClipBuilder):
                 if not (flow / FLOW_FILE.format(frame)).is_file():
                     raise InputError(f"{flow / FLOW_FILE.format(frame)}: no such file")
         found = numbered_pictures(masks, (".pfm",)) if masks.is_dir() else ()
-        if found and names and len(found) != len(names):
-            raise InputError(f"{masks}: {len(found)} masks, expected {len(names)}, one per frame")
+        of = list(video.files) if video else list(numbered_pictures(flow, (".pfm",)))
+        if found:
+            check_partners(of, found)
         return ArchiveSequence(
             name, video, {frame: (path,) for frame, path in enumerate(found)}, names, flow=flow
         )

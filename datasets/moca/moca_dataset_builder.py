@@ -17,6 +17,7 @@ from jaxmotion_datasets.archives import (
 from jaxmotion_datasets.clips import ClipBuilder
 from jaxmotion_datasets.via import Region, read_regions
 
+from jaxmotion.data.pairing import place_files
 from jaxmotion.errors import InputError
 from jaxmotion.files import reading
 
@@ -88,10 +89,13 @@ def _sequence(folder: Path, table: Path, regions: list[Region]) -> ArchiveSequen
     video = frames_of(existing_folder(folder, f"the frames of a video of {table.name}"))
     if not regions:
         raise InputError(f"{table}: no box of the video {folder.name}, expected some")
-    numbers = {path.stem: number for number, path in enumerate(video.files)}
+    files = [Path(file) for file in dict.fromkeys(region.file for region in regions)]
+    places = place_files(files, [path.stem for path in video.files])
+    numbers = dict(zip(files, places, strict=True))
     boxes = []
     for region in regions:
-        if region.file.stem not in numbers:
+        frame = numbers[Path(region.file)]
+        if frame is None:
             raise InputError(
                 f"{folder / region.file.name}: no such file, though line {region.line} of "
                 f"{table.name} lists it"
@@ -110,7 +114,7 @@ def _sequence(folder: Path, table: Path, regions: list[Region]) -> ArchiveSequen
                 f"{', '.join(MOTIONS)}"
             )
         said = "" if motion is None else MOTIONS[motion]
-        boxes.append(Box(numbers[region.file.stem], region.rectangle, said))
+        boxes.append(Box(frame, region.rectangle, said))
     boxes.sort(key=lambda box: box.frame)
     names = tuple(path.stem for path in video.files)
     return ArchiveSequence(folder.name, video, {}, names, tuple(boxes))

@@ -9,19 +9,17 @@ import numpy as np
 from jaxmotion_datasets.archives import (
     ArchiveSequence,
     archive_root,
+    check_partners,
     existing_folder,
     frames_of,
     numbered_pictures,
-    read_colors,
     size_error,
     sound_size,
 )
 from jaxmotion_datasets.clips import ClipBuilder
 
-from jaxmotion.errors import InputError
+from jaxmotion.data.masks import MASK_SUFFIXES, check_background, read_labels
 from jaxmotion.files import reading
-
-PICTURES = (".png", ".bmp")
 
 
 class Builder(ClipBuilder):
@@ -47,11 +45,13 @@ class Builder(ClipBuilder):
 
     def labels(self, paths: tuple[Path, ...]) -> np.ndarray:
         """1, 2, ... for the objects, in the order of their folders."""
-        objects = [read_colors(path) for path in paths]
-        objects = [values.max(-1) if values.ndim == 3 else values for values in objects]
+        objects = []
+        for path in paths:
+            objects.append(read_labels(path, one_object=True)[0])
+            check_background([path], objects[-1:])
         labels = np.zeros(objects[0].shape, np.uint8)
         for number, values in enumerate(objects, start=1):
-            labels[values > 127] = number  # JPEG-like greys lie along some outlines
+            labels[values > 0] = number
         return labels
 
 
@@ -60,10 +60,9 @@ def _sequence(root: Path, name: str) -> ArchiveSequence:
     folder = existing_folder(root / "GroundTruth" / name, f"the masks of {name}")
     with reading(folder):
         objects = sorted(path for path in folder.iterdir() if path.is_dir()) or [folder]
-    masks = [numbered_pictures(place, PICTURES) for place in objects]
-    for place, found in zip(objects, masks, strict=True):
-        if len(found) != len(video.files):
-            raise _missing(place, found, video.files)
+    masks = [numbered_pictures(place, MASK_SUFFIXES) for place in objects]
+    for found in masks:
+        check_partners(video.files, found)
         for path in found:
             size = sound_size(path)
             if size != (video.height, video.width):
@@ -74,16 +73,3 @@ def _sequence(root: Path, name: str) -> ArchiveSequence:
         dict(enumerate(zip(*masks, strict=True))),
         tuple(path.stem for path in video.files),
     )
-
-
-def _missing(place: Path, masks: tuple[Path, ...], frames: tuple[Path, ...]) -> InputError:
-    """The error for frames and masks that are not as many."""
-    here, there = {path.stem for path in frames}, {path.stem for path in masks}
-    for folder, suffix, stems in (
-        (frames[0].parent, frames[0].suffix, there - here),
-        (place, masks[0].suffix, here - there),
-    ):
-        if stems:
-            missing = folder / f"{min(stems)}{suffix}"
-            return InputError(f"{missing}: no such file, though its frame or mask is there")
-    return InputError(f"{place}: {len(masks)} masks, expected {len(frames)}, one per frame")

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 from jaxmotion_datasets.archives import ArchiveSequence, frames_of
 from jaxmotion_datasets.clips import ClipBuilder
 
-from jaxmotion.data.video import FRAME_SUFFIXES, open_video
+from jaxmotion.data.masks import MASK_SUFFIXES
+from jaxmotion.data.pairing import place_files
+from jaxmotion.data.video import FRAME_SUFFIXES, VIDEO_SUFFIXES, open_video
 from jaxmotion.errors import InputError
 from jaxmotion.files import list_files, reading
 
-VIDEO_SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg")
 BESIDE = ("masks", "Flows")  # folders of the root that are no videos
+
+_log = logging.getLogger(__name__)
 
 
 class Builder(ClipBuilder):
@@ -24,9 +29,9 @@ class Builder(ClipBuilder):
     )
 
     def splits(self, root: Path) -> dict[str, list[ArchiveSequence]]:
-        """All videos, as the split train."""
+        """All videos, as the split train; what is none of them is named in a warning."""
         with reading(root):
-            places = {path.name if path.is_dir() else path.stem: path for path in _videos(root)}
+            places = _videos(root)
         if not places:
             raise InputError(
                 f"{root}: no videos, expected files ({', '.join(VIDEO_SUFFIXES)}) or folders of "
@@ -39,8 +44,10 @@ class Builder(ClipBuilder):
         return {"train": [_sequence(place, masks / name) for name, place in places.items()]}
 
 
-def _videos(root: Path) -> list[Path]:
+def _videos(root: Path) -> dict[str, Path]:
+    """The videos by name; says what is left out."""
     found: dict[str, Path] = {}
+    left_out = []
     for path in sorted(root.iterdir()):
         if path.name.startswith(".") or path.name in BESIDE:
             continue
@@ -50,27 +57,46 @@ def _videos(root: Path) -> list[Path]:
             if name in found:
                 raise InputError(f"{path}: of the same name as {found[name].name}")
             found[name] = path
-    return list(found.values())
+        else:
+            left_out.append(path.name + "/" * path.is_dir())
+    if left_out:
+        _log.warning(
+            "%s: left out, neither a video nor a folder of pictures: %s", root, ", ".join(left_out)
+        )
+    return found
 
 
 def _sequence(place: Path, masks: Path) -> ArchiveSequence:
+    files = _mask_files(masks)
     if place.is_file():
-        return ArchiveSequence(place.stem, open_video(place), _numbered_masks(masks))
+        return ArchiveSequence(place.stem, open_video(place), _numbered_masks(files))
     video = frames_of(place)
     names = tuple(path.stem for path in video.files)
     found = {}
-    for path in list_files(masks, (".png",)) if masks.is_dir() else ():
-        if path.stem not in names:
+    for path, frame in zip(files, place_files(files, names) if files else (), strict=True):
+        if frame is None:
             raise InputError(f"{path}: a mask of no frame of {place}")
-        found[names.index(path.stem)] = (path,)
+        found[frame] = (path,)
     return ArchiveSequence(place.name, video, found, names)
 
 
-def _numbered_masks(masks: Path) -> dict[int, tuple[Path, ...]]:
+def _mask_files(masks: Path) -> list[Path]:
+    """The masks of a video, all of which can be read without loss."""
+    if not masks.is_dir():
+        return []
+    files = list_files(masks, MASK_SUFFIXES)
+    for path in list_files(masks, FRAME_SUFFIXES):
+        if path not in files:
+            raise InputError(f"{path}: expected masks of the kinds {', '.join(MASK_SUFFIXES)}")
+    return files
+
+
+def _numbered_masks(files: Sequence[Path]) -> dict[int, tuple[Path, ...]]:
     """Masks of a video file, by the number of the frame that their name is."""
     found: dict[int, tuple[Path, ...]] = {}
-    for path in list_files(masks, (".png",)) if masks.is_dir() else ():
-        if not path.stem.isdigit() or int(path.stem) in found:
+    for path in files:
+        number = int(path.stem) if path.stem.isascii() and path.stem.isdigit() else None
+        if number is None or number in found:
             raise InputError(f"{path}: expected the number of a frame, once, as its name")
-        found[int(path.stem)] = (path,)
+        found[number] = (path,)
     return found

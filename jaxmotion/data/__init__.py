@@ -8,13 +8,11 @@ and crops in numpy; `video` and `pictures` read and write frames.
 
 from jaxmotion.data.augment import AugmentConfig, Augmented, augment
 from jaxmotion.data.layouts import LAYOUTS, find_sequences, split_names
-from jaxmotion.data.loader import Batch, EvalLoader, TrainLoader, stack_clips
+from jaxmotion.data.loader import Batch, TrainLoader, stack_clips
 from jaxmotion.data.mixture import MixedSource, open_sources
 from jaxmotion.data.pictures import overlay, read_image, write_image, write_labels
 from jaxmotion.data.sources import Clip, ClipSource, FlowSource, SceneSource, open_source
 from jaxmotion.data.transforms import (
-    flip_flow,
-    random_crop,
     resize_flow,
     resize_flow_and_valid,
     resize_labels,
@@ -29,7 +27,6 @@ __all__ = [
     "Batch",
     "Clip",
     "ClipSource",
-    "EvalLoader",
     "FlowSource",
     "MixedSource",
     "SceneSource",
@@ -38,12 +35,10 @@ __all__ = [
     "VideoWriter",
     "augment",
     "find_sequences",
-    "flip_flow",
     "open_source",
     "open_sources",
     "open_video",
     "overlay",
-    "random_crop",
     "read_image",
     "resize_flow",
     "resize_flow_and_valid",

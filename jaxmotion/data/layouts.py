@@ -1,6 +1,7 @@
 """Where the flow of which sequence lies: the layouts of folders that a path may have."""
 
 import os
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -55,13 +56,47 @@ def _find_sequences(root: Path, flow: str | None, split: str | None) -> list[tup
 
 
 def _sequences_of(folder: Path) -> list[tuple[str, Path]]:
-    places = {path.stem: path for path in list_files(folder, (".npz",))}
+    return [(name, the_only(paths)) for name, paths in flow_places(folder).items()]
+
+
+def flow_places(folder: Path) -> dict[str, list[Path]]:
+    """Where the flow of each sequence may lie in a folder of flow.
+
+    Args:
+      folder: with SEQUENCE.npz or SEQUENCE/*.flo.
+
+    Returns:
+      All places by the name of the sequence, sorted; see `the_only`.
+
+    Raises:
+      InputError: no such folder, or one that cannot be read.
+    """
+    places: dict[str, list[Path]] = {}
+    for path in list_files(folder, (".npz",)):
+        places.setdefault(path.stem, []).append(path)
     for path in sorted(folder.iterdir()):
         if path.is_dir() and not path.name.startswith(".") and list_files(path, (".flo",)):
-            if path.name in places:
-                raise InputError(f"{path}: a folder and an .npz file of one name, expected one")
-            places[path.name] = path
-    return sorted(places.items())
+            places.setdefault(path.name, []).append(path)
+    return dict(sorted(places.items()))
+
+
+def the_only(places: list[Path]) -> Path:
+    """The place of a sequence's flow, where it is clear which.
+
+    Args:
+      places: one of the values of `flow_places`.
+
+    Returns:
+      The place.
+
+    Raises:
+      InputError: there are several, such as a folder and an `.npz` file of one name.
+    """
+    if len(places) > 1:
+        raise InputError(
+            f"{places[-1]}: flow of the same sequence as {places[0].name}, expected one of them"
+        )
+    return places[0]
 
 
 def _contents(folder: Path) -> str:
@@ -79,17 +114,14 @@ def _davis_sequences(root: Path, flow: str | None, split: str | None) -> list[tu
     folder = root / "Flows" / (flow or names[0])
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder, there are {names}")
-    places = _sequences_of(folder)
+    places = flow_places(folder)
     if not places:
         raise InputError(f"{folder}: {_contents(folder)}, expected SEQUENCE.npz or SEQUENCE/*.flo")
-    if not split:
-        return places
-    there = dict(places)
-    wanted = split_names(root, split)
+    wanted = split_names(root, split) if split else list(places)
     for name in wanted:
-        if name not in there:
+        if name not in places:
             raise InputError(f"{folder / name}: no flow of this sequence of the split {split!r}")
-    return [(name, there[name]) for name in wanted]
+    return [(name, the_only(places[name])) for name in wanted]
 
 
 def split_names(root: str | os.PathLike, split: str) -> list[str]:
@@ -97,7 +129,7 @@ def split_names(root: str | os.PathLike, split: str) -> list[str]:
 
     Args:
       root: with `ImageSets/SPLIT.txt` or, as in the original archives, `ImageSets/*/SPLIT.txt`; a
-        line is a name, or the original pair of paths of a frame and its annotation.
+        line is a name, or the original pair of paths of a frame and its annotation (`read_list`).
       split: SPLIT.
 
     Returns:
@@ -120,9 +152,32 @@ def split_names(root: str | os.PathLike, split: str) -> list[str]:
 
 
 def _names_in(path: Path) -> list[str]:
+    names = [words[0] for words in read_list(path)]
+    return sorted({Path(name).parent.name if "/" in name else name for name in names})
+
+
+def read_list(path: Path) -> list[list[str]]:
+    """The words of the lines of a list of sequences, but for comments (`# ...`) and empty lines.
+
+    Args:
+      path: a text file in UTF-8, with the mark at its start that Windows' editor writes or without.
+
+    Returns:
+      At least one line of at least one word.
+
+    Raises:
+      InputError: missing, not text, or empty.
+    """
     with reading(path):
-        text = path.read_text()
-    lines = [line.split()[0] for line in text.splitlines() if line.strip()]
-    if not lines:
+        data = path.read_bytes()
+    try:
+        lines = data.decode("utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"{path}: not a text file in UTF-8, expected a list of sequences"
+        ) from error
+    words = [re.sub(r"(^|\s)#.*", "", line).split() for line in lines]
+    words = [line for line in words if line]
+    if not words:
         raise InputError(f"{path}: empty, expected the name of a sequence in a line")
-    return sorted({Path(line).parent.name if "/" in line else line for line in lines})
+    return words

@@ -1,4 +1,4 @@
-"""Batches of clips: shuffled without end for training, once through for evaluation.
+"""Batches of clips, shuffled without end for training.
 
 The order of training clips is a function of the seed and the step alone: step s takes entries
 s * B to (s + 1) * B of an endless list of reshuffled epochs, and every process takes its part of
@@ -106,59 +106,6 @@ class TrainLoader:
         """Stops the threads that read ahead."""
         if hasattr(self._batches, "close"):  # older versions of grain stop them by themselves
             self._batches.close()
-
-
-class EvalLoader:
-    """Batches of all clips in order, once; every iteration starts again.
-
-    The last batch is filled up with clips whose `valid` is 0 and whose `name` is empty, so that all
-    batches have one shape and all processes the same number of them. A batch holds all that clips
-    hold; `name` is a list of strings.
-    """
-
-    def __init__(
-        self,
-        source: ClipSource,
-        batch_size: int,
-        *,
-        shard_index: int = 0,
-        shard_count: int = 1,
-        num_threads: int = 2,
-        prefetch: int = 4,
-    ):
-        """See `TrainLoader` for the arguments."""
-        local = _local_batch_size(batch_size, shard_index, shard_count)
-        self._dataset = (
-            grain.MapDataset.source(_Padded(source, batch_size))
-            .batch(local, batch_fn=stack_clips)[shard_index::shard_count]
-            .to_iter_dataset(
-                grain.ReadOptions(num_threads=num_threads, prefetch_buffer_size=prefetch)
-            )
-        )
-        self._length = -(-len(source) // batch_size)
-
-    def __len__(self) -> int:
-        return self._length
-
-    def __iter__(self) -> Iterator[Batch]:
-        return iter(self._dataset)
-
-
-class _Padded:
-    """A source filled up to whole batches with clips that do not count."""
-
-    def __init__(self, source: ClipSource, batch_size: int):
-        self._source = source
-        self._length = -(-len(source) // batch_size) * batch_size
-
-    def __len__(self) -> int:
-        return self._length
-
-    def __getitem__(self, index: int) -> Clip:
-        if index < len(self._source):
-            return self._source[index]
-        clip = self._source[len(self._source) - 1]
-        return {**clip, "valid": np.zeros_like(clip["valid"]), "name": ""}
 
 
 def stack_clips(clips: Sequence[Clip], keys: Sequence[str] | None = None) -> Batch:

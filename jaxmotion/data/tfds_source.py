@@ -116,8 +116,12 @@ def open_records(
         if split and split not in known:
             raise InputError(f"split {split!r}: {PREFIX}{spec} has {', '.join(known)}")
         features: Any = builder.info.features or {}
-        if not set(NEEDED) <= set(features):
-            raise InputError(f"{PREFIX}{spec}: {sorted(features)}, expected {NEEDED}")
+        lacking = [name for name in NEEDED if name not in features]
+        if lacking:
+            raise InputError(
+                f"{folder}: records without {', '.join(lacking)}, which training reads; expected a "
+                "data set that this version of jaxmotion_datasets built"
+            )
         # Only the flow is decoded: masks cost time, and ground truth has no place in training.
         wanted = tfds.features.FeaturesDict({name: features[name] for name in NEEDED})
         raw = tfds.decode.DeserializeMethod.RAW_BYTES

@@ -21,6 +21,11 @@ from jaxmotion.files import atomic_path, list_files, numbered, reading
 _log = logging.getLogger(__name__)
 
 FRAME_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".ppm", ".tif", ".tiff", ".webp")
+VIDEO_SUFFIXES = (
+    *(".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".m2v", ".vob", ".ts"),
+    *(".mts", ".m2ts", ".wmv", ".asf", ".flv", ".f4v", ".gif", ".ogv", ".ogg", ".3gp", ".3g2"),
+    *(".mxf", ".dv", ".y4m", ".mjpeg", ".mjpg", ".h264", ".264", ".h265", ".265", ".hevc", ".ivf"),
+)
 
 
 @dataclass(frozen=True)

@@ -7,14 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
 
+from jaxmotion.data.masks import MAX_LABEL, check_background, read_labels
 from jaxmotion.data.pictures import write_labels
 from jaxmotion.errors import InputError
-from jaxmotion.files import read_error
-
-ONE_CHANNEL_MODES = ("1", "L", "P", "I", "I;16")
-MAX_LABEL = 255
 
 
 @dataclass(frozen=True)
@@ -65,12 +61,12 @@ def read_annotation(
     """Reads the annotated frames of a sequence.
 
     Args:
-        paths: PNG files of one channel (grey or indexed) and of one size.
+        paths: Pictures of one size, see `jaxmotion.data.masks`.
         frames: Index of each within the video.
         void: Label that means "does not count" in indexed pictures; None for none.
 
     Raises:
-        InputError: A file cannot be read, has several channels, labels above 255, or another size.
+        InputError: A file cannot be read, is of another size, or its values are of unknown meaning.
     """
     pictures = read_label_pictures(paths)
     labels = np.stack([values for values, _ in pictures])
@@ -86,7 +82,7 @@ def read_masks(paths: Sequence[Path]) -> np.ndarray:
     """Reads binary masks of one size.
 
     Args:
-        paths: PNG files of one channel (grey, or indexed); non-zero is foreground.
+        paths: Pictures of one size; non-zero is foreground.
 
     Returns:
         bool `[T, H, W]`.
@@ -94,7 +90,9 @@ def read_masks(paths: Sequence[Path]) -> np.ndarray:
     Raises:
         InputError: As `read_annotation`.
     """
-    return np.stack([values for values, _ in read_label_pictures(paths)]) != 0
+    labels = [values for values, _ in read_label_pictures(paths)]
+    check_background(paths, labels)
+    return np.stack(labels) != 0
 
 
 def read_label_pictures(
@@ -103,7 +101,7 @@ def read_label_pictures(
     """Reads label pictures of one size, several at a time.
 
     Args:
-        paths: PNG files of one channel.
+        paths: The files, see `jaxmotion.data.masks`.
         size: Height and width that they must have; those of the first by default.
 
     Returns:
@@ -114,7 +112,7 @@ def read_label_pictures(
     """
     with ThreadPoolExecutor() as pool:  # decoding leaves the interpreter lock alone
         pictures = []
-        for path, picture in zip(paths, pool.map(_read_labels, paths), strict=True):
+        for path, picture in zip(paths, pool.map(read_labels, paths), strict=True):
             expected = size or (pictures or [picture])[0][0].shape
             if picture[0].shape != expected:
                 height, width = picture[0].shape
@@ -143,22 +141,3 @@ def write_label_pictures(
     paths = [Path(folder) / f"{name}.png" for name in names]
     with ThreadPoolExecutor() as pool:
         list(pool.map(write_labels, paths, labels))
-
-
-def _read_labels(path: Path) -> tuple[np.ndarray, bool]:
-    try:
-        with Image.open(path) as image:
-            if image.mode not in ONE_CHANNEL_MODES:
-                raise InputError(f"{path}: mask of mode {image.mode}, expected one channel")
-            values, indexed = np.asarray(image), image.mode == "P"
-    except UnidentifiedImageError as error:
-        raise InputError(f"{path}: not a PNG picture") from error
-    except InputError:
-        raise
-    except (OSError, SyntaxError, ValueError) as error:
-        if isinstance(error, OSError) and error.strerror:
-            raise read_error(path, error) from error
-        raise InputError(f"{path}: damaged picture ({error})") from error
-    if values.dtype != np.uint8 and values.max(initial=0) > MAX_LABEL:
-        raise InputError(f"{path}: label {values.max()}, expected at most {MAX_LABEL}")
-    return values.astype(np.uint8, copy=False), indexed

@@ -1,12 +1,16 @@
 """A folder laid out like DAVIS: which sequences it holds, their flow, masks and frames.
 
-ROOT/Annotations/480p/SEQ/*.png      masks, one channel, non-zero = foreground
+ROOT/Annotations/480p/SEQ/*.png      masks, see `jaxmotion.data.masks`; non-zero = foreground
 ROOT/JPEGImages/480p/SEQ/*.jpg       frames; needed for pictures, and where only some are annotated
 ROOT/Flows/NAME/SEQ.npz              key "flow" [T, h, w, 2], or
 ROOT/Flows/NAME/SEQ/*.flo            one file per flow
 ROOT/ImageSets/SPLIT.txt             one sequence name per line, optional
+
+Flow, masks and frames belong together by their names, see `jaxmotion.data.pairing`. An `.npz` has
+none: it must have as many fields as there are frames, or one less.
 """
 
+import logging
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,15 +18,27 @@ from pathlib import Path
 
 import numpy as np
 
-from jaxmotion.data.layouts import split_names
+from jaxmotion.data.layouts import flow_places, split_names, the_only
+from jaxmotion.data.masks import MASK_SUFFIXES, check_background
+from jaxmotion.data.pairing import check_flow_shape, place_files
 from jaxmotion.data.pictures import read_image
+from jaxmotion.data.video import FRAME_SUFFIXES
 from jaxmotion.errors import InputError
 from jaxmotion.evaluation.annotations import Annotation, read_annotation, read_masks
 from jaxmotion.evaluation.protocol import Protocol
-from jaxmotion.files import numbered
+from jaxmotion.evaluation.timeline import (
+    Timeline,
+    check_flow,
+    place_every_mask,
+    place_some_masks,
+)
+from jaxmotion.files import list_files, numbered
 from jaxmotion.optical_flow.formats import read_flow_sequence
 
 RESOLUTION = "480p"
+MAX_NAMED = 20  # sequences in one line
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -48,12 +64,14 @@ class DavisSequence:
             flow float32 `[T, h, w, 2]` and masks bool `[T, H, W]`.
 
         Raises:
-            InputError: A file is missing, damaged or of another size than its neighbours, or
-                there are more flows than masks.
+            InputError: A file is missing, damaged, of another size than its neighbours or of no
+                frame, or the flow is of another shape than the masks.
         """
         flow = self.read_flow()
-        self._check_masks(len(flow))
-        return flow, read_masks(self.mask_paths[: len(flow)])
+        self.timeline(Protocol(), len(flow))
+        masks = read_masks(self.mask_paths[: len(flow)])
+        self.check_shape(flow.shape[1:3], masks.shape[1:])
+        return flow, masks
 
     def read_flow(self) -> np.ndarray:
         """Reads the flow: float32 `[T, h, w, 2]`.
@@ -64,6 +82,34 @@ class DavisSequence:
         if self.flow_path is None:
             raise InputError(f"{self.name}: no flow is named, only masks can be compared")
         return read_flow_sequence(self.flow_path)
+
+    def check_shape(self, flow_size: tuple[int, ...], size: tuple[int, ...]) -> None:
+        """Checks that flow has the aspect ratio of the masks.
+
+        Args:
+            flow_size: Height and width of the flow.
+            size: Height and width of the masks.
+
+        Raises:
+            InputError: It has not.
+        """
+        check_flow_shape(self.flow_path or self.name, flow_size, size, "the masks")
+
+    def timeline(self, protocol: Protocol, num_flows: int | None = None) -> Timeline:
+        """Which frames there are, and of which of them each mask is.
+
+        Args:
+            protocol: Says whether every frame must be annotated.
+            num_flows: How many flow fields there are; None where there is no flow.
+
+        Raises:
+            InputError: A mask or a flow that is missing or of no frame.
+        """
+        place = place_every_mask if protocol.every_frame else place_some_masks
+        timeline = place(self.mask_paths, self.frame_paths, self.flow_path, num_flows)
+        if self.flow_path is not None and num_flows is not None:
+            check_flow(self.flow_path, num_flows, timeline)
+        return timeline
 
     def read_annotation(
         self, protocol: Protocol, num_flows: int | None = None
@@ -81,13 +127,8 @@ class DavisSequence:
             InputError: A mask is missing, damaged or of another size than its neighbours, or
                 cannot be placed in the video.
         """
-        if protocol.every_frame:
-            if num_flows is not None:
-                self._check_masks(num_flows)
-            self._check_gaps()
-            frames, num_frames = list(range(len(self.mask_paths))), len(self.mask_paths)
-        else:
-            frames, num_frames = self._annotated_frames(num_flows)
+        timeline = self.timeline(protocol, num_flows)
+        frames, num_frames = timeline.annotated, len(timeline.names)
         if num_flows is None:
             num_flows = max(num_frames - 1, 1)
         counted = protocol.scored(frames, num_frames, num_flows)
@@ -97,7 +138,17 @@ class DavisSequence:
                 f"{num_flows} flow fields"
             )
         paths, places = [self.mask_paths[i] for i in counted], [frames[i] for i in counted]
-        return read_annotation(paths, places, protocol.void), num_frames
+        annotation = read_annotation(paths, places, protocol.void)
+        if protocol.target != "objects":
+            check_background(paths, annotation.labels)
+        if not annotation.foreground.any():
+            folder = self.mask_paths[0].parent
+            if annotation.void is not None:
+                raise InputError(
+                    f"{folder}: no label but {protocol.void}, which does not count, expected others"
+                )
+            _log.warning("%s: no object in any mask", folder)
+        return annotation, num_frames
 
     def read_frame(self, t: int) -> np.ndarray:
         """Reads frame t: uint8 `[H, W, 3]`.
@@ -105,52 +156,24 @@ class DavisSequence:
         Raises:
             InputError: The frame is missing or damaged.
         """
-        if t >= len(self.frame_paths):
+        names = self.frame_names(t + 1)
+        places = place_files(self.frame_paths, names) if self.frame_paths else []
+        if t not in places:
             raise InputError(
-                f"{self.name}: frame {t} is wanted, but there are "
-                f"{len(self.frame_paths)} pictures in JPEGImages/{RESOLUTION}/{self.name}"
+                f"{self.name}: no picture of frame {names[t]} in JPEGImages/{RESOLUTION}/"
+                f"{self.name}, which has {len(self.frame_paths)}"
             )
-        return read_image(self.frame_paths[t])
+        return read_image(self.frame_paths[places.index(t)])
 
     def frame_names(self, num_frames: int) -> list[str]:
         """Names for the files of all frames: those of the pictures or masks, or 00000, ..."""
-        for paths in (self.frame_paths, self.mask_paths):
-            if len(paths) >= num_frames:
-                return [path.stem for path in paths[:num_frames]]
+        frames, masks = ([p.stem for p in paths] for paths in (self.frame_paths, self.mask_paths))
+        if frames and None in place_files(self.mask_paths, frames):
+            frames = []  # some are missing
+        for names in (frames, masks):
+            if len(names) >= num_frames:
+                return names[:num_frames]
         return [f"{t:05d}" for t in range(num_frames)]
-
-    def _check_masks(self, num_flows: int) -> None:
-        if num_flows > len(self.mask_paths):
-            raise InputError(
-                f"{self.flow_path}: {num_flows} flow fields, expected at most "
-                f"{len(self.mask_paths)}, the number of masks in {self.mask_paths[0].parent}"
-            )
-
-    def _check_gaps(self) -> None:
-        _, gaps = numbered(self.mask_paths)
-        for missing in gaps.values():
-            raise InputError(f"{missing}: no such mask, expected one of every frame")
-
-    def _annotated_frames(self, num_flows: int | None) -> tuple[list[int], int]:
-        """Index of every mask within the video, and the number of its frames."""
-        stems = [path.stem for path in self.mask_paths]
-        if self.frame_paths:
-            places = {path.stem: t for t, path in enumerate(self.frame_paths)}
-            for path in self.mask_paths:
-                if path.stem not in places:
-                    raise InputError(f"{path}: no frame of that name in JPEGImages/{RESOLUTION}")
-            return [places[stem] for stem in stems], len(self.frame_paths)
-        if num_flows is not None and len(stems) in (num_flows, num_flows + 1):
-            return list(range(len(stems))), num_flows + 1
-        for path in self.mask_paths:
-            if not path.stem.isdigit():
-                raise InputError(
-                    f"{path}: of which frame is not known, expected its number from 0 as name, or "
-                    f"the frames in JPEGImages/{RESOLUTION}"
-                )
-        frames = [int(stem) for stem in stems]
-        num_frames = frames[-1] + 2 if num_flows is None else num_flows + 1
-        return frames, max(num_frames, frames[-1] + 1)
 
 
 def find_sequences(
@@ -205,11 +228,13 @@ def look_for_sequences(
         raise InputError(f"{flows}: no such folder of flows, found {', '.join(known) or 'none'}")
     if names and split:
         raise InputError("name either sequences or a split, not both")
-    annotated = {path.name for path in annotations.iterdir() if path.is_dir()}
+    if split is not None and not split.strip():
+        raise InputError(f"split {split!r}: expected the name of a list in {root / 'ImageSets'}")
+    annotated = _folders(annotations)
     there = annotated
+    places = flow_places(flows) if flows is not None else {}
     if flows is not None:
-        with_flow = {path.stem for path in flows.glob("*.npz")}
-        there = annotated & (with_flow | {path.name for path in flows.iterdir() if path.is_dir()})
+        there = annotated & places.keys()
     if split:
         listed = root / "ImageSets" / f"{split}.txt"
         if not listed.exists() and not any((root / "ImageSets").glob(f"*/{split}.txt")):
@@ -225,26 +250,67 @@ def look_for_sequences(
             raise InputError(f"{root}: no sequence has {both} an annotation")
     found, missing = [], {}
     for name in dict.fromkeys(names):
-        if name not in annotated:
-            missing[name] = f"{annotations / name}: no such folder of masks"
-        elif name not in there:
-            missing[name] = f"{flows}/{name}.npz: no such flow, nor a folder {flows}/{name}"
-        elif not (masks := _pictures(annotations / name, "*.png")):
-            missing[name] = f"{annotations / name}: no masks, expected *.png"
-        else:
-            frames = _pictures(root / "JPEGImages" / RESOLUTION / name, "*.jpg")
-            found.append(DavisSequence(name, _flow_path(flows, name), masks, frames))
+        try:
+            if name not in annotated:
+                raise InputError(f"{annotations / name}: no such folder of masks")
+            flow = None
+            if flows is not None:
+                if name not in places:
+                    raise InputError(_no_flow(flows, name))
+                flow = the_only(places[name])
+            masks = _pictures(annotations / name, MASK_SUFFIXES)
+            if not masks:
+                raise InputError(
+                    f"{annotations / name}: no masks, expected {', '.join(MASK_SUFFIXES)}"
+                )
+            frames = _pictures(root / "JPEGImages" / RESOLUTION / name, FRAME_SUFFIXES)
+            found.append(DavisSequence(name, flow, masks, frames))
+        except InputError as error:
+            missing[name] = str(error)
     if not found:
         raise InputError(next(iter(missing.values())))
     return found, missing
 
 
-def _pictures(folder: Path, pattern: str) -> tuple[Path, ...]:
-    return tuple(sorted(path for path in folder.glob(pattern) if not path.name.startswith(".")))
+def left_out(root: str | os.PathLike, flow_name: str | None) -> list[str]:
+    """Says which sequences are not scored where no names are given, because they lack a part.
+
+    Args:
+        root: Folder laid out like DAVIS.
+        flow_name: Folder of `root/Flows`; None for masks alone, which lack nothing.
+
+    Returns:
+        A line for those without flow and one for those without masks, where there are any.
+    """
+    annotations = Path(root) / "Annotations" / RESOLUTION
+    if flow_name is None or not annotations.is_dir():
+        return []
+    flows = Path(root) / "Flows" / flow_name
+    annotated = _folders(annotations)
+    with_flow = flow_places(flows).keys() if flows.is_dir() else annotated
+    lines = []
+    for names, reason in (
+        (annotated - with_flow, f"annotated, but without flow in {flows}"),
+        (with_flow - annotated, f"without masks in {annotations}"),
+    ):
+        if names:
+            shown = sorted(names)[:MAX_NAMED]
+            more = f" and {len(names) - len(shown)} more" if len(names) > len(shown) else ""
+            lines.append(f"left out, {reason}: {', '.join(shown)}{more}")
+    return lines
 
 
-def _flow_path(flows: Path | None, name: str) -> Path | None:
-    if flows is None:
-        return None
-    npz = flows / f"{name}.npz"
-    return npz if npz.exists() else flows / name
+def _folders(folder: Path) -> set[str]:
+    return {p.name for p in folder.iterdir() if p.is_dir() and not p.name.startswith(".")}
+
+
+def _pictures(folder: Path, suffixes: Sequence[str]) -> tuple[Path, ...]:
+    """The pictures of a folder in the order of their numbers; none where there is no folder."""
+    files = list_files(folder, suffixes) if folder.is_dir() else []
+    return tuple(numbered(files)[0]) if files else ()
+
+
+def _no_flow(flows: Path, name: str) -> str:
+    if (flows / name).is_dir():
+        return f"{flows / name}: no .flo file in this folder, expected one per pair of frames"
+    return f"{flows}/{name}.npz: no such flow, nor a folder {flows}/{name}"

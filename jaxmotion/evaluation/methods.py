@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from jaxmotion.data.masks import MASK_SUFFIXES, check_background
+from jaxmotion.data.pairing import place_files
 from jaxmotion.errors import InputError
 from jaxmotion.evaluation.annotations import Annotation, read_label_pictures
 from jaxmotion.evaluation.baselines import BASELINES, UPPER_BOUND, two_motion_upper_bound
@@ -21,6 +23,7 @@ from jaxmotion.evaluation.prediction import (
 )
 from jaxmotion.evaluation.protocol import Protocol
 from jaxmotion.evaluation.results import Kind
+from jaxmotion.files import list_files
 
 ALL_BASELINES = (*BASELINES, UPPER_BOUND)
 
@@ -138,7 +141,10 @@ class ResultFolder:
         names = video.sequence.frame_names(video.num_frames)
         num_frames = max(last + 1, len(video.flow) if video.flow is not None else len(names) - 1)
         wanted = {t: scored.get(t, names[t]) for t in range(num_frames)}
+        files = list_files(folder, MASK_SUFFIXES)
+        placed = place_files(files, list(wanted.values())) if files else []
         paths = {t: folder / f"{name}.png" for t, name in wanted.items()}
+        paths |= {t: file for t, file in zip(placed, files, strict=True) if t is not None}
         needed = scored if self.select == "nonzero" or protocol.target == "objects" else wanted
         for t in needed:
             if not paths[t].is_file():
@@ -146,6 +152,8 @@ class ResultFolder:
         there = [t for t in paths if paths[t].is_file()]
         size = video.annotation.size
         pictures = read_label_pictures([paths[t] for t in there], size)
+        if self.select == "nonzero" and protocol.target != "objects":
+            check_background([paths[t] for t in there], [picture for picture, _ in pictures])
         labels = np.zeros((num_frames, *size), np.uint8)
         highest, limit = 0, self._limit(protocol)
         for t, (picture, _) in zip(there, pictures, strict=True):

@@ -54,8 +54,10 @@ def result_folders(
         num_masks: Labels must be below it.
 
     Raises:
-        InputError: A folder is missing.
+        InputError: A folder is missing, or there can be no label.
     """
+    if num_masks is not None and num_masks < 1:
+        raise InputError(f"--num-masks {num_masks}: expected at least 1")
     found = []
     for text in texts:
         name, folder = named_path(text)
@@ -79,7 +81,7 @@ def read_suite(path: str | Path) -> list[DatasetPlan]:
     with reading(path):
         data = path.read_bytes()
     try:
-        content = tomllib.loads(data.decode())
+        content = tomllib.loads(data.decode("utf-8-sig"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: not a TOML file ({error})") from error
     entries = content.pop("dataset", None)
@@ -94,44 +96,58 @@ def read_suite(path: str | Path) -> list[DatasetPlan]:
     return plans
 
 
-def _plans(path: Path, entry: dict[str, Any]) -> list[DatasetPlan]:
-    for key, value in entry.items():
-        if key not in KEYS:
-            raise InputError(f"{path}: {key!r} is unknown, expected {', '.join(KEYS)}")
-        if not isinstance(value, KEYS[key]) or isinstance(value, bool):
-            raise InputError(f"{path}: {key} = {value!r} is of the wrong type")
+def _plans(path: Path, entry: Any) -> list[DatasetPlan]:
+    _check_types(path, entry)
     if "data" not in entry:
         raise InputError(f"{path}: a dataset without data, expected data = FOLDER")
     root = path.parent / entry["data"]
     name = plan_name(entry.get("name", root.resolve().name))
-    compare = [
-        replace(folder, name=plan_name(key))
-        for key, text in entry.get("compare", {}).items()
-        for folder in result_folders([str(path.parent / str(text))])
-    ]
     cuts = entry.get("cut", 0)
     cuts = cuts if isinstance(cuts, list) else [cuts]
-    for cut in cuts:
+    plans = []
+    try:
+        compare = [
+            replace(folder, name=plan_name(key))
+            for key, text in entry.get("compare", {}).items()
+            for folder in result_folders([str(path.parent / text)])
+        ]
+        for cut in cuts:
+            protocol = preset(
+                entry.get("protocol", "davis2016"),
+                select=entry.get("select"),
+                cut=cut,
+                frames=entry.get("frames"),
+            )
+            plans.append(
+                DatasetPlan(
+                    name=name + (f"_cut{cut}" if len(cuts) > 1 else ""),
+                    root=root,
+                    flow=entry.get("flow", "raft"),
+                    protocol=protocol,
+                    sequences=tuple(entry.get("sequences", ())),
+                    split=entry.get("split"),
+                    methods=tuple(compare),
+                )
+            )
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+    return plans
+
+
+def _check_types(path: Path, entry: Any) -> None:
+    """Checks keys and types of a dataset; what the values may be is the protocol's to say."""
+    if not isinstance(entry, dict):
+        raise InputError(f"{path}: expected a table [[dataset]] for each dataset, not {entry!r}")
+    for key, value in entry.items():
+        if key not in KEYS:
+            raise InputError(f"{path}: {key!r} is unknown, expected {', '.join(KEYS)}")
+        if not isinstance(value, KEYS[key]) or isinstance(value, bool) or value in ("", []):
+            raise InputError(f"{path}: {key} = {value!r} is of the wrong type, or empty")
+    for cut in cuts if isinstance(cuts := entry.get("cut", 0), list) else [cuts]:
         if not isinstance(cut, int) or isinstance(cut, bool):
             raise InputError(f"{path}: cut = {cuts!r}, expected numbers of frames")
-    plans = []
-    for cut in cuts:
-        protocol = preset(
-            entry.get("protocol", "davis2016"),
-            select=entry.get("select"),
-            cut=cut,
-            frames=entry.get("frames"),
-        )
-        suffix = f"_cut{cut}" if len(cuts) > 1 else ""
-        plans.append(
-            DatasetPlan(
-                name=name + suffix,
-                root=root,
-                flow=entry.get("flow", "raft"),
-                protocol=protocol,
-                sequences=tuple(map(str, entry.get("sequences", ()))),
-                split=entry.get("split"),
-                methods=tuple(compare),
-            )
-        )
-    return plans
+    for key in ("sequences", "compare"):
+        values = entry.get(key, ())
+        values = values.values() if isinstance(values, dict) else values
+        if not all(isinstance(value, str) and value for value in values):
+            raise InputError(f"{path}: {key} = {entry[key]!r}, expected texts")

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 
@@ -24,8 +24,7 @@ class Protocol:
         cut: Frames given to the predictor at once, and for which the foreground is selected
             together; 0 takes the whole sequence. The last cut may be shorter.
         frames: `"flow"` scores every annotated frame that has a flow: all but the last.
-            `"official"` scores those of the dataset's own code: DAVIS 2016 leaves out the first and
-            the last frame, DAVIS 2017 none (masks that come from flow end a frame earlier).
+            `"official"` scores those of the dataset's own code, see `official`.
         name: Of the preset.
         target: What is scored. `"foreground"`: all objects as one. `"box"`: the box around the
             largest connected region of the foreground against the annotated box. `"objects"`: each
@@ -36,6 +35,9 @@ class Protocol:
         void: Label of the pixels that do not count, in annotations that are indexed pictures.
         max_segments: Labels that a result may have at most; 0 for any number.
         published: Name of the dataset in `published.csv`.
+        official: Frames that the dataset's own code scores: `"inner"`, all but the first and the
+            last one; `"all"` (masks that come from flow end a frame earlier); None where it has no
+            rule of its own.
     """
 
     select: str = "except_largest"
@@ -49,12 +51,20 @@ class Protocol:
     void: int | None = None
     max_segments: int = 0
     published: str = "DAVIS2016-val"
+    official: Literal["inner", "all"] | None = "inner"
 
     def __post_init__(self):
         if self.select not in RULES:
             raise InputError(f"--select {self.select}: unknown rule, expected {', '.join(RULES)}")
         if self.cut < 0:
             raise InputError(f"--cut {self.cut}: expected a number of frames, or 0 for all")
+        if self.frames not in get_args(Frames):
+            expected = " or ".join(get_args(Frames))
+            raise InputError(f"--frames {self.frames}: unknown, expected {expected}")
+        if self.frames == "official" and self.official is None:
+            raise InputError(
+                f"--frames official: {self.name} has no frames of its own, expected flow"
+            )
 
     def cuts(self, num_frames: int) -> Iterator[slice]:
         """The runs of frames that are segmented together."""
@@ -75,9 +85,9 @@ class Protocol:
         """
         frames = np.asarray(annotated, int)
         wanted = frames < num_flows
-        if self.frames == "official" and self.name == "davis2016" and num_flows > 1:
+        if self.frames == "official" and self.official == "inner" and num_flows > 1:
             wanted &= (frames > 0) & (frames < num_frames - 1)
-        elif self.frames == "official" and self.target == "objects" and self.every_frame:
+        elif self.frames == "official" and self.official == "all":
             wanted = frames < num_frames
         return np.flatnonzero(wanted)
 
@@ -85,9 +95,19 @@ class Protocol:
 PRESETS: dict[str, Protocol] = {
     "davis2016": Protocol(),
     "segtrack_v2": Protocol(
-        name="segtrack_v2", average="frame", every_frame=False, published="SegTrackV2"
+        name="segtrack_v2",
+        average="frame",
+        every_frame=False,
+        published="SegTrackV2",
+        official=None,
     ),
-    "fbms59": Protocol(name="fbms59", average="frame", every_frame=False, published="FBMS59-val"),
+    "fbms59": Protocol(
+        name="fbms59",
+        average="frame",
+        every_frame=False,
+        published="FBMS59-val",
+        official=None,
+    ),
     "moca": Protocol(
         name="moca",
         target="box",
@@ -95,6 +115,7 @@ PRESETS: dict[str, Protocol] = {
         average="frame",
         every_frame=False,
         published="MoCA",
+        official=None,
     ),
     "davis2017_motion": Protocol(
         name="davis2017_motion",
@@ -103,6 +124,7 @@ PRESETS: dict[str, Protocol] = {
         void=255,
         max_segments=20,
         published="DAVIS2017-motion-val",
+        official="all",
     ),
     "fbms59_multi": Protocol(
         name="fbms59_multi",
@@ -112,6 +134,7 @@ PRESETS: dict[str, Protocol] = {
         every_frame=False,
         void=255,
         published="FBMS59-val multi-object",
+        official=None,
     ),
 }
 

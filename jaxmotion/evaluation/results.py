@@ -24,7 +24,7 @@ What `eval.py` leaves in its folder, where RUN is `DATASET/METHOD`:
     state/RUN/SEQ.json          one finished sequence, for a suite that is taken up again
 
 The pictures are written while a sequence's arrays are in memory (`pictures.write_pictures`), the
-scores anew after every sequence, the report when the run ends, early or not.
+scores from time to time and when the run ends, early or not, the report when it ends.
 """
 
 from dataclasses import dataclass

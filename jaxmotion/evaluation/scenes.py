@@ -45,16 +45,16 @@ def foreground_iou(labels, gt, rule: str = "except_largest") -> float:
 def scene_scores(
     predict: Callable[[np.ndarray], np.ndarray] | None,
     samples: Sequence[Sample],
-    tuning_samples: Sequence[Sample],
+    tuning_samples: Sequence[Sample] | None,
 ) -> dict[str, float]:
-    """Foreground IoU of a predictor and of every baseline on the same clips.
+    """Foreground IoU of a predictor and of the baselines on the same clips.
 
     Args:
         predict: Flow `[T, H, W, 2]` to masks `[T, H, W, K]`; left out of the result if None.
         samples: Clips with `flow` `[T, H, W, 2]` and `labels` `[T, H, W]`, 0 = background; all of
             one size.
         tuning_samples: Other clips, of the same kind, on which the one factor of the tuned
-            threshold is chosen.
+            threshold is chosen; None leaves all baselines out.
 
     Returns:
         Mean IoU by name: `network`, `tuned_threshold`, the names of `BASELINES`, and
@@ -65,6 +65,8 @@ def scene_scores(
     if predict is not None:
         labels = np.stack([np.argmax(np.asarray(predict(flow)), axis=-1) for flow in flows])
         scores["network"] = foreground_iou(labels, gt)
+    if tuning_samples is None:
+        return scores
 
     frames, frames_gt = flows.reshape(-1, *flows.shape[2:]), gt.reshape(-1, *gt.shape[2:])
     factor = tune_threshold(*_stack(tuning_samples))

@@ -198,6 +198,8 @@ def _read(plan: DatasetPlan, sequence: DavisSequence) -> Video:
     flow = sequence.read_flow() if sequence.flow_path is not None else None
     num_flows = len(flow) if flow is not None else None
     annotation, num_frames = sequence.read_annotation(plan.protocol, num_flows)
+    if flow is not None:
+        sequence.check_shape(flow.shape[1:3], annotation.size)
     return Video(sequence, flow, annotation, num_frames)
 
 

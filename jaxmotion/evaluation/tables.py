@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -165,6 +166,38 @@ def write_scores(folder: Path, evaluation: Evaluation) -> None:
     for name, text in files.items():
         with atomic_path(folder / name) as path:
             path.write_text(text, encoding="utf-8")
+
+
+class ScoreWriter:
+    """Keeps the files of `write_scores` up to date while an evaluation runs.
+
+    They are written whole, and grow with what is scored: to write them after every sequence would
+    take a time quadratic in the number of sequences. So a writing waits until the one before took
+    no more than a tenth of the time since it began.
+    """
+
+    def __init__(self, folder: Path):
+        """Has written nothing.
+
+        Args:
+            folder: Where to.
+        """
+        self._folder, self._next = folder, 0.0
+
+    def write(self, evaluation: Evaluation) -> None:
+        """Writes, if it is time to.
+
+        Args:
+            evaluation: As far as it got.
+
+        Raises:
+            InputError: The folder cannot be written to.
+        """
+        begun = time.monotonic()
+        if begun >= self._next:
+            write_scores(self._folder, evaluation)
+            ended = time.monotonic()
+            self._next = ended + 9 * (ended - begun)
 
 
 def _run_dict(run: Run, dataset: Dataset) -> dict[str, Any]:

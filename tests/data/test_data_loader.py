@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jaxmotion.data import EvalLoader, SceneSource, TrainLoader
+from jaxmotion.data import SceneSource, TrainLoader
 from jaxmotion.errors import InputError
 
 
@@ -185,32 +185,9 @@ def test_position_of_another_run_is_refused(other, words):
         ({"batch_size": 4, "shard_index": 2, "shard_count": 2}, "data shard 2: expected 0 to 1"),
     ],
 )
-@pytest.mark.parametrize("loader", [TrainLoader, EvalLoader])
-def test_wrong_division(loader, arguments, words):
+def test_wrong_division(arguments, words):
     with pytest.raises(InputError, match=words):
-        loader(Numbers(10), **arguments)
-
-
-@pytest.mark.parametrize(("length", "batch_size"), [(10, 4), (8, 4), (1, 4), (5, 1)])
-def test_evaluation_sees_every_clip_once_and_fills_up_with_invalid_ones(length, batch_size):
-    loader = EvalLoader(Numbers(length), batch_size)
-    for _ in range(2):  # and starts again
-        batches = list(loader)
-        assert len(batches) == len(loader)
-        assert {batch["flow"].shape[0] for batch in batches} == {batch_size}
-        names = [name for batch in batches for name in batch["name"]]
-        assert names[:length] == [f"n{i}" for i in range(length)]
-        assert set(names[length:]) <= {""}
-        valid = np.concatenate([batch["valid"] for batch in batches])
-        assert valid[:length].all()
-        assert not valid[length:].any()
-
-
-def test_evaluation_shards_have_as_many_batches():
-    shards = [list(EvalLoader(Numbers(5), 4, shard_index=i, shard_count=2)) for i in range(2)]
-    assert [len(shard) for shard in shards] == [2, 2]
-    names = [name for pair in zip(*shards, strict=True) for batch in pair for name in batch["name"]]
-    assert [name for name in names if name] == [f"n{i}" for i in range(5)]
+        TrainLoader(Numbers(10), **arguments)
 
 
 def test_an_error_in_a_clip_reaches_the_trainer():

@@ -5,8 +5,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jaxmotion.data import (
-    flip_flow,
-    random_crop,
     resize_flow,
     resize_flow_and_valid,
     resize_labels,
@@ -114,37 +112,3 @@ def test_all_known_and_none_known():
     resized, known = resize_flow_and_valid(flow, np.zeros((1, 4, 6)), (8, 9))
     assert not known.any()
     np.testing.assert_array_equal(resized, 0)
-
-
-@pytest.mark.parametrize("axis", ["horizontal", "vertical"])
-def test_flip_moves_points_as_the_mirror_does(axis):
-    """Following a vector and mirroring is mirroring and following the mirrored vector."""
-    height, width = 5, 8
-    flow = np.random.default_rng(0).normal(size=(2, height, width, 2))
-    flipped = flip_flow(flow, axis)
-    size = np.array([width, height])
-    sign = np.where(axis == "horizontal", [-1, 1], [1, -1])
-    for y in range(height):
-        for x in range(width):
-            point = np.array([x, y])
-            mirrored = np.where(sign < 0, size - 1 - point, point)
-            end = np.where(sign < 0, size - 1 - (point + flow[:, y, x]), point + flow[:, y, x])
-            np.testing.assert_allclose(mirrored + flipped[:, mirrored[1], mirrored[0]], end)
-    np.testing.assert_array_equal(flip_flow(flipped, axis), flow)
-
-
-def test_crop_cuts_the_same_window_everywhere():
-    rng = np.random.default_rng(0)
-    index = np.arange(2 * 9 * 11).reshape(2, 9, 11)
-    arrays = {"flow": np.stack([index, -index], -1), "valid": index + 0.5, "labels": index}
-    seen = set()
-    for _ in range(200):
-        cut = random_crop(rng, arrays, (8, 9))
-        assert cut["flow"].shape == (2, 8, 9, 2)
-        np.testing.assert_array_equal(cut["flow"][..., 0], cut["labels"])
-        np.testing.assert_array_equal(cut["flow"][..., 1], -cut["labels"])
-        np.testing.assert_array_equal(cut["valid"], cut["labels"] + 0.5)
-        seen.add(int(cut["labels"][0, 0, 0]))
-    assert seen == {11 * row + column for row in range(2) for column in range(3)}
-    with pytest.raises(ValueError, match="does not fit"):
-        random_crop(rng, arrays, (10, 9))

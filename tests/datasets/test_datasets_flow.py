@@ -60,8 +60,9 @@ def test_what_flow_json_says_of_files_is_kept(gap, direction, sign, tmp_path, bu
     make_video_flow(tmp_path / "videos")
     folder = tmp_path / "videos/Flows/made/walk"
     folder.with_suffix(".npz").unlink()
+    first = gap if direction == "backward" else 0  # a field has the number of its frame
     for t in range(4 - gap):
-        write_flo(folder / f"{t}.flo", np.full((*FLOW_SIZE, 2), t, np.float32))
+        write_flo(folder / f"{first + t}.flo", np.full((*FLOW_SIZE, 2), t, np.float32))
     settings = {"weights": "w.pth", "weights_sha256": "0a1b", "iterations": 3}
     origin = {"estimator": "raft", "settings": settings, "gap": gap, "direction": direction}
     (folder / "flow.json").write_text(json.dumps(origin))

@@ -40,7 +40,7 @@ assert "tensorflow" not in sys.modules
 def read_back(tmp_path_factory):
     data, out = tmp_path_factory.mktemp("data"), tmp_path_factory.mktemp("out")
     subprocess.run([sys.executable, "-c", BUILD, str(data)], check=True, timeout=300)
-    version = data / "flow_scenes" / "tiny" / "1.0.0"
+    version = data / "flow_scenes" / "tiny" / "1.1.0"
     assert list(version.glob("*.array_record*")), list(version.iterdir())
     subprocess.run([sys.executable, "-c", READ, str(version), str(out)], check=True, timeout=300)
     return {split: dict(np.load(out / f"{split}.npz")) for split in CLIPS}

@@ -31,6 +31,7 @@ from jaxmotion.evaluation.scores import boundary_f, jaccard, sequence_statistics
 from jaxmotion.evaluation.scoring import select_by_cut
 from jaxmotion.evaluation.suite import DatasetPlan, Options, evaluate
 from jaxmotion.evaluation.tables import score_table
+from jaxmotion.optical_flow.formats import write_flo
 
 
 @pytest.fixture
@@ -176,7 +177,7 @@ def test_eval_writes_scores_table_and_report(root, tmp_path, capsys):
 def damage(root, what):
     masks = root / "Annotations/480p/dog"
     if what == "mask with three channels":
-        Image.new("RGB", SIZE[::-1]).save(masks / "00001.png")
+        Image.new("RGB", SIZE[::-1], (200, 0, 0)).save(masks / "00001.png")
         return masks / "00001.png"
     if what == "truncated mask":
         path = masks / "00002.png"
@@ -189,9 +190,29 @@ def damage(root, what):
         Image.new("L", (7, 5)).save(masks / "00003.png")
         return masks / "00003.png"
     if what == "more flows than masks":
+        shutil.rmtree(root / "JPEGImages")
         for t in (2, 3, 4):
             (masks / f"0000{t}.png").unlink()
         return root / "Flows/made/dog.npz"
+    if what == "fewer masks than frames":
+        for t in (3, 4):
+            (masks / f"0000{t}.png").unlink()
+        return masks / "00003.png"
+    if what == "fewer flows than frames":
+        path = root / "Flows/made/dog.npz"
+        np.savez(path, flow=np.load(path)["flow"][:3])
+        return path
+    if what == "flow on its side":
+        path = root / "Flows/made/dog.npz"
+        np.savez(path, flow=np.load(path)["flow"].transpose(0, 2, 1, 3))
+        return path
+    if what == "flow of one more place":
+        (root / "Flows/made/dog").mkdir()
+        write_flo(root / "Flows/made/dog/00000.flo", np.zeros((*FLOW_SIZE, 2), np.float32))
+        return root / "Flows/made/dog"
+    if what == "two series of masks":
+        (masks / "00000.png").rename(masks / "b_00000.png")
+        return masks
     if what == "missing mask":
         (masks / "00001.png").unlink()
         return masks / "00001.png"
@@ -214,6 +235,11 @@ def damage(root, what):
         "mask that is no picture",
         "mask of another size",
         "more flows than masks",
+        "fewer masks than frames",
+        "fewer flows than frames",
+        "flow on its side",
+        "flow of one more place",
+        "two series of masks",
         "no masks",
         "damaged flow",
         "no flow",
@@ -275,7 +301,7 @@ def test_a_video_with_a_frame_missing_is_not_shown_and_one_without_any_is_scored
     run = last.datasets[0].runs[0]
     assert len(run.sequences) == 1 - left
     assert [failure.reason for failure in run.failures] == [
-        "dog: frame 1 is wanted, but there are 1 pictures in JPEGImages/480p/dog"
+        "dog: no picture of frame 00001 in JPEGImages/480p/dog, which has 1"
     ][:left]
 
 

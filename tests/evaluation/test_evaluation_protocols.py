@@ -213,7 +213,7 @@ def test_sparse_annotation_is_placed_in_the_video_and_averaged_by_frame(
 def test_a_mask_of_no_frame_is_named(sparse):
     write_indexed(sparse / "Annotations/480p/dog", np.zeros((1, *SIZE)), ["00017"])
     (dog,) = find_sequences(sparse, "made", ["dog"])
-    with pytest.raises(InputError, match=r"00017\.png: no frame of that name"):
+    with pytest.raises(InputError, match=r"00017\.png: a mask of no frame"):
         dog.read_annotation(preset("fbms59"), FRAMES - 1)
 
 

@@ -20,7 +20,7 @@ from made_up_davis import (
 from PIL import Image
 from scipy import stats
 
-from jaxmotion.evaluation import preset
+from jaxmotion.evaluation import preset, tables
 from jaxmotion.evaluation.comparison import bootstrap_interval, paired_differences
 from jaxmotion.evaluation.methods import Network, ResultFolder
 from jaxmotion.evaluation.plans import read_suite
@@ -180,7 +180,7 @@ def damage(results, what):
     elif what == "wrong size":
         Image.new("P", (7, 5)).save(path)
     elif what == "three channels":
-        Image.new("RGB", SIZE[::-1]).save(path)
+        Image.new("RGB", SIZE[::-1], (200, 0, 0)).save(path)
     elif what == "unreadable":
         path.write_bytes(path.read_bytes()[:60])
     elif what == "no picture":
@@ -196,9 +196,9 @@ def damage(results, what):
         ("missing sequence", "no such folder of results"),
         ("missing mask", "no such mask"),
         ("wrong size", "mask of 7 x 5, expected 40 x 24"),
-        ("three channels", "mask of mode RGB"),
+        ("three channels", "mask in colors"),
         ("unreadable", "damaged picture"),
-        ("no picture", "not a PNG picture"),
+        ("no picture", "not a picture of a known kind"),
         ("label above K", "label 4, expected at most 3"),
     ],
 )
@@ -304,7 +304,7 @@ def test_what_has_changed_is_scored_again(plans, root, tmp_path, change):
         calls = 1 + 2
     elif change == "flow":
         flow = np.load(root / "Flows/made/dog.npz")["flow"]
-        np.savez(root / "Flows/made/dog.npz", flow=flow[:3])
+        np.savez(root / "Flows/made/dog.npz", flow=flow + np.float16(1))
         calls = 1 + 2
     elif change == "protocol":
         plans[0] = DatasetPlan("whole", root, "made", preset("davis2016", frames="official"))
@@ -368,6 +368,19 @@ def test_a_suite_of_methods_and_datasets_is_one_evaluation(root, results, tmp_pa
         ("[[dataset]]\ndata = 'davis'\nrule = 'overlap'", "'rule' is unknown, expected data, name"),
         ("[[dataset]]\ndata = 'davis'\ncut = 'all'", "cut = 'all' is of the wrong type"),
         ("[[dataset]]\ndata = 'davis'\ncut = [true]", "expected numbers of frames"),
+        ("[[dataset]]\ndata = 'davis'\ncut = []", r"cut = \[\] is of the wrong type, or empty"),
+        ("[[dataset]]\ndata = 'davis'\ncut = [0, -1]", "suite.toml: --cut -1: expected a number"),
+        ("[[dataset]]\ndata = 'davis'\ncut = 2.0", "cut = 2.0 is of the wrong type"),
+        ("[[dataset]]\ndata = 'davis'\nframes = 'offical'", "toml: --frames offical: unknown"),
+        ("[[dataset]]\ndata = 'davis'\nselect = 'best'", "suite.toml: --select best: unknown"),
+        ("[[dataset]]\ndata = 'davis'\nsplit = ''", "split = '' is of the wrong type, or empty"),
+        ("[[dataset]]\ndata = 'davis'\nsequences = [1]", r"sequences = \[1\], expected texts"),
+        ("[[dataset]]\ndata = 'davis'\ncompare = {a = 1}", "compare = .*, expected texts"),
+        (
+            "[[dataset]]\ndata = 'davis'\nprotocol = 'moca'\nframes = 'official'",
+            "--frames official: moca has no frames of its own",
+        ),
+        ("dataset = [1]", r"expected a table \[\[dataset\]\] for each dataset, not 1"),
         ("[[dataset]]\ndata = 'davis'\nprotocol = 'd'", "--protocol d: unknown"),
         ("[[dataset]]\ndata = 'davis'\n" * 2, "two datasets are called 'davis'"),
         ("[[dataset]]\ndata = 'davis'\ncompare = {a = 'none'}", "none: no such folder of results"),
@@ -393,6 +406,9 @@ def test_a_wrong_suite_file_gets_one_line(root, tmp_path, capsys, text, complain
         (["--data", "DAVIS", "--results", "none"], "none: no such folder of results"),
         (["--data", "DAVIS", "--flow", "made", "--checkpoint", "otsu", "otsu"], "two methods"),
         (["--data", "DAVIS", "--flow", "made", "--compare", "=a"], "=a: expected NAME=FOLDER"),
+        (["--data", "DAVIS", "--flow", "made", "--num-masks", "3"], "--num-masks 3: otsu has 2"),
+        (["--data", "DAVIS", "--results", "DAVIS", "--num-masks", "0"], "--num-masks 0: expected"),
+        (["--data", "DAVIS", "--flow", "made", "--split", ""], "split '': expected the name"),
     ],
 )
 def test_options_that_do_not_go_together(root, tmp_path, capsys, options, complaint):
@@ -408,3 +424,48 @@ def test_paths_of_a_suite_are_relative_to_its_file(root, tmp_path, monkeypatch):
     monkeypatch.chdir("/")
     (plan,) = read_suite(tmp_path / "suite.toml")
     assert (plan.root, plan.protocol.select) == (tmp_path / "davis", "overlap")
+
+
+def test_a_suite_file_may_begin_with_the_mark_of_an_editor(root, tmp_path):
+    (tmp_path / "suite.toml").write_text("\ufeff[[dataset]]\ndata = 'davis'  # ours\n")
+    assert [plan.name for plan in read_suite(tmp_path / "suite.toml")] == ["davis"]
+
+
+def test_a_baseline_may_have_a_name_of_its_own(root, tmp_path):
+    arguments = ["--data", root, "--flow", "made", "--baselines", "none", "--num-masks", "2"]
+    checkpoints = ["--checkpoint", "A=otsu", "B=all_background"]
+    assert run_eval(*arguments, *checkpoints, "--out", tmp_path / "named") == 0
+    assert run_eval(*arguments, "--checkpoint", "otsu", "--out", tmp_path / "plain") == 0
+    named, plain = scores_of(tmp_path / "named"), scores_of(tmp_path / "plain")
+    assert named["method"] == "A"
+    assert named["sequences"] == plain["sequences"]
+    assert list(named["others"] | named["baselines"]) == ["B"]
+
+
+def test_what_a_name_stands_for_is_part_of_what_a_suite_keeps(root, tmp_path):
+    (tmp_path / "suite.toml").write_text("[[dataset]]\ndata = 'davis'\nflow = 'made'")
+    found = []
+    for baseline in ("otsu", "all_background"):
+        arguments = ["--suite", tmp_path / "suite.toml", "--checkpoint", f"A={baseline}"]
+        assert run_eval(*arguments, "--baselines", "none", "--out", tmp_path / "out") == 0
+        found.append(scores_of(tmp_path / "out")["J_mean"])
+    assert found[0] > 0.8
+    assert found[1] == 0
+
+
+def test_scores_are_written_in_a_time_that_is_linear_in_the_sequences(monkeypatch, tmp_path):
+    """A sequence takes a second, a writing of n sequences n / 100: all at once is the least."""
+    clock, spent = [0.0], [0.0]
+
+    def write(folder, evaluation):
+        clock[0] += evaluation / 100
+        spent[0] += evaluation / 100
+
+    monkeypatch.setattr(tables.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(tables, "write_scores", write)
+    writer = tables.ScoreWriter(tmp_path)
+    for done in range(1, 2001):
+        clock[0] += 1
+        writer.write(done)
+    assert spent[0] < 0.12 * 2000 + 20  # every time: 20,010
+    assert spent[0] > 20  # and it has not waited for the end
