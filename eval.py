@@ -140,9 +140,14 @@ def main(argv: Sequence[str]) -> None:
     )
     failures: dict[str, None] = {}
     started, evaluation = time.time(), None
-    with results.claimed(inputs(config, plans)):
+    read = inputs(config, plans)
+    with results.claimed(read):
         enable_compilation_cache()
-        earlier_masks = results.known_files(MASK_FOLDERS)
+        earlier_masks = [
+            file
+            for file in results.known_files(MASK_FOLDERS)
+            if {path.resolve() for path in read}.isdisjoint(file.resolve().parents)
+        ]
         total = count * max(1, len(networks))
         with results.in_place(), tqdm(total=total, unit="sequence", dynamic_ncols=True) as bar:
             options = Options(

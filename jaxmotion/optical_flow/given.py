@@ -68,7 +68,7 @@ class GivenFlow:
         if video.files:
             self._check_count(len(video.files))
         elif count is None or self._fault(count):
-            self._check_count(sum(1 for _ in video))  # what a header says can be off
+            self._check_count(self._count())  # what a header says can be off
 
     def __iter__(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Yields flow and valid.
@@ -89,7 +89,7 @@ class GivenFlow:
     def _field(self, number: int, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Of a frame."""
         if self._frame(number) not in self._by_frame:
-            self._check_count(number + 2)
+            self._check_count(self._count())
         index = self._by_frame[self._frame(number)]
         flow, valid = self._fields.read(index)
         name = self._fields.label(index)
@@ -126,6 +126,10 @@ class GivenFlow:
         if self._frames is None:
             return number
         return self._frames[number] if number < len(self._frames) else f"frame {number}"
+
+    def _count(self) -> int:
+        """The frames of a video file, by reading it."""
+        return sum(1 for _ in self._video)
 
     def _check_count(self, num_frames: int) -> None:
         fault = self._fault(num_frames)
