@@ -1,11 +1,15 @@
 """The ``jaxmotion`` command, and how every command ends. Nothing is computed here."""
 
+import gc
 import logging
+import signal
 import sys
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NoReturn
 
 import tyro
 
@@ -22,7 +26,7 @@ def run_command(main: Callable[[Sequence[str]], None], argv: Sequence[str]) -> i
 
     Returns:
         The exit status: 0, 2 for wrong input, 1 for training that went wrong, 130 after an
-        interrupt.
+        interrupt, 143 and 129 after the signals to end and to hang up.
     """
     # Imported late: the command line answers `--help` and a typing error at once.
     from jaxmotion.training.distributed import LostProcessError
@@ -31,20 +35,53 @@ def run_command(main: Callable[[Sequence[str]], None], argv: Sequence[str]) -> i
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     logging.getLogger("absl").setLevel(logging.ERROR)
     try:
-        main(argv)
+        with _ended_in_order():
+            main(argv)
+        return 0
     except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+        line, status = f"error: {error}", 2
     except (NonFiniteLossError, LostProcessError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+        line, status = f"error: {error}", 1
     except InterruptedTrainingError as error:
-        print(error, file=sys.stderr)
-        return 130
+        line, status = str(error), 130
     except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return 130
-    return 0
+        line, status = "interrupted", 130
+    except _TerminatedError as error:
+        line, status = "terminated", 128 + error.number
+    # Printed when the error is gone, and with it the progress bars, that it held: they draw
+    # themselves once more as they go.
+    gc.collect()
+    print(line, file=sys.stderr)
+    return status
+
+
+class _TerminatedError(BaseException):
+    """A signal asked the process to end."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+@contextmanager
+def _ended_in_order() -> Iterator[None]:
+    """Lets a process that is told to end, as by a scheduler, remove its temporary files first."""
+
+    def end(number: int, frame: object) -> NoReturn:
+        raise _TerminatedError(number)
+
+    earlier = {}
+    if threading.current_thread() is threading.main_thread():  # only there can signals be caught
+        for name in ("SIGTERM", "SIGHUP"):
+            number = getattr(signal, name, None)
+            # What ignores a signal, as `nohup` does, or heeds it already is left to do so.
+            if number is not None and signal.getsignal(number) is signal.SIG_DFL:
+                earlier[number] = signal.signal(number, end)
+    try:
+        yield
+    finally:
+        for number, handler in earlier.items():
+            signal.signal(number, handler)
 
 
 @dataclass(frozen=True)
@@ -58,7 +95,8 @@ class Segment:
             training run, or a file that `jaxmotion export` wrote.
         estimator: what estimates the flow: dis, raft or raft_small.
         weights: file of the weights, for raft and raft_small.
-        flow: flow that is there already, a .npz or a folder of .flo, instead of an estimator.
+        flow: flow that is there already, what `jaxmotion flow` wrote or a .npz or a folder of .flo
+            numbered like the frames, instead of an estimator.
         window: frames that the network sees at once, instead of what the checkpoint was trained
             for; 0 for the whole video.
         overlap: frames that two windows share, by which their labels are linked.

@@ -123,7 +123,9 @@ class Segmenter:
             masks[index] = frame
         return masks
 
-    def stream(self, frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+    def stream(
+        self, frames: Iterable[np.ndarray | tuple[np.ndarray, np.ndarray]]
+    ) -> Iterator[np.ndarray]:
         """Segments a video of any length while it arrives, as `__call__` would.
 
         What is held in memory are a few windows, however long the video. Where the network would
@@ -143,7 +145,8 @@ class Segmenter:
 
         def checked() -> Iterator[tuple[np.ndarray, np.ndarray]]:
             size = None
-            for index, frame in enumerate(frames):
+            for index, item in enumerate(frames):
+                frame, known = item if isinstance(item, tuple) else (item, None)
                 if np.shape(frame) != (size or np.shape(frame)):
                     raise InputError(
                         f"flow field {index} of shape {np.shape(frame)}: expected {size} as before"
@@ -155,7 +158,9 @@ class Segmenter:
                         inference.window,
                         inference.overlap,
                     )
-                flow, valid = _checked(np.asarray(frame)[None], None)
+                flow, valid = _checked(
+                    np.asarray(frame)[None], None if known is None else np.asarray(known)[None]
+                )
                 yield flow[0], valid[0]
 
         return self._segment(checked(), inference)
@@ -199,9 +204,7 @@ class Segmenter:
         pairs = zip(np.asarray(flow, np.float32), masks, strict=True)
         return np.stack([window.theta for window in self._fit(pairs, self.inference)])
 
-    def stream_motions(
-        self, frames: Iterable[tuple[np.ndarray, np.ndarray]]
-    ) -> Iterator[WindowMotions]:
+    def stream_motions(self, frames: Iterable[tuple[np.ndarray, ...]]) -> Iterator[WindowMotions]:
         """As `motions`, for a video of any length while it arrives.
 
         Args:
@@ -210,7 +213,7 @@ class Segmenter:
         Yields:
             The `WindowMotions` of each window in turn.
         """
-        return self._fit(frames, self._for_streams())
+        return self._fit(((flow, masks) for flow, masks, *_ in frames), self._for_streams())
 
     def working_size(self, height: int, width: int) -> tuple[int, int]:
         """The size the network works at for flow of a given size.

@@ -6,8 +6,10 @@ left behind. Most commands run in this process, because each new one imports JAX
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import cv2
@@ -19,6 +21,7 @@ import train
 from jaxmotion import cli
 from jaxmotion.data import open_video, read_image, write_image
 from jaxmotion.optical_flow import write_flo, write_flow_npz
+from jaxmotion.output_folder import locked
 
 ROOT = Path(__file__).parent.parent
 SIZE = (40, 64)
@@ -207,7 +210,7 @@ def test_eval_scores_a_checkpoint_and_a_baseline(davis, untrained_run, tmp_path)
     written = set(leftovers(tmp_path / "otsu"))
     pictures = {path for path in written if path.startswith("pictures/")}
     tables = {"scores.json", "scores.csv", "frames.csv", "datasets.csv", "evaluation.json"}
-    assert written - pictures == {"report.html", *tables}
+    assert written - pictures == {"report.html", ".jaxmotion.eval.json", *tables}
     assert {path.split("/square/")[1] for path in pictures} == {
         "truth.json",
         "flow.json",
@@ -329,6 +332,38 @@ def test_segment_names_what_else_is_wrong(refused, frames, untrained_run, tmp_pa
     assert leftovers(tmp_path / "o") == []
 
 
+def test_the_error_is_the_last_thing_on_the_terminal(
+    frames, untrained_run, tmp_path, capsys, monkeypatch
+):
+    """Neither glued to a progress bar nor followed by one."""
+    for t in range(FRAMES - 1):
+        write_flo(tmp_path / "flow" / f"{t:05d}.flo", np.ones((*SIZE, 2), np.float32))
+    write_flo(tmp_path / "flow" / f"{FRAMES - 2:05d}.flo", np.ones((20, 32, 2), np.float32))
+    argv = ("segment", frames, "--out", "o", "--checkpoint", untrained_run, "--flow", "flow")
+    assert status("jaxmotion", *argv) == 2
+    *_, last = capsys.readouterr().err.rstrip("\n").split("\n")
+    assert last.startswith("error: flow/00002.flo: flow of shape")
+
+    def far(self, image0, image1):
+        return np.full((*SIZE, 2), 600, np.float32)
+
+    monkeypatch.setattr("jaxmotion.optical_flow.estimators.DIS.__call__", far)
+    assert status("jaxmotion", "flow", frames, "--out", "f", "--format", "png") == 2
+    *_, last = capsys.readouterr().err.rstrip("\n").split("\n")
+    assert last.startswith("error: f/00000.png: ")
+    assert "512" in last
+
+
+def test_two_commands_into_one_folder(refused, frames, untrained_run, tmp_path):
+    with locked(tmp_path / "o"):
+        for argv in (
+            ("segment", frames, "--out", "o", "--checkpoint", untrained_run),
+            ("flow", frames, "--out", "o"),
+        ):
+            assert "o: another run is writing there" in refused("jaxmotion", *argv)
+    assert leftovers(tmp_path) == []
+
+
 # ----------------------------------------------------------------- models that come along, or go
 
 
@@ -437,6 +472,26 @@ def test_programs_end_with_one_line_and_status_2(tmp_path, argv, named):
     assert result.returncode == 2
     assert named in one_error_line(result.stderr)
     assert leftovers(tmp_path) == []
+
+
+@pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_process_told_to_end_leaves_nothing_behind(frames, untrained_run, tmp_path, ending):
+    argv = ("segment", frames, "--out", "out", "--checkpoint", untrained_run)
+    process = subprocess.Popen(
+        [sys.executable, "-c", SCRIPT, *map(str, argv)],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while process.poll() is None and not (tmp_path / "out" / ".jaxmotion.segment.part").is_dir():
+        time.sleep(0.05)
+    process.send_signal(ending)
+    _, error = process.communicate()
+    assert process.returncode == {signal.SIGINT: 130}.get(ending, 128 + ending), error
+    *_, last = error.rstrip("\n").split("\n")
+    assert last == ("interrupted" if ending == signal.SIGINT else "terminated")
+    assert list((tmp_path / "out").iterdir()) == []
 
 
 @pytest.mark.slow

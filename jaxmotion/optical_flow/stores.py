@@ -5,9 +5,9 @@ there, and then makes one `.npz` of them.
 """
 
 import os
-import shutil
 import zipfile
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import IO, Protocol
@@ -25,7 +25,7 @@ from jaxmotion.optical_flow.formats import (
 from jaxmotion.optical_flow.kitti import read_kitti_png, write_kitti_png
 
 ARCHIVE = "flow.npz"
-_UNFINISHED = "unfinished"  # the folder of an archive's fields until all are there
+UNFINISHED = "unfinished"  # the folder of an archive's fields until all are there
 
 
 class Store(Protocol):
@@ -92,7 +92,7 @@ class FlowArchive:
 
     def __init__(self, folder: Path):
         """In `folder`; the fields of an unfinished one lie in a folder inside."""
-        self.path, self.unfinished = folder / ARCHIVE, folder / _UNFINISHED
+        self.path, self.unfinished = folder / ARCHIVE, folder / UNFINISHED
         self.parts = FlowFiles(self.unfinished, ".flo")
         with reading(folder):
             self.is_finished = self.path.exists()
@@ -127,7 +127,10 @@ class FlowArchive:
             self.parts.finish(names)
             _pack(self.path, names, self.parts.read)
             self.names, self.is_finished = list(names), True
-        shutil.rmtree(self.unfinished, ignore_errors=True)
+        for name in names:
+            self.parts.path(name).unlink(missing_ok=True)
+        with suppress(OSError):  # not there, or something of somebody else's is left in it
+            self.unfinished.rmdir()
 
 
 def _pack(path: Path, names: Sequence[str], read: Callable[[str], np.ndarray]) -> None:
@@ -148,6 +151,26 @@ def _pack(path: Path, names: Sequence[str], read: Callable[[str], np.ndarray]) -
 def _write_header(file: IO[bytes], dtype: np.dtype, shape: tuple[int, ...]) -> None:
     header = {"descr": dtype.str, "fortran_order": False, "shape": shape}
     np.lib.format.write_array_header_1_0(file, header)
+
+
+def archive_names(path: str | os.PathLike) -> list[str]:
+    """The names of the fields in an archive; none where nobody noted them.
+
+    Args:
+      path: the `.npz`.
+
+    Raises:
+      InputError: it cannot be read.
+    """
+    try:
+        with reading(path), zipfile.ZipFile(path) as archive:
+            if "names.npy" not in archive.namelist():
+                return []
+            with archive.open("names.npy") as file:
+                names = np.lib.format.read_array(file, allow_pickle=False)
+    except (ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
+        raise InputError(f"{path}: damaged, expected an .npz file of flow") from error
+    return [str(name) for name in names] if names.ndim == 1 else []
 
 
 def _names_and_size(path: str | os.PathLike) -> tuple[list[str], tuple[int, ...]]:

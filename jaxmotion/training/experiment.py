@@ -1,14 +1,17 @@
 """One experiment from its configuration: clips, task, folder, training."""
 
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import numpy as np
 
 from jaxmotion.data import Clip, ClipSource, TrainLoader, open_sources, stack_clips
 from jaxmotion.errors import InputError
+from jaxmotion.output_folder import locked
 from jaxmotion.training.compilation_cache import enable_compilation_cache
 from jaxmotion.training.config import Config, differences, from_json, to_json
-from jaxmotion.training.distributed import is_main
+from jaxmotion.training.distributed import anywhere, is_main
 from jaxmotion.training.loop import Result, train
 from jaxmotion.training.metrics import read_json, write_json
 from jaxmotion.training.program import HostBatch
@@ -41,12 +44,20 @@ def run_experiment(config: Config, workdir: Path) -> Result:
         The `Result`.
 
     Raises:
-        InputError: on data that cannot be read, or a folder of another experiment.
+        InputError: on data that cannot be read, or a folder of another experiment, or that another
+            run trains in.
         NonFiniteLossError, InterruptedTrainingError: see `training.loop.train`.
     """
     training, held_out = open_clips(config)
     share = process_share(make_mesh(config.mesh, config.batch_size), config.batch_size)
-    claim_folder(config, workdir)
+    with sole_run(workdir):
+        claim_folder(config, workdir)
+        return _train(config, workdir, training, held_out, share)
+
+
+def _train(
+    config: Config, workdir: Path, training: ClipSource, held_out: ClipSource, share: ProcessShare
+) -> Result:
     enable_compilation_cache()
     # Devices that share frames may need clips padded, which their motion must not depend on.
     motion = config.motion.padded(config.data.clip_length)
@@ -103,13 +114,33 @@ def validation_batches(
     ]
 
 
+@contextmanager
+def sole_run(workdir: Path) -> Iterator[None]:
+    """Keeps other runs out of a folder. The main process does so for all that train together.
+
+    Raises:
+        InputError: in all processes alike, where another run trains there or it cannot be written.
+    """
+    refusal = None
+    with ExitStack() as stack:
+        if is_main():
+            try:
+                stack.enter_context(locked(workdir))
+            except InputError as error:
+                refusal = error
+        if anywhere(refusal is not None):
+            raise refusal or InputError(f"{workdir}: refused by process 0, which says why")
+        yield
+
+
 def claim_folder(config: Config, workdir: Path) -> None:
     """Writes ``config.json`` into a fresh folder, or checks that the one there says the same.
 
     All processes check, the main one writes.
 
     Raises:
-        InputError: where the folder cannot be written, or belongs to another experiment.
+        InputError: where the folder cannot be written, or belongs to another experiment; or where
+            there is a ``config.json`` that is not ours.
     """
     path = workdir / "config.json"
     new = to_json(config)
@@ -129,6 +160,8 @@ def claim_folder(config: Config, workdir: Path) -> None:
                 f"{workdir}: holds a run with another configuration ({'; '.join(changed)}); "
                 "expected the same, or another --workdir"
             )
+    elif path.exists() and not {"data", "network"} <= read_json(path).keys():
+        raise InputError(f"{path}: is there and of no run, so it is kept; give another --workdir")
     if is_main():
         write_json(path, new)
 

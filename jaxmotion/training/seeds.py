@@ -8,7 +8,7 @@ from pathlib import Path
 from jaxmotion.errors import InputError
 from jaxmotion.training.config import Config, to_json
 from jaxmotion.training.distributed import is_main
-from jaxmotion.training.experiment import run_experiment
+from jaxmotion.training.experiment import run_experiment, sole_run
 from jaxmotion.training.loop import Result
 from jaxmotion.training.metrics import write_json
 
@@ -36,11 +36,12 @@ def run_seeds(config: Config, workdir: Path, count: int) -> tuple[Result, dict[s
         f"seed_{seed}": replace(config, seed=seed)
         for seed in range(config.seed, config.seed + count)
     }
-    results = {name: run_experiment(c, workdir / name) for name, c in configs.items()}
-    kept = min(results, key=lambda name: results[name].validation_loss)
-    if is_main():
-        _replace_folder(workdir / kept / "best", workdir / "best")
-        write_json(workdir / "config.json", to_json(configs[kept]))
+    with sole_run(workdir):
+        results = {name: run_experiment(c, workdir / name) for name, c in configs.items()}
+        kept = min(results, key=lambda name: results[name].validation_loss)
+        if is_main():
+            _replace_folder(workdir / kept / "best", workdir / "best")
+            write_json(workdir / "config.json", to_json(configs[kept]))
     return results[kept], {name: result.validation_loss for name, result in results.items()}
 
 

@@ -231,6 +231,32 @@ def test_a_run_killed_before_its_first_checkpoint_is_in_nobodys_way(tmp_path):
     claim_folder(dataclasses.replace(TINY, batch_size=8), tmp_path)
 
 
+def test_a_configuration_of_somebody_elses_is_kept(tmp_path):
+    from jaxmotion.training.experiment import claim_folder
+
+    for text in ('{"mine": 1}', "{}"):
+        (tmp_path / "config.json").write_text(text)
+        with pytest.raises(InputError, match=r"config\.json: is there and of no run"):
+            claim_folder(TINY, tmp_path)
+        assert (tmp_path / "config.json").read_text() == text
+
+
+def test_a_folder_takes_one_run_at_a_time(tmp_path, monkeypatch):
+    from jaxmotion.training import experiment
+
+    with experiment.sole_run(tmp_path):
+        for main in (True, False):  # process 0 tells the others
+            monkeypatch.setattr(experiment, "is_main", lambda main=main: main)
+            monkeypatch.setattr(experiment, "anywhere", lambda flag, main=main: flag or not main)
+            words = "another run is writing" if main else "refused by process 0"
+            with pytest.raises(InputError, match=words), experiment.sole_run(tmp_path):
+                pass
+    monkeypatch.undo()
+    with experiment.sole_run(tmp_path):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_full_disk_is_one_line_and_earlier_checkpoints_stay(tmp_path, monkeypatch):
     save = Checkpoints.save
 
