@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 import tyro
 from tqdm import tqdm
 
-from jaxmotion.cli import run_command
+from jaxmotion.cli import parse_options, run_command
 from jaxmotion.errors import InputError
 from jaxmotion.evaluation.baselines import BASELINES
 from jaxmotion.evaluation.davis import left_out, look_for_sequences
@@ -122,7 +122,7 @@ def main(argv: Sequence[str]) -> None:
     Raises:
         InputError: an option or a file is not what was expected.
     """
-    config = tyro.cli(EvalConfig, args=argv, prog="eval.py")
+    config = parse_options(EvalConfig, argv, prog="eval.py")
     check_baselines(() if config.baselines == ("none",) else config.baselines)
     plans = read_plans(config)
     methods = with_baselines(config, plans, read_methods(config))

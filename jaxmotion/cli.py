@@ -1,15 +1,16 @@
 """The ``jaxmotion`` command, and how every command ends. Nothing is computed here."""
 
+import contextlib
 import gc
+import io
 import logging
 import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal, NoReturn
+from typing import Annotated, Any, Literal, NoReturn
 
 import tyro
 
@@ -63,7 +64,7 @@ class _TerminatedError(BaseException):
         self.number = number
 
 
-@contextmanager
+@contextlib.contextmanager
 def _ended_in_order() -> Iterator[None]:
     """Lets a process that is told to end, as by a scheduler, remove its temporary files first."""
 
@@ -82,6 +83,49 @@ def _ended_in_order() -> Iterator[None]:
     finally:
         for number, handler in earlier.items():
             signal.signal(number, handler)
+
+
+def parse_options(kind: Any, argv: Sequence[str], **options: Any) -> Any:
+    """What a command line says; a typing error ends in the parser's own words, with status 2.
+
+    Args:
+        kind: the dataclass to make.
+        argv: the arguments, without the program's name.
+        options: of `tyro.cli`.
+
+    Raises:
+        InputError: what a dataclass says of a value, in its words alone.
+    """
+    said = _Held(sys.stderr)
+    try:
+        with contextlib.redirect_stderr(said):
+            return tyro.cli(kind, args=argv, **options)
+    except SystemExit as ending:
+        error = ending.__context__
+        while error is not None:
+            if isinstance(error, InputError):
+                raise error from None
+            # A dataclass refused its values; where a text is no value of its field, this is more.
+            option = getattr(error, "arg", None)
+            if isinstance(option, str) and type(error.__context__) is ValueError:
+                name = option.rpartition(".")[2]
+                raise InputError(f"{name}: {error.__context__}") from None
+            error = error.__context__
+        raise
+    finally:
+        if not isinstance(sys.exc_info()[1], InputError):
+            sys.stderr.write(said.getvalue())
+
+
+class _Held(io.StringIO):
+    """What the parser prints, until it is known who speaks; colored where the terminal is."""
+
+    def __init__(self, shown_on: Any) -> None:
+        super().__init__()
+        self._terminal = bool(getattr(shown_on, "isatty", bool)())
+
+    def isatty(self) -> bool:
+        return self._terminal
 
 
 @dataclass(frozen=True)
@@ -250,7 +294,7 @@ Command = (
 
 def jaxmotion(argv: Sequence[str]) -> None:
     """The ``jaxmotion`` command."""
-    tyro.cli(Command, args=argv, prog="jaxmotion").run()  # pyright: ignore
+    parse_options(Command, argv, prog="jaxmotion").run()
 
 
 def main() -> int:

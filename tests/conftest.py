@@ -29,8 +29,9 @@ def untrained_run(tmp_path_factory) -> Path:
     import numpy as np
 
     from jaxmotion.networks import NetworkConfig, build_segmenter
+    from jaxmotion.options import to_json
     from jaxmotion.training.checkpoints import Checkpoints
-    from jaxmotion.training.config import Config, DataConfig, to_json
+    from jaxmotion.training.config import Config, DataConfig
 
     config = Config(
         data=DataConfig(height=40, width=64), network=NetworkConfig(widths=(4, 8), input="scaled")

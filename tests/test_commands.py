@@ -112,10 +112,16 @@ def davis(tmp_path_factory):
     ("argv", "named"),
     [
         (["nonsense"], "unknown config 'nonsense': expected one of quickstart, em"),
-        (["--steps", "0"], "--steps"),
+        (["--steps", "0"], "steps 0: expected a whole number from 1"),
+        (["--network.num-masks", "0"], "network.num_masks 0: expected a whole number from 1"),
+        (["--network.num-masks", "1"], "network.num_masks 1: expected at least 2 to train"),
+        (["--motion.degree", "-1"], "motion: degree must be at least 0"),
+        (["--optimizer.learning-rate", "-1"], "optimizer.learning_rate -1.0: expected"),
+        (["--seed", "2000000"], "seed 2000000: its scenes are kept for tests"),
+        (["--accumulate", "3"], "--accumulate 3: expected parts that divide"),
         (["--data.source", "scenes:impossible"], "scenes:impossible: unknown level"),
         (["--data.source", "nowhere"], "nowhere: no such file or folder"),
-        (["--data.validation-fraction", "2"], "fraction"),
+        (["--data.validation-fraction", "2"], "data.validation_fraction 2.0: expected"),
         (["em"], "DAVIS: no such file or folder"),
     ],
 )
@@ -129,9 +135,7 @@ def test_train_names_a_wrong_option(refused, tmp_path, argv, named):
     [
         (["--bogus", "3"], "--bogus"),
         (["--steps", "many"], "--steps"),
-        (["--network.num-masks", "0"], "num_masks must be at least 1"),
         (["--motion.spatial", "cubic"], "cubic"),
-        (["--motion.degree", "-1"], "degree must be at least 0"),
     ],
 )
 def test_train_and_its_parser_name_a_wrong_option(capsys, tmp_path, argv, named):

@@ -15,8 +15,9 @@ from jaxmotion.errors import InputError
 from jaxmotion.evaluation.linking import link_masks, unroll
 from jaxmotion.inference import InferenceConfig
 from jaxmotion.networks import DecoderConfig, NetworkConfig, build_segmenter
+from jaxmotion.options import to_json
 from jaxmotion.training.checkpoints import Checkpoints
-from jaxmotion.training.config import Config, DataConfig, to_json
+from jaxmotion.training.config import Config, DataConfig
 from jaxmotion.training.segmentation import ObjectiveConfig
 
 CONFIG = Config(

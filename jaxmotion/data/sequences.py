@@ -1,5 +1,6 @@
 """Flow sequences on disk: which of their frames are sound, and cached reading."""
 
+import hashlib
 import logging
 import os
 import threading
@@ -76,6 +77,7 @@ class FlowCache:
         """
         self.size, self.max_bytes = size, max_bytes
         self._entries: OrderedDict[Path, tuple[np.ndarray, np.ndarray]] = OrderedDict()
+        self._digests: dict[Path, bytes] = {}
         self.nbytes = 0
         self._lock = threading.Lock()
 
@@ -131,6 +133,32 @@ class FlowCache:
         known = known if valid is None else valid & known
         if not known.all():
             flow = np.where(known[..., None], flow, flow.dtype.type(0))
+        return self.noted(file, flow, known)
+
+    def digest(self, file: Path) -> bytes:
+        """What tells the flow in a file from another, whatever the file's name, place and date."""
+        if file not in self._digests:
+            self._load(file)
+        return self._digests[file]
+
+    def noted(
+        self, file: Path, flow: np.ndarray, known: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """What was read of a file, at the size wanted; its digest is noted before it is resized.
+
+        Args:
+          file: where it is from.
+          flow: `[T, H, W, 2]`.
+          known: bool `[T, H, W]`.
+
+        Returns:
+          Flow and where it is known.
+        """
+        if file not in self._digests:
+            digest = hashlib.blake2b(repr((flow.shape, flow.dtype.str)).encode(), digest_size=16)
+            for array in (flow, np.packbits(np.asarray(known, bool))):
+                digest.update(np.ascontiguousarray(array).data)
+            self._digests[file] = digest.digest()
         return self.resized(flow, known)
 
     def resized(self, flow: np.ndarray, known: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

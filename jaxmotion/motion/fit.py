@@ -100,7 +100,8 @@ def fit(
       Computed in float32, or float64 where an input is.
 
     Raises:
-      ValueError: for shapes that do not match, an unknown option, or fewer than 3 passes.
+      ValueError: for shapes that do not match, an unknown option, a `huber_delta` that is not
+        above 0, or fewer than 3 passes.
 
     References:
       Thesis eq. 2.16 and 6.12. Huber, Robust Statistics (1981); Madsen and Nielsen, "A finite
@@ -108,6 +109,8 @@ def fit(
       and its duality gap.
     """
     _check(flow, masks, model, valid, frame_weights, init, penalty, passes, adjoint)
+    if not 0 < huber_delta < float("inf"):
+        raise ValueError(f"huber_delta must be a finite number above 0; got {huber_delta}")
     options = _Options(model, penalty, huber_delta, passes, adjoint == "implicit")
     dtype = functools.reduce(jnp.promote_types, (flow.dtype, masks.dtype, jnp.float32))
     flow, masks = flow.astype(dtype), masks.astype(dtype)

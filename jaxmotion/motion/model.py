@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from typing import Literal
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -10,6 +10,9 @@ import numpy as np
 
 from jaxmotion.motion.spatial import POWERS, SPATIAL_MODELS, coordinates, spatial_embedding
 from jaxmotion.motion.temporal import KNOTS, TEMPORAL_MODELS, bspline_basis, polynomial_basis
+
+# Beyond these there is no motion, only memory.
+MOST_DEGREE, MOST_FRAMES = 100, 1_000_000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,12 +50,17 @@ class MotionModel:
             ("temporal", self.temporal, TEMPORAL_MODELS),
             ("knots", self.knots, KNOTS),
         ):
-            if value not in known:
+            if not isinstance(value, str) or value not in known:
                 raise ValueError(f"{name} must be one of {', '.join(known)}; got {value!r}")
-        if self.degree is not None and self.degree < 0:
-            raise ValueError(f"degree must be at least 0; got {self.degree}")
-        if self.knot_spacing < 1:
-            raise ValueError(f"knot_spacing must be at least 1 frame; got {self.knot_spacing}")
+        if self.degree is not None and not _is_count(self.degree, 0, MOST_DEGREE):
+            raise ValueError(
+                f"degree must be at least 0 and at most {MOST_DEGREE}; got {self.degree!r}"
+            )
+        if not _is_count(self.knot_spacing, 1, MOST_FRAMES):
+            raise ValueError(
+                f"knot_spacing must be at least 1 frame and at most {MOST_FRAMES}; "
+                f"got {self.knot_spacing!r}"
+            )
 
     def spatial_embedding(self) -> np.ndarray:
         """`[2, 6, S]`: component, monomial 1, x, y, x², xy, y², parameter."""
@@ -89,6 +97,11 @@ class MotionModel:
         spatial = np.einsum("hwj,cjs->hwcs", monomials, self.spatial_embedding())
         design = np.einsum("tl,hwcs->thwcls", self.temporal_basis(num_frames), spatial)
         return design.reshape(num_frames, height, width, 2, -1)
+
+
+def _is_count(value: Any, least: int, most: int) -> bool:
+    whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
+    return whole and least <= value <= most
 
 
 @dataclasses.dataclass(frozen=True)

@@ -11,13 +11,14 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
 from jaxmotion.errors import InputError
+from jaxmotion.options import Range, check_fields
 
 HEARTBEAT_SECONDS = 60
 """A process that is silent for so long counts as gone, and the others end."""
@@ -49,9 +50,10 @@ class Processes:
     coordinator: str | None = None
     num_processes: int | None = None
     process_id: int | None = None
-    join_timeout: int = 300
+    join_timeout: Annotated[int, Range(1, 1_000_000)] = 300
 
     def __post_init__(self) -> None:
+        check_fields(self)
         given = [self.coordinator, self.num_processes, self.process_id]
         if self.distributed and given.count(None) == 0:
             self._check()
@@ -61,8 +63,6 @@ class Processes:
                 "--coordinator, --num-processes and --process-id: expected all three or none"
                 + missing
             )
-        if self.join_timeout < 1:
-            raise InputError(f"--join-timeout {self.join_timeout}: expected at least 1 second")
 
     def _check(self) -> None:
         host, _, port = str(self.coordinator).rpartition(":")

@@ -13,8 +13,9 @@ import json
 import os
 import shutil
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Annotated, Any, NamedTuple, cast
 
 import jax
 import numpy as np
@@ -22,15 +23,29 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 
 from jaxmotion.errors import InputError
 from jaxmotion.networks import build_segmenter
+from jaxmotion.options import CountOrZero, Range, from_json, shown, to_json
 from jaxmotion.output_folder import locked, take_place
 from jaxmotion.tensors import read_safetensors, write_safetensors
-from jaxmotion.training.config import Config, from_json, to_json
+from jaxmotion.training.config import Config, read_config
 from jaxmotion.training.metrics import json_safe
 from jaxmotion.training.task import Params
 
 SUFFIX = ".safetensors"
 FORMAT = 1
 _ENTRY = "jaxmotion"
+
+
+@dataclass(frozen=True)
+class _Note:
+    """What the metadata says of a network, its configuration apart."""
+
+    step: CountOrZero
+    metrics: dict[str, float | None]
+    provenance: dict[str, str]
+    parts: Annotated[int, Range(1, 1_000)] = 1
+
+
+_NOTED = {field.name for field in dataclasses.fields(_Note)}
 
 
 class Trained(NamedTuple):
@@ -154,12 +169,17 @@ def read_model(path: str | os.PathLike) -> Trained:
         more, other = read_safetensors(part)
         if other != metadata:
             raise InputError(f"{part}: no part of {path}, expected what was written with it")
+        twice = sorted(tensors.keys() & more.keys())
+        if twice:
+            raise InputError(f"{part}: holds {shown(twice[0])}, as another part of {path} does")
         tensors |= more
     check_params(path, trained.config, tensors)
+    single = {}
     for name, tensor in tensors.items():
-        if tensor.dtype.kind != "f" or not np.isfinite(tensor).all():
+        with np.errstate(over="ignore"):  # told below
+            single[name] = tensor.astype(np.float32) if tensor.dtype.kind == "f" else tensor
+        if tensor.dtype.kind != "f" or not np.isfinite(single[name]).all():
             raise InputError(f"{path}: parameter {name} holds integers, NaN or infinity")
-    single = {name: tensor.astype(np.float32) for name, tensor in tensors.items()}
     return trained._replace(params=unflatten_dict(single, sep="/"))
 
 
@@ -246,28 +266,22 @@ def _read_note(path: str | os.PathLike, text: str) -> tuple[Trained, int]:
     """All but the parameters, and how many parts these are in."""
     damaged = InputError(f"{path}: its metadata is damaged, expected what `jaxmotion export` wrote")
     try:
-        note = json.loads(text)
-        version = note["format"]
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        values = json.loads(text)
+    except (ValueError, RecursionError) as error:
         raise damaged from error
-    if version != FORMAT:
+    if not isinstance(values, dict) or "format" not in values:
+        raise damaged
+    if type(values["format"]) is not int or values["format"] != FORMAT:
         raise InputError(
-            f"{path}: a model file of format {version}, expected {FORMAT}; a later version of "
-            "jaxmotion reads it"
+            f"{path}: a model file of format {shown(values['format'])}, expected {FORMAT}; a later "
+            "version of jaxmotion reads it"
         )
     try:
-        values, step, num_parts = note["config"], int(note["step"]), int(note.get("parts", 1))
-        metrics = {k: None if v is None else float(v) for k, v in note["metrics"].items()}
-        provenance = {name: str(words) for name, words in note["provenance"].items()}
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise damaged from error
-    try:
-        config = from_json(Config, values)
-    except (ValueError, TypeError, AttributeError) as error:
-        raise InputError(
-            f"{path}: a configuration that this version does not know: {_line(error)}"
-        ) from error
-    return Trained(config, {}, step, metrics, provenance), num_parts
+        note = from_json(_Note, {name: values[name] for name in values.keys() & _NOTED})
+    except InputError as error:
+        raise InputError(f"{damaged} ({error})") from error
+    config = read_config(path, values.get("config"))
+    return Trained(config, {}, note.step, note.metrics, note.provenance), note.parts
 
 
 def _line(error: Exception) -> str:

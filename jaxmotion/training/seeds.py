@@ -6,7 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from jaxmotion.errors import InputError
-from jaxmotion.training.config import Config, to_json
+from jaxmotion.options import to_json
+from jaxmotion.training.config import Config
 from jaxmotion.training.distributed import is_main
 from jaxmotion.training.experiment import run_experiment, sole_run
 from jaxmotion.training.loop import Result
@@ -32,6 +33,8 @@ def run_seeds(config: Config, workdir: Path, count: int) -> tuple[Result, dict[s
         InputError: as `run_experiment`; or ``workdir`` cannot be written.
         NonFiniteLossError, InterruptedTrainingError: see `training.loop.train`.
     """
+    if count < 1:
+        raise InputError(f"seeds {count}: expected at least 1")
     configs = {
         f"seed_{seed}": replace(config, seed=seed)
         for seed in range(config.seed, config.seed + count)

@@ -20,7 +20,10 @@ ROOT = Path(__file__).parents[2]
     [
         ({"coordinator": "a:1"}, "expected all three or none with --distributed"),
         ({"distributed": True, "process_id": 0}, "expected all three or none"),
-        ({"distributed": True, "join_timeout": 0}, "--join-timeout 0: expected at least 1"),
+        (
+            {"distributed": True, "join_timeout": 0},
+            "join_timeout 0: expected a whole number",
+        ),
     ],
 )
 def test_what_belongs_together(options, words):

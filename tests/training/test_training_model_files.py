@@ -13,8 +13,9 @@ from safetensors.numpy import load_file, save_file
 
 from jaxmotion.errors import InputError
 from jaxmotion.networks import NetworkConfig, build_segmenter
+from jaxmotion.options import to_json
 from jaxmotion.output_folder import locked
-from jaxmotion.training.config import Config, DataConfig, to_json
+from jaxmotion.training.config import Config, DataConfig
 from jaxmotion.training.model_files import Trained, model_paths, read_model, write_model
 
 CONFIG = Config(
@@ -296,7 +297,8 @@ def damage_later_choice(path):
 
 
 def damage_config_of_no_network(path):
-    rewrite(path, note=config_with(network=to_json(CONFIG.network) | {"widths": [4.5, 8]}))
+    network = to_json(CONFIG.network) | {"decoder": {"kind": "transformer", "heads": 3}}
+    rewrite(path, note=config_with(network=network))
 
 
 def damage_other_network(path):
