@@ -14,14 +14,15 @@ import numpy as np
 from tqdm import tqdm
 
 from jaxmotion.data.pictures import overlay, write_labels
-from jaxmotion.data.transforms import resize_flow, resize_masks
+from jaxmotion.data.transforms import resize_flow_and_valid, resize_masks
 from jaxmotion.data.video import Video, VideoWriter, open_video
 from jaxmotion.errors import InputError
 from jaxmotion.files import atomic_path
 from jaxmotion.latents import write_latents
+from jaxmotion.optical_flow.arrays import known_flow
 from jaxmotion.optical_flow.estimators import Estimator, estimate_sequence
 from jaxmotion.optical_flow.folders import read_flow_origin
-from jaxmotion.optical_flow.formats import flo_files, read_flow, read_flow_sequence
+from jaxmotion.optical_flow.formats import flow_files, read_flow_and_valid, read_flow_sequence
 from jaxmotion.segmenter import Segmenter
 
 
@@ -65,7 +66,8 @@ def segment_video(
         segmenter: what segments it.
         out: folder to write to.
         flow: what estimates the flow, or flow that is there already (``.npz`` or a folder of
-            ``.flo``, one field fewer than frames, or as many), from each frame to the next.
+            ``.flo``, one field fewer than frames, or as many), from each frame to the next. What
+            is unknown in it counts nowhere.
         latents: also writes what the network takes the segments for, ``latents.npz`` and
             ``latents.png`` (`write_latents`); for that the video is seen in one go, in memory that
             grows with it.
@@ -96,9 +98,10 @@ def segment_video(
         with atomic_path(out / "theta.npz") as temporary:
             np.savez(temporary, theta=theta, start=start_frames, length=lengths)
         if latents:
-            description = segmenter.describe(np.stack(kept))
-            seen = np.asarray(description.masks)
-            write_latents(out, np.stack(kept), seen, np.asarray(description.embedding))
+            fields, known = (np.stack(arrays) for arrays in zip(*kept, strict=True))
+            description = segmenter.describe(fields, known)
+            seen, embedding = np.asarray(description.masks), np.asarray(description.embedding)
+            write_latents(out, fields, seen, embedding, known)
 
     seconds, compilation = time.perf_counter() - start, segmenter.compilation_seconds - compiled
     each = 1000 / max(pictures.count, 1)
@@ -110,15 +113,19 @@ def segment_video(
     )
 
 
-def _flow(video: Video, flow: Estimator | Path, size: tuple[int, int]) -> Iterator[np.ndarray]:
-    """Flow fields at the working size."""
+def _flow(
+    video: Video, flow: Estimator | Path, size: tuple[int, int]
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Flow fields at the working size, and where they are known."""
     if not isinstance(flow, Path):
-        for field in estimate_sequence(video, flow):
-            yield resize_flow(field, size)
+        for index, field in enumerate(estimate_sequence(video, flow)):
+            yield resize_flow_and_valid(*known_flow(f"flow field {index}", field), size)
         return
     _check_direction(flow)
     # A folder is read as it goes; the files of an archive cannot be.
-    fields = flo_files(flow) if flow.is_dir() else read_flow_sequence(flow)
+    fields = (
+        flow_files(flow) if flow.is_dir() else list(zip(*read_flow_sequence(flow), strict=True))
+    )
     expected = video.num_frames
     if expected is not None and len(fields) not in (expected - 1, expected):
         raise InputError(
@@ -127,11 +134,11 @@ def _flow(video: Video, flow: Estimator | Path, size: tuple[int, int]) -> Iterat
         )
     first = None
     for item in fields:
-        field = read_flow(item) if isinstance(item, Path) else item
+        field, known = read_flow_and_valid(item) if isinstance(item, Path) else item
         first = first or field.shape
         if field.shape != first:
             raise InputError(f"{item}: flow of shape {field.shape}, expected {first} as the first")
-        yield resize_flow(field, size)
+        yield resize_flow_and_valid(field, known, size)
 
 
 def _check_direction(flow: Path) -> None:
@@ -144,13 +151,13 @@ def _check_direction(flow: Path) -> None:
 class _Timed:
     """An iterator, and the seconds that its items took to come."""
 
-    def __init__(self, items: Iterator[np.ndarray]) -> None:
+    def __init__(self, items: Iterator[tuple[np.ndarray, np.ndarray]]) -> None:
         self._items, self.seconds = items, 0.0
 
-    def __iter__(self) -> Iterator[np.ndarray]:
+    def __iter__(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         return self
 
-    def __next__(self) -> np.ndarray:
+    def __next__(self) -> tuple[np.ndarray, np.ndarray]:
         start = time.perf_counter()
         try:
             return next(self._items)
@@ -186,27 +193,28 @@ class _Pictures:
 
 
 def _written(
-    fields: Iterable[tuple[np.ndarray, np.ndarray]],
+    fields: Iterable[tuple[tuple[np.ndarray, np.ndarray], np.ndarray]],
     frames: Iterator[tuple[str, np.ndarray]],
     pictures: _Pictures,
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Passes on flow and masks of each frame once its pictures are written."""
+) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Passes on flow, masks and valid of each frame once its pictures are written."""
     masks = None
-    for (flow, masks), (name, frame) in zip(fields, frames, strict=False):
+    for ((flow, valid), masks), (name, frame) in zip(fields, frames, strict=False):
         pictures.write(name, frame, masks)
-        yield flow, masks
+        yield flow, masks, valid
     if masks is not None:
         for name, frame in frames:
             pictures.write(name, frame, masks)
 
 
 def _kept(
-    frames: Iterable[tuple[np.ndarray, np.ndarray]], kept: list[np.ndarray]
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Passes on flow and masks of each frame, and keeps the flow."""
-    for flow, masks in frames:
-        kept.append(flow)
-        yield flow, masks
+    frames: Iterable[tuple[np.ndarray, np.ndarray, np.ndarray]],
+    kept: list[tuple[np.ndarray, np.ndarray]],
+) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Passes on flow, masks and valid of each frame, and keeps flow and valid."""
+    for flow, masks, valid in frames:
+        kept.append((flow, valid))
+        yield flow, masks, valid
 
 
 @contextmanager

@@ -16,12 +16,8 @@ from tqdm import tqdm
 from jaxmotion.data.transforms import Size, resize_flow, resize_flow_and_valid
 from jaxmotion.errors import InputError
 from jaxmotion.files import list_files, numbered
-from jaxmotion.optical_flow.formats import (
-    flo_size,
-    known_vectors,
-    load_flow_npz,
-    read_flow_and_valid,
-)
+from jaxmotion.optical_flow.arrays import known_vectors
+from jaxmotion.optical_flow.formats import flo_size, load_flow_npz, read_flow_and_valid
 
 OnBadClip = Literal["error", "skip"]
 
@@ -123,18 +119,21 @@ class FlowCache:
 
     def _load(self, file: Path) -> tuple[np.ndarray, np.ndarray]:
         if file.suffix.lower() == ".npz":
-            flow, valid = load_flow_npz(file)
-        else:
-            flow, valid = (array[None] for array in read_flow_and_valid(file))
-        # A vector that is not finite is not unknown but wrong: it has to stay to be seen.
-        known = known_vectors(flow) | ~np.isfinite(flow).all(-1)
-        known = known if valid is None else valid & known
+            return self.resized(*load_flow_npz(file))
+        flow, valid = read_flow_and_valid(file)
+        return self.resized(flow[None], valid[None])
+
+    def resized(self, flow: np.ndarray, valid: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+        """Flow `[T, H, W, 2]` and where it is known, bool `[T, H, W]`, at the size wanted.
+
+        Zero where unknown. A vector that is valid and not finite is not unknown but wrong: it
+        stays, to be seen.
+        """
+        known = known_vectors(flow, valid)
+        wrong = ~np.isfinite(flow).all(-1)
+        known |= wrong if valid is None else wrong & valid
         if not known.all():
             flow = np.where(known[..., None], flow, flow.dtype.type(0))
-        return self.resized(flow, known)
-
-    def resized(self, flow: np.ndarray, known: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Flow `[T, H, W, 2]` and where it is known, bool `[T, H, W]`, at the size wanted."""
         if self.size is None or flow.shape[1:3] == tuple(self.size):
             return flow, known
         if known.all():

@@ -195,10 +195,10 @@ def _evaluate_sequence(
 
 
 def _read(plan: DatasetPlan, sequence: DavisSequence) -> Video:
-    flow = sequence.read_flow() if sequence.flow_path is not None else None
+    flow, valid = sequence.read_flow() if sequence.flow_path is not None else (None, None)
     num_flows = len(flow) if flow is not None else None
     annotation, num_frames = sequence.read_annotation(plan.protocol, num_flows)
-    return Video(sequence, flow, annotation, num_frames)
+    return Video(sequence, flow, annotation, num_frames, valid)
 
 
 def _evaluate_method(
