@@ -63,7 +63,7 @@ def readings(config: BenchmarkConfig, segmenter: Segmenter) -> dict[str, list[fl
     """J of each reading, for every sequence."""
     rows: dict[str, list[float]] = {}
     for sequence in find_sequences(config.data, config.flow, split=config.split):
-        flow, gt = sequence.read()
+        flow, _, gt = sequence.read()
         frames = slice(config.max_frames or len(flow))
         flow, gt = flow[frames], gt[frames]
         labels, num_labels = predict_labels(segmenter, flow, gt.shape[1:], Protocol())

@@ -71,12 +71,14 @@ def reading(path: str | os.PathLike) -> Iterator[None]:
       path: what is looked at; the error names the very file where the system tells it.
 
     Raises:
-      InputError: in the place of an `OSError`.
+      InputError: in the place of an `OSError`, and of a `MemoryError`.
     """
     try:
         yield
     except OSError as error:
         raise read_error(error.filename or path, error) from error
+    except MemoryError as error:
+        raise InputError(f"{path}: cannot be read (larger than the free memory)") from error
 
 
 def list_files(folder: str | os.PathLike, suffixes: Sequence[str]) -> list[Path]:

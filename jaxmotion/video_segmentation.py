@@ -16,6 +16,7 @@ from jaxmotion.data.pictures import overlay, write_labels
 from jaxmotion.data.transforms import resize_flow_and_valid, resize_masks
 from jaxmotion.data.video import Video, VideoWriter, open_video
 from jaxmotion.latents import write_latents
+from jaxmotion.optical_flow.arrays import known_flow
 from jaxmotion.optical_flow.colors import label_palette
 from jaxmotion.optical_flow.estimators import Estimator, estimate_sequence
 from jaxmotion.optical_flow.given import GivenFlow
@@ -66,7 +67,7 @@ def segment_video(
         segmenter: what segments it.
         out: folder to write to.
         flow: what estimates the flow, or flow that is there already (see `GivenFlow`), from each
-            frame to the next.
+            frame to the next. What is unknown in it counts nowhere.
         latents: also writes what the network takes the segments for, ``latents.npz`` and
             ``latents.png`` (`write_latents`); for that the video is seen in one go, in memory that
             grows with it.
@@ -109,8 +110,8 @@ def segment_video(
         if latents:
             flows, valid = (np.stack(arrays) for arrays in zip(*kept, strict=True))
             description = segmenter.describe(flows, valid)
-            seen = np.asarray(description.masks)
-            write_latents(new, flows, seen, np.asarray(description.embedding))
+            seen, embedding = np.asarray(description.masks), np.asarray(description.embedding)
+            write_latents(new, flows, seen, embedding, valid)
 
     seconds, compilation = time.perf_counter() - start, segmenter.compilation_seconds - compiled
     each = 1000 / max(pictures.count, 1)
@@ -127,8 +128,8 @@ Field = tuple[np.ndarray, np.ndarray]
 
 
 def _estimated(video: Video, estimator: Estimator) -> Iterator[Field]:
-    for flow in estimate_sequence(video, estimator):
-        yield flow, np.ones(flow.shape[:2], np.float32)
+    for index, flow in enumerate(estimate_sequence(video, estimator)):
+        yield known_flow(f"flow field {index}", flow)
 
 
 def _at_size(size: tuple[int, int], fields: Iterable[Field]) -> Iterator[Field]:

@@ -10,7 +10,7 @@ import jaxmotion as jm
 from jaxmotion import segmenter as segmenter_module
 from jaxmotion.data import open_video, read_image, write_image
 from jaxmotion.inference import InferenceConfig
-from jaxmotion.optical_flow import read_flow, write_flo, write_flow_npz
+from jaxmotion.optical_flow import read_flo, write_flo, write_flow_npz
 from jaxmotion.training.segmentation import ObjectiveConfig
 from jaxmotion.video_segmentation import segment_video
 
@@ -43,7 +43,7 @@ def segmenter(untrained_run):
 
 
 def stored_flow(root):
-    return np.stack([read_flow(path) for path in sorted((root / "flow").iterdir())])
+    return np.stack([read_flo(path) for path in sorted((root / "flow").iterdir())])
 
 
 def labels_of(out):

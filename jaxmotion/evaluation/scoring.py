@@ -30,6 +30,7 @@ def score_labels(
     num_labels: int,
     background: int | None = None,
     flow: np.ndarray | None = None,
+    valid: np.ndarray | None = None,
 ) -> tuple[SequenceScores, np.ndarray]:
     """Selects the foreground, or assigns the objects, and scores.
 
@@ -40,7 +41,8 @@ def score_labels(
         protocol: What is scored.
         num_labels: K, one more than the highest label there may be.
         background: Label that is no segment where objects are matched; None if all are.
-        flow: `[T, h, w, 2]` or longer, for the rule `"salient"`.
+        flow: `[T, h, w, 2]`, for the rule `"salient"`.
+        valid: `[T, h, w]`, where the flow is known; everywhere by default.
 
     Returns:
         The scores, and the foreground, packed `[T, H, n]` (see `bitmasks`); where objects are
@@ -53,7 +55,7 @@ def score_labels(
         foreground = np.stack([_pack_chosen(frame, matched) for frame in labels])
         cuts = [Cut(cut.start, cut.stop) for cut in protocol.cuts(len(labels))]
     else:
-        foreground, cuts = select_by_cut(labels, annotation, protocol, flow)
+        foreground, cuts = select_by_cut(labels, annotation, protocol, flow, valid)
         objects = [score_foreground(foreground[annotation.frames], annotation, protocol)]
     scores = SequenceScores(
         name=name,
@@ -72,6 +74,7 @@ def select_by_cut(
     annotation: Annotation,
     protocol: Protocol,
     flow: np.ndarray | None = None,
+    valid: np.ndarray | None = None,
 ) -> tuple[np.ndarray, list[Cut]]:
     """The foreground of a sequence, packed `[T, H, n]`, selected cut by cut.
 
@@ -89,9 +92,9 @@ def select_by_cut(
         elif rule in NEED_GROUND_TRUTH:
             frames = labels[annotation.frames[inside]]
             gt = annotation.foreground[inside]
-        seen = None if flow is None else flow[cut]
+        seen, known = (None if array is None else array[cut] for array in (flow, valid))
         # A label that the rule did not see is in no frame that counts.
-        chosen = np.flatnonzero(foreground_labels(frames, gt, rule, seen)).tolist()
+        chosen = np.flatnonzero(foreground_labels(frames, gt, rule, seen, known)).tolist()
         foreground += [_pack_chosen(frame, chosen) for frame in labels[cut]]
         cuts.append(Cut(cut.start, cut.stop, tuple(chosen)))
     return np.stack(foreground), cuts

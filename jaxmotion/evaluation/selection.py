@@ -19,7 +19,7 @@ FEW_LABELS = 16
 MAX_SUBSET_LABELS = 16
 
 
-def select_foreground(labels, gt, rule: str, flow=None) -> np.ndarray:
+def select_foreground(labels, gt, rule: str, flow=None, valid=None) -> np.ndarray:
     """Binary foreground of one cut (a sequence, or a run of frames with common labels).
 
     Args:
@@ -38,6 +38,7 @@ def select_foreground(labels, gt, rule: str, flow=None) -> np.ndarray:
             - `"nonzero"`: every label but 0, for results that know their foreground. Uses no ground
               truth.
         flow: `[T, h, w, 2]`, of the same frames at any size; needed by `"salient"` alone.
+        valid: `[T, h, w]`, where the flow is known; everywhere by default.
 
     Returns:
         bool `[T, H, W]`.
@@ -48,11 +49,11 @@ def select_foreground(labels, gt, rule: str, flow=None) -> np.ndarray:
             needs a ground truth or flow and has none.
     """
     labels = np.asarray(labels)
-    chosen = foreground_labels(labels, gt, rule, flow)
+    chosen = foreground_labels(labels, gt, rule, flow, valid)
     return chosen[labels]
 
 
-def foreground_labels(labels, gt, rule: str, flow=None) -> np.ndarray:
+def foreground_labels(labels, gt, rule: str, flow=None, valid=None) -> np.ndarray:
     """The labels that `select_foreground` takes: bool `[K]`, with K the highest label plus one."""
     if rule not in RULES:
         raise InputError(f"selection rule {rule!r} is unknown: choose one of {', '.join(RULES)}")
@@ -67,7 +68,7 @@ def foreground_labels(labels, gt, rule: str, flow=None) -> np.ndarray:
         if flow is None:
             raise ValueError("selection rule 'salient' needs the flow")
         small = resize_labels(labels, np.shape(flow)[1:3])
-        return salient(segment_residuals(small, flow, int(labels.max()) + 1))
+        return salient(segment_residuals(small, flow, int(labels.max()) + 1, valid))
     if gt is None:
         if rule in NEED_GROUND_TRUTH:
             raise ValueError(f"selection rule {rule!r} needs a ground truth")

@@ -200,12 +200,12 @@ def _evaluate_sequence(
 
 
 def _read(plan: DatasetPlan, sequence: DavisSequence) -> Video:
-    flow = sequence.read_flow() if sequence.flow_path is not None else None
+    flow, valid = sequence.read_flow() if sequence.flow_path is not None else (None, None)
     num_flows = len(flow) if flow is not None else None
     annotation, num_frames = sequence.read_annotation(plan.protocol, num_flows)
     if flow is not None:
         sequence.check_shape(flow.shape[1:3], annotation.size)
-    return Video(sequence, flow, annotation, num_frames)
+    return Video(sequence, flow, annotation, num_frames, valid)
 
 
 def _evaluate_method(
@@ -224,6 +224,7 @@ def _evaluate_method(
         labelled.num_labels,
         labelled.background,
         video.flow,
+        video.valid,
     )
     if isinstance(method, Baseline) or not (options.write_masks or options.pictures):
         return scores  # pictures and masks are of what was evaluated

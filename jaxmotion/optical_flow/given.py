@@ -13,8 +13,7 @@ import numpy as np
 
 from jaxmotion.errors import InputError
 from jaxmotion.files import list_files, numbered, reading
-from jaxmotion.optical_flow import known_vectors
-from jaxmotion.optical_flow.arrays import check_finite
+from jaxmotion.optical_flow.arrays import known_flow
 from jaxmotion.optical_flow.folders import read_flow_origin
 from jaxmotion.optical_flow.formats import load_flow_npz, read_flow_and_valid
 from jaxmotion.optical_flow.notes import NOTES, notes_beside
@@ -185,12 +184,8 @@ class _Archive:
     """All fields in one file. It is read as a whole."""
 
     def __init__(self, path: Path):
-        flow, valid = load_flow_npz(path)
-        if valid is not None:
-            flow = np.where(valid[..., None], flow, 0)
-        check_finite(path, flow)
-        self._known = known_vectors(flow) if valid is None else valid & known_vectors(flow)
-        self._flow = np.where(self._known[..., None], flow, 0).astype(np.float32)
+        flow, self._known = known_flow(path, *load_flow_npz(path))
+        self._flow = flow.astype(np.float32)
         self._path, self.files = path, (path,)
         names = archive_names(path)
         self.names = names if len(names) == len(flow) else []

@@ -23,6 +23,7 @@ from jaxmotion.optical_flow.formats import (
     write_flo,
 )
 from jaxmotion.optical_flow.kitti import read_kitti_png, write_kitti_png
+from jaxmotion.optical_flow.npz import open_npz
 
 ARCHIVE = "flow.npz"
 UNFINISHED = "unfinished"  # the folder of an archive's fields until all are there
@@ -175,16 +176,9 @@ def archive_names(path: str | os.PathLike) -> list[str]:
 
 def _names_and_size(path: str | os.PathLike) -> tuple[list[str], tuple[int, ...]]:
     """What an archive says of itself, without its vectors."""
-    try:
-        with reading(path), zipfile.ZipFile(path) as archive:
-            with archive.open("flow.npy") as file:
-                np.lib.format.read_magic(file)
-                shape, _, _ = np.lib.format.read_array_header_1_0(file)
-            with archive.open("names.npy") as file:
-                names = np.lib.format.read_array(file, allow_pickle=False)
-    except (ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path}: damaged, remove it or give another folder") from error
-    return [str(name) for name in names], tuple(shape[1:3])
+    with open_npz(path, "damaged, remove it or give another folder") as archive:
+        shape, _ = archive.header("flow")
+        return [str(name) for name in archive.read("names")], tuple(shape[1:3])
 
 
 def open_store(folder: Path, kind: str) -> Store:
