@@ -7,6 +7,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from jaxmotion.motion.shapes import check_shapes
 from jaxmotion.networks.slot_attention import Differentiation, SlotAttention
 
 
@@ -77,7 +78,11 @@ class Queries(nn.Module):
 
         Returns:
             ``[B, K, D]`` float32.
+
+        Raises:
+            ValueError: for shapes that do not belong together.
         """
+        check_shapes(bottleneck=(bottleneck, "B T h w D"), weight=(weight, "B T h w 1"))
         b, t, h, w, d = bottleneck.shape
         places = nn.Dense(d, dtype=self.dtype, name="places")(coordinates(bottleneck, weight))
         tokens = (bottleneck + places).reshape(b, t * h * w, d)
