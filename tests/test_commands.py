@@ -17,9 +17,10 @@ import numpy as np
 import pytest
 
 import eval as evaluate
+import jaxmotion as jm
 import train
 from jaxmotion import cli
-from jaxmotion.data import open_video, read_image, write_image
+from jaxmotion.data import SceneSource, open_video, read_image, write_image
 from jaxmotion.optical_flow import write_flo, write_flow_npz
 from jaxmotion.output_folder import locked
 
@@ -68,6 +69,10 @@ def one_error_line(text):
     lines = [line for line in text.splitlines() if line.startswith("error:")]
     assert len(lines) == 1, text
     return lines[0]
+
+
+def iou(a, b):
+    return 1.0 if not (a | b).any() else (a & b).sum() / (a | b).sum()
 
 
 def leftovers(folder):
@@ -203,11 +208,18 @@ def eval_arguments(data, out="scores"):
 
 
 def test_eval_scores_a_checkpoint_and_a_baseline(davis, untrained_run, tmp_path):
-    assert status("eval", *eval_arguments(davis), "--checkpoint", untrained_run, "--cut", "2") == 0
+    options = ("--checkpoint", untrained_run, "--cut", "2", "--select", "except_largest")
+    assert status("eval", *eval_arguments(davis), *options) == 0
     scores = json.loads((tmp_path / "scores" / "scores.json").read_text())
     assert scores["method"] == untrained_run.name
     assert set(scores["sequences"]) == {"square"}
-    assert 0 <= scores["J_mean"] <= 1
+    flow = np.load(davis / "Flows" / "raft" / "square.npz")["flow"]
+    segmenter = jm.Segmenter.load(untrained_run)
+    cuts = [segmenter(cut).argmax(-1) for cut in (flow[:2], flow[2:])]
+    moving = np.concatenate([cut != np.bincount(cut.ravel()).argmax() for cut in cuts])
+    expected = np.mean([iou(frame, flow[0, ..., 0] > 0) for frame in moving])
+    assert 0.01 < scores["J_mean"] < 0.99
+    assert scores["J_mean"] == pytest.approx(expected, abs=1e-6)
     assert status("eval", *eval_arguments(davis, "otsu"), "--checkpoint", "otsu") == 0
     otsu = json.loads((tmp_path / "otsu" / "scores.json").read_text())
     assert otsu["J_mean"] == 1  # the square moves, all else rests
@@ -511,7 +523,14 @@ def test_train_ends_with_a_table_and_its_folder_takes_no_other_run(
         assert row in output
     summary = json.loads((tmp_path / "run" / "summary.json").read_text())
     assert summary["steps"] == 4
-    assert 0 <= summary["foreground_iou"] <= 1
+    clips = SceneSource("default", 1, (16, 24), train.TEST_SEED, 4)
+    segmenter, scores = jm.Segmenter.load(tmp_path / "run"), []
+    for clip in (clips[index] for index in range(4)):
+        labels = segmenter(clip["flow"]).argmax(-1)
+        moving = labels != np.bincount(labels.ravel()).argmax()
+        scores.append(iou(moving, clip["labels"] > 0))
+    assert summary["foreground_iou"] == pytest.approx(np.mean(scores), abs=1e-6)
+    assert summary["upper_bound"] > max(0.5, summary["otsu"])
     lines = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
     assert json.loads(lines[-1])["step"] == 4
 

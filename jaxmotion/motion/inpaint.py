@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jaxmotion.motion.fit import Adjoint, fit
 from jaxmotion.motion.model import MotionModel, parametric_flow
 from jaxmotion.motion.penalty import Penalty
+from jaxmotion.motion.shapes import check_shapes
 
 # A fill is looked at, not only differentiated: within 0.01 % of the least objective (see `fit`).
 _PASSES = 8
@@ -52,11 +53,12 @@ def inpaint(
     References:
       Thesis eq. 6.7-6.10.
     """
-    if flow.ndim != 5 or flow.shape[-1] != 2:
-        raise ValueError(f"flow must have shape [B, T, H, W, 2]; got {flow.shape}")
-    for name, array in (("mask", mask), ("support", support), ("valid", valid)):
-        if array is not None and array.shape != flow.shape[:-1]:
-            raise ValueError(f"{name} must have shape {flow.shape[:-1]}; got {array.shape}")
+    check_shapes(
+        flow=(flow, "B T H W 2"),
+        mask=(mask, "B T H W"),
+        support=(support, "B T H W"),
+        valid=(valid, "B T H W"),
+    )
     model = MotionModel(spatial="affine") if model is None else model
     model = MotionModel(spatial=model.spatial)
     support = 1 - mask if support is None else support

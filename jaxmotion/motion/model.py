@@ -79,7 +79,12 @@ class MotionModel:
         """The same for clips of `frames` frames that are padded behind the last of them.
 
         Parameters are those of the clip without padding, and their flow is zero in it.
+
+        Raises:
+          ValueError: for fewer than 1 frame.
         """
+        if frames < 1:
+            raise ValueError(f"frames must be at least 1; got {frames}")
         return _PaddedModel(**dataclasses.asdict(self), frames=frames)
 
     def num_parameters(self, num_frames: int) -> int:
@@ -110,7 +115,19 @@ class _PaddedModel(MotionModel):
 
     frames: int = 1
 
+    def padded(self, frames: int) -> MotionModel:
+        """The same model: what is behind its frames is padding already."""
+        self._check(frames)
+        return self
+
+    def _check(self, num_frames: int) -> None:
+        if num_frames < self.frames:
+            raise ValueError(
+                f"a model padded behind {self.frames} frames needs as many; got {num_frames}"
+            )
+
     def temporal_basis(self, num_frames: int) -> np.ndarray:
+        self._check(num_frames)
         basis = super().temporal_basis(self.frames)
         return np.pad(basis, [(0, num_frames - self.frames), (0, 0)])
 
@@ -128,8 +145,11 @@ def parametric_flow(model: MotionModel, theta: jax.Array, shape: tuple[int, int,
       `[..., T, H, W, 2]`, in the flow's units (pixels per frame).
 
     Raises:
-      ValueError: where theta's last axis is not the model's parameter count for T frames.
+      ValueError: where theta's last axis is not the model's parameter count for T frames, or the
+        shape is no three sizes.
     """
+    if len(shape) != 3:
+        raise ValueError(f"shape must be (T, H, W); got {shape}")
     num_frames, height, width = shape
     basis, embedding = model.temporal_basis(num_frames), model.spatial_embedding()
     if theta.shape[-1] != model.num_parameters(num_frames):

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxmotion.errors import InputError
+from jaxmotion.motion.shapes import check_shapes
 from jaxmotion.networks.slot_attention import Differentiation, SlotAttention
 from jaxmotion.options import Range, check_fields
 
@@ -77,7 +78,11 @@ class Queries(nn.Module):
 
         Returns:
             ``[B, K, D]`` float32.
+
+        Raises:
+            ValueError: for shapes that do not belong together.
         """
+        check_shapes(bottleneck=(bottleneck, "B T h w D"), weight=(weight, "B T h w 1"))
         b, t, h, w, d = bottleneck.shape
         places = nn.Dense(d, dtype=self.dtype, name="places")(coordinates(bottleneck, weight))
         tokens = (bottleneck + places).reshape(b, t * h * w, d)

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxmotion.errors import InputError
+from jaxmotion.motion.shapes import check_shapes
 from jaxmotion.networks import parts
 from jaxmotion.networks.decoders import DecoderConfig, Queries
 from jaxmotion.networks.inputs import InputKind, network_input
@@ -166,7 +167,11 @@ class UNetSegmenter(nn.Module):
 
         Returns:
             The `Segmentation`.
+
+        Raises:
+            ValueError: for shapes that do not belong together.
         """
+        check_shapes(flow=(flow, "B T H W 2"), valid=(valid, "B T H W"))
         config = self.config
         height, width = flow.shape[2:4]
         seen = x = network_input(flow, config.input, valid, config.norm_frames)

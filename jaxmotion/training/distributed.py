@@ -20,8 +20,11 @@ from jax.experimental import multihost_utils
 from jaxmotion.errors import InputError
 from jaxmotion.options import Range, check_fields
 
-HEARTBEAT_SECONDS = 60
+HEARTBEAT_SECONDS = 100
 """A process that is silent for so long counts as gone, and the others end."""
+
+END_SECONDS = 1800
+"""How long a process waits at its end for the others, which may still write what only they do."""
 
 
 class AgreedEndError(RuntimeError):
@@ -130,7 +133,7 @@ def _join(processes: Processes) -> None:
             processes.process_id,
             initialization_timeout=processes.join_timeout + 60,
             heartbeat_timeout_seconds=HEARTBEAT_SECONDS,
-            shutdown_timeout_seconds=HEARTBEAT_SECONDS,
+            shutdown_timeout_seconds=END_SECONDS,
         )
     except (ValueError, RuntimeError) as error:
         raise InputError(

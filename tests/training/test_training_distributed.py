@@ -70,7 +70,7 @@ def test_a_set_up_that_cannot_be_is_one_line(tmp_path, options, words):
         | {"JAX_PLATFORMS": "cpu"},
         capture_output=True,
         text=True,
-        timeout=600,
+        timeout=3600,
     )
     assert done.returncode == 2, done.stderr
     (line,) = [line for line in done.stderr.splitlines() if line.startswith("error:")]
