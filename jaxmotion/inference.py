@@ -33,7 +33,7 @@ class InferenceConfig:
         overlap: frames that a window shares with the next, by which its labels are linked to the
             next one's; with 0 labels are taken as the network gives them.
         linking: ``"assignment"`` links one-to-one, ``"published"`` as thesis eq. 3.9
-            (`evaluation.link_clips`).
+            (`jaxmotion.linking.link_clips`).
     """
 
     window: Annotated[int, Range(0, 1_000_000)] = 1

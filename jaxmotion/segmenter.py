@@ -14,8 +14,8 @@ import numpy as np
 from jaxmotion import losses
 from jaxmotion.data.transforms import resize_flow_and_valid, resize_masks
 from jaxmotion.errors import InputError
-from jaxmotion.evaluation.linking import link_masks, unroll
 from jaxmotion.inference import LONG_VIDEO, InferenceConfig, Programs, bucket_length, run_windows
+from jaxmotion.linking import link_masks, unroll
 from jaxmotion.motion import fit
 from jaxmotion.networks import Segmentation, build_segmenter
 from jaxmotion.optical_flow.arrays import known_flow
