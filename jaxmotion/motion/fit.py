@@ -134,8 +134,7 @@ def fit(
       Computed in float32, or float64 where an input is.
 
     Raises:
-      ValueError: for shapes that do not match, an unknown option, a `huber_delta` that is not
-        above 0, or fewer than 3 passes.
+      ValueError: for shapes that do not match, an unknown option, or fewer than 3 passes.
 
     References:
       Thesis eq. 2.16 and 6.12. Huber, Robust Statistics (1981); Madsen and Nielsen, "A finite
