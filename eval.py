@@ -3,7 +3,7 @@
 import logging
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 import tyro
 from tqdm import tqdm
 
-from jaxmotion.cli import run_command
+from jaxmotion.cli import parse_options, run_command
 from jaxmotion.errors import InputError
 from jaxmotion.evaluation.baselines import BASELINES
 from jaxmotion.evaluation.davis import left_out, look_for_sequences
@@ -29,7 +29,16 @@ from jaxmotion.evaluation.plans import named_path, plan_name, read_suite, result
 from jaxmotion.evaluation.protocol import preset
 from jaxmotion.evaluation.report import write_report
 from jaxmotion.evaluation.results import Evaluation
-from jaxmotion.evaluation.suite import DatasetPlan, Options, columns, evaluate, with_differences
+from jaxmotion.evaluation.results_json import from_json
+from jaxmotion.evaluation.suite import (
+    MASK_FOLDERS,
+    DatasetPlan,
+    Options,
+    columns,
+    evaluate,
+    remove_outdated_masks,
+    with_differences,
+)
 from jaxmotion.evaluation.tables import (
     ScoreWriter,
     format_differences,
@@ -37,11 +46,16 @@ from jaxmotion.evaluation.tables import (
     score_table,
     write_scores,
 )
+from jaxmotion.output_folder import Results
 from jaxmotion.segmenter import Segmenter
 from jaxmotion.training.compilation_cache import enable_compilation_cache
 from jaxmotion.training.trained import find_trained
 
 DEFAULT_METHOD = "otsu"
+# What is written without being asked for.
+SCORES = (
+    "scores.json", "scores.csv", "frames.csv", "datasets.csv", "evaluation.json", "report.html",
+)  # fmt: skip
 PUBLISHED_COLUMNS = 3  # that fit a terminal; the report has all
 
 _log = logging.getLogger(__name__)
@@ -63,7 +77,7 @@ class EvalConfig:
         compare: the same, as columns beside what is scored.
         protocol: davis2016, segtrack_v2, fbms59, moca, davis2017_motion or fbms59_multi.
         flow: which flow, a folder of Flows.
-        select: which segments are the foreground: except_largest, best_subset, overlap,
+        select: which segments are the foreground: salient, except_largest, best_subset, overlap,
             linear_assignment, or nonzero (what results default to).
         cut: frames segmented at once and selected together; 0 is the whole sequence.
         num_masks: another K than in training, for a network with slots; of results, how many labels
@@ -108,7 +122,7 @@ def main(argv: Sequence[str]) -> None:
     Raises:
         InputError: an option or a file is not what was expected.
     """
-    config = tyro.cli(EvalConfig, args=argv, prog="eval.py")
+    config = parse_options(EvalConfig, argv, prog="eval.py")
     check_baselines(() if config.baselines == ("none",) else config.baselines)
     plans = read_plans(config)
     methods = with_baselines(config, plans, read_methods(config))
@@ -128,14 +142,22 @@ def main(argv: Sequence[str]) -> None:
         if not plan.sequences and plan.split is None:
             for line in left_out(plan.root, plan.flow):
                 _log.warning("%s", line)
-    make_folder(config.out)
-    enable_compilation_cache()
-
+    names = (*SCORES, *(MASK_FOLDERS if config.write_masks else ()))
+    results = Results(
+        config.out, "eval", names, of_an_earlier_version=of_an_earlier_version(config.out)
+    )
     failures: dict[str, None] = {}
     started, evaluation = time.time(), None
-    try:
+    read = inputs(config, plans)
+    with results.claimed(read):
+        enable_compilation_cache()
+        earlier_masks = [
+            file
+            for file in results.known_files(MASK_FOLDERS)
+            if {path.resolve() for path in read}.isdisjoint(file.resolve().parents)
+        ]
         total = count * max(1, len(networks))
-        with tqdm(total=total, unit="sequence", dynamic_ncols=True) as bar:
+        with results.in_place(), tqdm(total=total, unit="sequence", dynamic_ncols=True) as bar:
             options = Options(
                 resume=config.suite is not None,
                 write_masks=config.write_masks,
@@ -144,13 +166,17 @@ def main(argv: Sequence[str]) -> None:
                 on_failure=lambda line: failures.update({line: None}),
             )
             scores = ScoreWriter(config.out)
-            for evaluation in evaluate(config.out, plans, methods, options):
-                if has_scores(evaluation):
-                    scores.write(evaluation)
-                bar.update()
-    finally:
-        if evaluation is not None and has_scores(evaluation):
-            finish(config.out, with_differences(evaluation), time.time() - started)
+            try:
+                for evaluation in evaluate(config.out, plans, methods, options):
+                    if has_scores(evaluation):
+                        scores.write(evaluation)
+                    bar.update()
+            finally:
+                bar.close()
+                if evaluation is not None and has_scores(evaluation):
+                    kept = evaluation if config.write_masks else Evaluation(())
+                    remove_outdated_masks(earlier_masks, config.out, kept)
+                    finish(config.out, with_differences(evaluation), time.time() - started)
     *lines, last = failures or [""]
     for line in lines:
         print(f"error: {line}", file=sys.stderr)
@@ -230,12 +256,23 @@ def with_baselines(
     return [*methods, *(Baseline(name) for name in names if name not in there)]
 
 
-def make_folder(folder: Path) -> None:
-    """Makes the folder for the results, before anything is computed that could not be kept."""
+def inputs(config: EvalConfig, plans: list[DatasetPlan]) -> list[Path]:
+    """Folders that are read, and that results must not replace."""
+    folders = [
+        plan.root / name for plan in plans for name in ("Annotations", "Flows", "JPEGImages")
+    ]
+    named = (text.partition("=")[2] or text for text in (*config.results, *config.compare))
+    return [*folders, *map(Path, named)]
+
+
+def of_an_earlier_version(out: Path) -> Callable[[Path], bool]:
+    """Tells the results of a version that left no mark beside them: there is an evaluation."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{folder}: cannot be made ({error.strerror or error})") from error
+        datasets = from_json((out / "evaluation.json").read_text(encoding="utf-8")).datasets
+    except (OSError, ValueError):
+        return lambda file: False
+    masks = [out / part / dataset.name for part in MASK_FOLDERS for dataset in datasets]
+    return lambda file: file.parent == out or not set(masks).isdisjoint(file.parents)
 
 
 def has_scores(evaluation: Evaluation) -> bool:

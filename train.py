@@ -9,10 +9,11 @@ from typing import Annotated
 
 import tyro
 
-from jaxmotion.cli import run_command
+from jaxmotion.cli import parse_options, run_command
 from jaxmotion.configs import CONFIGS, get_config
 from jaxmotion.data import SceneSource
 from jaxmotion.evaluation.scenes import scene_scores
+from jaxmotion.options import Range, check_fields
 from jaxmotion.segmenter import Segmenter
 from jaxmotion.training.config import Config
 from jaxmotion.training.distributed import Processes, end, is_main, joined
@@ -41,9 +42,12 @@ class Arguments:
 
     config: Annotated[Config, tyro.conf.arg(name="")]
     workdir: Path
-    seeds: int = 1
+    seeds: Annotated[int, Range(1, 1_000)] = 1
     baselines: bool = True
     processes: Annotated[Processes, tyro.conf.arg(name="")] = field(default_factory=Processes)
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
 
 def main(argv: Sequence[str]) -> None:
@@ -82,9 +86,9 @@ def parse(argv: Sequence[str]) -> Arguments:
     name = "quickstart"
     if argv and not argv[0].startswith("-"):
         name, argv = argv[0], argv[1:]
-    return tyro.cli(
+    return parse_options(
         Arguments,
-        args=argv,
+        argv,
         default=Arguments(get_config(name), Path("runs") / name),
         prog=f"train.py {name}",
         description=f"Experiments: {', '.join(CONFIGS)}.",

@@ -46,25 +46,25 @@ def measure(config: BenchmarkConfig) -> dict[str, dict[str, float]]:
     sequences = [
         sequence.read() for sequence in find_sequences(config.data, config.flow, split=config.split)
     ]
-    methods: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
-        name: lambda flow, gt, baseline=baseline: baseline(flow)
+    methods: dict[str, Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]] = {
+        name: lambda flow, valid, gt, baseline=baseline: baseline(flow, valid)
         for name, baseline in (BASELINES | {"em_10, spread estimated": ESTIMATED_EM}).items()
     }
-    methods["upper_bound"] = lambda flow, gt: upper_bound(
-        flow, shrink_ground_truth(gt, flow.shape[1:3])
+    methods["upper_bound"] = lambda flow, valid, gt: upper_bound(
+        flow, shrink_ground_truth(gt, flow.shape[1:3]), valid
     )
     columns: dict[str, dict[str, float]] = {"all frames": {}, "first 25": {}, "ms per frame": {}}
     for name, method in methods.items():
         method(*(part[:1] for part in sequences[0]))  # compiles
         scores, seconds = [], 0.0
-        for flow, gt in sequences:
+        for flow, valid, gt in sequences:
             started = time.perf_counter()
-            small = method(flow, gt)
+            small = method(flow, valid, gt)
             seconds += time.perf_counter() - started
             scores.append(jaccard(gt, upsample_foreground(small, gt.shape[1:])))
         columns["all frames"][name] = float(np.mean([j.mean() for j in scores]))
         columns["first 25"][name] = float(np.mean([j[:25:6].mean() for j in scores]))
-        num_frames = sum(len(flow) for flow, _ in sequences)
+        num_frames = sum(len(flow) for flow, *_ in sequences)
         columns["ms per frame"][name] = 1000 * seconds / num_frames
     return columns
 

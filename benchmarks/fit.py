@@ -130,7 +130,7 @@ def prepare(method: str, setting: Setting, flow: np.ndarray, masks: np.ndarray):
     """The fit as a function without arguments, compiled, its inputs where it needs them."""
     if method == "jaxmotion":
         arrays = jnp.asarray(flow), jnp.asarray(masks)
-        compiled = fit.lower(*arrays, setting.model).compile()
+        compiled = jax.jit(fit, static_argnums=2).lower(*arrays, setting.model).compile()
         return lambda: np.asarray(compiled(*arrays))
     from torch_lbfgs import lbfgs_fit
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from jaxmotion import losses, motion
 from jaxmotion.errors import InputError
-from jaxmotion.motion import FitInfo, MotionModel, fit, parametric_flow
+from jaxmotion.motion import FitInfo, MotionModel, fit, inpaint, parametric_flow
 
 if TYPE_CHECKING:
-    from jaxmotion import evaluation
+    from jaxmotion import evaluation, saliency
     from jaxmotion.segmenter import Segmenter
 
 __version__ = "0.1.0"
@@ -24,15 +24,17 @@ __all__ = [
     "__version__",
     "evaluation",
     "fit",
+    "inpaint",
     "losses",
     "motion",
     "parametric_flow",
+    "saliency",
 ]
 
 
 def __getattr__(name: str) -> Any:
     if name == "Segmenter":
         return importlib.import_module("jaxmotion.segmenter").Segmenter
-    if name == "evaluation":
-        return importlib.import_module("jaxmotion.evaluation")
+    if name in ("evaluation", "saliency"):
+        return importlib.import_module(f"jaxmotion.{name}")
     raise AttributeError(f"module 'jaxmotion' has no attribute {name!r}")

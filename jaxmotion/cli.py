@@ -1,11 +1,16 @@
 """The ``jaxmotion`` command, and how every command ends. Nothing is computed here."""
 
+import contextlib
+import gc
+import io
 import logging
+import signal
 import sys
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, NoReturn
 
 import tyro
 
@@ -22,7 +27,7 @@ def run_command(main: Callable[[Sequence[str]], None], argv: Sequence[str]) -> i
 
     Returns:
         The exit status: 0, 2 for wrong input, 1 for training that went wrong, 130 after an
-        interrupt.
+        interrupt, 143 and 129 after the signals to end and to hang up.
     """
     # Imported late: the command line answers `--help` and a typing error at once.
     from jaxmotion.training.distributed import LostProcessError
@@ -31,20 +36,96 @@ def run_command(main: Callable[[Sequence[str]], None], argv: Sequence[str]) -> i
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     logging.getLogger("absl").setLevel(logging.ERROR)
     try:
-        main(argv)
+        with _ended_in_order():
+            main(argv)
+        return 0
     except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+        line, status = f"error: {error}", 2
     except (NonFiniteLossError, LostProcessError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+        line, status = f"error: {error}", 1
     except InterruptedTrainingError as error:
-        print(error, file=sys.stderr)
-        return 130
+        line, status = str(error), 130
     except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return 130
-    return 0
+        line, status = "interrupted", 130
+    except _TerminatedError as error:
+        line, status = "terminated", 128 + error.number
+    # Printed when the error is gone, and with it the progress bars, that it held: they draw
+    # themselves once more as they go.
+    gc.collect()
+    print(line, file=sys.stderr)
+    return status
+
+
+class _TerminatedError(BaseException):
+    """A signal asked the process to end."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+@contextlib.contextmanager
+def _ended_in_order() -> Iterator[None]:
+    """Lets a process that is told to end, as by a scheduler, remove its temporary files first."""
+
+    def end(number: int, frame: object) -> NoReturn:
+        raise _TerminatedError(number)
+
+    earlier = {}
+    if threading.current_thread() is threading.main_thread():  # only there can signals be caught
+        for name in ("SIGTERM", "SIGHUP"):
+            number = getattr(signal, name, None)
+            # What ignores a signal, as `nohup` does, or heeds it already is left to do so.
+            if number is not None and signal.getsignal(number) is signal.SIG_DFL:
+                earlier[number] = signal.signal(number, end)
+    try:
+        yield
+    finally:
+        for number, handler in earlier.items():
+            signal.signal(number, handler)
+
+
+def parse_options(kind: Any, argv: Sequence[str], **options: Any) -> Any:
+    """What a command line says; a typing error ends in the parser's own words, with status 2.
+
+    Args:
+        kind: the dataclass to make.
+        argv: the arguments, without the program's name.
+        options: of `tyro.cli`.
+
+    Raises:
+        InputError: what a dataclass says of a value, in its words alone.
+    """
+    said = _Held(sys.stderr)
+    try:
+        with contextlib.redirect_stderr(said):
+            return tyro.cli(kind, args=argv, **options)
+    except SystemExit as ending:
+        error = ending.__context__
+        while error is not None:
+            if isinstance(error, InputError):
+                raise error from None
+            # A dataclass refused its values; where a text is no value of its field, this is more.
+            option = getattr(error, "arg", None)
+            if isinstance(option, str) and type(error.__context__) is ValueError:
+                name = option.rpartition(".")[2]
+                raise InputError(f"{name}: {error.__context__}") from None
+            error = error.__context__
+        raise
+    finally:
+        if not isinstance(sys.exc_info()[1], InputError):
+            sys.stderr.write(said.getvalue())
+
+
+class _Held(io.StringIO):
+    """What the parser prints, until it is known who speaks; colored where the terminal is."""
+
+    def __init__(self, shown_on: Any) -> None:
+        super().__init__()
+        self._terminal = bool(getattr(shown_on, "isatty", bool)())
+
+    def isatty(self) -> bool:
+        return self._terminal
 
 
 @dataclass(frozen=True)
@@ -58,7 +139,8 @@ class Segment:
             training run, or a file that `jaxmotion export` wrote.
         estimator: what estimates the flow: dis, raft or raft_small.
         weights: file of the weights, for raft and raft_small.
-        flow: flow that is there already, a .npz or a folder of .flo, instead of an estimator.
+        flow: flow that is there already, what `jaxmotion flow` wrote or a .npz or a folder of .flo
+            numbered like the frames, instead of an estimator.
         window: frames that the network sees at once, instead of what the checkpoint was trained
             for; 0 for the whole video.
         overlap: frames that two windows share, by which their labels are linked.
@@ -212,7 +294,7 @@ Command = (
 
 def jaxmotion(argv: Sequence[str]) -> None:
     """The ``jaxmotion`` command."""
-    tyro.cli(Command, args=argv, prog="jaxmotion").run()  # pyright: ignore
+    parse_options(Command, argv, prog="jaxmotion").run()
 
 
 def main() -> int:

@@ -36,12 +36,18 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
+        _to_disk(temporary)  # or a power cut could leave an empty file under the final name
         os.replace(temporary, path)
     except OSError as error:
         raise InputError(f"{path}: cannot be written ({error.strerror or error})") from error
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink()
+
+
+def _to_disk(path: Path) -> None:
+    with open(path, "rb") as file:
+        os.fsync(file.fileno())
 
 
 def read_error(path: str | os.PathLike, error: OSError) -> InputError:
@@ -65,12 +71,14 @@ def reading(path: str | os.PathLike) -> Iterator[None]:
       path: what is looked at; the error names the very file where the system tells it.
 
     Raises:
-      InputError: in the place of an `OSError`.
+      InputError: in the place of an `OSError`, and of a `MemoryError`.
     """
     try:
         yield
     except OSError as error:
         raise read_error(error.filename or path, error) from error
+    except MemoryError as error:
+        raise InputError(f"{path}: cannot be read (larger than the free memory)") from error
 
 
 def list_files(folder: str | os.PathLike, suffixes: Sequence[str]) -> list[Path]:

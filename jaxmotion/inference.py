@@ -8,12 +8,13 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import jax
 import numpy as np
 
 from jaxmotion.errors import InputError
+from jaxmotion.options import Range, check_fields
 
 T = TypeVar("T")
 
@@ -32,17 +33,16 @@ class InferenceConfig:
         overlap: frames that a window shares with the next, by which its labels are linked to the
             next one's; with 0 labels are taken as the network gives them.
         linking: ``"assignment"`` links one-to-one, ``"published"`` as thesis eq. 3.9
-            (`evaluation.link_clips`).
+            (`jaxmotion.linking.link_clips`).
     """
 
-    window: int = 1
-    overlap: int = 0
+    window: Annotated[int, Range(0, 1_000_000)] = 1
+    overlap: Annotated[int, Range(0, 1_000_000)] = 0
     linking: Linking = "assignment"
 
     def __post_init__(self) -> None:
-        if self.window < 0:
-            raise InputError(f"window {self.window}: expected frames, or 0 for all in one go")
-        if self.overlap < 0 or self.overlap >= max(self.window, 1):
+        check_fields(self, "inference")
+        if self.overlap >= max(self.window, 1):
             raise InputError(
                 f"overlap {self.overlap} of windows of {self.window}: expected fewer frames than "
                 "a window has, and none where the video goes in one (window 0)"

@@ -11,6 +11,7 @@ import numpy as np
 from jaxmotion.data.pictures import write_image
 from jaxmotion.data.transforms import resize_flow, resize_labels, resize_masks
 from jaxmotion.files import atomic_path
+from jaxmotion.motion.shapes import check_shapes
 from jaxmotion.optical_flow.colors import color_labels, flow_to_color
 
 NUM_COMPONENTS = 3
@@ -167,7 +168,13 @@ def latent_picture(flow: np.ndarray, masks: np.ndarray, latents: LatentMap) -> n
 
     Returns:
         uint8 ``[rows, columns, 3]``.
+
+    Raises:
+        ValueError: on shapes that do not belong together.
     """
+    check_shapes(
+        flow=(flow, "T H W 2"), masks=(masks, "T H' W' K"), foreground=(latents.foreground, "T h w")
+    )
     num_frames, height, width = flow.shape[:3]
     size = (max(1, round(TILE_WIDTH * height / width)), TILE_WIDTH)
     columns = []

@@ -4,6 +4,11 @@ Shapes: flow `[B, T, H, W, 2]` in pixels per frame, masks `[B, T, H, W, K]` summ
 parametric flow of the segments `[B, K, T, H, W, 2]` (from `jaxmotion.parametric_flow`), valid
 `[B, T, H, W]` in {0, 1}. What is not valid counts nowhere, whatever it holds, NaN included.
 All are differentiable in the masks; a mask value of exactly zero gives a finite gradient.
+
+All compute in float32, or in float64 where an input is, and raise ValueError for shapes that do
+not belong together: K is the last axis of masks and the second one of the parametric flow. Masks
+are probabilities. Of logits, which `jax.nn.softmax` makes into masks, the losses mean nothing, and
+a compiled program cannot check that.
 """
 
 from typing import Literal
@@ -12,6 +17,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxmotion.motion.penalty import Penalty, residual_penalty
+from jaxmotion.motion.shapes import check_shapes, promoted
 
 __all__ = ["em", "entropy", "frame_weights", "reconstruction", "temporal_consistency"]
 
@@ -36,7 +42,9 @@ def frame_weights(
     References:
       Thesis eq. 3.4 and 4.4 (their division by zero for a still frame is guarded here).
     """
-    known = _valid_or_ones(flow, valid)
+    check_shapes(flow=(flow, "B T H W 2"), valid=(valid, "B T H W"))
+    (flow,) = promoted(flow)
+    known = _known(flow, valid)
     magnitude = jnp.sum(jnp.where(known > 0, jnp.abs(flow).sum(-1), 0.0), axis=(-2, -1))
     pixels = jnp.sum(known, axis=(-2, -1))
     has_pixels = pixels > 0
@@ -51,7 +59,7 @@ def reconstruction(
     parametric: jax.Array,
     *,
     penalty: Penalty = "l1",
-    huber_delta: float = 1.0,
+    huber_delta: float | jax.Array = 1.0,
     valid: jax.Array | None = None,
     weights: jax.Array | None = None,
 ) -> jax.Array:
@@ -73,6 +81,7 @@ def reconstruction(
     References:
       Thesis eq. 3.4, 4.4 and 6.11.
     """
+    check_shapes(flow=(flow, "B T H W 2"), weights=(weights, "B T"))
     per_frame = _coherence(flow, masks, parametric, penalty, huber_delta, valid)
     if weights is None:
         weights = frame_weights(flow, valid=valid)
@@ -84,9 +93,9 @@ def em(
     masks: jax.Array,
     parametric: jax.Array,
     *,
-    alpha: float = 1e-2,
+    alpha: float | jax.Array = 1e-2,
     penalty: Penalty = "l1",
-    huber_delta: float = 1.0,
+    huber_delta: float | jax.Array = 1.0,
     valid: jax.Array | None = None,
     normalization: Literal["none", "flow"] = "none",
 ) -> jax.Array:
@@ -121,8 +130,8 @@ def em(
             flow, masks, parametric, penalty=penalty, huber_delta=huber_delta, valid=valid
         )
     elif normalization == "none":
-        pixels = jnp.sum(_valid_or_ones(flow, valid), axis=(1, 2, 3))
         per_frame = _coherence(flow, masks, parametric, penalty, huber_delta, valid)
+        pixels = jnp.sum(_known(flow, valid), axis=(1, 2, 3), dtype=per_frame.dtype)
         coherence = jnp.sum(per_frame, axis=-1) / jnp.maximum(pixels, 1.0)
     else:
         raise ValueError(f'normalization must be "none" or "flow"; got {normalization!r}')
@@ -133,7 +142,7 @@ def temporal_consistency(
     masks: jax.Array,
     flow: jax.Array,
     *,
-    occlusion_quantile: float = 0.99,
+    occlusion_quantile: float | jax.Array = 0.99,
     valid: jax.Array | None = None,
 ) -> jax.Array:
     """How much the masks change from frame to frame, away from occlusions.
@@ -151,15 +160,27 @@ def temporal_consistency(
       `[B]`: the mean over valid pixel pairs of sum_k |m_k(t + 1) - m_k(t)| / (2 K); zero for a
       clip of one frame.
 
+    Raises:
+      ValueError: for a quantile outside [0, 1], where it is a number and not traced.
+
     References:
       Thesis eq. 3.5-3.6 and 4.6-4.7, with the mean over time steps and one quantile per clip.
     """
+    check_shapes(
+        masks=(masks, "B T H W K"),
+        flow=(flow, "B T H W 2"),
+        valid=(valid, "B T H W"),
+        occlusion_quantile=(occlusion_quantile, ""),
+    )
+    if isinstance(occlusion_quantile, (int, float)) and not 0 <= occlusion_quantile <= 1:
+        raise ValueError(f"occlusion_quantile must be in [0, 1]; got {occlusion_quantile}")
+    masks, flow = promoted(masks, flow)
     if masks.shape[1] < 2:
         return jnp.zeros(masks.shape[0], masks.dtype)
-    known = _valid_or_ones(flow, valid)
+    known = _known(flow, valid)
     pair = known[:, 1:] * known[:, :-1]
     change = jnp.abs(jax.lax.stop_gradient(flow[:, 1:] - flow[:, :-1])).sum(-1)
-    change = jnp.where(pair > 0, change, 0.0)
+    change = jnp.where(pair > 0, change, 0.0).astype(jnp.float32)
     threshold = _upper_quantile(change, pair, occlusion_quantile)
     kept = jnp.where(change <= threshold[:, None, None, None], pair, 0.0)
     variation = jnp.abs(masks[:, 1:] - masks[:, :-1]).mean(-1) / 2
@@ -171,25 +192,27 @@ def entropy(masks: jax.Array, *, valid: jax.Array | None = None) -> jax.Array:
     """Mean entropy of the pixels' segment probabilities, in nats.
 
     Args:
-      masks: `[B, T, H, W, K]`.
+      masks: `[B, T, H, W, K]`, probabilities.
       valid: optional `[B, T, H, W]`.
 
     Returns:
       `[B]`, between 0 and log K.
     """
+    check_shapes(masks=(masks, "B T H W K"), valid=(valid, "B T H W"))
+    (masks,) = promoted(masks)
     positive = masks > 0
     logs = jnp.log(jnp.where(positive, masks, 1.0))
     pixel = -jnp.sum(jnp.where(positive, masks * logs, 0.0), axis=-1)
-    known = _valid_or_ones(masks, valid)
+    known = _known(masks, valid)
     total = jnp.sum(jnp.where(known > 0, pixel, 0.0), axis=(1, 2, 3))
     return total / jnp.maximum(jnp.sum(known, axis=(1, 2, 3)), 1.0)
 
 
-def _valid_or_ones(like: jax.Array, valid: jax.Array | None) -> jax.Array:
-    """`valid` in the dtype of `like`, or ones of its shape without the last axis."""
+def _known(like: jax.Array, valid: jax.Array | None) -> jax.Array:
+    """1 where `valid` is positive, else 0, in the type of `like`; without `valid`, 1 everywhere."""
     if valid is None:
         return jnp.ones(like.shape[:-1], like.dtype)
-    return valid.astype(like.dtype)
+    return (valid > 0).astype(like.dtype)
 
 
 def _coherence(
@@ -197,10 +220,18 @@ def _coherence(
     masks: jax.Array,
     parametric: jax.Array,
     penalty: Penalty,
-    huber_delta: float,
+    huber_delta: float | jax.Array,
     valid: jax.Array | None,
 ) -> jax.Array:
     """Sum over pixels and segments of m_k d(f, f_k): `[B, T]`."""
+    check_shapes(
+        flow=(flow, "B T H W 2"),
+        masks=(masks, "B T H W K"),
+        parametric=(parametric, "B K T H W 2"),
+        valid=(valid, "B T H W"),
+        huber_delta=(huber_delta, ""),
+    )
+    flow, masks, parametric = promoted(flow, masks, parametric)
     if valid is not None:  # before the difference: 0 * NaN would be NaN, in the gradient too
         flow = jnp.where(valid[..., None] > 0, flow, 0.0)
     residual = flow[:, None] - parametric
@@ -211,14 +242,15 @@ def _coherence(
     return jnp.sum(weights * cost, axis=(1, 3, 4))
 
 
-def _upper_quantile(values: jax.Array, counted: jax.Array, quantile: float) -> jax.Array:
-    """The least v with at least `quantile` of the counted values <= v, for values >= 0: `[B]`.
+def _upper_quantile(
+    values: jax.Array, counted: jax.Array, quantile: float | jax.Array
+) -> jax.Array:
+    """The least v with at least `quantile` of the counted float32 values <= v; all are >= 0: `[B]`.
 
     A bisection on the bit pattern of the floats (ordered as the floats are, when non-negative)
     finds the order statistic exactly in 31 counts. A sort of the clip is many times slower, and
     would gather a clip that is sharded over devices.
     """
-    values = values.astype(jnp.float32)
     axes = tuple(range(1, values.ndim))
     needed = quantile * jnp.sum(counted, axis=axes)
 

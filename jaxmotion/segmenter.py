@@ -14,12 +14,19 @@ import numpy as np
 from jaxmotion import losses
 from jaxmotion.data.transforms import resize_flow_and_valid, resize_masks
 from jaxmotion.errors import InputError
-from jaxmotion.evaluation.linking import link_masks, unroll
 from jaxmotion.inference import LONG_VIDEO, InferenceConfig, Programs, bucket_length, run_windows
+from jaxmotion.linking import link_masks, unroll
 from jaxmotion.motion import fit
 from jaxmotion.networks import Segmentation, build_segmenter
+from jaxmotion.optical_flow.arrays import known_flow
 from jaxmotion.training.config import Config
 from jaxmotion.training.trained import load_trained
+
+Field = np.ndarray | tuple[np.ndarray, np.ndarray | None]
+"""The flow ``[H, W, 2]`` of a frame, or that and where it is known, ``[H, W]``."""
+
+SegmentedField = tuple[np.ndarray, np.ndarray] | tuple[np.ndarray, np.ndarray, np.ndarray | None]
+"""Flow ``[H, W, 2]`` and masks ``[H, W, K]`` of a frame, and possibly where the flow is known."""
 
 _log = logging.getLogger(__name__)
 
@@ -108,13 +115,17 @@ class Segmenter:
         Args:
             flow: ``[T, H, W, 2]``, pixels per frame; any T ≥ 1, any size. The network works at
                 about the number of pixels it was trained with, in the flow's own aspect ratio.
-            valid: ``[T, H, W]`` in {0, 1}, where the flow is known; everywhere by default.
+            valid: ``[T, H, W]`` in {0, 1}, where the flow is known; everywhere by default. What
+                the flow holds elsewhere does not matter. Vectors that no motion can have
+                (`optical_flow.known_vectors`) are unknown as well.
 
         Returns:
-            Masks ``[T, H, W, K]`` float32 that sum to 1 over K, at the flow's size.
+            Masks ``[T, H, W, K]`` float32 that sum to 1 over K, at the flow's size; of a video of
+            which nothing is known, those of a scene at rest.
 
         Raises:
-            InputError: on another shape, or vectors that are not finite where they are valid.
+            InputError: on another shape, a `valid` of other values, or vectors that are not finite
+                where they are valid.
         """
         flow, valid = _checked(flow, valid)
         masks = np.empty((*flow.shape[:3], self.config.network.num_masks), np.float32)
@@ -123,7 +134,7 @@ class Segmenter:
             masks[index] = frame
         return masks
 
-    def stream(self, frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+    def stream(self, frames: Iterable[Field]) -> Iterator[np.ndarray]:
         """Segments a video of any length while it arrives, as `__call__` would.
 
         What is held in memory are a few windows, however long the video. Where the network would
@@ -131,32 +142,33 @@ class Segmenter:
         into windows of that length, which a warning says.
 
         Args:
-            frames: flow fields ``[H, W, 2]``, all of one size.
+            frames: flow fields ``[H, W, 2]``, all of one size; or pairs of such a field and where
+                it is known, ``[H, W]`` in {0, 1}, or None for everywhere.
 
         Yields:
             Masks ``[H, W, K]`` of each frame in turn, some windows after it has been read.
 
         Raises:
-            InputError: on another shape, or vectors that are not finite.
+            InputError: as `__call__`.
         """
         inference = self._for_streams()
 
         def checked() -> Iterator[tuple[np.ndarray, np.ndarray]]:
             size = None
             for index, frame in enumerate(frames):
-                if np.shape(frame) != (size or np.shape(frame)):
+                field, known = frame if isinstance(frame, tuple) else (frame, None)
+                if np.shape(field) != (size or np.shape(field)):
                     raise InputError(
-                        f"flow field {index} of shape {np.shape(frame)}: expected {size} as before"
+                        f"flow field {index} of shape {np.shape(field)}: expected {size} as before"
                     )
-                size = np.shape(frame)
+                size = np.shape(field)
                 if index == inference.window and inference != self.inference:
                     _log.warning(
                         "more than %d frames: segmented in windows of that length, linked by %d",
                         inference.window,
                         inference.overlap,
                     )
-                flow, valid = _checked(np.asarray(frame)[None], None)
-                yield flow[0], valid[0]
+                yield _checked(field, known, f"flow field {index}", "[H, W, 2]")
 
         return self._segment(checked(), inference)
 
@@ -185,32 +197,57 @@ class Segmenter:
             queries=None if output.queries is None else output.queries[0],
         )
 
-    def motions(self, flow: np.ndarray, masks: np.ndarray) -> np.ndarray:
+    def motions(
+        self, flow: np.ndarray, masks: np.ndarray, valid: np.ndarray | None = None
+    ) -> np.ndarray:
         """The motion models of the segments in each window: the theta of least L_r (eq. 3.4).
 
         Args:
             flow: ``[T, H, W, 2]``.
             masks: ``[T, H, W, K]``, as this segmenter gives them.
+            valid: as of `__call__`.
 
         Returns:
             theta ``[N, K, P]`` of the configuration's `MotionModel`, in px per frame over
-            coordinates from -1 to 1, for the windows that ``inference.windows(T)`` lists.
-        """
-        pairs = zip(np.asarray(flow, np.float32), masks, strict=True)
-        return np.stack([window.theta for window in self._fit(pairs, self.inference)])
+            coordinates from -1 to 1, for the windows that ``inference.windows(T)`` lists. Zero for
+            a segment without a known vector.
 
-    def stream_motions(
-        self, frames: Iterable[tuple[np.ndarray, np.ndarray]]
-    ) -> Iterator[WindowMotions]:
+        Raises:
+            InputError: as `__call__`, or on masks of another shape.
+        """
+        flow, valid = _checked(flow, valid)
+        masks = np.asarray(masks)
+        if masks.ndim != 4 or masks.shape[:3] != flow.shape[:3]:
+            raise InputError(f"masks of shape {masks.shape}: expected [T, H, W, K] of {flow.shape}")
+        frames = zip(flow, masks, valid, strict=True)
+        return np.stack([window.theta for window in self._fit(frames, self.inference)])
+
+    def stream_motions(self, frames: Iterable[SegmentedField]) -> Iterator[WindowMotions]:
         """As `motions`, for a video of any length while it arrives.
 
         Args:
-            frames: flow ``[H, W, 2]`` and masks ``[H, W, K]`` of each frame.
+            frames: flow ``[H, W, 2]`` and masks ``[H, W, K]`` of each frame, and possibly where the
+                flow is known, ``[H, W]`` in {0, 1}, or None for everywhere.
 
         Yields:
             The `WindowMotions` of each window in turn.
+
+        Raises:
+            InputError: as `motions`.
         """
-        return self._fit(frames, self._for_streams())
+
+        def checked() -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+            for index, (field, masks, *rest) in enumerate(frames):
+                name = f"flow field {index}"
+                flow, valid = _checked(field, rest[0] if rest else None, name, "[H, W, 2]")
+                if np.ndim(masks) != 3 or np.shape(masks)[:2] != valid.shape:
+                    raise InputError(
+                        f"{name} of shape {flow.shape}: masks of shape {np.shape(masks)}, "
+                        "expected [H, W, K] of it"
+                    )
+                yield flow, masks, valid
+
+        return self._fit(checked(), self._for_streams())
 
     def working_size(self, height: int, width: int) -> tuple[int, int]:
         """The size the network works at for flow of a given size.
@@ -264,7 +301,9 @@ class Segmenter:
             yield resize_masks(masks, size)
 
     def _fit(
-        self, frames: Iterable[tuple[np.ndarray, np.ndarray]], inference: InferenceConfig
+        self,
+        frames: Iterable[tuple[np.ndarray, np.ndarray, np.ndarray]],
+        inference: InferenceConfig,
     ) -> Iterator[WindowMotions]:
         # Windows as long as they are: a motion model depends on the length of its clip.
         for start, length, theta in run_windows(self._theta, frames, inference, bucketed=False):
@@ -292,22 +331,21 @@ class Segmenter:
     def _theta(self) -> Programs:
         model, penalty = self.config.motion, self.config.objective.penalty
 
-        def theta(_: tuple[()], flow: jax.Array, masks: jax.Array) -> jax.Array:
-            weights = losses.frame_weights(flow)
-            return fit(flow, masks, model, penalty=penalty, frame_weights=weights)
+        def theta(_: tuple[()], flow: jax.Array, masks: jax.Array, valid: jax.Array) -> jax.Array:
+            weights = losses.frame_weights(flow, valid=valid)
+            return fit(flow, masks, model, penalty=penalty, valid=valid, frame_weights=weights)
 
         return Programs(theta, ())
 
 
-def _checked(flow: np.ndarray, valid: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
-    flow = np.asarray(flow, np.float32)
-    if flow.ndim != 4 or flow.shape[-1] != 2 or 0 in flow.shape:
-        raise InputError(f"flow of shape {flow.shape}: expected [T, H, W, 2]")
-    if valid is None:
-        valid = np.ones(flow.shape[:3], np.float32)
-    elif valid.shape != flow.shape[:3]:
-        raise InputError(f"valid of shape {valid.shape}: expected {flow.shape[:3]} as the flow")
-    known = valid > 0
-    if not np.isfinite(flow[known]).all():
-        raise InputError("flow holds vectors that are not finite; `valid` can mark them unknown")
-    return np.where(known[..., None], flow, 0), known.astype(np.float32)
+def _checked(
+    flow: np.ndarray, valid: np.ndarray | None, name: str = "flow", layout: str = "[T, H, W, 2]"
+) -> tuple[np.ndarray, np.ndarray]:
+    """Flow of this layout and valid, both float32, the flow zero where it is unknown."""
+    flow = np.asarray(flow)
+    if flow.dtype != np.float64:  # what is too long for float32 is unknown, not infinite
+        flow = flow.astype(np.float32, copy=False)
+    if flow.ndim != layout.count(",") + 1 or flow.shape[-1] != 2 or 0 in flow.shape:
+        raise InputError(f"{name} of shape {flow.shape}: expected {layout}")
+    flow, known = known_flow(name, flow, valid)
+    return flow.astype(np.float32, copy=False), known.astype(np.float32)

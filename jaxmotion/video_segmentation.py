@@ -1,28 +1,29 @@
 """A user's own video, end to end: frames → flow → masks → pictures, overlay and parameters."""
 
 import itertools
-import os
-import shutil
 import time
-import uuid
-from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+import zipfile
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 from tqdm import tqdm
 
 from jaxmotion.data.pictures import overlay, write_labels
-from jaxmotion.data.transforms import resize_flow, resize_masks
+from jaxmotion.data.transforms import resize_flow_and_valid, resize_masks
 from jaxmotion.data.video import Video, VideoWriter, open_video
-from jaxmotion.errors import InputError
-from jaxmotion.files import atomic_path
 from jaxmotion.latents import write_latents
+from jaxmotion.optical_flow.arrays import known_flow
+from jaxmotion.optical_flow.colors import label_palette
 from jaxmotion.optical_flow.estimators import Estimator, estimate_sequence
-from jaxmotion.optical_flow.folders import read_flow_origin
-from jaxmotion.optical_flow.formats import flo_files, read_flow, read_flow_sequence
+from jaxmotion.optical_flow.given import GivenFlow
+from jaxmotion.output_folder import Results
 from jaxmotion.segmenter import Segmenter
+
+RESULTS = ("masks", "overlay.mp4", "theta.npz", "latents.npz", "latents.png")
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,8 @@ def segment_video(
     """Segments a video file or a folder of frames.
 
     Flow is estimated, segmented and written as it goes, in memory that does not grow with the
-    video (`Segmenter.stream`). Into ``out`` go, once all is done:
+    video (`Segmenter.stream`). Into ``out`` go, all at once when all is done and in the place of
+    what an earlier run left there:
 
     - ``masks/NAME.png``, indexed pictures: the label of each pixel, a label being the same segment
       in all frames.
@@ -64,8 +66,8 @@ def segment_video(
         path: the video.
         segmenter: what segments it.
         out: folder to write to.
-        flow: what estimates the flow, or flow that is there already (``.npz`` or a folder of
-            ``.flo``, one field fewer than frames, or as many), from each frame to the next.
+        flow: what estimates the flow, or flow that is there already (see `GivenFlow`), from each
+            frame to the next. What is unknown in it counts nowhere.
         latents: also writes what the network takes the segments for, ``latents.npz`` and
             ``latents.png`` (`write_latents`); for that the video is seen in one go, in memory that
             grows with it.
@@ -74,31 +76,42 @@ def segment_video(
         How long the stages took.
 
     Raises:
-        InputError: on an unreadable video, or flow that does not belong to it.
+        InputError: on an unreadable video, flow that does not belong to it, or a folder whose files
+            are somebody else's (`Results.claimed`). Nothing has changed there then.
     """
     video = open_video(path)
-    _check_writable(out)
+    if isinstance(flow, Path):
+        fields = given = GivenFlow(flow, video)
+    else:
+        fields, given = _estimated(video, flow), None
+    results = Results(out, "segment", RESULTS, video.path.name, _of_an_earlier_version(out))
+    inputs = [video.path, *video.files, *(given.files if given else ())]
     size = segmenter.working_size(video.height, video.width)
     total = None if video.num_frames is None else video.num_frames - 1
     start, compiled = time.perf_counter(), segmenter.compilation_seconds
 
-    source = _Timed(_flow(video, flow, size))
-    fields, again = itertools.tee(tqdm(source, desc="flow", unit="frame", total=total))
-    masks = tqdm(segmenter.stream(fields), desc="masks", unit="frame", total=total)
+    source = _Timed(_at_size(size, fields))
     frames = zip(video.frame_names(), video, strict=False)
-    with _Pictures(out, video.fps) as pictures:
-        written = _written(zip(again, masks, strict=False), frames, pictures)
-        kept = []
+    with (
+        results.claimed(inputs),
+        results.replaced() as new,
+        # Bars end here, so that nothing is drawn after an error's line.
+        tqdm(source, desc="flow", unit="frame", total=total) as bar,
+        _Pictures(new, video.fps) as pictures,
+    ):
+        first, again = itertools.tee(bar)
+        with tqdm(segmenter.stream(first), desc="masks", unit="frame", total=total) as masks:
+            written = _written(zip(masks, again, strict=False), frames, pictures)
+            kept = []
+            if latents:
+                written = _kept(written, kept)
+            start_frames, lengths, theta = zip(*segmenter.stream_motions(written), strict=True)
+        np.savez(new / "theta.npz", theta=theta, start=start_frames, length=lengths)
         if latents:
-            written = _kept(written, kept)
-        motions = segmenter.stream_motions(written)
-        start_frames, lengths, theta = zip(*motions, strict=True)
-        with atomic_path(out / "theta.npz") as temporary:
-            np.savez(temporary, theta=theta, start=start_frames, length=lengths)
-        if latents:
-            description = segmenter.describe(np.stack(kept))
-            seen = np.asarray(description.masks)
-            write_latents(out, np.stack(kept), seen, np.asarray(description.embedding))
+            flows, valid = (np.stack(arrays) for arrays in zip(*kept, strict=True))
+            description = segmenter.describe(flows, valid)
+            seen, embedding = np.asarray(description.masks), np.asarray(description.embedding)
+            write_latents(new, flows, seen, embedding, valid)
 
     seconds, compilation = time.perf_counter() - start, segmenter.compilation_seconds - compiled
     each = 1000 / max(pictures.count, 1)
@@ -110,47 +123,29 @@ def segment_video(
     )
 
 
-def _flow(video: Video, flow: Estimator | Path, size: tuple[int, int]) -> Iterator[np.ndarray]:
-    """Flow fields at the working size."""
-    if not isinstance(flow, Path):
-        for field in estimate_sequence(video, flow):
-            yield resize_flow(field, size)
-        return
-    _check_direction(flow)
-    # A folder is read as it goes; the files of an archive cannot be.
-    fields = flo_files(flow) if flow.is_dir() else read_flow_sequence(flow)
-    expected = video.num_frames
-    if expected is not None and len(fields) not in (expected - 1, expected):
-        raise InputError(
-            f"{flow}: {len(fields)} flow fields for the {expected} frames of {video.path}; "
-            f"expected {expected - 1}"
-        )
-    first = None
-    for item in fields:
-        field = read_flow(item) if isinstance(item, Path) else item
-        first = first or field.shape
-        if field.shape != first:
-            raise InputError(f"{item}: flow of shape {field.shape}, expected {first} as the first")
-        yield resize_flow(field, size)
+Field = tuple[np.ndarray, np.ndarray]
+"""Flow ``[h, w, 2]``, and where it is known, ``[h, w]``."""
 
 
-def _check_direction(flow: Path) -> None:
-    """Refuses flow that goes elsewhere than to the next frame, where that is noted beside it."""
-    origin = read_flow_origin(flow)
-    if origin is not None and (origin.backward or origin.gap != 1):
-        raise InputError(f"{flow}: {origin} (flow.json), expected forward flow with a gap of 1")
+def _estimated(video: Video, estimator: Estimator) -> Iterator[Field]:
+    for index, flow in enumerate(estimate_sequence(video, estimator)):
+        yield known_flow(f"flow field {index}", flow)
+
+
+def _at_size(size: tuple[int, int], fields: Iterable[Field]) -> Iterator[Field]:
+    return (resize_flow_and_valid(flow, valid, size) for flow, valid in fields)
 
 
 class _Timed:
     """An iterator, and the seconds that its items took to come."""
 
-    def __init__(self, items: Iterator[np.ndarray]) -> None:
+    def __init__(self, items: Iterator[Field]) -> None:
         self._items, self.seconds = items, 0.0
 
-    def __iter__(self) -> Iterator[np.ndarray]:
+    def __iter__(self) -> Iterator[Field]:
         return self
 
-    def __next__(self) -> np.ndarray:
+    def __next__(self) -> Field:
         start = time.perf_counter()
         try:
             return next(self._items)
@@ -159,16 +154,15 @@ class _Timed:
 
 
 class _Pictures:
-    """Writes the masks and the overlay, which appear together when the `with` block ends well."""
+    """Writes the masks and the overlay into a folder."""
 
-    def __init__(self, out: Path, fps: float | None) -> None:
-        self._out, self._fps = out, fps
+    def __init__(self, folder: Path, fps: float | None) -> None:
+        self._folder, self._fps = folder, fps
         self.count, self.seconds = 0, 0.0
 
     def __enter__(self) -> "_Pictures":
         with ExitStack() as stack:
-            self._folder = stack.enter_context(_filled_at_the_end(self._out / "masks"))
-            self._video = stack.enter_context(VideoWriter(self._out / "overlay.mp4", self._fps))
+            self._video = stack.enter_context(VideoWriter(self._folder / "overlay.mp4", self._fps))
             self._stack = stack.pop_all()
         return self
 
@@ -179,54 +173,62 @@ class _Pictures:
         """Adds a frame, uint8 ``[H, W, 3]``, with its masks ``[h, w, K]``."""
         start = time.perf_counter()
         labels = resize_masks(masks, frame.shape[:2]).argmax(axis=-1).astype(np.uint8)
-        write_labels(self._folder / f"{name}.png", labels)
+        write_labels(self._folder / "masks" / f"{name}.png", labels)
         self._video.write(overlay(frame, labels))
         self.count += 1
         self.seconds += time.perf_counter() - start
 
 
 def _written(
-    fields: Iterable[tuple[np.ndarray, np.ndarray]],
+    fields: Iterable[tuple[np.ndarray, Field]],
     frames: Iterator[tuple[str, np.ndarray]],
     pictures: _Pictures,
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Passes on flow and masks of each frame once its pictures are written."""
+) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Passes on flow, masks and valid of each frame once its pictures are written."""
     masks = None
-    for (flow, masks), (name, frame) in zip(fields, frames, strict=False):
+    for (masks, (flow, valid)), (name, frame) in zip(fields, frames, strict=False):
         pictures.write(name, frame, masks)
-        yield flow, masks
+        yield flow, masks, valid
     if masks is not None:
         for name, frame in frames:
             pictures.write(name, frame, masks)
 
 
 def _kept(
-    frames: Iterable[tuple[np.ndarray, np.ndarray]], kept: list[np.ndarray]
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Passes on flow and masks of each frame, and keeps the flow."""
-    for flow, masks in frames:
-        kept.append(flow)
-        yield flow, masks
+    frames: Iterable[tuple[np.ndarray, np.ndarray, np.ndarray]], kept: list[Field]
+) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Passes on flow, masks and valid of each frame, and keeps flow and valid."""
+    for flow, masks, valid in frames:
+        kept.append((flow, valid))
+        yield flow, masks, valid
 
 
-@contextmanager
-def _filled_at_the_end(folder: Path) -> Iterator[Path]:
-    """A temporary folder beside ``folder``, whose files go there when the block ends well."""
-    temporary = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}.part")
+def _of_an_earlier_version(out: Path) -> Callable[[Path], bool]:
+    """Tells the results of a version that left no mark beside them.
+
+    They are all there, the labels have our palette, and none was touched after ``theta.npz``, which
+    was written after the last of them.
+    """
+    theta, palette = out / "theta.npz", label_palette(256).tobytes()
     try:
-        temporary.mkdir()
-        yield temporary
-        folder.mkdir(exist_ok=True)
-        for file in temporary.iterdir():
-            os.replace(file, folder / file.name)
-    except OSError as error:
-        raise InputError(f"{folder}: cannot be written ({error.strerror or error})") from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        with np.load(theta, allow_pickle=False) as archive:
+            is_ours = set(archive.files) == {"theta", "start", "length"}
+        end = theta.stat().st_mtime_ns
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile):
+        is_ours, end = False, 0
 
+    def is_label_picture(file: Path) -> bool:
+        try:
+            with Image.open(file) as image:
+                return image.mode == "P" and bytes(image.getpalette() or ()) == palette
+        except (OSError, SyntaxError, ValueError):
+            return False
 
-def _check_writable(out: Path) -> None:
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{out}: cannot be made ({error.strerror})") from error
+    def known(file: Path) -> bool:
+        if not is_ours or not (out / "overlay.mp4").is_file() or file.is_symlink():
+            return False
+        if file.parent.name == "masks":
+            return file.stat().st_mtime_ns <= end and is_label_picture(file)
+        return True
+
+    return known

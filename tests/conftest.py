@@ -7,10 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from xla_flags import FAST_COMPILATION, PATIENCE, virtual_devices
 
 ROOT = Path(__file__).parent.parent
 # train.py, eval.py and what benchmarks share can be imported, however pytest was started.
 sys.path += [str(ROOT), str(ROOT / "benchmarks")]
+# Before any test imports JAX, and for the processes that tests start.
+os.environ.setdefault("XLA_FLAGS", f"{FAST_COMPILATION} {PATIENCE}")
 
 
 @pytest.fixture(scope="session")
@@ -29,8 +32,9 @@ def untrained_run(tmp_path_factory) -> Path:
     import numpy as np
 
     from jaxmotion.networks import NetworkConfig, build_segmenter
+    from jaxmotion.options import to_json
     from jaxmotion.training.checkpoints import Checkpoints
-    from jaxmotion.training.config import Config, DataConfig, to_json
+    from jaxmotion.training.config import Config, DataConfig
 
     config = Config(
         data=DataConfig(height=40, width=64), network=NetworkConfig(widths=(4, 8), input="scaled")
@@ -89,26 +93,40 @@ def break_dis_off(monkeypatch) -> Callable[[int], list[int]]:
 
 
 @pytest.fixture
+def killed_in_dis() -> Callable[..., list[str]]:
+    """The command of a program that is killed, as by `kill -9`, in its fourth call of DIS.
+
+    Its process does it itself: the moment is certain then, however busy the machine.
+    """
+    killed = """
+import os, runpy, signal, sys
+from jaxmotion.optical_flow import DIS
+
+estimate, calls = DIS.__call__, []
+
+def call(self, image0, image1):
+    calls.append(1)
+    if len(calls) == 4:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return estimate(self, image0, image1)
+
+DIS.__call__ = call
+"""
+    return lambda program, *arguments: [sys.executable, "-c", killed + program, *arguments]
+
+
+@pytest.fixture
 def on_eight_devices() -> Callable[..., str]:
     """Runs a program, its text or its file and arguments, on eight virtual CPU devices.
 
     Gives what it prints.
     """
-    devices = {
-        "JAX_PLATFORMS": "cpu",
-        # Optimised for short compilation: what is tested runs once.
-        "XLA_FLAGS": "--xla_force_host_platform_device_count=8 --xla_backend_optimization_level=0"
-        " --xla_llvm_disable_expensive_passes=true",
-        # XLA's threads: eight of them may wait, one for each device, for others that solve a batch
-        # of triangular systems for them (jaxlib), and with no more than eight for ever.
-        "NPROC": "32",
-    }
 
     def run(program: str | Path, *arguments: str) -> str:
         source = [str(program)] if isinstance(program, Path) else ["-c", program]
         done = subprocess.run(
             [sys.executable, *source, *arguments],
-            env=os.environ | devices,
+            env=os.environ | virtual_devices(8),
             capture_output=True,
             text=True,
         )

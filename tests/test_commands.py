@@ -6,8 +6,10 @@ left behind. Most commands run in this process, because each new one imports JAX
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import cv2
@@ -15,10 +17,12 @@ import numpy as np
 import pytest
 
 import eval as evaluate
+import jaxmotion as jm
 import train
 from jaxmotion import cli
-from jaxmotion.data import open_video, read_image, write_image
+from jaxmotion.data import SceneSource, open_video, read_image, write_image
 from jaxmotion.optical_flow import write_flo, write_flow_npz
+from jaxmotion.output_folder import locked
 
 ROOT = Path(__file__).parent.parent
 SIZE = (40, 64)
@@ -67,6 +71,10 @@ def one_error_line(text):
     return lines[0]
 
 
+def iou(a, b):
+    return 1.0 if not (a | b).any() else (a & b).sum() / (a | b).sum()
+
+
 def leftovers(folder):
     return sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
 
@@ -109,10 +117,16 @@ def davis(tmp_path_factory):
     ("argv", "named"),
     [
         (["nonsense"], "unknown config 'nonsense': expected one of quickstart, em"),
-        (["--steps", "0"], "--steps"),
+        (["--steps", "0"], "steps 0: expected a whole number from 1"),
+        (["--network.num-masks", "0"], "network.num_masks 0: expected a whole number from 1"),
+        (["--network.num-masks", "1"], "network.num_masks 1: expected at least 2 to train"),
+        (["--motion.degree", "-1"], "motion: degree must be at least 0"),
+        (["--optimizer.learning-rate", "-1"], "optimizer.learning_rate -1.0: expected"),
+        (["--seed", "2000000"], "seed 2000000: its scenes are kept for tests"),
+        (["--accumulate", "3"], "--accumulate 3: expected parts that divide"),
         (["--data.source", "scenes:impossible"], "scenes:impossible: unknown level"),
         (["--data.source", "nowhere"], "nowhere: no such file or folder"),
-        (["--data.validation-fraction", "2"], "fraction"),
+        (["--data.validation-fraction", "2"], "data.validation_fraction 2.0: expected"),
         (["em"], "DAVIS: no such file or folder"),
     ],
 )
@@ -126,9 +140,7 @@ def test_train_names_a_wrong_option(refused, tmp_path, argv, named):
     [
         (["--bogus", "3"], "--bogus"),
         (["--steps", "many"], "--steps"),
-        (["--network.num-masks", "0"], "num_masks must be at least 1"),
         (["--motion.spatial", "cubic"], "cubic"),
-        (["--motion.degree", "-1"], "degree must be at least 0"),
     ],
 )
 def test_train_and_its_parser_name_a_wrong_option(capsys, tmp_path, argv, named):
@@ -196,18 +208,25 @@ def eval_arguments(data, out="scores"):
 
 
 def test_eval_scores_a_checkpoint_and_a_baseline(davis, untrained_run, tmp_path):
-    assert status("eval", *eval_arguments(davis), "--checkpoint", untrained_run, "--cut", "2") == 0
+    options = ("--checkpoint", untrained_run, "--cut", "2", "--select", "except_largest")
+    assert status("eval", *eval_arguments(davis), *options) == 0
     scores = json.loads((tmp_path / "scores" / "scores.json").read_text())
     assert scores["method"] == untrained_run.name
     assert set(scores["sequences"]) == {"square"}
-    assert 0 <= scores["J_mean"] <= 1
+    flow = np.load(davis / "Flows" / "raft" / "square.npz")["flow"]
+    segmenter = jm.Segmenter.load(untrained_run)
+    cuts = [segmenter(cut).argmax(-1) for cut in (flow[:2], flow[2:])]
+    moving = np.concatenate([cut != np.bincount(cut.ravel()).argmax() for cut in cuts])
+    expected = np.mean([iou(frame, flow[0, ..., 0] > 0) for frame in moving])
+    assert 0.01 < scores["J_mean"] < 0.99
+    assert scores["J_mean"] == pytest.approx(expected, abs=1e-6)
     assert status("eval", *eval_arguments(davis, "otsu"), "--checkpoint", "otsu") == 0
     otsu = json.loads((tmp_path / "otsu" / "scores.json").read_text())
     assert otsu["J_mean"] == 1  # the square moves, all else rests
     written = set(leftovers(tmp_path / "otsu"))
     pictures = {path for path in written if path.startswith("pictures/")}
     tables = {"scores.json", "scores.csv", "frames.csv", "datasets.csv", "evaluation.json"}
-    assert written - pictures == {"report.html", *tables}
+    assert written - pictures == {"report.html", ".jaxmotion.eval.json", *tables}
     assert {path.split("/square/")[1] for path in pictures} == {
         "truth.json",
         "flow.json",
@@ -329,6 +348,38 @@ def test_segment_names_what_else_is_wrong(refused, frames, untrained_run, tmp_pa
     assert leftovers(tmp_path / "o") == []
 
 
+def test_the_error_is_the_last_thing_on_the_terminal(
+    frames, untrained_run, tmp_path, capsys, monkeypatch
+):
+    """Neither glued to a progress bar nor followed by one."""
+    for t in range(FRAMES - 1):
+        write_flo(tmp_path / "flow" / f"{t:05d}.flo", np.ones((*SIZE, 2), np.float32))
+    write_flo(tmp_path / "flow" / f"{FRAMES - 2:05d}.flo", np.ones((20, 32, 2), np.float32))
+    argv = ("segment", frames, "--out", "o", "--checkpoint", untrained_run, "--flow", "flow")
+    assert status("jaxmotion", *argv) == 2
+    *_, last = capsys.readouterr().err.rstrip("\n").split("\n")
+    assert last.startswith("error: flow/00002.flo: flow of shape")
+
+    def far(self, image0, image1):
+        return np.full((*SIZE, 2), 600, np.float32)
+
+    monkeypatch.setattr("jaxmotion.optical_flow.estimators.DIS.__call__", far)
+    assert status("jaxmotion", "flow", frames, "--out", "f", "--format", "png") == 2
+    *_, last = capsys.readouterr().err.rstrip("\n").split("\n")
+    assert last.startswith("error: f/00000.png: ")
+    assert "512" in last
+
+
+def test_two_commands_into_one_folder(refused, frames, untrained_run, tmp_path):
+    with locked(tmp_path / "o"):
+        for argv in (
+            ("segment", frames, "--out", "o", "--checkpoint", untrained_run),
+            ("flow", frames, "--out", "o"),
+        ):
+            assert "o: another run is writing there" in refused("jaxmotion", *argv)
+    assert leftovers(tmp_path) == []
+
+
 # ----------------------------------------------------------------- models that come along, or go
 
 
@@ -439,6 +490,26 @@ def test_programs_end_with_one_line_and_status_2(tmp_path, argv, named):
     assert leftovers(tmp_path) == []
 
 
+@pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_process_told_to_end_leaves_nothing_behind(frames, untrained_run, tmp_path, ending):
+    argv = ("segment", frames, "--out", "out", "--checkpoint", untrained_run)
+    process = subprocess.Popen(
+        [sys.executable, "-c", SCRIPT, *map(str, argv)],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while process.poll() is None and not (tmp_path / "out" / ".jaxmotion.segment.part").is_dir():
+        time.sleep(0.05)
+    process.send_signal(ending)
+    _, error = process.communicate()
+    assert process.returncode == {signal.SIGINT: 130}.get(ending, 128 + ending), error
+    *_, last = error.rstrip("\n").split("\n")
+    assert last == ("interrupted" if ending == signal.SIGINT else "terminated")
+    assert list((tmp_path / "out").iterdir()) == []
+
+
 @pytest.mark.slow
 def test_train_ends_with_a_table_and_its_folder_takes_no_other_run(
     refused, tmp_path, monkeypatch, capsys
@@ -452,7 +523,14 @@ def test_train_ends_with_a_table_and_its_folder_takes_no_other_run(
         assert row in output
     summary = json.loads((tmp_path / "run" / "summary.json").read_text())
     assert summary["steps"] == 4
-    assert 0 <= summary["foreground_iou"] <= 1
+    clips = SceneSource("default", 1, (16, 24), train.TEST_SEED, 4)
+    segmenter, scores = jm.Segmenter.load(tmp_path / "run"), []
+    for clip in (clips[index] for index in range(4)):
+        labels = segmenter(clip["flow"]).argmax(-1)
+        moving = labels != np.bincount(labels.ravel()).argmax()
+        scores.append(iou(moving, clip["labels"] > 0))
+    assert summary["foreground_iou"] == pytest.approx(np.mean(scores), abs=1e-6)
+    assert summary["upper_bound"] > max(0.5, summary["otsu"])
     lines = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
     assert json.loads(lines[-1])["step"] == 4
 

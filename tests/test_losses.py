@@ -131,6 +131,43 @@ def test_invalid_pixels_count_nowhere(data):
     assert np.all(gradient[valid == 0] == 0)
 
 
+@pytest.mark.parametrize("kind", ["bfloat16", "float16"])
+def test_half_precision_counts_as_float32_does(data, kind):
+    """257 pixels are 256 in bfloat16."""
+    rng = np.random.default_rng(0)
+    flow = (4 * rng.normal(size=(1, 2, 17, 31, 2))).astype(kind)
+    masks = rng.dirichlet(np.ones(K), size=(1, 2, 17, 31)).astype(kind)
+    parametric = rng.normal(size=(1, K, 2, 17, 31, 2)).astype(kind)
+    found = all_losses(flow, masks, parametric, np.ones(flow.shape[:-1], kind))
+    whole = [array.astype(np.float32) for array in (flow, masks, parametric)]
+    expected = all_losses(*whole, np.ones(flow.shape[:-1], np.float32))
+    for a, b in zip(found, expected, strict=True):
+        assert a.dtype == np.float32
+        np.testing.assert_allclose(a, b, rtol=1e-6)
+    assert losses.frame_weights(flow).dtype == np.float32
+    assert losses.temporal_consistency(masks[:, :1], flow[:, :1]).dtype == np.float32
+
+
+@pytest.mark.parametrize("known", [True, np.uint8(255), np.float32(3)])
+def test_valid_is_what_is_positive(data, known):
+    flow, masks, parametric, valid = data
+    expected = all_losses(flow, masks, parametric, valid)
+    found = all_losses(flow, masks, parametric, (valid > 0) * known)
+    for a, b in zip(found, expected, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-6)
+
+
+def test_hard_masks_may_be_of_any_type(data):
+    flow, _, parametric, valid = data
+    hard = np.eye(K, dtype=bool)[np.random.default_rng(1).integers(0, K, SHAPE)]
+    expected = all_losses(flow, hard.astype(np.float32), parametric, valid)
+    for kind in (bool, np.int32):
+        for a, b in zip(
+            all_losses(flow, hard.astype(kind), parametric, valid), expected, strict=True
+        ):
+            np.testing.assert_allclose(a, b, rtol=1e-6)
+
+
 def test_padded_frames_change_no_loss(data):
     flow, masks, parametric, _ = data
 
@@ -167,6 +204,8 @@ def test_unknown_options_are_named(data):
         losses.em(flow, masks, parametric, normalization="mean")
     with pytest.raises(ValueError, match="penalty"):
         losses.reconstruction(flow, masks, parametric, penalty="cauchy")
+    with pytest.raises(ValueError, match="occlusion_quantile"):
+        losses.temporal_consistency(masks, flow, occlusion_quantile=99)
 
 
 @settings(deadline=None, max_examples=8)

@@ -6,6 +6,7 @@ import shutil
 
 import numpy as np
 import pytest
+from record_shipped_masks import FILE, sample_masks
 
 import jaxmotion as jm
 from jaxmotion.model_zoo import export_model, format_models
@@ -123,6 +124,15 @@ def test_a_shipped_model_is_whole(name):
     assert masks.shape == (2, 40, 64, trained.config.network.num_masks)
     np.testing.assert_allclose(masks.sum(-1), 1, atol=1e-5)
     assert name in format_models(shipped_models())
+
+
+@pytest.mark.parametrize("name", shipped_models())
+def test_a_shipped_model_gives_the_masks_that_it_always_gave(name):
+    recorded = np.load(FILE)
+    masks = sample_masks(name, recorded["flow"].astype(np.float32))
+    expected = recorded[name] / 65535
+    assert expected.std() > 0.1  # there is something to see
+    np.testing.assert_allclose(masks, expected, atol=1e-3)
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/models.md"])

@@ -12,11 +12,12 @@ import pytest
 import jaxmotion as jm
 from jaxmotion import segmenter as segmenter_module
 from jaxmotion.errors import InputError
-from jaxmotion.evaluation.linking import link_masks, unroll
 from jaxmotion.inference import InferenceConfig
+from jaxmotion.linking import link_masks, unroll
 from jaxmotion.networks import DecoderConfig, NetworkConfig, build_segmenter
+from jaxmotion.options import to_json
 from jaxmotion.training.checkpoints import Checkpoints
-from jaxmotion.training.config import Config, DataConfig, to_json
+from jaxmotion.training.config import Config, DataConfig
 from jaxmotion.training.segmentation import ObjectiveConfig
 
 CONFIG = Config(

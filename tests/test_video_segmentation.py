@@ -1,4 +1,7 @@
 import dataclasses
+import os
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -7,7 +10,7 @@ import jaxmotion as jm
 from jaxmotion import segmenter as segmenter_module
 from jaxmotion.data import open_video, read_image, write_image
 from jaxmotion.inference import InferenceConfig
-from jaxmotion.optical_flow import read_flow, write_flo, write_flow_npz
+from jaxmotion.optical_flow import read_flo, write_flo, write_flow_npz
 from jaxmotion.training.segmentation import ObjectiveConfig
 from jaxmotion.video_segmentation import segment_video
 
@@ -40,13 +43,18 @@ def segmenter(untrained_run):
 
 
 def stored_flow(root):
-    return np.stack([read_flow(path) for path in sorted((root / "flow").iterdir())])
+    return np.stack([read_flo(path) for path in sorted((root / "flow").iterdir())])
 
 
 def labels_of(out):
     """The label pictures as labels: their colours stand for them, one to one."""
     pictures = [read_image(path) for path in sorted((out / "masks").iterdir())]
     return np.stack(pictures).astype(int) @ [1, 256, 65536]
+
+
+def names_in(out):
+    """But for the mark."""
+    return {path.name for path in out.iterdir()} - {".jaxmotion.segment.json"}
 
 
 def same_partition(a, b):
@@ -69,7 +77,7 @@ def test_the_files_are_what_the_segmenter_says(video, segmenter, tmp_path, infer
         np.testing.assert_allclose(
             archive["theta"], segmenter.motions(flow, masks), rtol=1e-3, atol=1e-3
         )
-    assert {path.name for path in tmp_path.iterdir()} == {"masks", "overlay.mp4", "theta.npz"}
+    assert names_in(tmp_path) == {"masks", "overlay.mp4", "theta.npz"}
 
 
 def test_an_archive_of_flow_gives_the_same_as_a_folder(video, segmenter, tmp_path):
@@ -102,7 +110,7 @@ def test_flow_is_estimated_segmented_and_written_in_turn(video, segmenter, tmp_p
         settings: dict = dataclasses.field(default_factory=dict)
 
         def __call__(self, image0, image1):
-            written_when_estimated.append(len(list(tmp_path.glob(".masks*/*.png"))))
+            written_when_estimated.append(len(list(tmp_path.glob(".jaxmotion*/masks/*.png"))))
             return np.zeros((*SIZE, 2), np.float32)
 
     segmenter.inference = InferenceConfig(3, 2)
@@ -113,16 +121,115 @@ def test_flow_is_estimated_segmented_and_written_in_turn(video, segmenter, tmp_p
     assert written_when_estimated[-1] > 0
 
 
-def test_nothing_is_left_of_a_video_that_breaks_off(video, segmenter, tmp_path):
+@pytest.fixture
+def broken_flow(video, tmp_path):
+    """A folder of flow whose last field is of another size."""
+    shutil.copytree(video / "flow", tmp_path / "broken")
+    write_flo(tmp_path / "broken" / f"{FRAMES - 2:03d}.flo", np.zeros((20, 32, 2), np.float32))
+    return tmp_path / "broken"
+
+
+def files_in(folder):
+    return {
+        path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()
+    }
+
+
+def test_nothing_is_left_of_a_video_that_breaks_off(video, segmenter, tmp_path, broken_flow):
     segmenter.inference = InferenceConfig(1)
-    (tmp_path / "flow").mkdir()
-    for path in (video / "flow").iterdir():
-        (tmp_path / "flow" / path.name).write_bytes(path.read_bytes())
-    write_flo(tmp_path / "flow" / f"{FRAMES - 2:03d}.flo", np.zeros((20, 30, 2), np.float32))
-    (tmp_path / "out" / "masks").mkdir(parents=True)
-    (tmp_path / "out" / "masks" / "000.png").write_text("mine")
+    out = tmp_path / "out"
     with pytest.raises(jm.InputError, match=r"010.flo: flow of shape"):
-        segment_video(video / "frames", segmenter, tmp_path / "out", tmp_path / "flow")
-    left = [path.name for path in (tmp_path / "out").rglob("*") if path.is_file()]
-    assert left == ["000.png"]
-    assert (tmp_path / "out" / "masks" / "000.png").read_text() == "mine"
+        segment_video(video / "frames", segmenter, out, broken_flow)
+    assert files_in(out) == {}
+    assert not list(out.iterdir())
+    segment_video(video / "frames", segmenter, out, video / "flow")
+    before = files_in(out)
+    with pytest.raises(jm.InputError, match=r"010.flo: flow of shape"):
+        segment_video(video / "frames", segmenter, out, broken_flow)
+    assert files_in(out) == before
+
+
+def shorter(video, folder):
+    """The video's first frames, under other names, and their flow."""
+    for number in range(3):
+        for kind, name in (("frames", f"{number:03d}.png"), ("flow", f"{number:03d}.flo")):
+            (folder / kind).mkdir(parents=True, exist_ok=True)
+            shutil.copy(video / kind / name, folder / kind / f"short{name}")
+    (folder / "flow" / "short002.flo").unlink()
+    return folder
+
+
+def test_results_of_an_earlier_video_do_not_stay(video, segmenter, tmp_path):
+    segmenter.inference = InferenceConfig(1)
+    out, short = tmp_path / "out", shorter(video, tmp_path)
+    segment_video(video / "frames", segmenter, out, video / "flow", latents=True)
+    assert names_in(out) == {"masks", "overlay.mp4", "theta.npz", "latents.npz", "latents.png"}
+    (out / "notes.txt").write_text("mine")
+    segment_video(short / "frames", segmenter, out, short / "flow")
+    assert names_in(out) == {"masks", "overlay.mp4", "theta.npz", "notes.txt"}
+    assert sorted(path.name for path in (out / "masks").iterdir()) == [
+        f"short{number:03d}.png" for number in range(3)
+    ]
+
+
+def test_what_the_user_put_there_is_kept(video, segmenter, tmp_path):
+    segmenter.inference = InferenceConfig(1)
+    out = tmp_path / "out"
+    (out / "masks").mkdir(parents=True)
+    (out / "masks" / "000.png").write_text("mine")
+    with pytest.raises(jm.InputError, match=r"000\.png: is there and was not written by"):
+        segment_video(video / "frames", segmenter, out, video / "flow")
+    assert files_in(out) == {Path("masks/000.png"): b"mine"}
+
+
+def test_results_of_a_version_without_marks_are_replaced_unless_worked_on(
+    video, segmenter, tmp_path
+):
+    segmenter.inference = InferenceConfig(1)
+    out, short = tmp_path / "out", shorter(video, tmp_path)
+    for _ in range(2):
+        segment_video(video / "frames", segmenter, out, video / "flow")
+        (out / ".jaxmotion.segment.json").unlink()
+    label = out / "masks" / "003.png"
+    later = label.stat().st_mtime_ns + 10**12
+    os.utime(label, ns=(later, later))
+    with pytest.raises(jm.InputError, match=r"003\.png: is there"):
+        segment_video(short / "frames", segmenter, out, short / "flow")
+    write_image(label, np.zeros((*SIZE, 3), np.uint8))
+    os.utime(label, (1, 1))
+    with pytest.raises(jm.InputError, match=r"003\.png: is there"):
+        segment_video(short / "frames", segmenter, out, short / "flow")
+    (out / "overlay.mp4").unlink()
+    with pytest.raises(jm.InputError, match=r"masks/000\.png: is there"):
+        segment_video(short / "frames", segmenter, out, short / "flow")
+
+
+@pytest.mark.parametrize("place", ["frames", "frames/../frames", "link"])
+def test_results_do_not_go_over_their_input(video, segmenter, tmp_path, place):
+    shutil.copytree(video / "frames", tmp_path / "project" / "frames")
+    shutil.copytree(video / "frames", tmp_path / "project" / "masks")
+    (tmp_path / "project" / "link").symlink_to(tmp_path / "project" / "frames")
+    before = files_in(tmp_path)
+    with pytest.raises(jm.InputError, match="is what is read"):
+        segment_video(
+            tmp_path / "project" / "frames", segmenter, tmp_path / "project" / place, video / "flow"
+        )
+    with pytest.raises(jm.InputError, match="masks: the results would replace it"):
+        segment_video(
+            tmp_path / "project" / "masks", segmenter, tmp_path / "project", video / "flow"
+        )
+    assert files_in(tmp_path) == before
+
+
+def test_unknown_vectors_stay_unknown(video, segmenter, tmp_path):
+    """The same masks as those of the segmenter that is told where the flow is known."""
+    segmenter.inference = InferenceConfig(1)
+    flow = stored_flow(video)
+    valid = np.ones(flow.shape[:3], bool)
+    valid[:, 5:25, 20:40] = False
+    write_flow_npz(tmp_path / "flow.npz", np.where(valid[..., None], flow, 7), valid)
+    segment_video(video / "frames", segmenter, tmp_path / "out", tmp_path / "flow.npz")
+    expected = segmenter(flow, valid).argmax(-1)
+    assert same_partition(labels_of(tmp_path / "out")[:-1], expected)
+    zeros = segmenter(np.where(valid[..., None], flow, 0)).argmax(-1)
+    assert (zeros != expected).any()

@@ -7,13 +7,14 @@ estimate does; the network learns to lean on the frames around it. Both are for 
 """
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from jaxmotion.errors import InputError
 from jaxmotion.motion import MotionModel, parametric_flow
+from jaxmotion.options import CountOrZero, NotNegative, Range, Share, check_fields
 
 
 @dataclass(frozen=True)
@@ -35,34 +36,23 @@ class AugmentConfig:
         for none.
     """
 
-    global_motion: float = 0.0
-    global_motion_probability: float = 1.0
-    corruption_probability: float = 0.0
-    corrupted_frames: tuple[int, int] = (1, 1)
-    still_share: float = 0.0
-    flip_horizontal: float = 0.0
-    flip_vertical: float = 0.0
-    scale_jitter: float = 1.0
+    global_motion: NotNegative = 0.0
+    global_motion_probability: Share = 1.0
+    corruption_probability: Share = 0.0
+    corrupted_frames: tuple[CountOrZero, CountOrZero] = (1, 1)
+    still_share: Share = 0.0
+    flip_horizontal: Share = 0.0
+    flip_vertical: Share = 0.0
+    scale_jitter: Annotated[float, Range(1)] = 1.0
 
-    def __post_init__(self):
-        for name in (
-            "global_motion_probability",
-            "corruption_probability",
-            "still_share",
-            "flip_horizontal",
-            "flip_vertical",
-        ):
-            if not 0 <= getattr(self, name) <= 1:
-                raise InputError(f"{name} {getattr(self, name)}: expected a share between 0 and 1")
+    def __post_init__(self) -> None:
+        check_fields(self, "augment")
         low, high = self.corrupted_frames
-        if not 0 <= low <= high:
+        if low > high:
             raise InputError(
-                f"corrupted_frames {low} {high}: expected the least number and the greatest"
+                f"augment.corrupted_frames ({low}, {high}): expected the least number and the "
+                "greatest"
             )
-        if self.global_motion < 0:
-            raise InputError(f"global_motion {self.global_motion}: expected 0 or more")
-        if self.scale_jitter < 1:
-            raise InputError(f"scale_jitter {self.scale_jitter}: expected 1 or more")
 
 
 class Augmented(NamedTuple):

@@ -13,7 +13,7 @@ from typing import Any
 import grain
 import numpy as np
 
-from jaxmotion.data.sources import Clip, ClipSource
+from jaxmotion.data.sources import Clip, ClipSource, fingerprint
 from jaxmotion.errors import InputError
 
 Batch = dict[str, Any]
@@ -53,12 +53,15 @@ class TrainLoader:
           prefetch: batches that are kept ready.
 
         Raises:
-          InputError: the batch cannot be divided so.
+          InputError: the batch cannot be divided so, or a seed below 0.
         """
+        if seed < 0:
+            raise InputError(f"seed {seed}: expected 0 or more")
         local = _local_batch_size(batch_size, shard_index, shard_count)
         self.source = source
         self.batches_per_epoch = len(source) / batch_size
         self._order = {"clips": len(source), "batch_size": batch_size, "seed": seed}
+        self._content = fingerprint(source)
         # grain shuffles epoch e with seed + e: neighbouring seeds would share most of their epochs.
         shuffle_seed = int(np.random.SeedSequence(seed).generate_state(1)[0])
         dataset = (
@@ -81,18 +84,33 @@ class TrainLoader:
     def __next__(self) -> Batch:
         return next(self._batches)
 
-    def get_state(self) -> dict[str, int]:
+    def get_state(self) -> dict[str, Any]:
         """The position, ready for JSON; the same on every process."""
-        return {"step": self._batches.get_state()["next_index"], **self._order}
+        step = self._batches.get_state()["next_index"]
+        return {"step": step, **self._order, "content": self._content}
 
-    def set_state(self, state: dict[str, int]) -> None:
+    def set_state(self, state: dict[str, Any]) -> None:
         """Goes on where `get_state` was called.
 
         Args:
           state: what it returned, in this or another process.
 
         Raises:
-          InputError: of another source, batch size or seed, where it would mean other clips.
+          InputError: see `check_state`.
+        """
+        self.check_state(state)
+        self._batches.set_state({"next_index": state["step"]})
+
+    def check_state(self, state: dict[str, Any]) -> None:
+        """Tells the position in other data, where it would mean other clips.
+
+        Args:
+          state: what `get_state` returned. One of an earlier version, which says nothing of the
+            content of the clips, is taken.
+
+        Raises:
+          InputError: of another source, batch size or seed, or of a source of the same name and
+            size with other content.
         """
         for key, value in self._order.items():
             if state.get(key) != value:
@@ -100,7 +118,11 @@ class TrainLoader:
                     f"data position: saved with {key} {state.get(key)}, now it is {value}; "
                     "expected the data, batch size and seed of the run that is resumed"
                 )
-        self._batches.set_state({"next_index": state["step"]})
+        if state.get("content", self._content) != self._content:
+            raise InputError(
+                "data position: saved with other flow under the same names; expected the data of "
+                "the run that is resumed"
+            )
 
     def close(self) -> None:
         """Stops the threads that read ahead."""

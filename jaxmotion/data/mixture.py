@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from jaxmotion.data.sources import Clip, ClipSource, open_source
+from jaxmotion.data.sources import Clip, ClipSource, fingerprint, open_source
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,10 @@ class MixedSource:
             raise IndexError(f"clip {index} of {len(self)}")
         turn, number = divmod(int(index), len(self.sources))
         return self.sources[number][turn % len(self.sources[number])]
+
+    def fingerprint(self) -> str:
+        """Those of the sources; see `fingerprint`."""
+        return "+".join(fingerprint(source) for source in self.sources)
 
     def hold_out(self, fraction: float, seed: int = 0) -> tuple["MixedSource", "MixedSource"]:
         """Holds the fraction out of each source; arguments and errors are those of its own."""

@@ -1,5 +1,6 @@
 """Flow sequences on disk: which of their frames are sound, and cached reading."""
 
+import hashlib
 import logging
 import os
 import threading
@@ -16,12 +17,8 @@ from tqdm import tqdm
 from jaxmotion.data.transforms import Size, resize_flow, resize_flow_and_valid
 from jaxmotion.errors import InputError
 from jaxmotion.files import list_files, numbered
-from jaxmotion.optical_flow.formats import (
-    flo_size,
-    known_vectors,
-    load_flow_npz,
-    read_flow_and_valid,
-)
+from jaxmotion.optical_flow.arrays import known_vectors
+from jaxmotion.optical_flow.formats import flo_size, load_flow_npz, read_flow_and_valid
 
 OnBadClip = Literal["error", "skip"]
 
@@ -76,6 +73,7 @@ class FlowCache:
         """
         self.size, self.max_bytes = size, max_bytes
         self._entries: OrderedDict[Path, tuple[np.ndarray, np.ndarray]] = OrderedDict()
+        self._digests: dict[Path, bytes] = {}
         self.nbytes = 0
         self._lock = threading.Lock()
 
@@ -123,18 +121,48 @@ class FlowCache:
 
     def _load(self, file: Path) -> tuple[np.ndarray, np.ndarray]:
         if file.suffix.lower() == ".npz":
-            flow, valid = load_flow_npz(file)
-        else:
-            flow, valid = (array[None] for array in read_flow_and_valid(file))
-        # A vector that is not finite is not unknown but wrong: it has to stay to be seen.
-        known = known_vectors(flow) | ~np.isfinite(flow).all(-1)
-        known = known if valid is None else valid & known
+            return self.noted(file, *load_flow_npz(file))
+        flow, valid = read_flow_and_valid(file)
+        return self.noted(file, flow[None], valid[None])
+
+    def digest(self, file: Path) -> bytes:
+        """What tells the flow in a file from another, whatever the file's name, place and date."""
+        if file not in self._digests:
+            self._load(file)
+        return self._digests[file]
+
+    def noted(
+        self, file: Path, flow: np.ndarray, valid: np.ndarray | None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """What was read of a file, at the size wanted; its digest is noted before it is resized.
+
+        Args:
+          file: where it is from.
+          flow: `[T, H, W, 2]`.
+          valid: bool `[T, H, W]`; None where all of it is known.
+
+        Returns:
+          Flow and where it is known, see `resized`.
+        """
+        if file not in self._digests:
+            digest = hashlib.blake2b(repr((flow.shape, flow.dtype.str)).encode(), digest_size=16)
+            known = np.ones(flow.shape[:-1], bool) if valid is None else valid > 0
+            for array in (flow, np.packbits(known)):
+                digest.update(np.ascontiguousarray(array).data)
+            self._digests[file] = digest.digest()
+        return self.resized(flow, valid)
+
+    def resized(self, flow: np.ndarray, valid: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+        """Flow `[T, H, W, 2]` and where it is known, bool `[T, H, W]`, at the size wanted.
+
+        Zero where unknown. A vector that is valid and not finite is not unknown but wrong: it
+        stays, to be seen.
+        """
+        known = known_vectors(flow, valid)
+        wrong = ~np.isfinite(flow).all(-1)
+        known |= wrong if valid is None else wrong & valid
         if not known.all():
             flow = np.where(known[..., None], flow, flow.dtype.type(0))
-        return self.resized(flow, known)
-
-    def resized(self, flow: np.ndarray, known: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Flow `[T, H, W, 2]` and where it is known, bool `[T, H, W]`, at the size wanted."""
         if self.size is None or flow.shape[1:3] == tuple(self.size):
             return flow, known
         if known.all():

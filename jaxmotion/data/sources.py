@@ -29,7 +29,11 @@ from jaxmotion.errors import InputError
 Clip = dict[str, Any]
 
 VALIDATION_SEED = 2_000_000
-"""Of procedural scenes to validate on; training takes lower ones."""
+"""Of procedural scenes to validate on."""
+
+RESERVED_SEEDS = frozenset({1_000_001, 1_000_002, 1_000_003, VALIDATION_SEED})
+"""Of scenes that trained networks are tested, tuned, measured and validated on: no run trains on
+them."""
 
 
 class ClipSource(Protocol):
@@ -145,6 +149,16 @@ class FlowSource:
         flow, valid = self.cache.read(sequence, frames if interval > 0 else frames[::-1])
         return {"flow": flow, "valid": valid, "name": f"{sequence.name}/{start:05d}"}
 
+    def fingerprint(self) -> str:
+        """What tells this flow from other flow in files of the same names, wherever they are."""
+        digest = hashlib.blake2b(digest_size=16)
+        for sequence in sorted(self.sequences, key=lambda sequence: sequence.name):
+            digest.update(repr(sequence.name).encode())
+            sound = sequence.sound if len(sequence.files) > 1 else sequence.sound.any(keepdims=True)
+            for file, usable in zip(sequence.files, sound, strict=True):
+                digest.update(self.cache.digest(file) if usable else b"-")
+        return digest.hexdigest()
+
     def hold_out(self, fraction: float, seed: int = 0) -> tuple["FlowSource", "FlowSource"]:
         """Splits off whole sequences, or the end of the only one. No ground truth is looked at.
 
@@ -177,6 +191,18 @@ class FlowSource:
                 "expected more flow or another sequence to validate on"
             )
         return dataclasses.replace(self, clips=train), dataclasses.replace(self, clips=validation)
+
+
+def fingerprint(source: ClipSource) -> str:
+    """What tells the content of a source from another one under the same name.
+
+    Args:
+      source: any; it may have a method of this name.
+
+    Returns:
+      Empty where a source has none: what it gives follows from its options, as scenes do.
+    """
+    return source.fingerprint() if hasattr(source, "fingerprint") else ""  # pyright: ignore
 
 
 def _checked(index: int, length: int) -> int:

@@ -40,7 +40,7 @@ class RecordCache(FlowCache):
         """
         self._records[place] = read
         record = self._record(place)
-        self.keep(place, self.resized(record["flow"], record["valid"]))
+        self.keep(place, self.noted(place, record["flow"], record["valid"]))
         return record
 
     def read(self, sequence: FlowSequence, frames: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
@@ -56,7 +56,7 @@ class RecordCache(FlowCache):
 
     def _load(self, file: Path) -> tuple[np.ndarray, np.ndarray]:
         record = self._record(file)
-        return self.resized(record["flow"], record["valid"])
+        return self.noted(file, record["flow"], record["valid"])
 
 
 def find_built(spec: str) -> Path:

@@ -52,7 +52,7 @@ def resize_flow_and_valid(
       flow float32 `[..., height, width, 2]`, zero where unknown, and valid float32
       `[..., height, width]`, 1 where at least half of what a pixel is made of is known.
     """
-    known = np.asarray(valid, np.float32)[..., None]
+    known = np.asarray(np.asarray(valid) > 0, np.float32)[..., None]
     if known.all():
         return resize_flow(flow, size), np.ones((*flow.shape[:-3], *size), np.float32)
     share = _resize(known, size, cv2.INTER_LINEAR)

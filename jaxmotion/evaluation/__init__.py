@@ -1,8 +1,8 @@
 """How good a segmentation is: selection of the foreground, official scores, baselines, reports.
 
 `scores` are the DAVIS measures, counted on `bitmasks`; `matching` assigns segments to objects and
-`selection` reads K segments as one foreground; `linking` gives the clips of a video the same
-labels. `protocol` names how each dataset is scored, `scoring` does it for one sequence.
+`selection` reads K segments as one foreground. `protocol` names how each dataset is scored,
+`scoring` does it for one sequence.
 `davis` and `annotations` find and read the files, `timeline` places them in the video, `methods`
 are what can be scored (a network, `baselines` and `classical_em`, the masks of another method),
 `suite` goes through all of them.
@@ -16,7 +16,6 @@ from jaxmotion.evaluation.baselines import BASELINES
 from jaxmotion.evaluation.classical_em import classical_em
 from jaxmotion.evaluation.comparison import bootstrap_interval, paired_differences
 from jaxmotion.evaluation.davis import DavisSequence, find_sequences
-from jaxmotion.evaluation.linking import link_clips, link_masks
 from jaxmotion.evaluation.matching import ObjectMatch, bootstrap_iou, match_objects
 from jaxmotion.evaluation.methods import ALL_BASELINES, Baseline, Network, ResultFolder
 from jaxmotion.evaluation.protocol import PRESETS, Protocol, preset
@@ -31,6 +30,7 @@ from jaxmotion.evaluation.selection import foreground_labels, select_foreground
 from jaxmotion.evaluation.sequence_scores import SequenceScores
 from jaxmotion.evaluation.suite import DatasetPlan, Options, evaluate, with_differences
 from jaxmotion.evaluation.tables import format_table, score_table, write_scores
+from jaxmotion.linking import link_clips, link_masks
 
 __all__ = [
     "ALL_BASELINES",

@@ -37,6 +37,7 @@ def classical_em(
     num_segments: int = 2,
     num_starts: int = 1,
     *,
+    valid=None,
     alpha: float | None = 1e-2,
     num_iterations: int = 40,
     seed: int = 0,
@@ -48,6 +49,8 @@ def classical_em(
         num_segments: K.
         num_starts: Random initialisations of the motions; the one with the highest likelihood
             is returned, frame by frame.
+        valid: `[T, H, W]` in {0, 1}; unknown vectors count nowhere, and share the posterior of a
+            vector of zero. Everywhere by default.
         alpha: Spread of the likelihood `exp(-|residual|^2 / alpha)`, in square pixels, with equal
             priors (thesis eq. 2.10). `None` estimates variance and share of every segment as
             well, as a textbook mixture of regressions does.
@@ -67,29 +70,35 @@ def classical_em(
     masks = np.empty((num_frames, height, width, num_segments), np.float32)
     likelihoods = np.empty(num_frames, np.float32)
     for t in range(num_frames):
+        frame, known = flow[t], None
+        if valid is not None and not (valid[t] > 0).all():
+            known = (valid[t] > 0).astype(np.float32)
+            frame = np.where(known[..., None] > 0, frame, 0)
         posterior, likelihood = _segment_frame(
-            flow[t], keys[t], num_segments, num_starts, alpha, num_iterations
+            frame, known, keys[t], num_segments, num_starts, alpha, num_iterations
         )
         masks[t], likelihoods[t] = np.asarray(posterior), float(likelihood)
     return masks, likelihoods
 
 
-@partial(jax.jit, static_argnums=(2, 3, 4, 5))
-def _segment_frame(flow, key, num_segments, num_starts, alpha, num_iterations):
+@partial(jax.jit, static_argnums=(3, 4, 5, 6))
+def _segment_frame(flow, known, key, num_segments, num_starts, alpha, num_iterations):
     """One frame [H, W, 2]: posterior [H, W, K] of the best start, and its log-likelihood."""
     stride = 2 if min(flow.shape[:2]) >= 32 else 1
     fine_iterations = min(4, num_iterations)
-    state = initial_mixture(flow, key, num_segments, num_starts, alpha)
-    state, _ = run_em(flow, state, alpha, num_iterations - fine_iterations, stride)
-    state, _ = run_em(flow, state, alpha, fine_iterations)
+    state = initial_mixture(flow, key, num_segments, num_starts, alpha, known)
+    state, _ = run_em(flow, state, alpha, num_iterations - fine_iterations, stride, known)
+    state, _ = run_em(flow, state, alpha, fine_iterations, known=known)
     log_joint = _log_joint(*_pixels(flow), state)
-    likelihood = jax.nn.logsumexp(log_joint, axis=1).mean(axis=1)
+    likelihood = _mean(jax.nn.logsumexp(log_joint, axis=1), _counted(known))
     best = jnp.argmax(likelihood)
     posterior = jax.nn.softmax(log_joint[best], axis=0)
     return posterior.T.reshape(*flow.shape[:2], num_segments), likelihood[best]
 
 
-def initial_mixture(flow, key, num_segments: int, num_starts: int, alpha: float | None) -> Mixture:
+def initial_mixture(
+    flow, key, num_segments: int, num_starts: int, alpha: float | None, known=None
+) -> Mixture:
     """Random motions about the global one, as far from it as the flow is on average.
 
     Args:
@@ -98,11 +107,15 @@ def initial_mixture(flow, key, num_segments: int, num_starts: int, alpha: float 
         num_segments: K.
         num_starts: S.
         alpha: As of `classical_em`.
+        known: `[H, W]` in {0, 1}; None for all. The flow is zero elsewhere.
     """
     planar, basis = _pixels(flow)
-    global_theta = jnp.matmul(planar, basis.T, precision=_HIGHEST) / planar.shape[1]
+    counted = _counted(known)
+    count = planar.shape[1] if counted is None else jnp.maximum(jnp.sum(counted), 1)
+    global_theta = jnp.matmul(planar, basis.T, precision=_HIGHEST) / count
     leftover = planar - jnp.matmul(global_theta, basis, precision=_HIGHEST)
-    variance = jnp.maximum(jnp.mean(leftover**2), 1e-12)
+    squared = leftover**2 if counted is None else _mean(leftover**2, counted)
+    variance = jnp.maximum(jnp.mean(squared), 1e-12)
     shape = (num_starts, num_segments)
     theta = global_theta + jnp.sqrt(variance) * jax.random.normal(key, (*shape, 2, 6))
     return Mixture(
@@ -113,7 +126,7 @@ def initial_mixture(flow, key, num_segments: int, num_starts: int, alpha: float 
 
 
 def run_em(
-    flow, state: Mixture, alpha: float | None, num_iterations: int, stride: int = 1
+    flow, state: Mixture, alpha: float | None, num_iterations: int, stride: int = 1, known=None
 ) -> tuple[Mixture, jax.Array]:
     """EM steps on one frame; the likelihood never falls.
 
@@ -123,6 +136,7 @@ def run_em(
         alpha: As of `classical_em`.
         num_iterations: Steps.
         stride: Take every `stride`-th pixel of both axes.
+        known: As of `initial_mixture`.
 
     Returns:
         The new mixture, and the mean log-likelihood per pixel before each step,
@@ -130,11 +144,14 @@ def run_em(
     """
     planar, basis = _pixels(flow, stride)
     products = jnp.asarray(basis[_UPPER[0]] * basis[_UPPER[1]])
+    counted = _counted(known, stride)
 
     def step(state, _):
         log_joint = _log_joint(planar, basis, state)
         posterior = jax.nn.softmax(log_joint, axis=1)
-        likelihood = jax.nn.logsumexp(log_joint, axis=1).mean(axis=1)
+        likelihood = _mean(jax.nn.logsumexp(log_joint, axis=1), counted)
+        if counted is not None:  # a mean over the known pixels is one over all of them
+            posterior *= counted * (counted.size / jnp.maximum(jnp.sum(counted), 1))
         return _maximise(planar, basis, products, posterior, state, alpha), likelihood
 
     return jax.lax.scan(step, state, length=num_iterations)
@@ -189,6 +206,18 @@ def _pixels(flow, stride: int = 1) -> tuple[jax.Array, np.ndarray]:
     basis = np.stack([np.outer(y[b], x[a]).ravel() for a, b in terms])
     planar = jnp.moveaxis(flow[::stride, ::stride], -1, 0).reshape(2, -1)
     return planar, basis.astype(np.float32)
+
+
+def _counted(known, stride: int = 1) -> jax.Array | None:
+    """`known` [H, W] of the pixels [n] that `_pixels` gives."""
+    return None if known is None else known[::stride, ::stride].reshape(-1)
+
+
+def _mean(values: jax.Array, counted: jax.Array | None) -> jax.Array:
+    """The mean of [S, n] over the pixels that count, [S]."""
+    if counted is None:
+        return values.mean(axis=1)
+    return jnp.sum(values * counted, axis=1) / jnp.maximum(jnp.sum(counted), 1)
 
 
 def _legendre(count: int) -> np.ndarray:

@@ -57,24 +57,25 @@ class DavisSequence:
     mask_paths: tuple[Path, ...]
     frame_paths: tuple[Path, ...]
 
-    def read(self) -> tuple[np.ndarray, np.ndarray]:
+    def read(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Reads the flow and the masks of the frames that have one, every frame being annotated.
 
         Returns:
-            flow float32 `[T, h, w, 2]` and masks bool `[T, H, W]`.
+            flow float32 `[T, h, w, 2]`, where it is known, bool `[T, h, w]`, and masks bool
+            `[T, H, W]`.
 
         Raises:
             InputError: A file is missing, damaged, of another size than its neighbours or of no
                 frame, or the flow is of another shape than the masks.
         """
-        flow = self.read_flow()
+        flow, valid = self.read_flow()
         self.timeline(Protocol(), len(flow))
         masks = read_masks(self.mask_paths[: len(flow)])
         self.check_shape(flow.shape[1:3], masks.shape[1:])
-        return flow, masks
+        return flow, valid, masks
 
-    def read_flow(self) -> np.ndarray:
-        """Reads the flow: float32 `[T, h, w, 2]`.
+    def read_flow(self) -> tuple[np.ndarray, np.ndarray]:
+        """Reads the flow, float32 `[T, h, w, 2]`, and where it is known, bool `[T, h, w]`.
 
         Raises:
             InputError: It is missing or damaged.

@@ -36,12 +36,14 @@ class Video(NamedTuple):
         flow: float32 `[T, h, w, 2]`; None where only masks are compared.
         annotation: The frames that count.
         num_frames: Of the video.
+        valid: bool `[T, h, w]`, where the flow is known; None for everywhere.
     """
 
     sequence: DavisSequence
     flow: np.ndarray | None
     annotation: Annotation
     num_frames: int
+    valid: np.ndarray | None = None
 
 
 class Labelled(NamedTuple):
@@ -86,7 +88,8 @@ class Network:
     def label(self, video: Video, protocol: Protocol) -> Labelled:
         """Segments the flow of a video."""
         flow = _flow_of(video)
-        labels, num_labels = predict_labels(self.predictor, flow, video.annotation.size, protocol)
+        size = video.annotation.size
+        labels, num_labels = predict_labels(self.predictor, flow, size, protocol, video.valid)
         return Labelled(labels, num_labels)
 
     def inputs(self, sequence: DavisSequence) -> dict[str, Any]:
@@ -197,11 +200,14 @@ class Baseline:
         """The foreground, in the scored frames; nothing in the others."""
         flow, annotation = _flow_of(video), video.annotation
         frames = annotation.frames[annotation.frames < len(flow)]
+        valid = None if video.valid is None else video.valid[frames]
         if self.name == UPPER_BOUND:
             gt = annotation.foreground[: len(frames)]
-            small = two_motion_upper_bound(flow[frames], shrink_ground_truth(gt, flow.shape[1:3]))
+            small = two_motion_upper_bound(
+                flow[frames], shrink_ground_truth(gt, flow.shape[1:3]), valid
+            )
         else:
-            small = BASELINES[self.name](flow[frames])
+            small = BASELINES[self.name](flow[frames], valid)
         labels = np.zeros((len(flow), *annotation.size), np.uint8)
         labels[frames] = upsample_foreground(small, annotation.size)
         return Labelled(labels, 2, "nonzero")
@@ -231,8 +237,8 @@ def baseline_predictor(name: str) -> Predictor:
     """
     baseline = BASELINES[name]
 
-    def predict(flow: np.ndarray) -> np.ndarray:
-        foreground = baseline(flow)
+    def predict(flow: np.ndarray, valid: np.ndarray | None = None) -> np.ndarray:
+        foreground = baseline(flow, valid)
         return np.stack([1 - foreground, foreground], axis=-1)
 
     return predict

@@ -21,8 +21,8 @@ from jaxmotion.data.transforms import Size, resize_flow, resize_labels
 from jaxmotion.errors import InputError
 from jaxmotion.evaluation.sequence_scores import SequenceScores
 from jaxmotion.files import atomic_path, reading
+from jaxmotion.optical_flow.arrays import known_vectors
 from jaxmotion.optical_flow.colors import flow_to_color, label_palette
-from jaxmotion.optical_flow.formats import known_vectors
 
 MAX_WIDTH = 427  # half of DAVIS's 480p
 FLOW_QUALITY, FRAME_QUALITY = 85, 60  # of WebP, 0 to 100

@@ -9,20 +9,25 @@ import numpy as np
 from jaxmotion.data.transforms import resize_masks
 from jaxmotion.evaluation.protocol import Protocol
 
-Predictor = Callable[[np.ndarray], np.ndarray]
-"""Flow [T, h, w, 2] to masks [T, h, w, K]."""
+Predictor = Callable[..., np.ndarray]
+"""Flow [T, h, w, 2], and valid [T, h, w] where not all of it is known, to masks [T, h, w, K]."""
 
 
 def predict_labels(
-    predict: Predictor, flow: np.ndarray, size: tuple[int, int], protocol: Protocol
+    predict: Predictor,
+    flow: np.ndarray,
+    size: tuple[int, int],
+    protocol: Protocol,
+    valid: np.ndarray | None = None,
 ) -> tuple[np.ndarray, int]:
     """Segments a sequence cut by cut.
 
     Args:
-        predict: Flow `[T, h, w, 2]` to masks `[T, h, w, K]`.
+        predict: Gives the masks.
         flow: `[T, h, w, 2]`.
         size: Height and width of the annotation.
         protocol: Says how the sequence is cut.
+        valid: bool `[T, h, w]`, where the flow is known; None for everywhere.
 
     Returns:
         Labels uint8 `[T, H, W]`, and K. The probabilities are upsampled bilinearly before each
@@ -30,7 +35,8 @@ def predict_labels(
     """
     labels, num_labels = np.empty((len(flow), *size), np.uint8), 1
     for cut in protocol.cuts(len(flow)):
-        masks = np.asarray(predict(flow[cut]), np.float32)
+        known = () if valid is None or valid[cut].all() else (valid[cut],)
+        masks = np.asarray(predict(flow[cut], *known), np.float32)
         if masks.ndim != 4 or masks.shape[:-1] != flow[cut].shape[:-1]:
             raise ValueError(f"predictor gave masks {masks.shape} for flow {flow[cut].shape}")
         num_labels = masks.shape[-1]

@@ -3,6 +3,7 @@
 import cv2
 import numpy as np
 
+from jaxmotion.errors import InputError
 from jaxmotion.evaluation import bitmasks
 from jaxmotion.evaluation.annotations import Annotation
 from jaxmotion.evaluation.matching import bootstrap_iou, match_objects
@@ -28,6 +29,8 @@ def score_labels(
     protocol: Protocol,
     num_labels: int,
     background: int | None = None,
+    flow: np.ndarray | None = None,
+    valid: np.ndarray | None = None,
 ) -> tuple[SequenceScores, np.ndarray]:
     """Selects the foreground, or assigns the objects, and scores.
 
@@ -38,6 +41,8 @@ def score_labels(
         protocol: What is scored.
         num_labels: K, one more than the highest label there may be.
         background: Label that is no segment where objects are matched; None if all are.
+        flow: `[T, h, w, 2]`, for the rule `"salient"`.
+        valid: `[T, h, w]`, where the flow is known; everywhere by default.
 
     Returns:
         The scores, and the foreground, packed `[T, H, n]` (see `bitmasks`); where objects are
@@ -50,7 +55,7 @@ def score_labels(
         foreground = np.stack([_pack_chosen(frame, matched) for frame in labels])
         cuts = [Cut(cut.start, cut.stop) for cut in protocol.cuts(len(labels))]
     else:
-        foreground, cuts = select_by_cut(labels, annotation, protocol)
+        foreground, cuts = select_by_cut(labels, annotation, protocol, flow, valid)
         objects = [score_foreground(foreground[annotation.frames], annotation, protocol)]
     scores = SequenceScores(
         name=name,
@@ -65,7 +70,11 @@ def score_labels(
 
 
 def select_by_cut(
-    labels: np.ndarray, annotation: Annotation, protocol: Protocol
+    labels: np.ndarray,
+    annotation: Annotation,
+    protocol: Protocol,
+    flow: np.ndarray | None = None,
+    valid: np.ndarray | None = None,
 ) -> tuple[np.ndarray, list[Cut]]:
     """The foreground of a sequence, packed `[T, H, n]`, selected cut by cut.
 
@@ -76,13 +85,16 @@ def select_by_cut(
     for cut in protocol.cuts(len(labels)):
         inside = np.flatnonzero((annotation.frames >= cut.start) & (annotation.frames < cut.stop))
         rule, frames, gt = protocol.select, labels[cut], None
+        if rule == "salient" and flow is None:
+            raise InputError(f"--select {rule}: needs the flow of the video, which is not there")
         if rule in NEED_GROUND_TRUTH and not len(inside):
             rule = WITHOUT_ANNOTATION
         elif rule in NEED_GROUND_TRUTH:
             frames = labels[annotation.frames[inside]]
             gt = annotation.foreground[inside]
+        seen, known = (None if array is None else array[cut] for array in (flow, valid))
         # A label that the rule did not see is in no frame that counts.
-        chosen = np.flatnonzero(foreground_labels(frames, gt, rule)).tolist()
+        chosen = np.flatnonzero(foreground_labels(frames, gt, rule, seen, known)).tolist()
         foreground += [_pack_chosen(frame, chosen) for frame in labels[cut]]
         cuts.append(Cut(cut.start, cut.stop, tuple(chosen)))
     return np.stack(foreground), cuts

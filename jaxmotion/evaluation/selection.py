@@ -1,15 +1,17 @@
 """Which segments are the foreground: the selection rules of the published protocols.
 
-All but `except_largest` and `nonzero` look at the ground truth: they measure how good the best
-reading of a segmentation is, not what a user without annotation would get.
+`salient`, `except_largest` and `nonzero` do not look at the ground truth: they give what a user
+without annotation would get. The others measure how good the best reading of a segmentation is.
 """
 
 from collections.abc import Callable
 
 import numpy as np
 
+from jaxmotion.data.transforms import resize_labels
 from jaxmotion.errors import InputError
 from jaxmotion.evaluation import bitmasks
+from jaxmotion.saliency import salient, segment_residuals
 
 # Up to this many labels are counted one by one.
 FEW_LABELS = 16
@@ -17,14 +19,16 @@ FEW_LABELS = 16
 MAX_SUBSET_LABELS = 16
 
 
-def select_foreground(labels, gt, rule: str) -> np.ndarray:
+def select_foreground(labels, gt, rule: str, flow=None, valid=None) -> np.ndarray:
     """Binary foreground of one cut (a sequence, or a run of frames with common labels).
 
     Args:
         labels: int `[T, H, W]`, the segment of every pixel, >= 0.
-        gt: bool `[T, H, W]` ground truth; `None` will do for `"except_largest"` and `"nonzero"`.
+        gt: bool `[T, H, W]` ground truth; `None` will do for the rules that use none.
         rule: One of
 
+            - `"salient"`: every segment whose flow stands out from the motion of the background
+              (`jaxmotion.saliency.salient`). Uses the flow, and no ground truth.
             - `"except_largest"`: every segment but the one with most pixels in the cut. Uses no
               ground truth.
             - `"best_subset"`: the subset of segments whose union has the highest Jaccard index,
@@ -33,6 +37,8 @@ def select_foreground(labels, gt, rule: str) -> np.ndarray:
             - `"linear_assignment"`: the one segment with the highest mean Jaccard index.
             - `"nonzero"`: every label but 0, for results that know their foreground. Uses no ground
               truth.
+        flow: `[T, h, w, 2]`, of the same frames at any size; needed by `"salient"` alone.
+        valid: `[T, h, w]`, where the flow is known; everywhere by default.
 
     Returns:
         bool `[T, H, W]`.
@@ -40,14 +46,14 @@ def select_foreground(labels, gt, rule: str) -> np.ndarray:
     Raises:
         InputError: The rule is unknown, or has more segments than it can try.
         ValueError: The shapes differ or are not `[T, H, W]`, a label is negative, or the rule
-            needs a ground truth and has none.
+            needs a ground truth or flow and has none.
     """
     labels = np.asarray(labels)
-    chosen = foreground_labels(labels, gt, rule)
+    chosen = foreground_labels(labels, gt, rule, flow, valid)
     return chosen[labels]
 
 
-def foreground_labels(labels, gt, rule: str) -> np.ndarray:
+def foreground_labels(labels, gt, rule: str, flow=None, valid=None) -> np.ndarray:
     """The labels that `select_foreground` takes: bool `[K]`, with K the highest label plus one."""
     if rule not in RULES:
         raise InputError(f"selection rule {rule!r} is unknown: choose one of {', '.join(RULES)}")
@@ -58,6 +64,11 @@ def foreground_labels(labels, gt, rule: str) -> np.ndarray:
         )
     if labels.size == 0 or labels.min() < 0:
         raise ValueError("labels must be >= 0, and at least one pixel")
+    if rule == "salient":
+        if flow is None:
+            raise ValueError("selection rule 'salient' needs the flow")
+        small = resize_labels(labels, np.shape(flow)[1:3])
+        return salient(segment_residuals(small, flow, int(labels.max()) + 1, valid))
     if gt is None:
         if rule in NEED_GROUND_TRUTH:
             raise ValueError(f"selection rule {rule!r} needs a ground truth")
@@ -65,7 +76,7 @@ def foreground_labels(labels, gt, rule: str) -> np.ndarray:
     gt = np.asarray(gt)
     if gt.shape != labels.shape or gt.dtype != bool:
         raise ValueError(f"gt must be bool of shape {labels.shape}, got {gt.dtype} {gt.shape}")
-    return RULES[rule](*contingency(labels, gt))
+    return _COUNTING[rule](*contingency(labels, gt))
 
 
 def contingency(labels: np.ndarray, gt: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -128,11 +139,13 @@ def _nonzero(inside: np.ndarray, outside: np.ndarray) -> np.ndarray:
     return np.arange(inside.shape[1]) != 0
 
 
-RULES: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
+# The rules that need no more than the pixels of each segment inside and outside the ground truth.
+_COUNTING: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
     "except_largest": _except_largest,
     "best_subset": _best_subset,
     "overlap": _overlap,
     "linear_assignment": _linear_assignment,
     "nonzero": _nonzero,
 }
+RULES = ("salient", *_COUNTING)
 NEED_GROUND_TRUTH = ("best_subset", "overlap", "linear_assignment")

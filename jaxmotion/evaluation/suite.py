@@ -1,8 +1,10 @@
 """Goes through methods, datasets and sequences, a result at a time; can take a run up again."""
 
 import hashlib
+import itertools
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -23,6 +25,9 @@ from jaxmotion.evaluation.results_json import FORMAT, sequence_from_dict, to_jso
 from jaxmotion.evaluation.scoring import score_labels
 from jaxmotion.evaluation.sequence_scores import SequenceScores
 from jaxmotion.files import atomic_path
+from jaxmotion.output_folder import replaced_folder
+
+MASK_FOLDERS = ("masks", "segments")
 
 
 @dataclass(frozen=True)
@@ -196,12 +201,12 @@ def _evaluate_sequence(
 
 
 def _read(plan: DatasetPlan, sequence: DavisSequence) -> Video:
-    flow = sequence.read_flow() if sequence.flow_path is not None else None
+    flow, valid = sequence.read_flow() if sequence.flow_path is not None else (None, None)
     num_flows = len(flow) if flow is not None else None
     annotation, num_frames = sequence.read_annotation(plan.protocol, num_flows)
     if flow is not None:
         sequence.check_shape(flow.shape[1:3], annotation.size)
-    return Video(sequence, flow, annotation, num_frames)
+    return Video(sequence, flow, annotation, num_frames, valid)
 
 
 def _evaluate_method(
@@ -213,21 +218,29 @@ def _evaluate_method(
         protocol = replace(protocol, select=labelled.select)
     name, labels = video.sequence.name, labelled.labels
     scores, packed = score_labels(
-        name, labels, video.annotation, protocol, labelled.num_labels, labelled.background
+        name,
+        labels,
+        video.annotation,
+        protocol,
+        labelled.num_labels,
+        labelled.background,
+        video.flow,
+        video.valid,
     )
     if isinstance(method, Baseline) or not (options.write_masks or options.pictures):
         return scores  # pictures and masks are of what was evaluated
     foreground = unpack(packed, labels.shape[2])
     if options.write_masks:
         names = video.sequence.frame_names(len(labels))
-        folders = (out / part / plan.name / method.name / name for part in ("masks", "segments"))
+        folders = mask_folders(out, plan.name, method.name, name)
         # The official tools take 0 for background, which no segment is.
         matched = protocol.target == "objects" and labelled.background is None
         masks = labels + np.uint8(1) if matched else foreground.astype(np.uint8)
         if protocol.target == "objects" and not matched:
             masks = labels
         for folder, pictures in zip(folders, (masks, labels), strict=True):
-            write_label_pictures(folder, names, pictures)
+            with replaced_folder(folder) as new:
+                write_label_pictures(new, names, pictures)
     if options.pictures:
         folder = Path("pictures") / plan.name / name / method.name
         scores = replace(scores, pictures=folder.as_posix())
@@ -238,6 +251,40 @@ def _evaluate_method(
         gt = video.annotation.select(annotated).shown()
         write_pictures(out / folder, scores, video.flow, labels, foreground, gt, read_frame)
     return scores
+
+
+def mask_folders(out: Path, plan: str, method: str, sequence: str) -> list[Path]:
+    """Where the masks and the segments of a sequence go."""
+    return [out / part / plan / method / sequence for part in MASK_FOLDERS]
+
+
+def remove_outdated_masks(files: Iterable[Path], out: Path, evaluation: Evaluation) -> None:
+    """Removes masks and segments of what an evaluation has no scores of.
+
+    Args:
+        files: those of an earlier evaluation in the same folder.
+        out: the folder.
+        evaluation: the new one; its own masks stay.
+
+    Raises:
+        InputError: a file cannot be removed.
+    """
+    kept = {
+        folder
+        for dataset in evaluation.datasets
+        for run in dataset.runs
+        for sequence in run.sequences
+        for folder in mask_folders(out, dataset.name, run.method, sequence.name)
+    }
+    for file in files:
+        if kept.isdisjoint(file.parents):
+            try:
+                file.unlink(missing_ok=True)
+            except OSError as error:
+                raise InputError(f"{file}: cannot be removed ({error.strerror})") from error
+            for folder in itertools.takewhile(lambda folder: folder != out, file.parents):
+                with suppress(OSError):  # not empty
+                    folder.rmdir()
 
 
 def _data_stamps(sequence: DavisSequence, options: Options) -> list:

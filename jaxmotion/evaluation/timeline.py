@@ -7,7 +7,7 @@ from pathlib import Path
 from jaxmotion.data.pairing import check_flow_count, check_flow_names, place_files
 from jaxmotion.errors import InputError
 from jaxmotion.files import numbered
-from jaxmotion.optical_flow import flo_files, read_flow_origin
+from jaxmotion.optical_flow import flow_files, read_flow_origin
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ def check_flow(flow: Path, num_flows: int, timeline: Timeline) -> None:
         raise InputError(f"{flow}: {origin}, expected forward flow")
     gap = _gap(flow)
     if flow.is_dir():
-        check_flow_names(flo_files(flow), timeline.names, gap)
+        check_flow_names(flow_files(flow), timeline.names, gap)
     else:
         check_flow_count(flow, num_flows, len(timeline.names), timeline.source, gap)
 
@@ -117,7 +117,7 @@ def _gap(flow: Path | None) -> int:
 
 def _names_from_flow(flow: Path) -> list[str]:
     """Names of the frames that flow is of, and numbers for those that it has to go to."""
-    names = [path.stem for path in flo_files(flow)]
+    names = [path.stem for path in flow_files(flow)]
     first, last = _number(names[0]), _number(names[-1])
     if first is None or last is None:
         return names

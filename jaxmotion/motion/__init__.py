@@ -5,7 +5,16 @@ the pixels, `banded` its linear solver. `penalty` is shared with `jaxmotion.loss
 """
 
 from jaxmotion.motion.fit import FitInfo, fit
+from jaxmotion.motion.inpaint import inpaint
 from jaxmotion.motion.model import MotionModel, parametric_flow
 from jaxmotion.motion.penalty import Penalty, residual_penalty
 
-__all__ = ["FitInfo", "MotionModel", "Penalty", "fit", "parametric_flow", "residual_penalty"]
+__all__ = [
+    "FitInfo",
+    "MotionModel",
+    "Penalty",
+    "fit",
+    "inpaint",
+    "parametric_flow",
+    "residual_penalty",
+]

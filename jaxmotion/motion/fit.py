@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from typing import Literal, cast
+from typing import Literal, cast, overload
 
 import jax
 import jax.numpy as jnp
@@ -12,6 +12,7 @@ from jaxmotion.motion.equations import Equations
 from jaxmotion.motion.model import MotionModel, parametric_flow
 from jaxmotion.motion.moments import Clip, penalty_terms, sweep
 from jaxmotion.motion.penalty import Penalty, check_penalty
+from jaxmotion.motion.shapes import check_shapes, promoted
 from jaxmotion.motion.spatial import coordinates
 from jaxmotion.motion.support import Support, measure_support
 
@@ -44,14 +45,42 @@ class _Options:
 
     model: MotionModel
     penalty: Penalty
-    huber_delta: float
     passes: int
     converge_smoothed: bool
 
 
+@overload
+def fit(
+    flow: jax.Array,
+    masks: jax.Array,
+    model: MotionModel,
+    *,
+    penalty: Penalty = "l1",
+    huber_delta: float | jax.Array = 1.0,
+    valid: jax.Array | None = None,
+    frame_weights: jax.Array | None = None,
+    init: jax.Array | None = None,
+    passes: int = 5,
+    adjoint: Adjoint = "stop",
+    return_info: Literal[False] = False,
+) -> jax.Array: ...
+@overload
+def fit(
+    flow: jax.Array,
+    masks: jax.Array,
+    model: MotionModel,
+    *,
+    penalty: Penalty = "l1",
+    huber_delta: float | jax.Array = 1.0,
+    valid: jax.Array | None = None,
+    frame_weights: jax.Array | None = None,
+    init: jax.Array | None = None,
+    passes: int = 5,
+    adjoint: Adjoint = "stop",
+    return_info: Literal[True],
+) -> tuple[jax.Array, FitInfo]: ...
 @functools.partial(
-    jax.jit,
-    static_argnames=("model", "penalty", "huber_delta", "passes", "adjoint", "return_info"),
+    jax.jit, static_argnames=("model", "penalty", "passes", "adjoint", "return_info")
 )
 def fit(
     flow: jax.Array,
@@ -59,28 +88,31 @@ def fit(
     model: MotionModel,
     *,
     penalty: Penalty = "l1",
-    huber_delta: float = 1.0,
+    huber_delta: float | jax.Array = 1.0,
     valid: jax.Array | None = None,
     frame_weights: jax.Array | None = None,
     init: jax.Array | None = None,
     passes: int = 5,
     adjoint: Adjoint = "stop",
     return_info: bool = False,
-):
+) -> jax.Array | tuple[jax.Array, FitInfo]:
     """Fit a motion model to the flow inside every mask.
 
     Minimises `sum_{t, i} frame_weights[t] m_k(t, i) rho(f(t, i) - f_theta(t, i))` over theta, for
     every clip and mask separately: no problem has an influence on another. There is no design
-    matrix; time and memory are linear in the number of frames. The result is never worse than
-    the weighted least-squares start (or `init`), and finite for any finite input: an empty mask
-    gives zeros.
+    matrix: the work on pixels, and the memory for it, are linear in the number of frames. The
+    table of a spline, `[T, L]`, is not, but is far smaller up to some ten thousand frames. The
+    result is never worse than the weighted least-squares start (or `init`), and finite for any
+    finite input: an empty mask gives zeros.
+
+    A jitted function: model, penalty, passes, adjoint and return_info are static.
 
     Args:
       flow: `[B, T, H, W, 2]`, pixels per frame.
-      masks: `[B, T, H, W, K]`, non-negative.
-      model: the motion model (static).
+      masks: `[B, T, H, W, K]`, non-negative; K is the last axis, unlike in `parametric_flow`.
+      model: the motion model.
       penalty: rho: "l1", "l2", "huber" or "squared"; see `residual_penalty`.
-      huber_delta: the threshold of "huber", pixels per frame.
+      huber_delta: the threshold of "huber", a positive scalar in pixels per frame.
       valid: optional `[B, T, H, W]`; pixels at 0 are ignored, whatever the flow holds there.
       frame_weights: optional `[B, T]`, such as `losses.frame_weights(flow)`, so that fit and loss
         minimise the same function.
@@ -91,8 +123,10 @@ def fit(
       adjoint: what the gradient of theta is. "stop": none; right for a loss that theta
         minimises itself (envelope theorem, thesis algorithm 7.1.4). "implicit": by the implicit
         function theorem at the minimum of the smoothed problem, to which theta is then brought
-        by as many further sweeps; with respect to flow, masks and frame weights. "unroll":
-        through all steps, to check the other with.
+        by as many further sweeps; with respect to flow, masks, frame weights and huber_delta, in
+        reverse mode only (`jax.jvp` and `jax.jacfwd` raise). "unroll": through all steps, in
+        both modes, to check the other with. Both take the smoothing for a constant, and "unroll"
+        the lengths of the steps too.
       return_info: whether to return a `FitInfo` too.
 
     Returns:
@@ -107,16 +141,27 @@ def fit(
       smoothing algorithm for linear l1 estimation", SIAM J. Optim. 3 (1993), for the smoothing
       and its duality gap.
     """
-    _check(flow, masks, model, valid, frame_weights, init, penalty, passes, adjoint)
-    options = _Options(model, penalty, huber_delta, passes, adjoint == "implicit")
-    dtype = functools.reduce(jnp.promote_types, (flow.dtype, masks.dtype, jnp.float32))
-    flow, masks = flow.astype(dtype), masks.astype(dtype)
+    check_shapes(
+        flow=(flow, "B T H W 2"),
+        masks=(masks, "B T H W K"),
+        valid=(valid, "B T H W"),
+        frame_weights=(frame_weights, "B T"),
+        huber_delta=(huber_delta, ""),
+    )
+    check_shapes(
+        masks=(masks, "B T H W K"),
+        init=(init, f"B K {model.num_parameters(flow.shape[1])}"),
+    )
+    _check_options(penalty, passes, adjoint)
+    options = _Options(model, penalty, passes, adjoint == "implicit")
+    flow, masks = promoted(flow, masks)
+    dtype = flow.dtype
     if valid is not None:
         flow = jnp.where(valid[..., None] > 0, flow, 0.0)
         masks = jnp.where(valid[..., None] > 0, masks, 0.0)
     if frame_weights is None:
         frame_weights = jnp.ones(flow.shape[:2], dtype)
-    data = (flow, masks, frame_weights.astype(dtype))
+    data = (flow, masks, frame_weights.astype(dtype), jnp.asarray(huber_delta, dtype))
     if init is not None:
         init = jax.lax.stop_gradient(init.astype(dtype))
 
@@ -131,10 +176,12 @@ def fit(
     return (theta, jax.lax.stop_gradient(info)) if return_info else theta
 
 
-def _fit(options: _Options, flow, masks, frame_weights, init) -> tuple[jax.Array, FitInfo]:
+def _fit(
+    options: _Options, flow, masks, frame_weights, huber_delta, init
+) -> tuple[jax.Array, FitInfo]:
     """The fit of checked data; differentiable by unrolling."""
     equations, clip, support = _problem(options, flow, masks, frame_weights)
-    penalty, huber_delta = options.penalty, options.huber_delta
+    penalty = options.penalty
     zero = equations.zeros(flow.shape[0], masks.shape[-1], flow.dtype)
     unit = jnp.ones(zero.shape[:3], flow.dtype)
 
@@ -198,20 +245,22 @@ def _problem(options: _Options, flow, masks, frame_weights) -> tuple[Equations, 
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
-def _implicit_fit(options: _Options, flow, masks, frame_weights, init):
-    return _fit(options, flow, masks, frame_weights, init)
+def _implicit_fit(options: _Options, flow, masks, frame_weights, huber_delta, init):
+    return _fit(options, flow, masks, frame_weights, huber_delta, init)
 
 
-def _implicit_forward(options: _Options, flow, masks, frame_weights, init):
-    theta, info = _fit(options, flow, masks, frame_weights, init)
-    return (theta, info), (flow, masks, frame_weights, init, theta, info.smoothing)
+def _implicit_forward(options: _Options, flow, masks, frame_weights, huber_delta, init):
+    data = (flow, masks, frame_weights, huber_delta)
+    theta, info = _fit(options, *data, init)
+    return (theta, info), (data, init, theta, info.smoothing)
 
 
 def _implicit_backward(options: _Options, residuals, cotangents):
     """Theta moves by H^-1 d(sum w psi(r) phi), H being the Hessian of the smoothed objective."""
-    flow, masks, frame_weights, init, theta, smoothing = residuals
+    data, init, theta, smoothing = residuals
+    flow, masks, frame_weights, huber_delta = data
     equations, clip, support = _problem(options, flow, masks, frame_weights)
-    penalty, huber_delta = options.penalty, options.huber_delta
+    penalty = options.penalty
     local = equations.change_coordinates(equations.split(theta), support.from_image())
     smoothing = smoothing[..., : local.shape[2]]
     moments = sweep(
@@ -233,37 +282,22 @@ def _implicit_backward(options: _Options, residuals, cotangents):
     direction = parametric_flow(options.model, multiplier, shape)
     epsilon = smoothing[:, :, None, :, None, None]
 
-    def weighted_force(flow, masks, frame_weights):
+    def weighted_force(flow, masks, frame_weights, huber_delta):
         residual = jnp.moveaxis(flow[:, None] - model_flow, -1, 3)
         _, _, _, force, _ = penalty_terms(residual, epsilon, 1.0, penalty, huber_delta)
         weights = jnp.moveaxis(masks * frame_weights[:, :, None, None, None], -1, 1)
         along = jnp.sum(force * jnp.moveaxis(direction, -1, 3), axis=3)
         return jnp.sum(weights * along)
 
-    gradients = jax.grad(weighted_force, argnums=(0, 1, 2))(flow, masks, frame_weights)
+    gradients = jax.grad(weighted_force, argnums=(0, 1, 2, 3))(*data)
     return (*gradients, None if init is None else jnp.zeros_like(init))
 
 
 _implicit_fit.defvjp(_implicit_forward, _implicit_backward)
 
 
-def _check(flow, masks, model, valid, frame_weights, init, penalty, passes, adjoint) -> None:
+def _check_options(penalty, passes, adjoint) -> None:
     check_penalty(penalty)
-    if flow.ndim != 5 or flow.shape[-1] != 2:
-        raise ValueError(f"flow must have shape [B, T, H, W, 2]; got {flow.shape}")
-    if masks.ndim != 5 or masks.shape[:-1] != flow.shape[:-1]:
-        raise ValueError(
-            f"masks must have shape [B, T, H, W, K] with the flow's {flow.shape[:-1]}; "
-            f"got {masks.shape}"
-        )
-    expected = (flow.shape[0], masks.shape[-1], model.num_parameters(flow.shape[1]))
-    for name, array, shape in (
-        ("valid", valid, flow.shape[:-1]),
-        ("frame_weights", frame_weights, flow.shape[:2]),
-        ("init", init, expected),
-    ):
-        if array is not None and array.shape != shape:
-            raise ValueError(f"{name} must have shape {shape}; got {array.shape}")
     if passes < 3:
         raise ValueError(f"passes must be at least 3; got {passes}")
     if adjoint not in ("stop", "implicit", "unroll"):

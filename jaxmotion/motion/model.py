@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from typing import Literal
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -10,6 +10,9 @@ import numpy as np
 
 from jaxmotion.motion.spatial import POWERS, SPATIAL_MODELS, coordinates, spatial_embedding
 from jaxmotion.motion.temporal import KNOTS, TEMPORAL_MODELS, bspline_basis, polynomial_basis
+
+# Beyond these there is no motion, only memory.
+MOST_DEGREE, MOST_FRAMES = 100, 1_000_000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,12 +50,17 @@ class MotionModel:
             ("temporal", self.temporal, TEMPORAL_MODELS),
             ("knots", self.knots, KNOTS),
         ):
-            if value not in known:
+            if not isinstance(value, str) or value not in known:
                 raise ValueError(f"{name} must be one of {', '.join(known)}; got {value!r}")
-        if self.degree is not None and self.degree < 0:
-            raise ValueError(f"degree must be at least 0; got {self.degree}")
-        if self.knot_spacing < 1:
-            raise ValueError(f"knot_spacing must be at least 1 frame; got {self.knot_spacing}")
+        if self.degree is not None and not _is_count(self.degree, 0, MOST_DEGREE):
+            raise ValueError(
+                f"degree must be at least 0 and at most {MOST_DEGREE}; got {self.degree!r}"
+            )
+        if not _is_count(self.knot_spacing, 1, MOST_FRAMES):
+            raise ValueError(
+                f"knot_spacing must be at least 1 frame and at most {MOST_FRAMES}; "
+                f"got {self.knot_spacing!r}"
+            )
 
     def spatial_embedding(self) -> np.ndarray:
         """`[2, 6, S]`: component, monomial 1, x, y, x², xy, y², parameter."""
@@ -71,7 +79,12 @@ class MotionModel:
         """The same for clips of `frames` frames that are padded behind the last of them.
 
         Parameters are those of the clip without padding, and their flow is zero in it.
+
+        Raises:
+          ValueError: for fewer than 1 frame.
         """
+        if frames < 1:
+            raise ValueError(f"frames must be at least 1; got {frames}")
         return _PaddedModel(**dataclasses.asdict(self), frames=frames)
 
     def num_parameters(self, num_frames: int) -> int:
@@ -91,13 +104,30 @@ class MotionModel:
         return design.reshape(num_frames, height, width, 2, -1)
 
 
+def _is_count(value: Any, least: int, most: int) -> bool:
+    whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
+    return whole and least <= value <= most
+
+
 @dataclasses.dataclass(frozen=True)
 class _PaddedModel(MotionModel):
     """See `MotionModel.padded`."""
 
     frames: int = 1
 
+    def padded(self, frames: int) -> MotionModel:
+        """The same model: what is behind its frames is padding already."""
+        self._check(frames)
+        return self
+
+    def _check(self, num_frames: int) -> None:
+        if num_frames < self.frames:
+            raise ValueError(
+                f"a model padded behind {self.frames} frames needs as many; got {num_frames}"
+            )
+
     def temporal_basis(self, num_frames: int) -> np.ndarray:
+        self._check(num_frames)
         basis = super().temporal_basis(self.frames)
         return np.pad(basis, [(0, num_frames - self.frames), (0, 0)])
 
@@ -115,8 +145,11 @@ def parametric_flow(model: MotionModel, theta: jax.Array, shape: tuple[int, int,
       `[..., T, H, W, 2]`, in the flow's units (pixels per frame).
 
     Raises:
-      ValueError: where theta's last axis is not the model's parameter count for T frames.
+      ValueError: where theta's last axis is not the model's parameter count for T frames, or the
+        shape is no three sizes.
     """
+    if len(shape) != 3:
+        raise ValueError(f"shape must be (T, H, W); got {shape}")
     num_frames, height, width = shape
     basis, embedding = model.temporal_basis(num_frames), model.spatial_embedding()
     if theta.shape[-1] != model.num_parameters(num_frames):

@@ -85,7 +85,7 @@ def sweep(
     smoothing: jax.Array,
     curvature: jax.Array,
     penalty: Penalty,
-    huber_delta: float,
+    huber_delta: float | jax.Array,
 ) -> Moments:
     """Residuals of every problem at its current coefficients, reduced to moments.
 
@@ -150,18 +150,30 @@ def _in_steps(step: Callable, per_frame: tuple, per_clip: tuple, residuals: int)
     clip_lanes, lanes = devices_along("data", batch), devices_along("time", frames)
     if frames == 1:  # perhaps of longer clips, divided over both axes
         clip_lanes = math.gcd(batch, clip_lanes * devices_along("time", batch))
-    limit = _RESIDUALS_PER_STEP.get(jax.default_backend(), _RESIDUALS_PER_STEP_ELSEWHERE)
     total = batch * frames * residuals / (clip_lanes * lanes)
-    steps = min(frames // lanes, math.ceil(total / limit))
-    clip_steps = 1
-    if clip_lanes > 1 or jax.device_count() == 1:  # else devices may share clips unknown to us
-        clip_steps = min(batch // clip_lanes, math.ceil(total / steps / limit))
 
-    def of_clips(*arrays):
-        clips, rest = arrays[: len(per_frame)], arrays[len(per_frame) :]
-        return _in_turn(lambda *part: step(*part, *rest), clips, 1, lanes, steps)
+    def counts(limit: int) -> tuple[int, int]:
+        steps = min(frames // lanes, math.ceil(total / limit))
+        clip_steps = 1
+        if clip_lanes > 1 or jax.device_count() == 1:  # else devices may share clips unknown to us
+            clip_steps = min(batch // clip_lanes, math.ceil(total / steps / limit))
+        return steps, clip_steps
 
-    return _in_turn(of_clips, (*per_frame, *per_clip), 0, clip_lanes, clip_steps)
+    def divided(steps: int, clip_steps: int) -> Callable:
+        def of_clips(*arrays):
+            clips, rest = arrays[: len(per_frame)], arrays[len(per_frame) :]
+            return _in_turn(lambda *part: step(*part, *rest), clips, 1, lanes, steps)
+
+        return lambda *arrays: _in_turn(of_clips, arrays, 0, clip_lanes, clip_steps)
+
+    # Which device it will be is known when the program is compiled, not while it is traced.
+    elsewhere = counts(_RESIDUALS_PER_STEP_ELSEWHERE)
+    ways = {name: counts(limit) for name, limit in _RESIDUALS_PER_STEP.items()}
+    ways = {name: divided(*way) for name, way in ways.items() if way != elsewhere}
+    default, arrays = divided(*elsewhere), (*per_frame, *per_clip)
+    return (
+        jax.lax.platform_dependent(*arrays, default=default, **ways) if ways else default(*arrays)
+    )
 
 
 def _in_turn(step: Callable, arrays: tuple, axis: int, lanes: int, steps: int):
@@ -200,7 +212,7 @@ def penalty_terms(
     epsilon: jax.Array,
     kappa: jax.Array | float,
     penalty: Penalty,
-    huber_delta: float,
+    huber_delta: float | jax.Array,
 ) -> tuple[jax.Array, ...]:
     """A penalty, its smoothed derivative and its curvature, per pixel.
 
@@ -237,8 +249,9 @@ def penalty_terms(
         return cost, slack, inside, gain * residual, jnp.where(inside, gain, gain * kappa)
     # The curvature of a norm is gain * (I - n n^T), n the direction of the residual; the
     # majoriser's is gain * I.
-    radial = jnp.where(inside, 0.0, (1.0 - kappa) * gain / jnp.maximum(size, epsilon) ** 2)
-    bend = [gain - radial * ru * ru, -radial * ru * rv, gain - radial * rv * rv]
+    nu, nv = (jnp.where(inside, 0.0, r / jnp.maximum(size, epsilon)) for r in (ru, rv))
+    radial = (1.0 - kappa) * gain
+    bend = [gain - radial * nu * nu, -radial * nu * nv, gain - radial * nv * nv]
     return cost, slack, inside, gain * residual, jnp.concatenate(bend, axis=-3)
 
 

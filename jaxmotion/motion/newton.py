@@ -13,6 +13,9 @@ numbers per problem steer the step, and neither looks at another problem:
 
 A step that overshoots by more than its own length is cut back to the secant's minimum. The best
 theta seen is what is returned, so that nothing here can do worse than the start.
+
+To a gradient through the steps, these numbers are constants: they say how the minimum is found, not
+where it is, and at a minimum that is exact they are quotients of zeros.
 """
 
 import dataclasses
@@ -28,6 +31,7 @@ _COARSE_SWEEPS = (14, 5)  # on the two subsampled levels
 _COARSE_DECAY = (0.75, 0.5)  # of the share, from sweep to sweep there
 _COARSE_PIXELS = 1600  # of a frame on the coarsest level, about
 _SAMPLES_PER_UNKNOWN = 2.0  # that the smoothing holds at the least, while the search moves
+_SMALLEST = 1e-15  # smoothing, px; far below any flow, and its inverse can be squared in float32
 _SETTLED = 6  # sweeps after which it is taken to be so near that the smoothing may vanish
 
 
@@ -61,7 +65,7 @@ def minimise(
     clip: Clip,
     start: jax.Array,
     objective: jax.Array,
-    huber_delta: float,
+    huber_delta: jax.Array,
     sweeps: int,
     keep_smoothing: bool,
 ) -> Search:
@@ -80,6 +84,7 @@ def minimise(
       The search after its last sweep; theta + step is its last, unevaluated point.
     """
     mass, samples = _samples(clip, equations)
+    objective = jax.lax.stop_gradient(objective)
     groups = jnp.ones_like(objective)
     search = Search(
         theta=start,
@@ -89,7 +94,7 @@ def minimise(
         best=start,
         objective=objective,
         lowered=jnp.zeros(objective.shape, jnp.int32),
-        smoothing=0.5 * objective / mass,
+        smoothing=jnp.maximum(0.5 * objective / mass, _SMALLEST),
         share=0.6 * groups,
         curvature=groups,
     )
@@ -106,7 +111,12 @@ def minimise(
 
 
 def _coarse(
-    equations: Equations, clip: Clip, search: Search, huber_delta: float, count: int, decay: float
+    equations: Equations,
+    clip: Clip,
+    search: Search,
+    huber_delta: jax.Array,
+    count: int,
+    decay: float,
 ) -> Search:
     """Search on a subsampled clip, and hand the best point to the next level.
 
@@ -129,7 +139,7 @@ def _coarse(
 
 
 def converge(
-    equations: Equations, clip: Clip, search: Search, huber_delta: float, sweeps: int
+    equations: Equations, clip: Clip, search: Search, huber_delta: jax.Array, sweeps: int
 ) -> Search:
     """Go on to the minimum of the smoothed problem, the smoothing staying as it is."""
     mass, samples = _samples(clip, equations)
@@ -148,7 +158,7 @@ def _iterate(
     equations: Equations,
     clip: Clip,
     search: Search,
-    huber_delta: float,
+    huber_delta: jax.Array,
     count: int,
     mass: jax.Array,
     samples: jax.Array,
@@ -177,10 +187,10 @@ def _iterate(
         )
         gradient = equations.gradient(moments)
         newton = equations.solve(moments, gradient)
-        objective = equations.by_group(moments.objective)
+        objective = jax.lax.stop_gradient(equations.by_group(moments.objective))
         lower = objective < search.objective
 
-        after = jnp.sum(gradient * search.step, axis=(-2, -1))
+        after = _along(gradient, search.step)
         moved = search.slope > 0
         ratio = jnp.where(moved, after / jnp.where(moved, search.slope, 1.0), 0.0)
         accepted = (ratio > -1.0) | lower | search.cut
@@ -200,14 +210,12 @@ def _iterate(
         return Search(
             theta=_select(accepted, trial, search.theta),
             step=_select(accepted, newton, secant[..., None, None] * search.step),
-            slope=jnp.where(
-                accepted, jnp.sum(gradient * newton, axis=(-2, -1)), secant * search.slope
-            ),
+            slope=jnp.where(accepted, _along(gradient, newton), secant * search.slope),
             cut=~accepted,
             best=_select(lower, trial, search.best),
             objective=jnp.where(lower, objective, search.objective),
             lowered=search.lowered + lower,
-            smoothing=jnp.maximum(smoothing, 1e-30),
+            smoothing=jnp.maximum(smoothing, _SMALLEST),
             share=share,
             curvature=curvature,
         ), None
@@ -216,11 +224,16 @@ def _iterate(
     return search
 
 
+def _along(gradient: jax.Array, step: jax.Array) -> jax.Array:
+    return jax.lax.stop_gradient(jnp.sum(gradient * step, axis=(-2, -1)))
+
+
 def _samples(clip: Clip, equations: Equations) -> tuple[jax.Array, jax.Array]:
     """Mass and effective number of samples of every group, `[B, K, G]` each, never zero."""
     groups, components, _, _ = equations.embedding.shape
-    mass = clip.weights.sum((1, 3, 4))
-    squares = (clip.weights**2).sum((1, 3, 4))
+    weights = jax.lax.stop_gradient(clip.weights)
+    mass = weights.sum((1, 3, 4))
+    squares = (weights**2).sum((1, 3, 4))
     tiny = jnp.finfo(mass.dtype).tiny
     samples = jnp.maximum(mass * (mass / jnp.maximum(squares, tiny)), 1e-3)
     shape = (*mass.shape, groups)
@@ -229,7 +242,7 @@ def _samples(clip: Clip, equations: Equations) -> tuple[jax.Array, jax.Array]:
 
 
 def _share_inside(equations: Equations, moments: Moments, mass: jax.Array) -> jax.Array:
-    inside = equations.by_group(moments.inside)
+    inside = jax.lax.stop_gradient(equations.by_group(moments.inside))
     _, components, _, _ = equations.embedding.shape
     counted = components if moments.inside.shape[-1] == 2 else 1
     return inside * (components / counted) / mass

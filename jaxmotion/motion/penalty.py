@@ -19,7 +19,7 @@ def check_penalty(penalty: str) -> None:
 
 
 def residual_penalty(
-    ru: jax.Array, rv: jax.Array, penalty: Penalty, huber_delta: float = 1.0
+    ru: jax.Array, rv: jax.Array, penalty: Penalty, huber_delta: float | jax.Array = 1.0
 ) -> jax.Array:
     """The penalty of a residual vector (ru, rv), per pixel.
 
@@ -34,12 +34,14 @@ def residual_penalty(
       An array of the same shape. The gradient of "l2" at a zero residual is zero.
 
     Raises:
-      ValueError: for an unknown penalty.
+      ValueError: for an unknown penalty, or components of two shapes.
 
     References:
       Thesis §2.3.2 (squared L2, L2 and L1 norms).
     """
     check_penalty(penalty)
+    if jnp.shape(ru) != jnp.shape(rv):
+        raise ValueError(f"rv must have the shape of ru, {jnp.shape(ru)}; got {jnp.shape(rv)}")
     if penalty == "l1":
         return jnp.abs(ru) + jnp.abs(rv)
     squared = ru * ru + rv * rv
@@ -50,6 +52,6 @@ def residual_penalty(
     return _huber(ru, huber_delta) + _huber(rv, huber_delta)
 
 
-def _huber(r: jax.Array, delta: float) -> jax.Array:
+def _huber(r: jax.Array, delta: float | jax.Array) -> jax.Array:
     clipped = jnp.clip(r, -delta, delta)
     return clipped * (r - 0.5 * clipped)

@@ -1,13 +1,16 @@
 """Mask decoders: from the bottleneck of a clip to a descriptor of each of its K segments."""
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from jaxmotion.errors import InputError
+from jaxmotion.motion.shapes import check_shapes
 from jaxmotion.networks.slot_attention import Differentiation, SlotAttention
+from jaxmotion.options import Range, check_fields
 
 
 @dataclass(frozen=True)
@@ -32,23 +35,21 @@ class DecoderConfig:
     """
 
     kind: Literal["linear", "transformer", "slots"] = "linear"
-    layers: int = 2
-    heads: int = 2
-    feed_forward: int = 256
-    dropout: float = 0.0
-    iterations: int = 5
+    layers: Annotated[int, Range(1, 100)] = 2
+    heads: Annotated[int, Range(1, 1_000)] = 2
+    feed_forward: Annotated[int, Range(1, 100_000)] = 256
+    dropout: Annotated[float, Range(0, below=1)] = 0.0
+    iterations: Annotated[int, Range(1, 100)] = 5
     differentiation: Differentiation = "unroll"
     linear_start: bool = True
 
     def __post_init__(self) -> None:
-        if self.kind not in ("linear", "transformer", "slots"):
-            raise ValueError(f"decoder must be linear, transformer or slots, got {self.kind!r}")
+        check_fields(self, "network.decoder")
         if self.kind == "linear" and not self.linear_start:
-            raise ValueError("decoder linear is the linear start itself, it cannot be left out")
-        if min(self.layers, self.heads, self.feed_forward, self.iterations) < 1:
-            raise ValueError("decoder: layers, heads, feed_forward and iterations start at 1")
-        if not 0 <= self.dropout < 1:
-            raise ValueError(f"decoder: dropout must be in [0, 1), got {self.dropout}")
+            raise InputError(
+                "network.decoder.linear_start False: expected True for the kind 'linear', which is "
+                "the linear start itself"
+            )
 
 
 class Queries(nn.Module):
@@ -77,7 +78,11 @@ class Queries(nn.Module):
 
         Returns:
             ``[B, K, D]`` float32.
+
+        Raises:
+            ValueError: for shapes that do not belong together.
         """
+        check_shapes(bottleneck=(bottleneck, "B T h w D"), weight=(weight, "B T h w 1"))
         b, t, h, w, d = bottleneck.shape
         places = nn.Dense(d, dtype=self.dtype, name="places")(coordinates(bottleneck, weight))
         tokens = (bottleneck + places).reshape(b, t * h * w, d)

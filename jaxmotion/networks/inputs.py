@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxmotion.motion import MotionModel, fit, parametric_flow
+from jaxmotion.motion.shapes import check_shapes
 from jaxmotion.networks.norm import block_mean
 from jaxmotion.networks.parts import fold_time, unfold_time
 
@@ -34,7 +35,11 @@ def network_input(
 
     Returns:
         ``[B, T, H, W, C]`` float32; C is 2, 3 or 5.
+
+    Raises:
+        ValueError: for an unknown kind, or shapes that do not belong together.
     """
+    check_shapes(flow=(flow, "B T H W 2"), valid=(valid, "B T H W"))
     flow = jax.lax.stop_gradient(flow.astype(jnp.float32))
     if valid is not None:
         flow = flow * valid[..., None]
@@ -60,7 +65,11 @@ def global_residual(flow: jax.Array, valid: jax.Array | None = None) -> jax.Arra
 
     Returns:
         ``[B, T, H, W, 2]``.
+
+    Raises:
+        ValueError: for shapes that do not belong together.
     """
+    check_shapes(flow=(flow, "B T H W 2"), valid=(valid, "B T H W"))
     num_frames, height, width = flow.shape[1:4]
     frames = fold_time(flow)[:, None]
     frame_valid = None if valid is None else fold_time(valid)[:, None]

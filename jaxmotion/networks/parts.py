@@ -18,6 +18,7 @@ from flax.linen.dtypes import promote_dtype
 from jax.ad_checkpoint import checkpoint_name
 
 from jaxmotion.motion.mesh import devices_along
+from jaxmotion.motion.shapes import check_shapes
 from jaxmotion.networks.norm import normalize, present
 
 Padding = Literal["zeros", "reflect"]
@@ -175,6 +176,7 @@ class DoubleConv(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array, weight: jax.Array | None = None) -> jax.Array:
         """Maps ``[B, T, H, W, C]`` with known shares ``[B, T, H, W, 1]`` to ``features``."""
+        check_shapes(x=(x, "B T H W C"), weight=(weight, "B T H W 1"))
         for _ in range(2):
             x = Conv(self.features, self.kernel, self.padding, self.dtype)(x, weight)
             x = checkpoint_name(x, CONVOLUTION)

@@ -2,20 +2,25 @@
 
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Annotated, Any, Literal, NamedTuple
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxmotion.errors import InputError
+from jaxmotion.motion.shapes import check_shapes
 from jaxmotion.networks import parts
 from jaxmotion.networks.decoders import DecoderConfig, Queries
-from jaxmotion.networks.inputs import INPUT_KINDS, InputKind, network_input
+from jaxmotion.networks.inputs import InputKind, network_input
 from jaxmotion.networks.norm import known_share, shrink
 from jaxmotion.networks.unet import UNet, pad_to_multiple
+from jaxmotion.options import NotNegative, Range, check_fields
 
 Remat = Literal["none", "norms", "blocks"]
+Width = Annotated[int, Range(1, 65_536)]
+Extent = Annotated[int, Range(1, 99)]
 
 
 @dataclass(frozen=True)
@@ -56,38 +61,28 @@ class NetworkConfig:
             ``"blocks"``, all inside the left and right parts of the U-net.
     """
 
-    num_masks: int = 2
+    num_masks: Annotated[int, Range(1, 256)] = 2
     input: InputKind = "residual"
-    widths: tuple[int, ...] = (16, 32, 64, 128)
+    widths: Annotated[tuple[Width, ...], Range(1, 10)] = (16, 32, 64, 128)
     stem: Literal[1, 2] = 2
     down: Literal["max_pool", "strided_conv"] = "max_pool"
     up: Literal["patch", "resize"] = "resize"
-    kernel: tuple[int, int, int] = (1, 3, 3)
+    kernel: tuple[Extent, Extent, Extent] = (1, 3, 3)
     norm: parts.Norm = "instance"
-    norm_frames: int = 1
+    norm_frames: Annotated[int, Range(1, 10_000)] = 1
     activation: Literal["relu", "leaky_relu", "gelu"] = "relu"
     padding: parts.Padding = "zeros"
     favoured_bias: float = 2.0
-    threshold_start: float = 2.0
+    threshold_start: NotNegative = 2.0
     direction_start: float = 2.0
     decoder: DecoderConfig = field(default_factory=DecoderConfig)
     compute_dtype: Literal["float32", "bfloat16"] = "float32"
     remat: Remat = "none"
 
     def __post_init__(self) -> None:
-        if self.num_masks < 1:
-            raise ValueError(f"num_masks must be at least 1, got {self.num_masks}")
-        if not self.widths or min(self.widths) < 1:
-            raise ValueError(f"widths must name at least one level of channels, got {self.widths}")
-        if any(extent < 1 or extent % 2 == 0 for extent in self.kernel):
-            raise ValueError(f"kernel must be odd in time, y and x, got {self.kernel}")
-        if self.norm_frames < 1:
-            raise ValueError(f"norm_frames must be at least 1, got {self.norm_frames}")
-        if self.input not in INPUT_KINDS:
-            raise ValueError(f"input must be one of {', '.join(INPUT_KINDS)}, got {self.input!r}")
-        if self.remat not in get_args(Remat):
-            names = ", ".join(get_args(Remat))
-            raise ValueError(f"remat must be one of {names}, got {self.remat!r}")
+        check_fields(self, "network")
+        if any(extent % 2 == 0 for extent in self.kernel):
+            raise InputError(f"network.kernel {self.kernel}: expected odd numbers")
 
 
 PUBLISHED_EM = NetworkConfig(
@@ -172,7 +167,11 @@ class UNetSegmenter(nn.Module):
 
         Returns:
             The `Segmentation`.
+
+        Raises:
+            ValueError: for shapes that do not belong together.
         """
+        check_shapes(flow=(flow, "B T H W 2"), valid=(valid, "B T H W"))
         config = self.config
         height, width = flow.shape[2:4]
         seen = x = network_input(flow, config.input, valid, config.norm_frames)

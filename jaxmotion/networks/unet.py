@@ -6,6 +6,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from jaxmotion.motion.shapes import check_shapes
 from jaxmotion.networks.norm import shrink
 
 
@@ -57,7 +58,12 @@ class UNet(nn.Module):
         Returns:
             ``[B, T, H, W, widths[0]]``; the bottleneck ``[B, T, h, w, widths[-1]]`` with h and w
             the padded size over ``2**(levels - 1)``; the known share there ``[B, T, h, w, 1]``.
+
+        Raises:
+            ValueError: for shapes that do not belong together, or a part that changes the size
+                in another way than it should.
         """
+        check_shapes(x=(x, "B T H W C"), weight=(weight, "B T H W 1"))
         height, width = x.shape[2:4]
         reduction = 2 ** (len(self.widths) - 1)
         x = pad_to_multiple(x, reduction)

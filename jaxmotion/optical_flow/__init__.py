@@ -1,11 +1,13 @@
 """Video to flow: the estimators, the file formats of flow, and flow as colour.
 
-`formats` reads and writes `.flo` and `.npz`, `kitti` KITTI's PNG, `pfm` reads `.pfm`; `arrays` says
-what they take for flow. `colors` renders flow and labels; `estimators` turns two frames, or many,
-into flow; `raft` is one of them, a network. `quality` judges flow without ground truth. `folders`
-does it all for a whole video, which `stores` keep as it comes.
+`formats` reads and writes `.flo` and `.npz`, `kitti` KITTI's PNG, `pfm` reads `.pfm`, `npz`
+archives of unknown origin; `arrays` says what they take for flow, and which vectors are known.
+`colors` renders flow and labels; `estimators` turns two frames, or many, into flow; `raft` is one
+of them, a network. `quality` judges flow without ground truth. `folders` does it all for a whole
+video, which `stores` keep as it comes.
 """
 
+from jaxmotion.optical_flow.arrays import known_flow, known_vectors
 from jaxmotion.optical_flow.colors import color_labels, color_wheel, flow_to_color, label_palette
 from jaxmotion.optical_flow.estimators import (
     DIS,
@@ -21,11 +23,9 @@ from jaxmotion.optical_flow.folders import (
     write_flow_folder,
 )
 from jaxmotion.optical_flow.formats import (
-    flo_files,
     flo_size,
-    known_vectors,
+    flow_files,
     read_flo,
-    read_flow,
     read_flow_and_valid,
     read_flow_npz,
     read_flow_sequence,
@@ -47,15 +47,15 @@ __all__ = [
     "color_wheel",
     "consistency",
     "estimate_sequence",
-    "flo_files",
     "flo_size",
+    "flow_files",
     "flow_quality",
     "flow_to_color",
+    "known_flow",
     "known_vectors",
     "label_palette",
     "make_estimator",
     "read_flo",
-    "read_flow",
     "read_flow_and_valid",
     "read_flow_npz",
     "read_flow_origin",

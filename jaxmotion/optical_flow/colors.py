@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from jaxmotion.optical_flow.formats import known_vectors
+from jaxmotion.optical_flow.arrays import known_vectors
 
 # The wheel of Baker et al.: how many steps lead from each of six colours to the next. More steps
 # where the eye tells more hues apart.

@@ -6,7 +6,8 @@ import statistics
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -14,16 +15,24 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
+import jaxmotion
 from jaxmotion.errors import InputError
 from jaxmotion.files import atomic_path, reading
 from jaxmotion.optical_flow.colors import flow_to_color
 from jaxmotion.optical_flow.estimators import Estimator
+from jaxmotion.optical_flow.notes import NOTES, FieldNotes, note_frames
 from jaxmotion.optical_flow.quality import FlowQuality, flow_quality
-from jaxmotion.optical_flow.stores import ARCHIVE, KINDS, Store, open_store
+from jaxmotion.optical_flow.stores import ARCHIVE, KINDS, UNFINISHED, Store, open_store
+from jaxmotion.output_folder import keep_apart, locked
 
 DESCRIPTION = "flow.json"  # beside the flow: which estimator made it, of what
 QUALITY = "quality.json"
 COLOR = "color"
+_NOT_COMPARED = ("version", "source")  # a video may be renamed; its frames are compared
+_OURS = (NOTES, QUALITY, COLOR)
+# Mean difference of two fields, in pixels, below which they are of the same frames. The same
+# network gives slightly another field on another machine, and KITTI's pictures are rounded.
+_SAME_FIELD = 0.05
 
 
 class Frames(Protocol):
@@ -67,12 +76,14 @@ class FlowOrigin:
       settings: of the estimator, ready for JSON.
       gap: frames from one to the other.
       backward: to the earlier frame.
+      source: name of the video, where it is noted; it may have been renamed since.
     """
 
     estimator: str
     settings: dict[str, Any]
     gap: int = 1
     backward: bool = False
+    source: str | None = field(default=None, compare=False)
 
     def __str__(self) -> str:
         """Direction and gap in words."""
@@ -102,8 +113,14 @@ def read_flow_origin(path: str | os.PathLike) -> FlowOrigin | None:
         gap, direction = int(found["gap"]), found["direction"]
         if gap < 1 or direction not in ("forward", "backward"):
             raise ValueError
-        settings = dict(found["settings"])
-        return FlowOrigin(str(found["estimator"]), settings, gap, direction == "backward")
+        settings, source = dict(found["settings"]), found.get("source")
+        return FlowOrigin(
+            str(found["estimator"]),
+            settings,
+            gap,
+            direction == "backward",
+            source if isinstance(source, str) else None,
+        )
     except (ValueError, TypeError, KeyError) as error:
         raise InputError(f"{file}: damaged, expected what jaxmotion flow writes") from error
 
@@ -153,8 +170,9 @@ def write_flow_folder(
     A field is the flow from its frame to the one `gap` frames later, or earlier if `backward`, and
     carries the name of its frame. Frames are read and files written one by one, so memory does not
     grow with the video. Run again after an interruption, it keeps what is there and estimates the
-    rest; `flow.json` in the folder says what made the flow, and another estimator, video or kind of
-    flow is refused there.
+    rest. `flow.json` in the folder says what made the flow, `fields.jsonl` of which frames, and
+    another estimator, video or kind of flow is refused there. A video that was moved, renamed or
+    has grown is the same one.
 
     Args:
       video: the frames, see `jaxmotion.data.open_video`.
@@ -172,44 +190,79 @@ def write_flow_folder(
       How many fields there are, how long one took, and how good they are.
 
     Raises:
-      InputError: a wrong option, a frame that cannot be read, a folder that holds other flow or
-        cannot be written.
+      InputError: a wrong option, a frame that cannot be read, a folder that holds other flow, or
+        the frames, or that another run writes to, or that cannot be written.
     """
     folder = Path(folder)
     if gap < 1:
         raise InputError(f"gap {gap}: expected at least 1")
     if format not in KINDS:
         raise InputError(f"format {format!r}: expected one of {', '.join(KINDS)}")
-    _describe(folder, video, estimator, gap=gap, backward=backward, format=format)
-    store = open_store(folder, format)
-    qualities = _read_qualities(folder / QUALITY) if quality else {}
-    total = None if video.num_frames is None else max(video.num_frames - gap, 0)
-    seconds, names, reused = [], [], 0
-    with tqdm(
-        total=total, desc=f"flow ({estimator.name})", unit="frame", disable=not progress
-    ) as bar:
-        for name, image0, image1 in _pairs(video, gap, backward):
-            if store.has(name, image0.shape[:2]):
-                reused += 1
-            else:
-                start = time.perf_counter()
-                flow = estimator(image0, image1)
-                seconds.append(time.perf_counter() - start)
-                store.write(name, flow)
-            if quality and name not in qualities:
-                back = estimator(image1, image0)
-                qualities[name] = flow_quality(image0, image1, store.read(name), back)
-                _write_qualities(folder / QUALITY, qualities)
-            names.append(name)
-            bar.update()
-    if not names:
-        raise InputError(f"{video.path}: too few frames for a gap of {gap}")
-    store.finish(names)
-    if color:
-        _write_colors(folder / COLOR, store, names, progress)
-    mean = FlowQuality.mean([qualities[name] for name in names]) if quality else None
-    pace = statistics.median_low(seconds) if seconds else 0.0  # the first one also compiles
-    return FlowFolderReport(folder, len(names), reused, pace, format, mean)
+    keep_apart(folder, (*_OURS, ARCHIVE, UNFINISHED), (video.path, *getattr(video, "files", ())))
+    with locked(folder):
+        _describe(folder, video, estimator, gap=gap, backward=backward, format=format)
+        run = _Run(video, folder, estimator, open_store(folder, format), FieldNotes(folder))
+        total = None if video.num_frames is None else max(video.num_frames - gap, 0)
+        with (
+            _kept_qualities(folder / QUALITY, quality) as qualities,
+            tqdm(
+                total=total, desc=f"flow ({estimator.name})", unit="frame", disable=not progress
+            ) as bar,
+        ):
+            for name, image0, image1 in _pairs(video, gap, backward):
+                run.add(name, image0, image1)
+                if quality and name not in qualities:
+                    back = estimator(image1, image0)
+                    flow = run.store.read(name)
+                    qualities.add(name, flow_quality(image0, image1, flow, back))
+                bar.update()
+        if not run.names:
+            raise InputError(f"{video.path}: too few frames for a gap of {gap}")
+        run.store.finish(run.names)
+        if color:
+            _write_colors(folder / COLOR, run.store, run.names, progress)
+    mean = qualities.mean(run.names) if quality else None
+    # The first one also compiles.
+    pace = statistics.median_low(run.seconds) if run.seconds else 0.0
+    return FlowFolderReport(folder, len(run.names), run.num_reused, pace, format, mean)
+
+
+class _Run:
+    """Fields one after another, kept or estimated."""
+
+    def __init__(
+        self, video: Frames, folder: Path, estimator: Estimator, store: Store, notes: FieldNotes
+    ):
+        self.video, self.folder, self.estimator = video, folder, estimator
+        self.store, self.notes = store, notes
+        self.names: list[str] = []
+        self.seconds: list[float] = []
+        self.num_reused = 0
+
+    def add(self, name: str, image0: np.ndarray, image1: np.ndarray) -> None:
+        """The next field."""
+        is_there = self.store.has(name, image0.shape[:2])
+        note, kept = note_frames(image0, image1), self.notes.get(name) if is_there else None
+        if kept is not None and kept.frames != note.frames:
+            raise self._of_other_frames(name)
+        if kept is None:
+            start = time.perf_counter()
+            flow = self.estimator(image0, image1)
+            self.seconds.append(time.perf_counter() - start)
+            if not is_there:
+                self.store.write(name, flow)
+            # Of an earlier version, or of a run that was killed before it could note the frames.
+            elif not np.abs(self.store.read(name) - flow).mean() < _SAME_FIELD:
+                raise self._of_other_frames(name)
+            self.notes.add(name, note)
+        self.num_reused += is_there
+        self.names.append(name)
+
+    def _of_other_frames(self, name: str) -> InputError:
+        return InputError(
+            f"{self.folder}: its flow of {name} is not of that frame of {self.video.path}, but of "
+            "another video or of what the frame was before; give another folder"
+        )
 
 
 def _pairs(video: Frames, gap: int, backward: bool) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
@@ -230,10 +283,54 @@ def _write_colors(folder: Path, store: Store, names: list[str], progress: bool) 
             return
     # A few wild vectors shall not leave all else white.
     scale = max(np.quantile(np.linalg.norm(store.read(name), axis=-1), 0.99) for name in names)
-    for name, path in tqdm(paths.items(), desc="pictures", unit="frame", disable=not progress):
-        picture = flow_to_color(store.read(name), max_magnitude=float(scale))
-        with atomic_path(path) as temporary:
-            temporary.write_bytes(cv2.imencode(".png", picture[..., ::-1])[1].tobytes())
+    with tqdm(paths.items(), desc="pictures", unit="frame", disable=not progress) as bar:
+        for name, path in bar:
+            picture = flow_to_color(store.read(name), max_magnitude=float(scale))
+            with atomic_path(path) as temporary:
+                temporary.write_bytes(cv2.imencode(".png", picture[..., ::-1])[1].tobytes())
+
+
+class _Qualities:
+    """The figures of `quality.json`, which is written now and then and at the end."""
+
+    def __init__(self, path: Path, figures: dict[str, FlowQuality]):
+        self._path, self._figures, self._num_written = path, figures, len(figures)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._figures
+
+    def add(self, name: str, figures: FlowQuality) -> None:
+        """Adds those of a field."""
+        self._figures[name] = figures
+        # The whole file each time, so the more seldom the longer it is.
+        if len(self._figures) > 1.1 * self._num_written + 10:
+            self.write()
+
+    def mean(self, names: list[str]) -> FlowQuality:
+        """Over these fields."""
+        return FlowQuality.mean([self._figures[name] for name in names])
+
+    def write(self) -> None:
+        """Writes what is new."""
+        if len(self._figures) == self._num_written:
+            return
+        content = {
+            "mean": FlowQuality.mean(list(self._figures.values())).to_json(),
+            "frames": {name: figures.to_json() for name, figures in self._figures.items()},
+        }
+        with atomic_path(self._path) as temporary:
+            temporary.write_text(json.dumps(content, indent=1) + "\n")
+        self._num_written = len(self._figures)
+
+
+@contextmanager
+def _kept_qualities(path: Path, wanted: bool) -> Iterator[_Qualities]:
+    """The figures that are there; those that are new are kept, however the block ends."""
+    qualities = _Qualities(path, _read_qualities(path) if wanted else {})
+    try:
+        yield qualities
+    finally:
+        qualities.write()
 
 
 def _read_qualities(path: Path) -> dict[str, FlowQuality]:
@@ -248,20 +345,12 @@ def _read_qualities(path: Path) -> dict[str, FlowQuality]:
         raise InputError(f"{path}: damaged, remove it or give another folder") from error
 
 
-def _write_qualities(path: Path, qualities: dict[str, FlowQuality]) -> None:
-    content = {
-        "mean": FlowQuality.mean(list(qualities.values())).to_json(),
-        "frames": {name: figures.to_json() for name, figures in qualities.items()},
-    }
-    with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=1) + "\n")
-
-
 def _describe(
     folder: Path, video: Frames, estimator: Estimator, *, gap: int, backward: bool, format: str
 ) -> None:
     """Writes `flow.json`, or checks that the one which is there says the same."""
     description: dict[str, Any] = {
+        "version": jaxmotion.__version__,
         "estimator": estimator.name,
         "settings": estimator.settings,
         "source": video.path.name,
@@ -274,9 +363,13 @@ def _describe(
     }
     path = folder / DESCRIPTION
     with reading(folder):
-        text = path.read_text() if path.exists() else None
-        inside = sorted(folder.iterdir()) if folder.exists() else []
-    strangers = [entry for entry in inside if entry.suffix.lower() in (".flo", ".png", ".npz")]
+        text = path.read_text(errors="replace") if path.exists() else None
+        inside = sorted(folder.iterdir())
+    strangers = [
+        entry
+        for entry in inside
+        if entry.suffix.lower() in (".flo", ".png", ".npz") or entry.name in _OURS
+    ]
     if text is None and strangers:
         raise InputError(f"{strangers[0]}: flow of another origin? give another folder")
     if text is None:
@@ -285,11 +378,20 @@ def _describe(
         return
     try:
         found = dict(json.loads(text))
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise InputError(f"{path}: damaged, remove it or give another folder") from error
     for key, value in description.items():
-        if found.get(key) != value:
+        if key in _NOT_COMPARED:
+            continue
+        if _telling(found.get(key)) != _telling(value):
             raise InputError(
                 f"{folder}: holds flow with {key} {found.get(key)!r}, not {value!r}; "
                 "give another folder"
             )
+
+
+def _telling(value: Any) -> Any:
+    """A value as JSON gives it back, without the name of a file whose content is there as well."""
+    if isinstance(value, dict):
+        return {k: _telling(v) for k, v in value.items() if f"{k}_sha256" not in value}
+    return list(value) if isinstance(value, tuple) else value

@@ -1,6 +1,7 @@
 """KITTI's pictures of flow: PNG of three channels of 16 bits."""
 
 import os
+import struct
 from pathlib import Path
 
 import cv2
@@ -8,10 +9,13 @@ import numpy as np
 
 from jaxmotion.errors import InputError
 from jaxmotion.files import atomic_path, reading
-from jaxmotion.optical_flow.arrays import as_flow
+from jaxmotion.optical_flow.arrays import as_flow, as_valid
 
 _STEP = 64.0  # 1/64 pixel
 _ZERO = 2**15
+_START = struct.Struct(">8sI4sII")  # signature, length and name of the first chunk, width, height
+_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_MOST_INFLATED = 1032  # by deflate, bytes of one
 
 
 def read_kitti_png(path: str | os.PathLike) -> tuple[np.ndarray, np.ndarray]:
@@ -30,8 +34,12 @@ def read_kitti_png(path: str | os.PathLike) -> tuple[np.ndarray, np.ndarray]:
       Menze and Geiger, Object scene flow for autonomous vehicles, CVPR 2015 (development kit).
     """
     with reading(path):
-        data = np.frombuffer(Path(path).read_bytes(), np.uint8)
-    image = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if data.size else None
+        data = Path(path).read_bytes()
+        _check_start(path, data)
+        try:
+            image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+        except cv2.error:
+            image = None
     if image is None:
         raise InputError(f"{path}: not a readable picture, expected a KITTI flow PNG")
     if image.dtype != np.uint16 or image.ndim != 3 or image.shape[-1] != 3:
@@ -44,6 +52,18 @@ def read_kitti_png(path: str | os.PathLike) -> tuple[np.ndarray, np.ndarray]:
     return np.where(valid[..., None], flow, np.float32(0)), valid
 
 
+def _check_start(path: str | os.PathLike, data: bytes) -> None:
+    """Refuses another kind of picture, and a size of which the file cannot hold the rows."""
+    signature, _, _, width, height = _START.unpack(data[: _START.size].ljust(_START.size, b"\0"))
+    if signature != _SIGNATURE:
+        raise InputError(f"{path}: not a readable picture, expected a KITTI flow PNG")
+    if width * height > 8 * _MOST_INFLATED * len(data):  # a pixel has one bit at least
+        raise InputError(
+            f"{path}: absurd size {width} x {height} (width x height), expected one that "
+            f"{len(data)} bytes can hold"
+        )
+
+
 def write_kitti_png(
     path: str | os.PathLike, flow: np.ndarray, valid: np.ndarray | None = None
 ) -> None:
@@ -51,18 +71,16 @@ def write_kitti_png(
 
     Args:
       path: where to.
-      flow: `[H, W, 2]`, components in [-512, 512) where valid.
-      valid: bool `[H, W]`; all known when left out.
+      flow: `[H, W, 2]`, finite and with components in [-512, 512) where valid.
+      valid: `[H, W]` in {0, 1}; all known when left out.
 
     Raises:
       InputError: wrong shape, not finite, a vector out of range, or the file cannot be written.
     """
-    flow = as_flow(path, flow, ndim=3)
-    valid = np.ones(flow.shape[:2], bool) if valid is None else np.asarray(valid) > 0
-    if valid.shape != flow.shape[:2]:
-        raise InputError(f"{path}: valid of shape {valid.shape}, expected {flow.shape[:2]}")
-    steps = np.rint(flow * _STEP) + _ZERO
-    steps[~valid] = 0
+    size = np.shape(flow)[:2]
+    valid = np.ones(size, bool) if valid is None else as_valid(f"{path}: valid", valid, size)
+    flow = as_flow(path, flow, 3, valid)
+    steps = np.where(valid[..., None], np.rint(flow * _STEP) + _ZERO, 0)
     if steps.min() < 0 or steps.max() >= 2**16:
         raise InputError(f"{path}: a KITTI flow PNG holds components of -512 to 512 pixels only")
     image = np.stack([valid, steps[..., 1], steps[..., 0]], axis=-1).astype(np.uint16)

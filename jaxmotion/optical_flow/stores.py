@@ -5,9 +5,9 @@ there, and then makes one `.npz` of them.
 """
 
 import os
-import shutil
 import zipfile
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import IO, Protocol
@@ -23,9 +23,10 @@ from jaxmotion.optical_flow.formats import (
     write_flo,
 )
 from jaxmotion.optical_flow.kitti import read_kitti_png, write_kitti_png
+from jaxmotion.optical_flow.npz import open_npz
 
 ARCHIVE = "flow.npz"
-_UNFINISHED = "unfinished"  # the folder of an archive's fields until all are there
+UNFINISHED = "unfinished"  # the folder of an archive's fields until all are there
 
 
 class Store(Protocol):
@@ -92,7 +93,7 @@ class FlowArchive:
 
     def __init__(self, folder: Path):
         """In `folder`; the fields of an unfinished one lie in a folder inside."""
-        self.path, self.unfinished = folder / ARCHIVE, folder / _UNFINISHED
+        self.path, self.unfinished = folder / ARCHIVE, folder / UNFINISHED
         self.parts = FlowFiles(self.unfinished, ".flo")
         with reading(folder):
             self.is_finished = self.path.exists()
@@ -127,7 +128,10 @@ class FlowArchive:
             self.parts.finish(names)
             _pack(self.path, names, self.parts.read)
             self.names, self.is_finished = list(names), True
-        shutil.rmtree(self.unfinished, ignore_errors=True)
+        for name in names:
+            self.parts.path(name).unlink(missing_ok=True)
+        with suppress(OSError):  # not there, or something of somebody else's is left in it
+            self.unfinished.rmdir()
 
 
 def _pack(path: Path, names: Sequence[str], read: Callable[[str], np.ndarray]) -> None:
@@ -150,18 +154,31 @@ def _write_header(file: IO[bytes], dtype: np.dtype, shape: tuple[int, ...]) -> N
     np.lib.format.write_array_header_1_0(file, header)
 
 
-def _names_and_size(path: str | os.PathLike) -> tuple[list[str], tuple[int, ...]]:
-    """What an archive says of itself, without its vectors."""
+def archive_names(path: str | os.PathLike) -> list[str]:
+    """The names of the fields in an archive; none where nobody noted them.
+
+    Args:
+      path: the `.npz`.
+
+    Raises:
+      InputError: it cannot be read.
+    """
     try:
         with reading(path), zipfile.ZipFile(path) as archive:
-            with archive.open("flow.npy") as file:
-                np.lib.format.read_magic(file)
-                shape, _, _ = np.lib.format.read_array_header_1_0(file)
+            if "names.npy" not in archive.namelist():
+                return []
             with archive.open("names.npy") as file:
                 names = np.lib.format.read_array(file, allow_pickle=False)
     except (ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path}: damaged, remove it or give another folder") from error
-    return [str(name) for name in names], tuple(shape[1:3])
+        raise InputError(f"{path}: damaged, expected an .npz file of flow") from error
+    return [str(name) for name in names] if names.ndim == 1 else []
+
+
+def _names_and_size(path: str | os.PathLike) -> tuple[list[str], tuple[int, ...]]:
+    """What an archive says of itself, without its vectors."""
+    with open_npz(path, "damaged, remove it or give another folder") as archive:
+        shape, _ = archive.header("flow")
+        return [str(name) for name in archive.read("names")], tuple(shape[1:3])
 
 
 def open_store(folder: Path, kind: str) -> Store:

@@ -1,8 +1,12 @@
 """What a scene is drawn from, and the named difficulty levels."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
+from typing import Annotated
+
+from jaxmotion.errors import InputError
+from jaxmotion.options import NotNegative, Positive, Range, Share, check_fields
+
+Chances = Annotated[tuple[NotNegative, ...], Range(1, 100)]
 
 
 @dataclass(frozen=True)
@@ -48,34 +52,46 @@ class SceneConfig:
         corrupted_probability: probability that a frame's flow is wrecked.
     """
 
-    object_probabilities: tuple[float, ...] = (0.7, 0.3)
-    object_area: tuple[float, float] = (0.03, 0.3)
-    object_speed: float = 0.015
-    object_speed_spread: float = 0.6
-    object_turn: float = 1.0
-    object_parts: int = 3
-    nonrigid: float = 0.4
-    stop_probability: float = 0.0
-    tracking_probability: float = 0.6
-    camera_speed: float = 0.008
-    camera_translation: float = 1.0
-    camera_zoom: float = 0.004
-    camera_roll: float = 0.003
-    depth_variation: float = 0.15
-    depth_slant: float = 0.6
-    occluder_probabilities: tuple[float, ...] = (0.5, 0.5)
-    occluder_depth: tuple[float, float] = (0.2, 0.6)
-    period: float = 24.0
-    variation: float = 0.3
-    blur: float = 0.02
-    edge_shift: float = 0.006
-    edge_error: float = 0.2
-    noise_relative: float = 0.03
-    noise_absolute: float = 0.0003
-    noise_white: float = 0.01
-    patch_share: float = 0.15
-    patch_error: float = 0.6
-    corrupted_probability: float = 0.0
+    object_probabilities: Chances = (0.7, 0.3)
+    object_area: tuple[Positive, Positive] = (0.03, 0.3)
+    object_speed: NotNegative = 0.015
+    object_speed_spread: NotNegative = 0.6
+    object_turn: NotNegative = 1.0
+    object_parts: Annotated[int, Range(1, 100)] = 3
+    nonrigid: NotNegative = 0.4
+    stop_probability: Share = 0.0
+    tracking_probability: Share = 0.6
+    camera_speed: NotNegative = 0.008
+    camera_translation: NotNegative = 1.0
+    camera_zoom: NotNegative = 0.004
+    camera_roll: NotNegative = 0.003
+    depth_variation: NotNegative = 0.15
+    depth_slant: NotNegative = 0.6
+    occluder_probabilities: Chances = (0.5, 0.5)
+    occluder_depth: tuple[NotNegative, NotNegative] = (0.2, 0.6)
+    period: Positive = 24.0
+    variation: NotNegative = 0.3
+    blur: NotNegative = 0.02
+    edge_shift: NotNegative = 0.006
+    edge_error: NotNegative = 0.2
+    noise_relative: NotNegative = 0.03
+    noise_absolute: NotNegative = 0.0003
+    noise_white: NotNegative = 0.01
+    patch_share: Annotated[float, Range(0, below=1)] = 0.15
+    patch_error: NotNegative = 0.6
+    corrupted_probability: Share = 0.0
+
+    def __post_init__(self) -> None:
+        check_fields(self, "SceneConfig")
+        for name in ("object_probabilities", "occluder_probabilities"):
+            if not sum(getattr(self, name)):
+                raise InputError(f"SceneConfig.{name} {getattr(self, name)}: expected one above 0")
+        for name in ("object_area", "occluder_depth"):
+            least, greatest = getattr(self, name)
+            if least > greatest:
+                raise InputError(
+                    f"SceneConfig.{name} ({least}, {greatest}): expected the least and the greatest"
+                )
 
 
 _DEFAULT = SceneConfig()

@@ -4,11 +4,13 @@ Several processes write a checkpoint together, each what its devices hold, and r
 itself, so that a file which one of them cannot read leaves no other waiting.
 
 A run's folder holds ``checkpoints/STEP`` (state and data position, the newest two) and
-``best/STEP`` (parameters alone, those of the lowest validation loss), beside ``config.json``.
+``best/STEP`` (parameters alone, those of the lowest validation loss), beside ``config.json``. What
+cannot be read is moved to ``unreadable/STEP``, never deleted.
 """
 
 import logging
 import math
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,10 +21,17 @@ import orbax.checkpoint as ocp
 from orbax.checkpoint.options import MultiprocessingOptions
 
 from jaxmotion.errors import InputError
-from jaxmotion.training.distributed import anywhere, gather
+from jaxmotion.training.distributed import anywhere, gather, is_main
 from jaxmotion.training.step import TrainState
 
 _LOG = logging.getLogger(__name__)
+
+# What Orbax and tensorstore raise for files that are missing, cut short or overwritten. A
+# ValueError of tensorstore begins with a status, and some are of the machine, not of the file.
+_DAMAGE = (ValueError, KeyError, TypeError, IndexError, EOFError)
+_DAMAGE += (FileNotFoundError, NotADirectoryError, IsADirectoryError)
+_PASSING = ("ABORTED", "CANCELLED", "DEADLINE_EXCEEDED", "PERMISSION_DENIED", "RESOURCE_EXHAUSTED")
+_PASSING += ("UNAUTHENTICATED", "UNAVAILABLE")
 
 
 class Checkpoints:
@@ -73,8 +82,11 @@ class Checkpoints:
         Args:
             like: a state of the same structure, with the shardings wanted.
 
+        Damaged ones that are newer than what is restored are moved out of the way of later ones.
+
         Raises:
-            InputError: where there are checkpoints but none can be read.
+            InputError: where there are checkpoints but none can be read, or where reading failed
+                for a reason that may pass.
         """
         abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
         args = ocp.args.Composite(
@@ -83,20 +95,22 @@ class Checkpoints:
         steps = sorted(self._newest.all_steps(), reverse=True)
         with _newest_manager(self._workdir, read_only=True) as reader:
             for step in steps:
-                restored, problem = None, ""
+                restored, problem, passing = None, "another process cannot", False
                 try:
                     restored = reader.restore(step, args=args)
-                except Exception as error:  # Orbax raises whatever its readers do
-                    problem = _line(error)
+                except (*_DAMAGE, OSError, MemoryError) as error:
+                    problem, passing = _line(error) or type(error).__name__, _may_pass(error)
+                if anywhere(passing):
+                    raise InputError(
+                        f"{self._newest.directory / str(step)}: cannot be read now ({problem}); "
+                        "it is kept, and the same command tries again"
+                    )
                 if anywhere(restored is None):
                     _LOG.warning(
-                        "checkpoint %d cannot be read, trying the one before: %s",
-                        step,
-                        problem or "another process cannot",
+                        "checkpoint %d cannot be read, trying the one before: %s", step, problem
                     )
                     continue
-                for newer in [s for s in steps if s > step]:
-                    self._newest.delete(newer)
+                self._put_aside([s for s in steps if s > step])
                 assert restored is not None
                 return restored["state"], restored["data"]
         if steps:
@@ -105,6 +119,27 @@ class Checkpoints:
                 "expected those of a run with this configuration"
             )
         return None
+
+    def _put_aside(self, steps: list[int]) -> None:
+        """Moves damaged checkpoints to where later ones of the same step do not meet them."""
+        if not steps:
+            return
+        aside = self._workdir / "unreadable"
+        for step in steps if is_main() else []:
+            target = aside / str(step)
+            if target.exists():
+                target = aside / f"{step}.{uuid.uuid4().hex[:8]}"
+            try:
+                aside.mkdir(exist_ok=True)
+                (self._workdir / "checkpoints" / str(step)).rename(target)
+            except OSError as error:
+                raise InputError(
+                    f"{self._newest.directory / str(step)}: cannot be read, nor moved out of the "
+                    f"way ({error.strerror or error})"
+                ) from error
+            _LOG.warning("checkpoint %d is kept in %s", step, target)
+        gather(0)  # no process looks before the move is done
+        self._newest.reload()
 
     @property
     def newest_step(self) -> int | None:
@@ -156,6 +191,36 @@ def _writing(manager: ocp.CheckpointManager) -> Iterator[None]:
             f"{manager.directory}: a checkpoint cannot be written, earlier ones are kept: "
             f"{_line(error)}"
         ) from error
+
+
+def _may_pass(error: Exception) -> bool:
+    """Whether it is the machine that failed, and not a file that is damaged."""
+    if isinstance(error, _DAMAGE):
+        return str(error).startswith(_PASSING)
+    return True
+
+
+def stored_steps(workdir: Path) -> list[int]:
+    """The steps of the checkpoints to resume from, in order. Writes nothing."""
+    return sorted(int(f.name) for f in workdir.glob("checkpoints/[0-9]*") if f.name.isdecimal())
+
+
+def newest_position(workdir: Path) -> dict[str, Any] | None:
+    """The data position in the newest checkpoint. Writes nothing.
+
+    Returns:
+        None where there is no checkpoint, or its position cannot be read: what becomes of it then
+        is for `Checkpoints.restore` to say.
+    """
+    steps = stored_steps(workdir)
+    if not steps:
+        return None
+    try:
+        with _newest_manager(workdir, read_only=True) as reader:
+            args = ocp.args.Composite(data=ocp.args.JsonRestore())
+            return reader.restore(steps[-1], args=args)["data"]
+    except (*_DAMAGE, OSError):
+        return None
 
 
 def load_best(path: Path) -> tuple[Any, dict[str, Any], int, float]:

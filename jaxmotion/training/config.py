@@ -1,21 +1,24 @@
-"""The configuration of an experiment: frozen dataclasses, to and from JSON, told apart by field."""
+"""The configuration of an experiment."""
 
-import dataclasses
-import types
-import typing
+import os
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
 from jaxmotion.data.augment import AugmentConfig
 from jaxmotion.errors import InputError
 from jaxmotion.inference import InferenceConfig
 from jaxmotion.motion import MotionModel
 from jaxmotion.networks import NetworkConfig
+from jaxmotion.options import Count, CountOrZero, Range, check_fields, from_json
 from jaxmotion.training.optimizer import OptimizerConfig
 from jaxmotion.training.segmentation import ObjectiveConfig
 from jaxmotion.training.shardings import MeshConfig
 
-T = TypeVar("T")
+MOST_PIXELS = 2**24
+"""Of a clip's frame: what is larger (4096×4096) is a slip, or a file that means to fill memory."""
+
+Side = Annotated[int, Range(2, 16_384)]
+Interval = Annotated[int, Range(-100_000, 100_000)]
 
 
 @dataclass(frozen=True)
@@ -41,12 +44,26 @@ class DataConfig:
     source: str = "scenes:default"
     flow: str = "raft"
     split: str = ""
-    height: int = 64
-    width: int = 112
-    clip_length: int = 1
-    intervals: tuple[int, ...] = (1,)
-    validation_fraction: float = 0.1
-    validation_clips: int = 64
+    height: Side = 64
+    width: Side = 112
+    clip_length: Annotated[int, Range(1, 100_000)] = 1
+    intervals: Annotated[tuple[Interval, ...], Range(1, 1_000)] = (1,)
+    validation_fraction: Annotated[float, Range(above=0, below=1)] = 0.1
+    validation_clips: Count = 64
+
+    def __post_init__(self) -> None:
+        check_fields(self, "data")
+        if not self.source:
+            raise InputError("data.source '': expected scenes:LEVEL, tfds:NAME/CONFIG or a path")
+        if 0 in self.intervals:
+            raise InputError(
+                f"data.intervals {self.intervals}: expected frames forward, or backward below 0"
+            )
+        if self.height * self.width > MOST_PIXELS:
+            raise InputError(
+                f"data.height {self.height} and data.width {self.width}: expected at most "
+                f"{MOST_PIXELS:,} pixels"
+            )
 
 
 @dataclass(frozen=True)
@@ -86,67 +103,37 @@ class Config:
     objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
-    steps: int = 2000
-    batch_size: int = 8
-    accumulate: int = 1
+    steps: Count = 2000
+    batch_size: Annotated[int, Range(1, 65_536)] = 8
+    accumulate: Count = 1
     mesh: MeshConfig = field(default_factory=MeshConfig)
     start: str = ""
     inference: InferenceConfig = field(default_factory=InferenceConfig)
-    seed: int = 0
-    log_every: int = 50
-    validate_every: int = 250
-    checkpoint_every: int = 250
-    picture_every: int = 500
+    seed: Annotated[int, Range(0, 2**32 - 1)] = 0
+    log_every: Count = 50
+    validate_every: Count = 250
+    checkpoint_every: Count = 250
+    picture_every: CountOrZero = 500
     on_bad_clip: Literal["error", "skip"] = "error"
 
     def __post_init__(self) -> None:
-        counts = ("steps", "batch_size", "accumulate", "log_every", "validate_every")
-        for name in (*counts, "checkpoint_every"):
-            if getattr(self, name) < 1:
-                raise InputError(f"--{name} must be at least 1, got {getattr(self, name)}")
+        check_fields(self)
 
 
-def to_json(config: Any) -> dict[str, Any]:
-    """A configuration as plain JSON values."""
-    return dataclasses.asdict(config)
+def read_config(path: str | os.PathLike, values: Any) -> Config:
+    """The configuration of a run or of a model file.
 
-
-def from_json(kind: type[T], values: dict[str, Any]) -> T:
-    """A configuration from what `to_json` gave.
-
-    Fields that the values lack take their defaults, so that older checkpoints still load.
+    Args:
+        path: where it is from, for the error.
+        values: what stands there in JSON.
 
     Raises:
-        InputError: on a field that the configuration does not have.
+        InputError: on a field or a value that this version does not know.
     """
-    hints = typing.get_type_hints(kind)
-    unknown = values.keys() - hints.keys()
-    if unknown:
-        raise InputError(f"{kind.__name__} has no field {', '.join(sorted(unknown))}")
-    return kind(**{name: _decode(hints[name], value) for name, value in values.items()})
-
-
-def _decode(hint: Any, value: Any) -> Any:
-    if dataclasses.is_dataclass(hint) and isinstance(hint, type):
-        return from_json(hint, value)
-    if typing.get_origin(hint) is tuple:
-        return tuple(value)
-    if typing.get_origin(hint) in (types.UnionType, typing.Union) and isinstance(value, list):
-        return tuple(value)
-    return value
-
-
-def differences(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> list[str]:
-    """The fields that differ between two JSON configurations, as ``name: old → new``."""
-    rows = []
-    for name in sorted(old.keys() | new.keys()):
-        a, b = old.get(name), new.get(name)
-        if isinstance(a, dict) and isinstance(b, dict):
-            rows += differences(a, b, f"{prefix}{name}.")
-        elif _plain(a) != _plain(b):
-            rows.append(f"{prefix}{name}: {a} → {b}")
-    return rows
-
-
-def _plain(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else value
+    try:
+        return from_json(Config, values)
+    except InputError as error:
+        raise InputError(
+            f"{path}: a configuration that this version does not know: {error}; the version of "
+            "jaxmotion that wrote it, or a later one, reads it"
+        ) from error

@@ -11,16 +11,20 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
 from jaxmotion.errors import InputError
+from jaxmotion.options import Range, check_fields
 
-HEARTBEAT_SECONDS = 60
+HEARTBEAT_SECONDS = 100
 """A process that is silent for so long counts as gone, and the others end."""
+
+END_SECONDS = 1800
+"""How long a process waits at its end for the others, which may still write what only they do."""
 
 
 class AgreedEndError(RuntimeError):
@@ -49,9 +53,10 @@ class Processes:
     coordinator: str | None = None
     num_processes: int | None = None
     process_id: int | None = None
-    join_timeout: int = 300
+    join_timeout: Annotated[int, Range(1, 1_000_000)] = 300
 
     def __post_init__(self) -> None:
+        check_fields(self)
         given = [self.coordinator, self.num_processes, self.process_id]
         if self.distributed and given.count(None) == 0:
             self._check()
@@ -61,8 +66,6 @@ class Processes:
                 "--coordinator, --num-processes and --process-id: expected all three or none"
                 + missing
             )
-        if self.join_timeout < 1:
-            raise InputError(f"--join-timeout {self.join_timeout}: expected at least 1 second")
 
     def _check(self) -> None:
         host, _, port = str(self.coordinator).rpartition(":")
@@ -130,7 +133,7 @@ def _join(processes: Processes) -> None:
             processes.process_id,
             initialization_timeout=processes.join_timeout + 60,
             heartbeat_timeout_seconds=HEARTBEAT_SECONDS,
-            shutdown_timeout_seconds=HEARTBEAT_SECONDS,
+            shutdown_timeout_seconds=END_SECONDS,
         )
     except (ValueError, RuntimeError) as error:
         raise InputError(

@@ -1,22 +1,35 @@
 """One experiment from its configuration: clips, task, folder, training."""
 
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+import jax
 import numpy as np
 
 from jaxmotion.data import Clip, ClipSource, TrainLoader, open_sources, stack_clips
+from jaxmotion.data.sources import RESERVED_SEEDS
 from jaxmotion.errors import InputError
+from jaxmotion.options import differences, to_json
+from jaxmotion.output_folder import locked
+from jaxmotion.training.checkpoints import newest_position, stored_steps
 from jaxmotion.training.compilation_cache import enable_compilation_cache
-from jaxmotion.training.config import Config, differences, from_json, to_json
-from jaxmotion.training.distributed import is_main
+from jaxmotion.training.config import Config, read_config
+from jaxmotion.training.distributed import anywhere, is_main
 from jaxmotion.training.loop import Result, train
 from jaxmotion.training.metrics import read_json, write_json
-from jaxmotion.training.program import HostBatch
+from jaxmotion.training.optimizer import learning_rate
+from jaxmotion.training.program import HostBatch, check_parts
 from jaxmotion.training.segmentation import SegmentationTask
 from jaxmotion.training.shardings import ProcessShare, make_mesh, process_share
+from jaxmotion.training.task import Task
+from jaxmotion.training.trained import Trained, load_trained
+from jaxmotion.training.warm_start import match_params
 
 # What may differ when a run is continued: how long it goes on, how often it speaks, on what, and
-# how it fits there. Neither clips nor the stored state depend on these.
+# how it fits there. Neither clips nor the stored state depend on these; where the learning rate
+# depends on the number of steps, `_say_rate` tells.
 _FREE_FIELDS = (
     "steps",
     "log_every",
@@ -41,16 +54,25 @@ def run_experiment(config: Config, workdir: Path) -> Result:
         The `Result`.
 
     Raises:
-        InputError: on data that cannot be read, or a folder of another experiment.
+        InputError: on data that cannot be read or has changed, a start that does not fit, or a
+            folder of another experiment, or one that another run trains in. Nothing has been
+            compiled then.
         NonFiniteLossError, InterruptedTrainingError: see `training.loop.train`.
     """
+    if config.network.num_masks < 2:
+        raise InputError(
+            f"network.num_masks {config.network.num_masks}: expected at least 2 to train; a single "
+            "mask is the same whatever the network learns"
+        )
     training, held_out = open_clips(config)
-    share = process_share(make_mesh(config.mesh, config.batch_size), config.batch_size)
-    claim_folder(config, workdir)
-    enable_compilation_cache()
+    mesh = make_mesh(config.mesh, config.batch_size)
+    share = process_share(mesh, config.batch_size)
+    check_parts(config, mesh)
     # Devices that share frames may need clips padded, which their motion must not depend on.
     motion = config.motion.padded(config.data.clip_length)
     task = SegmentationTask(config.network, motion, config.objective, config.augment)
+    validation = validation_batches(config, held_out, share)
+    trained = read_start(config, task, validation[0], workdir)
     loader = TrainLoader(
         training,
         config.batch_size,
@@ -59,7 +81,11 @@ def run_experiment(config: Config, workdir: Path) -> Result:
         shard_count=share.data_count,
     )
     try:
-        return train(config, task, loader, validation_batches(config, held_out, share), workdir)
+        with sole_run(workdir):
+            check_position(loader, workdir)
+            claim_folder(config, workdir)
+            enable_compilation_cache()
+            return train(config, task, loader, validation, workdir, trained)
     finally:
         loader.close()
 
@@ -67,6 +93,10 @@ def run_experiment(config: Config, workdir: Path) -> Result:
 def open_clips(config: Config) -> tuple[ClipSource, ClipSource]:
     """The clips to train on, and those held out for the validation loss."""
     data = config.data
+    if "scenes:" in data.source and config.seed in RESERVED_SEEDS:
+        raise InputError(
+            f"seed {config.seed}: its scenes are kept for tests and validation, expected another"
+        )
     source = open_sources(
         data.source,
         clip_length=data.clip_length,
@@ -103,34 +133,106 @@ def validation_batches(
     ]
 
 
+@contextmanager
+def sole_run(workdir: Path) -> Iterator[None]:
+    """Keeps other runs out of a folder. The main process does so for all that train together.
+
+    Raises:
+        InputError: in all processes alike, where another run trains there or it cannot be written.
+    """
+    refusal = None
+    with ExitStack() as stack:
+        if is_main():
+            try:
+                stack.enter_context(locked(workdir))
+            except InputError as error:
+                refusal = error
+        if anywhere(refusal is not None):
+            raise refusal or InputError(f"{workdir}: refused by process 0, which says why")
+        yield
+
+
+def read_start(config: Config, task: Task, example: HostBatch, workdir: Path) -> Trained | None:
+    """The network that a run starts from; None where it has no start, or is a run to continue.
+
+    Raises:
+        InputError: where there is none, or it does not fit.
+    """
+    if not config.start or stored_steps(workdir):
+        return None
+    trained = load_trained(config.start)
+    fresh = jax.eval_shape(task.init, jax.random.key(0), example)
+    match_params(fresh, trained.params)
+    return trained
+
+
+def check_position(loader: TrainLoader, workdir: Path) -> None:
+    """Tells data that has changed since the run in a folder was trained on it.
+
+    Raises:
+        InputError: where the run cannot go on with these clips.
+    """
+    position = newest_position(workdir)
+    try:
+        if position is not None:
+            loader.check_state(position)
+    except InputError as error:
+        raise InputError(
+            f"{workdir}: {error}, or another --workdir (with --start {workdir} it begins from the "
+            "parameters of this run)"
+        ) from error
+
+
 def claim_folder(config: Config, workdir: Path) -> None:
     """Writes ``config.json`` into a fresh folder, or checks that the one there says the same.
 
     All processes check, the main one writes.
 
     Raises:
-        InputError: where the folder cannot be written, or belongs to another experiment.
+        InputError: where the folder cannot be written, or belongs to another experiment; or where
+            there is a ``config.json`` that is not ours.
     """
     path = workdir / "config.json"
     new = to_json(config)
     try:
         workdir.mkdir(parents=True, exist_ok=True)
         # A run that was refused or killed before it stored anything is in nobody's way.
-        stored = [f for kind in ("checkpoints", "best") for f in workdir.glob(f"{kind}/[0-9]*")]
-        known = path.exists() and any(folder.name.isdigit() for folder in stored)
+        steps = stored_steps(workdir)
+        best = any(folder.name.isdecimal() for folder in workdir.glob("best/[0-9]*"))
+        known = path.exists() and bool(steps or best)
     except OSError as error:
         raise InputError(f"{workdir}: cannot be used ({error.strerror})") from error
     if known:
         # Through a Config, so that fields it did not have yet stand at their defaults.
-        old = to_json(from_json(Config, read_json(path)))
-        changed = [row for row in differences(old, new) if not _may_differ(row)]
+        old = read_config(path, read_json(path))
+        changed = [row for row in differences(to_json(old), new) if not _may_differ(row)]
         if changed:
             raise InputError(
                 f"{workdir}: holds a run with another configuration ({'; '.join(changed)}); "
                 "expected the same, or another --workdir"
             )
+        if steps and config.steps < steps[-1]:
+            raise InputError(
+                f"--steps {config.steps}: the run in {workdir} is at step {steps[-1]}; expected at "
+                "least as many, or another --workdir"
+            )
+        if steps and is_main():
+            _say_rate(old, config, steps[-1])
+    elif path.exists() and not {"data", "network"} <= read_json(path).keys():
+        raise InputError(f"{path}: is there and of no run, so it is kept; give another --workdir")
     if is_main():
         write_json(path, new)
+
+
+def _say_rate(old: Config, new: Config, step: int) -> None:
+    """Says where another number of steps changes the learning rate that a run goes on with."""
+    before, now = (float(learning_rate(c.optimizer, c.steps)(step)) for c in (old, new))
+    if not np.isclose(before, now):
+        print(
+            f"--steps {new.steps} instead of {old.steps}: the learning rate of the schedule "
+            f"{new.optimizer.schedule!r} goes on at {now:.3g} instead of {before:.3g}",
+            file=sys.stderr,
+        )
 
 
 def _may_differ(difference: str) -> bool:

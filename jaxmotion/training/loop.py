@@ -13,14 +13,16 @@ import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
+from jaxmotion.options import to_json
 from jaxmotion.training.checkpoints import Checkpoints
-from jaxmotion.training.config import Config, to_json
+from jaxmotion.training.config import Config
 from jaxmotion.training.distributed import AgreedEndError, anywhere, is_main, on_host
 from jaxmotion.training.metrics import MetricsLog, SilentLog
 from jaxmotion.training.program import HostBatch, Program, build_program
 from jaxmotion.training.step import TrainState
 from jaxmotion.training.task import Batch, Task
-from jaxmotion.training.trained import Trained, load_trained
+from jaxmotion.training.trained import Trained
+from jaxmotion.training.warm_start import match_params
 
 PICTURED_CLIPS = 6
 
@@ -57,7 +59,12 @@ class Result:
 
 
 def train(
-    config: Config, task: Task, clips: ClipIterator, validation: list[HostBatch], workdir: Path
+    config: Config,
+    task: Task,
+    clips: ClipIterator,
+    validation: list[HostBatch],
+    workdir: Path,
+    trained: Trained | None = None,
 ) -> Result:
     """Trains to ``config.steps``, from the newest checkpoint in ``workdir`` where there is one.
 
@@ -71,15 +78,13 @@ def train(
         clips: training batches; of each, the clips that this process loads.
         validation: held-out batches, all of the training batches' shape.
         workdir: the run's folder, the same for all processes.
+        trained: what a run without a checkpoint starts from; fresh parameters if not given.
 
     Raises:
         NonFiniteLossError: on a loss or gradient that is not finite.
         InterruptedTrainingError: on SIGINT or SIGTERM.
     """
     checkpoints = Checkpoints(workdir, to_json(config))
-    # A start that cannot be read shows before anything is compiled for it.
-    fresh = checkpoints.newest_step is None
-    trained = load_trained(config.start) if config.start and fresh else None
     program = build_program(config, task, validation[0])
     held_out = [program.put(batch) for batch in validation]
     pictured = _pictured(validation)
@@ -152,8 +157,9 @@ def _first_state(
         clips.set_state(position)
         _say(f"continuing from step {int(state.step)}")
     elif trained is not None:
+        matched = match_params(state.params, trained.params).words
         state = program.started(state, jax.device_get(trained.params))
-        _say(f"starting from the parameters of step {trained.step}")
+        _say(f"starting from the parameters of step {trained.step}; {matched}")
     return state
 
 

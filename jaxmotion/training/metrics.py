@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ class MetricsLog:
         try:
             self._lines.write(json.dumps({"step": step, **json_safe(values)}) + "\n")
             self._lines.flush()
+            os.fsync(self._lines.fileno())
         except OSError as error:
             raise InputError(f"{self._lines.name}: cannot be written ({error.strerror})") from error
         for name, value in values.items():

@@ -9,12 +9,13 @@ have the same metadata then, with ``parts``, how many there are.
 """
 
 import dataclasses
-import glob
 import json
 import os
-from collections.abc import Mapping
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Annotated, Any, NamedTuple, cast
 
 import jax
 import numpy as np
@@ -22,14 +23,29 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 
 from jaxmotion.errors import InputError
 from jaxmotion.networks import build_segmenter
+from jaxmotion.options import CountOrZero, Range, from_json, shown, to_json
+from jaxmotion.output_folder import locked, take_place
 from jaxmotion.tensors import read_safetensors, write_safetensors
-from jaxmotion.training.config import Config, from_json, to_json
+from jaxmotion.training.config import Config, read_config
 from jaxmotion.training.metrics import json_safe
 from jaxmotion.training.task import Params
 
 SUFFIX = ".safetensors"
 FORMAT = 1
 _ENTRY = "jaxmotion"
+
+
+@dataclass(frozen=True)
+class _Note:
+    """What the metadata says of a network, its configuration apart."""
+
+    step: CountOrZero
+    metrics: dict[str, float | None]
+    provenance: dict[str, str]
+    parts: Annotated[int, Range(1, 1_000)] = 1
+
+
+_NOTED = {field.name for field in dataclasses.fields(_Note)}
 
 
 class Trained(NamedTuple):
@@ -56,7 +72,10 @@ class Trained(NamedTuple):
 
 
 def write_model(path: str | os.PathLike, trained: Trained, part_bytes: int | None = None) -> None:
-    """Writes a trained network as one file, whole or not at all.
+    """Writes a trained network as one file, whole or not at all, with its parts if it has any.
+
+    An error or an interrupt leaves an earlier model as it was. Only a process that is killed at the
+    very moment when the parts change places leaves some of each, which `read_model` then says.
 
     Of the paths in its configuration only the last names are kept: a folder of the machine that
     trained it says nothing on another one.
@@ -68,14 +87,12 @@ def write_model(path: str | os.PathLike, trained: Trained, part_bytes: int | Non
             holds them all if not given.
 
     Raises:
-        InputError: something else is at ``path``, or it cannot be written; or a parameter is out of
-            the range of float16.
+        InputError: something else is at ``path`` or where a part goes, another run writes there, or
+            it cannot be written; or a parameter is out of the range of float16.
     """
     path = Path(path)
     if path.suffix != SUFFIX:
         raise InputError(f"{path}: expected the name of a file, NAME{SUFFIX}")
-    if path.exists() and not _is_model(path):
-        raise InputError(f"{path}: is there and no model file, so it is kept; expected a new name")
     with np.errstate(over="ignore"):  # told below, by name
         halves = {
             name: np.asarray(leaf).astype(np.float16)
@@ -96,17 +113,36 @@ def write_model(path: str | os.PathLike, trained: Trained, part_bytes: int | Non
     }
     if len(parts) > 1:
         note["parts"] = len(parts)
-    # The first one last: before it is there, no part of it is looked for.
-    for number, part in reversed(list(enumerate(parts, start=1))):
-        write_safetensors(_part(path, number), part, {_ENTRY: json.dumps(note)})
-    for left_over in set(model_paths(path)[1:]) - {_part(path, n + 1) for n in range(len(parts))}:
-        left_over.unlink()
+    metadata = {_ENTRY: json.dumps(note)}
+    names = [_part(path, number).name for number in range(1, len(parts) + 1)]
+    with locked(path.parent, path.name):
+        replaced = _replaced_files(path, names)
+        new = path.with_name(f".{path.name}.{os.getpid()}.part")
+        try:
+            new.mkdir()
+            for name, part in zip(names, parts, strict=True):
+                write_safetensors(new / name, part, metadata)
+            take_place(new, path.parent, replaced)
+        except InputError as error:
+            raise InputError(str(error).replace(str(new), str(path.parent))) from error
+        except OSError as error:
+            raise InputError(f"{path}: cannot be written ({error.strerror or error})") from error
+        finally:
+            shutil.rmtree(new, ignore_errors=True)
 
 
 def model_paths(path: str | os.PathLike) -> list[Path]:
-    """The files of a model: its own, and those of its other parts."""
+    """The files of a model: its own, and those of its other parts, as it says itself."""
     path = Path(path)
-    return [path, *sorted(path.parent.glob(f"{glob.escape(path.stem)}.part*{SUFFIX}"))]
+    metadata = _metadata(path)
+    if _ENTRY not in metadata:
+        return [path]
+    try:
+        count = _read_note(path, metadata[_ENTRY])[1]
+    except InputError:
+        return [path]
+    parts = (_part(path, number) for number in range(2, count + 1))
+    return [path, *(part for part in parts if _metadata(part) == metadata)]
 
 
 def read_model(path: str | os.PathLike) -> Trained:
@@ -133,12 +169,17 @@ def read_model(path: str | os.PathLike) -> Trained:
         more, other = read_safetensors(part)
         if other != metadata:
             raise InputError(f"{part}: no part of {path}, expected what was written with it")
+        twice = sorted(tensors.keys() & more.keys())
+        if twice:
+            raise InputError(f"{part}: holds {shown(twice[0])}, as another part of {path} does")
         tensors |= more
     check_params(path, trained.config, tensors)
+    single = {}
     for name, tensor in tensors.items():
-        if tensor.dtype.kind != "f" or not np.isfinite(tensor).all():
+        with np.errstate(over="ignore"):  # told below
+            single[name] = tensor.astype(np.float32) if tensor.dtype.kind == "f" else tensor
+        if tensor.dtype.kind != "f" or not np.isfinite(single[name]).all():
             raise InputError(f"{path}: parameter {name} holds integers, NaN or infinity")
-    single = {name: tensor.astype(np.float32) for name, tensor in tensors.items()}
     return trained._replace(params=unflatten_dict(single, sep="/"))
 
 
@@ -194,39 +235,53 @@ def _divide(tensors: Mapping[str, np.ndarray], most: int) -> list[dict[str, np.n
     return parts
 
 
-def _is_model(path: Path) -> bool:
+def _replaced_files(path: Path, names: Sequence[str]) -> list[str]:
+    """The files of the earlier model, by name; refuses to replace any other."""
+    earlier = model_paths(path)
+    for file in map(path.with_name, names):
+        is_model = _ENTRY in _metadata(file) if file == path else _is_part(file)
+        if os.path.lexists(file) and file not in earlier[1:] and not is_model:
+            kind = "model file" if file == path else f"part of {path.name}"
+            raise InputError(f"{file}: is there and no {kind}, so it is kept; expected a new name")
+    return [file.name for file in earlier if os.path.lexists(file)]
+
+
+def _is_part(path: Path) -> bool:
+    """Whether a file is one of several of a model, as a killed run may have left it."""
     try:
-        return _ENTRY in read_safetensors(path)[1]
-    except InputError:
+        return int(json.loads(_metadata(path)[_ENTRY]).get("parts", 1)) > 1
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         return False
+
+
+def _metadata(path: Path) -> dict[str, str]:
+    """The notes of a file; none where it cannot be read."""
+    try:
+        return read_safetensors(path)[1]
+    except InputError:
+        return {}
 
 
 def _read_note(path: str | os.PathLike, text: str) -> tuple[Trained, int]:
     """All but the parameters, and how many parts these are in."""
     damaged = InputError(f"{path}: its metadata is damaged, expected what `jaxmotion export` wrote")
     try:
-        note = json.loads(text)
-        version = note["format"]
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        values = json.loads(text)
+    except (ValueError, RecursionError) as error:
         raise damaged from error
-    if version != FORMAT:
+    if not isinstance(values, dict) or "format" not in values:
+        raise damaged
+    if type(values["format"]) is not int or values["format"] != FORMAT:
         raise InputError(
-            f"{path}: a model file of format {version}, expected {FORMAT}; a later version of "
-            "jaxmotion reads it"
+            f"{path}: a model file of format {shown(values['format'])}, expected {FORMAT}; a later "
+            "version of jaxmotion reads it"
         )
     try:
-        values, step, num_parts = note["config"], int(note["step"]), int(note.get("parts", 1))
-        metrics = {k: None if v is None else float(v) for k, v in note["metrics"].items()}
-        provenance = {name: str(words) for name, words in note["provenance"].items()}
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise damaged from error
-    try:
-        config = from_json(Config, values)
-    except (ValueError, TypeError, AttributeError) as error:
-        raise InputError(
-            f"{path}: a configuration that this version does not know: {_line(error)}"
-        ) from error
-    return Trained(config, {}, step, metrics, provenance), num_parts
+        note = from_json(_Note, {name: values[name] for name in values.keys() & _NOTED})
+    except InputError as error:
+        raise InputError(f"{damaged} ({error})") from error
+    config = read_config(path, values.get("config"))
+    return Trained(config, {}, note.step, note.metrics, note.provenance), note.parts
 
 
 def _line(error: Exception) -> str:

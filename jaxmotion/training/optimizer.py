@@ -1,9 +1,11 @@
 """Optimisers: Adam or AdamW, a learning-rate schedule, clipping of the gradient."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import optax
+
+from jaxmotion.options import Count, CountOrZero, NotNegative, Positive, Range, check_fields
 
 
 @dataclass(frozen=True)
@@ -24,13 +26,16 @@ class OptimizerConfig:
     """
 
     kind: Literal["adam", "adamw"] = "adam"
-    learning_rate: float = 2e-3
+    learning_rate: Positive = 2e-3
     schedule: Literal["constant", "cosine", "halving"] = "cosine"
-    warmup_steps: int = 100
-    halve_every: int = 10_000
-    weight_decay: float = 1e-4
-    clip_norm: float = 1.0
-    ema_decay: float = 0.999
+    warmup_steps: CountOrZero = 100
+    halve_every: Count = 10_000
+    weight_decay: NotNegative = 1e-4
+    clip_norm: NotNegative = 1.0
+    ema_decay: Annotated[float, Range(0, below=1)] = 0.999
+
+    def __post_init__(self) -> None:
+        check_fields(self, "optimizer")
 
 
 def learning_rate(config: OptimizerConfig, steps: int) -> optax.Schedule:

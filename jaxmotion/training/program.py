@@ -102,11 +102,7 @@ def jit_program(config: Config, task: Task, mesh: Mesh, shapes: Mapping[str, Any
     Raises:
         InputError: on a number of parts that does not divide the batch.
     """
-    if config.batch_size % (config.accumulate * mesh.shape["data"]):
-        raise InputError(
-            f"--batch_size {config.batch_size} --accumulate {config.accumulate}: expected parts "
-            f"that divide evenly over the {mesh.shape['data']} devices along data"
-        )
+    check_parts(config, mesh)
     everywhere, split = replicated(mesh), batch_sharding(mesh)
     optimizer = make_optimizer(config.optimizer, config.steps)
     rate = learning_rate(config.optimizer, config.steps)
@@ -151,6 +147,15 @@ def jit_program(config: Config, task: Task, mesh: Mesh, shapes: Mapping[str, Any
     )
 
 
+def check_parts(config: Config, mesh: Mesh) -> None:
+    """Raises InputError on a number of parts of a batch that does not divide it."""
+    if config.batch_size % (config.accumulate * mesh.shape["data"]):
+        raise InputError(
+            f"--batch_size {config.batch_size} --accumulate {config.accumulate}: expected parts "
+            f"that divide evenly over the {mesh.shape['data']} devices along data"
+        )
+
+
 def build_program(config: Config, task: Task, example: HostBatch) -> Program:
     """Compiles training for batches shaped like ``example``, and says how long it took."""
     mesh = make_mesh(config.mesh, config.batch_size)
@@ -173,8 +178,7 @@ def build_program(config: Config, task: Task, example: HostBatch) -> Program:
 
 def under_mesh(mesh: Mesh) -> Any:
     """The context that tells what is traced in it about the devices (`motion.mesh`)."""
-    enter = getattr(jax, "set_mesh", None) or getattr(jax.sharding, "use_mesh")  # noqa: B009
-    return enter(mesh)
+    return jax.set_mesh(mesh)
 
 
 def compile_ahead(name: str, function: Any, *args: Any) -> jax.stages.Compiled:

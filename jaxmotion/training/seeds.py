@@ -6,9 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from jaxmotion.errors import InputError
-from jaxmotion.training.config import Config, to_json
+from jaxmotion.options import to_json
+from jaxmotion.training.config import Config
 from jaxmotion.training.distributed import is_main
-from jaxmotion.training.experiment import run_experiment
+from jaxmotion.training.experiment import run_experiment, sole_run
 from jaxmotion.training.loop import Result
 from jaxmotion.training.metrics import write_json
 
@@ -32,15 +33,18 @@ def run_seeds(config: Config, workdir: Path, count: int) -> tuple[Result, dict[s
         InputError: as `run_experiment`; or ``workdir`` cannot be written.
         NonFiniteLossError, InterruptedTrainingError: see `training.loop.train`.
     """
+    if count < 1:
+        raise InputError(f"seeds {count}: expected at least 1")
     configs = {
         f"seed_{seed}": replace(config, seed=seed)
         for seed in range(config.seed, config.seed + count)
     }
-    results = {name: run_experiment(c, workdir / name) for name, c in configs.items()}
-    kept = min(results, key=lambda name: results[name].validation_loss)
-    if is_main():
-        _replace_folder(workdir / kept / "best", workdir / "best")
-        write_json(workdir / "config.json", to_json(configs[kept]))
+    with sole_run(workdir):
+        results = {name: run_experiment(c, workdir / name) for name, c in configs.items()}
+        kept = min(results, key=lambda name: results[name].validation_loss)
+        if is_main():
+            _replace_folder(workdir / kept / "best", workdir / "best")
+            write_json(workdir / "config.json", to_json(configs[kept]))
     return results[kept], {name: result.validation_loss for name, result in results.items()}
 
 

@@ -6,7 +6,7 @@ networks and weights.
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal, cast
+from typing import Annotated, Literal, cast
 
 import jax
 import jax.numpy as jnp
@@ -22,6 +22,7 @@ from jaxmotion.networks import (
     build_segmenter,
     global_residual,
 )
+from jaxmotion.options import CountOrZero, NotNegative, Range, check_fields
 from jaxmotion.training.pictures import segmentation_picture
 from jaxmotion.training.task import Batch, Params
 
@@ -58,12 +59,15 @@ class ObjectiveConfig:
     penalty: Literal["l1", "l2", "huber", "squared"] = "l1"
     normalisation: Literal["pixels", "flow", "residual"] = "residual"
     remove_global_motion: bool = False
-    entropy_weight: float = 0.01
-    foreground_cost: float = 0.0
-    border_cost: float = 0.0
-    consistency_weight: float = 0.0
-    consistency_ramp: int = 0
-    occlusion_quantile: float = 0.99
+    entropy_weight: NotNegative = 0.01
+    foreground_cost: NotNegative = 0.0
+    border_cost: NotNegative = 0.0
+    consistency_weight: NotNegative = 0.0
+    consistency_ramp: CountOrZero = 0
+    occlusion_quantile: Annotated[float, Range(above=0, most=1)] = 0.99
+
+    def __post_init__(self) -> None:
+        check_fields(self, "objective")
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from jaxmotion.errors import InputError
+from jaxmotion.options import check_fields
 
 AXES = ("data", "time", "model")
 # Smaller parameters stay whole on every device: to gather them would cost more than they take.
@@ -34,6 +35,7 @@ class MeshConfig:
     fsdp: bool = False
 
     def __post_init__(self) -> None:
+        check_fields(self, "mesh")
         sizes = {axis: getattr(self, axis) for axis in AXES}
         for axis, size in sizes.items():
             if size < 1 and size != -1:

@@ -7,7 +7,7 @@ from flax.traverse_util import flatten_dict
 from jaxmotion.errors import InputError
 from jaxmotion.models import shipped_models
 from jaxmotion.training.checkpoints import load_best
-from jaxmotion.training.config import Config, from_json
+from jaxmotion.training.config import read_config
 from jaxmotion.training.model_files import Trained, check_params, read_model
 
 __all__ = ["Trained", "find_trained", "load_trained"]
@@ -57,6 +57,6 @@ def load_trained(path_or_name: str | Path) -> Trained:
             f"{path}: a folder without a checkpoint, which hides the shipped model of that name"
         )
     params, values, step, loss = load_best(path)
-    config = from_json(Config, values)
+    config = read_config(path, values)
     check_params(path, config, flatten_dict(params, sep="/"))
     return Trained(config, params, step, {"validation_loss": loss}, {})

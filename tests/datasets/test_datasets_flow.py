@@ -5,7 +5,6 @@ import json
 import signal
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
@@ -138,17 +137,15 @@ def test_a_build_that_broke_off_goes_on_at_the_very_frame(
 
 
 @pytest.mark.slow
-def test_a_build_that_was_killed_goes_on(tmp_path, records):
+def test_a_build_that_was_killed_goes_on(tmp_path, records, killed_in_dis):
     make_davis2016(tmp_path / "DAVIS", TWO, num_frames=12)
     arguments = ["--manual-dir", tmp_path, "--data-dir", tmp_path / "built", "--flow", "dis"]
-    command = [sys.executable, "-m", "jaxmotion_datasets", "build", "davis2016", *arguments]
-    first = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 300
-    while len(list((tmp_path / "built/.unfinished").rglob("[0-9]*.npy"))) < 3:
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
-    first.send_signal(signal.SIGKILL)
-    first.communicate()
+    arguments = ["build", "davis2016", *arguments]
+    program = "runpy.run_module('jaxmotion_datasets', run_name='__main__')"
+    killed = subprocess.run(killed_in_dis(program, *arguments), capture_output=True)
+    assert killed.returncode == -signal.SIGKILL
+    assert len(list((tmp_path / "built/.unfinished").rglob("[0-9]*.npy"))) == 3
+    command = [sys.executable, "-m", "jaxmotion_datasets", *arguments]
     assert not (tmp_path / "built/davis2016/dis/1.0.0").exists()
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     assert "1 in train, 1 in validation" in done.stdout

@@ -39,10 +39,10 @@ assert "tensorflow" not in sys.modules
 @pytest.fixture(scope="module")
 def read_back(tmp_path_factory):
     data, out = tmp_path_factory.mktemp("data"), tmp_path_factory.mktemp("out")
-    subprocess.run([sys.executable, "-c", BUILD, str(data)], check=True, timeout=300)
+    subprocess.run([sys.executable, "-c", BUILD, str(data)], check=True, timeout=3600)
     version = data / "flow_scenes" / "tiny" / "1.1.0"
     assert list(version.glob("*.array_record*")), list(version.iterdir())
-    subprocess.run([sys.executable, "-c", READ, str(version), str(out)], check=True, timeout=300)
+    subprocess.run([sys.executable, "-c", READ, str(version), str(out)], check=True, timeout=3600)
     return {split: dict(np.load(out / f"{split}.npz")) for split in CLIPS}
 
 

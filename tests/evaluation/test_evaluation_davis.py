@@ -55,7 +55,7 @@ def test_sequences_are_those_with_flow_and_masks(root):
 
 def test_both_flow_formats_are_read_and_the_last_frame_has_no_flow(root):
     for sequence, left in zip(find_sequences(root, "made"), (10, 4), strict=True):
-        flow, masks = sequence.read()
+        flow, _, masks = sequence.read()
         assert flow.shape == (FRAMES - 1, *FLOW_SIZE, 2)
         np.testing.assert_array_equal(masks, ground_truth(left)[:-1])
         assert sequence.read_frame(0).shape == (*SIZE, 3)
@@ -320,7 +320,7 @@ def test_otsu_on_real_flow_is_the_bar_it_was_measured_to_be(shared):
 
     scores = []
     for sequence in find_sequences(shared / "data/davis", "raft", split="dev"):
-        flow, gt = sequence.read()
+        flow, _, gt = sequence.read()
         found = upsample_foreground(otsu(flow[:25:6]), gt.shape[1:])
         scores.append(sequence_statistics(jaccard(gt[:25:6], found))[0])
     assert len(scores) == 8

@@ -221,7 +221,7 @@ def test_official_frames_go_by_the_rule_not_by_the_name():
 
 def test_fields_are_those_of_the_files(long):
     (sequence,) = find_sequences(long, "made")
-    flow, masks = sequence.read()
+    flow, _, masks = sequence.read()
     assert flow.shape == (MANY - 1, *FLOW_SIZE, 2)
     np.testing.assert_array_equal(flow[10], read_flo(long / "Flows/made/jump/00010.flo"))
     np.testing.assert_array_equal(masks[:, ::2, ::2], flow[..., 0] > 0)

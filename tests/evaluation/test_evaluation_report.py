@@ -279,7 +279,7 @@ def test_a_damaged_file_of_pictures_is_named(tmp_path):
 @pytest.mark.real
 def test_a_page_of_eight_videos_with_frames_stays_small(shared, tmp_path):
     sequence = find_sequences(shared / "data/davis", "raft", ["scooter-black"])[0]
-    flow, gt = sequence.read()
+    flow, _, gt = sequence.read()
     flow, gt = flow[::6], gt[::6]
     scores = one_sequence(num_labels=4, frames=tuple(range(len(gt))))
     # Segments as ragged as flow makes them: the speed in four steps.

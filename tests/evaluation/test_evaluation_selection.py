@@ -46,8 +46,20 @@ def test_linear_assignment_is_the_best_single_segment(seed):
 @given(st.integers(0, 10**6), st.permutations(range(6)), st.sampled_from(NAMELESS))
 def test_selection_does_not_depend_on_the_names_of_the_labels(seed, names, rule):
     labels, gt = sample(seed)
-    found = select_foreground(labels, gt, rule)
-    np.testing.assert_array_equal(select_foreground(np.array(names)[labels], gt, rule), found)
+    flow = np.where(labels[..., None] == 1, np.float32([3, 0]), np.float32([0, 1]))
+    found = select_foreground(labels, gt, rule, flow)
+    renamed = np.array(names)[labels]
+    np.testing.assert_array_equal(select_foreground(renamed, gt, rule, flow), found)
+
+
+def test_salient_takes_what_does_not_move_as_the_largest_segment_does():
+    labels = np.zeros((3, 16, 24), np.uint8)
+    labels[:, 4:8, 4:12], labels[:, 10:14, 12:18], labels[:, :2, 18:] = 1, 2, 3
+    motion = np.float32([[1, 0], [4, 0], [1, 2.5], [1.2, 0]])  # the last is background in truth
+    flow = motion[labels][:, ::2, ::2]  # at half the size of the labels
+    np.testing.assert_array_equal(
+        select_foreground(labels, None, "salient", flow), (labels == 1) | (labels == 2)
+    )
 
 
 def test_except_largest_counts_over_the_whole_cut_without_ground_truth():
@@ -74,6 +86,8 @@ def test_wrong_input_is_refused():
         select_foreground(labels, gt, "largest")
     with pytest.raises(ValueError, match="needs a ground truth"):
         select_foreground(labels, None, "overlap")
+    with pytest.raises(ValueError, match="needs the flow"):
+        select_foreground(labels, gt, "salient")
     with pytest.raises(ValueError, match="gt must be bool"):
         select_foreground(labels, gt[:1], "overlap")
     with pytest.raises(ValueError, match=">= 0"):

@@ -30,6 +30,7 @@ from jaxmotion.evaluation.results_json import from_json, to_json
 from jaxmotion.evaluation.scores import boundary_f, jaccard
 from jaxmotion.evaluation.sequence_scores import Cut, ObjectScores, SequenceScores
 from jaxmotion.evaluation.suite import DatasetPlan, Options, evaluate
+from jaxmotion.output_folder import locked
 
 
 @pytest.fixture
@@ -86,6 +87,82 @@ def test_our_masks_are_scored_as_they_were_when_they_are_read_back(root, tmp_pat
         for sequence in first:
             for statistic in ("J_mean", "F_mean", "J_recall", "F_decay"):
                 assert second[sequence][statistic] == first[sequence][statistic]
+
+
+def masks_of(out):
+    return {
+        path.relative_to(out).as_posix()
+        for part in ("masks", "segments")
+        for path in out.glob(f"{part}/*/*/*")
+    }
+
+
+def test_masks_of_an_earlier_evaluation_do_not_stay(root, tmp_path):
+    out = tmp_path / "out"
+    named = ["--data", root, "--flow", "made", "--baselines", "none", "--out", out]
+    assert run_eval(*named, "--write-masks") == 0
+    assert masks_of(out) == {
+        f"{part}/davis/otsu/{name}" for part in ("masks", "segments") for name in ("dog", "car")
+    }
+    (out / "masks/davis/otsu/car/.DS_Store").write_text("of a file browser")
+    (out / ".jaxmotion.eval.json").rename(tmp_path / "mark")
+    for mark in (True, False):  # a version without marks left masks of more than it has scores of
+        if mark:
+            (tmp_path / "mark").rename(out / ".jaxmotion.eval.json")
+        else:
+            (out / ".jaxmotion.eval.json").unlink()
+        assert run_eval(*named, "--write-masks", "--sequences", "dog") == 0
+        assert set(scores_of(out)["sequences"]) == {"dog"}
+        assert masks_of(out) >= {"masks/davis/otsu/dog", "segments/davis/otsu/dog"}
+        assert not list(out.glob("*/davis/otsu/car/*.png"))
+    assert run_eval(*named) == 0
+    assert set(scores_of(out)["sequences"]) == {"dog", "car"}
+    assert not list(out.glob("masks/**/*.png"))
+
+
+def test_frames_of_an_earlier_evaluation_do_not_stay(root, tmp_path):
+    out = tmp_path / "out"
+    named = ["--data", root, "--flow", "made", "--baselines", "none", "--out", out]
+    assert run_eval(*named, "--write-masks", "--sequences", "dog") == 0
+    flow = np.load(root / "Flows/made/dog.npz")["flow"]
+    np.savez(root / "Flows/made/dog.npz", flow=flow[:2])
+    assert run_eval(*named, "--write-masks", "--sequences", "dog") == 0
+    for part in ("masks", "segments"):
+        assert len(list((out / part / "davis/otsu/dog").iterdir())) == 2
+
+
+def test_masks_of_the_users_are_kept(root, tmp_path, capsys):
+    out = tmp_path / "out"
+    named = ["--data", root, "--flow", "made", "--baselines", "none", "--out", out]
+    write_indexed(out / "masks" / "davis" / "otsu" / "dog", shifted(4))
+    before = (out / "masks/davis/otsu/dog/00000.png").read_bytes()
+    assert run_eval(*named, "--write-masks") == 2
+    assert "was not written by jaxmotion eval" in capsys.readouterr().err
+    assert run_eval(*named) == 0  # which writes no masks
+    assert run_eval(*named) == 0
+    assert (out / "masks/davis/otsu/dog/00000.png").read_bytes() == before
+    (out / "scores.csv").write_text("worked on")
+    assert run_eval(*named) == 2
+    assert "scores.csv: was changed after jaxmotion eval wrote it" in capsys.readouterr().err
+    assert (out / "scores.csv").read_text() == "worked on"
+
+
+def test_an_evaluation_does_not_go_over_the_masks_it_scores(root, tmp_path, capsys):
+    out = tmp_path / "out"
+    named = ["--data", root, "--flow", "made", "--baselines", "none", "--out", out]
+    assert run_eval(*named, "--write-masks") == 0
+    before = masks_of(out)
+    assert run_eval(*named, "--results", out / "masks/davis/otsu", "--write-masks") == 2
+    assert "masks: the results would replace it" in capsys.readouterr().err
+    assert run_eval(*named, "--results", f"m={out / 'masks/davis/otsu'}") == 0
+    assert masks_of(out) == {name for name in before if name.startswith("masks")}
+
+
+def test_two_evaluations_do_not_write_to_one_folder(root, tmp_path, capsys):
+    with locked(tmp_path / "out"):
+        assert run_eval("--data", root, "--flow", "made", "--out", tmp_path / "out") == 2
+    assert "another run is writing there" in capsys.readouterr().err
+    assert list((tmp_path / "out").iterdir()) == []
 
 
 def test_compared_folders_stand_beside_with_paired_differences(root, results, tmp_path, capsys):

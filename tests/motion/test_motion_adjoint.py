@@ -32,7 +32,10 @@ def clip(seed, segments=2, sparse=False):
 
 
 def smoothed_minimum(flow, mask, model, penalty, epsilon):
-    """Minimum of the smoothed objective for one mask, by scipy: `[P]`."""
+    """Minimum of the smoothed objective for one mask, by scipy: `[P]`.
+
+    The threshold of "huber" is `epsilon` too.
+    """
     design = model.design(*SHAPE)
 
     def value_and_slope(theta):
@@ -137,6 +140,94 @@ def test_unrolled_gradient_agrees_with_the_implicit_one():
     implicit = jax.grad(readout)(jnp.asarray(masks), "implicit")
     unrolled = jax.grad(readout)(jnp.asarray(masks), "unroll")
     np.testing.assert_allclose(unrolled, implicit, rtol=1e-5, atol=1e-8)
+
+
+def test_the_threshold_has_a_gradient_and_may_be_traced():
+    flow, masks = clip(6)
+    cotangent = np.random.default_rng(7).normal(size=(2, COUPLED.num_parameters(SHAPE[0])))
+
+    @jax.jit
+    @jax.value_and_grad
+    def readout(delta):
+        options = {"penalty": "huber", "passes": 25, "adjoint": "implicit"}
+        return jnp.sum(cotangent * fit(flow, masks, COUPLED, huber_delta=delta, **options))
+
+    def reference(delta):
+        return sum(
+            row @ smoothed_minimum(flow[0], masks[0, ..., k], COUPLED, "huber", np.full(2, delta))
+            for k, row in enumerate(cotangent)
+        )
+
+    for delta in (0.7, 1.1):
+        value, slope = readout(delta)
+        np.testing.assert_allclose(value, reference(delta), rtol=1e-6)
+        expected = (reference(delta + 1e-5) - reference(delta - 1e-5)) / 2e-5
+        np.testing.assert_allclose(slope, expected, rtol=1e-4)
+    assert readout._cache_size() == 1
+
+
+@pytest.mark.parametrize(
+    ("adjoint", "penalty"),
+    [
+        ("implicit", "l1"),
+        ("unroll", "l1"),
+        *(
+            pytest.param(adjoint, penalty, marks=pytest.mark.slow)
+            for adjoint in ("implicit", "unroll")
+            for penalty in ("l2", "huber", "squared")
+        ),
+    ],
+)
+def test_gradients_of_degenerate_problems_are_finite(adjoint, penalty):
+    """In float32: what is nearly zero must neither overflow when inverted nor divide zero."""
+    rng = np.random.default_rng(0)
+    shape = (2, 9, 10)
+    soft = rng.dirichlet(np.ones(2), size=shape)
+    clips = {
+        "zero flow": (np.zeros((*shape, 2)), soft),
+        "constant flow": (np.full((*shape, 2), 2.5), soft),
+        "tiny flow": (1e-9 * rng.normal(size=(*shape, 2)), soft),
+        "empty mask": (rng.normal(size=(*shape, 2)), soft * [0, 1]),
+        "zero flow in an empty mask": (np.zeros((*shape, 2)), soft * [0, 1]),
+        "faint mask": (rng.normal(size=(*shape, 2)), soft * [1e-25, 1]),
+    }
+    flow, masks = (jnp.asarray(np.stack(x), jnp.float32) for x in zip(*clips.values(), strict=True))
+    model = MotionModel("affine", "constant")
+
+    def readout(flow, masks, frame_weights):
+        theta = fit(
+            flow, masks, model, penalty=penalty, frame_weights=frame_weights, adjoint=adjoint
+        )
+        return jnp.sum(jnp.sin(theta + 1.0))
+
+    ones = jnp.ones((len(clips), shape[0]), jnp.float32)
+    gradients = jax.grad(readout, argnums=(0, 1, 2))(flow, masks, ones)
+    for number, name in enumerate(clips):
+        assert all(np.isfinite(gradient[number]).all() for gradient in gradients), name
+    # Where flow is zero everywhere, all residuals count alike: least squares, by pixels' weights.
+    design = model.design(*shape).reshape(-1, 6)
+    expected = 0
+    for k in range(2):
+        weight = np.repeat(soft[..., k].reshape(-1), 2)
+        solved = np.linalg.solve(design.T * weight @ design, np.full(6, np.cos(1.0)))
+        expected = expected + weight * (design @ solved)
+    if adjoint == "implicit":
+        np.testing.assert_allclose(np.ravel(gradients[0][0]), expected, rtol=1e-3, atol=1e-6)
+
+
+def test_forward_mode_is_for_the_other_two():
+    flow, masks = clip(3)
+    tangents = (jnp.asarray(flow), jnp.asarray(masks))
+
+    def theta(adjoint):
+        return lambda *data: fit(*data, COUPLED, penalty="squared", adjoint=adjoint)
+
+    _, still = jax.jvp(theta("stop"), tangents, tangents)
+    assert not np.any(still)
+    _, moved = jax.jvp(theta("unroll"), tangents, tangents)  # theta is linear in the flow
+    np.testing.assert_allclose(moved, fit(flow, masks, COUPLED, penalty="squared"), rtol=1e-6)
+    with pytest.raises(TypeError, match="forward-mode"):
+        jax.jvp(theta("implicit"), tangents, tangents)
 
 
 def test_theta_is_a_constant_by_default():

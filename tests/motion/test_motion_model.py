@@ -146,3 +146,15 @@ def test_a_padded_clip_moves_as_the_clip_and_not_behind_it(model):
     assert not design[9:].any()
     assert padded != model
     assert hash(padded) == hash(model.padded(9))
+
+
+def test_a_padded_model_is_padded_once():
+    padded = MotionModel("affine", "bspline").padded(9)
+    assert padded.padded(9) == padded.padded(12) == padded
+    for frames in (8, 0):
+        with pytest.raises(ValueError, match="padded behind 9 frames"):
+            padded.padded(frames)
+    with pytest.raises(ValueError, match="padded behind 9 frames"):
+        padded.design(8, 4, 5)
+    with pytest.raises(ValueError, match="at least 1"):
+        MotionModel().padded(0)

@@ -12,11 +12,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from xla_flags import virtual_devices
 
 from jaxmotion.optical_flow import write_flow_npz
 
 ROOT = Path(__file__).parents[2]
-PATIENCE = 600
+PATIENCE = 3600
 """Seconds after which a test gives up on processes; far more than they need."""
 
 # Two segments of constant motion by least squares: what compiles fastest and is the real thing.
@@ -27,7 +28,6 @@ OPTIONS = (
     "--optimizer.schedule constant --optimizer.warmup-steps 1 "  # whatever the number of steps
     "--batch-size 8 --log-every 1 --validate-every 6 --checkpoint-every 100 --picture-every 0"
 )
-FAST_COMPILATION = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
 
 
 @pytest.fixture(scope="session")
@@ -77,9 +77,9 @@ class Run:
             assert all(process.poll() is None for process in self.processes), self.text()
             time.sleep(0.05)
 
-    def end(self, patience: float = PATIENCE) -> list[int]:
+    def end(self) -> list[int]:
         """The exit statuses of all, once they have ended."""
-        deadline = time.monotonic() + patience
+        deadline = time.monotonic() + PATIENCE
         return [process.wait(deadline - time.monotonic()) for process in self.processes]
 
     def text(self, index: int | None = None) -> str:
@@ -106,6 +106,7 @@ def launch(tmp_path, sequences, programs):
         command += ["--data.source", str(sequences), "--steps", str(steps)]
         command += shlex.split(OPTIONS) + shlex.split(more)
         together = f"--distributed --coordinator 127.0.0.1:{_free_port()} --num-processes {count}"
+        cache = {"JAX_COMPILATION_CACHE_DIR": str(programs)}
         run = Run(tmp_path / name, [], [])
         for index in range(count):
             log = tmp_path / f"{name}.{len(started)}.log"
@@ -114,7 +115,7 @@ def launch(tmp_path, sequences, programs):
             with log.open("w") as output:
                 process = subprocess.Popen(
                     command + own,
-                    env=os.environ | _environment(devices, programs),
+                    env=os.environ | virtual_devices(devices) | cache,
                     stdout=output,
                     stderr=subprocess.STDOUT,
                 )
@@ -127,15 +128,6 @@ def launch(tmp_path, sequences, programs):
     for process in started:
         process.kill()
         process.wait()
-
-
-def _environment(devices: int, programs: Path) -> dict[str, str]:
-    return {
-        "JAX_PLATFORMS": "cpu",
-        "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices} {FAST_COMPILATION}",
-        "JAX_COMPILATION_CACHE_DIR": str(programs),
-        "NPROC": "32",  # see on_eight_devices
-    }
 
 
 def _free_port() -> int:

@@ -5,9 +5,10 @@ import signal
 
 import pytest
 
-from jaxmotion.training.distributed import HEARTBEAT_SECONDS
-
 pytestmark = pytest.mark.multihost
+
+ENDLESS = 1_000_000
+"""Steps of a run that is to be interrupted before its end, however fast or busy the machine."""
 
 
 def assert_same_curve(parts, whole):
@@ -27,7 +28,7 @@ def stored_steps(run):
 
 def test_two_processes_stop_at_one_signal_and_go_on_as_one(launch):
     # How long it goes on does not matter: the last run is told where to stop.
-    two = launch("parts", 2, steps=1000)
+    two = launch("parts", 2, steps=ENDLESS)
     two.wait_for_step(4)
     two.processes[1].send_signal(signal.SIGTERM)
     assert two.end() == [130, 130], two.text()
@@ -82,10 +83,10 @@ def test_a_run_goes_on_whatever_the_topology(launch, stages, more):
 @pytest.mark.slow
 @pytest.mark.parametrize("victim", [0, 1])
 def test_a_killed_process_ends_the_other_and_the_run_goes_on(launch, victim):
-    run = launch("killed", 2, steps=1000, more="--checkpoint-every 2")
+    run = launch("killed", 2, steps=ENDLESS, more="--checkpoint-every 2")
     run.wait_for_step(5)
     run.processes[victim].kill()
-    statuses = run.end(patience=HEARTBEAT_SECONDS + 60)
+    statuses = run.end()
     assert statuses[victim] == -signal.SIGKILL
     assert statuses[1 - victim] not in (0, 130)
     assert re.search("another (task died|one ended first)", run.text(1 - victim))
@@ -117,7 +118,7 @@ def test_two_processes_leave_a_checkpoint_cut_short_for_the_one_before(launch):
 @pytest.mark.slow
 def test_what_is_wrong_with_one_process_ends_all(launch):
     run = launch("wrong", 2, steps=6, last="--data.source nowhere")
-    statuses = run.end(patience=HEARTBEAT_SECONDS + 120)
+    statuses = run.end()
     assert statuses[1] == 2
     assert run.text(1).count("error: nowhere: no such file or folder") == 1
     assert statuses[0] not in (0, 130)

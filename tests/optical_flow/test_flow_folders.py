@@ -9,6 +9,7 @@ import pytest
 from jaxmotion.errors import InputError
 from jaxmotion.optical_flow import (
     FlowOrigin,
+    folders,
     read_flo,
     read_flow_npz,
     read_flow_origin,
@@ -16,6 +17,7 @@ from jaxmotion.optical_flow import (
     write_flo,
     write_flow_folder,
 )
+from jaxmotion.output_folder import locked
 
 VALUES = [0, 1, 3, 7, 15]
 
@@ -51,9 +53,9 @@ class Difference:
         return flow
 
 
-def write(tmp_path, estimator=None, values=VALUES, **options):
+def write(tmp_path, estimator=None, values=VALUES, source="v", **options):
     estimator = estimator or Difference()
-    video = Stream(tmp_path / "v", values)
+    video = Stream(tmp_path / source, values)
     return write_flow_folder(video, tmp_path / "out", estimator, progress=False, **options)
 
 
@@ -93,7 +95,7 @@ def test_kitti_pictures(tmp_path):
 
 def test_archive_of_all_fields(tmp_path):
     write(tmp_path, format="npz")
-    assert names(tmp_path / "out") == ["flow.json", "flow.npz"]
+    assert names(tmp_path / "out") == ["fields.jsonl", "flow.json", "flow.npz"]
     flow, valid = read_flow_npz(tmp_path / "out" / "flow.npz")
     assert flow.dtype == np.float32
     assert flow.shape == (4, 12, 16, 2)
@@ -246,3 +248,105 @@ def test_origin_of_an_archive_of_nothing_and_of_a_damaged_file(tmp_path):
         (tmp_path / "out" / "flow.json").write_text(text)
         with pytest.raises(InputError, match=r"flow\.json: damaged"):
             read_flow_origin(tmp_path / "out")
+
+
+def test_another_video_of_the_same_name_is_refused(tmp_path):
+    """So is one whose frames have changed since; one that was moved, or has grown, is the same."""
+    write(tmp_path)
+    before = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
+    for values in ([1, 2, 4, 8, 16], [0, 1, 3, 7, 14], [0, 1, 3, 8, 15], VALUES[::-1]):
+        with pytest.raises(InputError, match=r"is not of that frame of .*/v, but of another"):
+            write(tmp_path, values=values)
+        assert {p.name: p.read_bytes() for p in (tmp_path / "out").iterdir()} == before
+    moved = Difference()
+    assert write(tmp_path, moved, source="elsewhere/renamed").num_reused == 4
+    assert moved.calls == 0
+    report = write(tmp_path, moved, values=[*VALUES, 31])
+    assert (report.num_flows, report.num_reused, moved.calls) == (5, 4, 1)
+
+
+@pytest.mark.parametrize("format", ["flo", "png", "npz"])
+@pytest.mark.parametrize("finished", [True, False])
+def test_flow_without_notes_is_checked_by_estimating_it_again(tmp_path, format, finished):
+    """That of an earlier version, or of a run that was killed before it could note the frames."""
+    if finished:
+        write(tmp_path, format=format)
+    else:
+        with pytest.raises(KeyboardInterrupt):
+            write(tmp_path, Difference(stop_after=2), format=format)
+    (tmp_path / "out" / "fields.jsonl").unlink()
+    with pytest.raises(InputError, match="its flow of f00 is not of that frame"):
+        write(tmp_path, values=[0, 2, 3, 7, 15], format=format)
+    again = Difference()
+    assert write(tmp_path, again, format=format).num_reused == (4 if finished else 2)
+    assert again.calls == 4
+    last = Difference()
+    assert write(tmp_path, last, format=format).num_reused == 4
+    assert last.calls == 0
+
+
+def test_a_line_of_notes_cut_short_is_one_note_less(tmp_path):
+    write(tmp_path)
+    notes = tmp_path / "out" / "fields.jsonl"
+    whole = notes.read_text()
+    for text in (whole[:-30], whole[:-30] + "\n", "[]\n3\n" + whole[:-1]):
+        notes.write_text(text)
+        write(tmp_path)
+        again = Difference()
+        assert write(tmp_path, again).num_reused == 4
+        assert again.calls == 0
+
+
+@pytest.mark.parametrize("name", ["color", "quality.json", "fields.jsonl", "f00.flo", "flow.npz"])
+def test_a_folder_of_somebody_elses_is_refused(tmp_path, name):
+    path = tmp_path / "out" / name
+    path.parent.mkdir()
+    path.mkdir() if name == "color" else path.write_text("mine")
+    with pytest.raises(InputError, match=f"{name}: flow of another origin"):
+        write(tmp_path)
+    assert names(tmp_path / "out") == [name]
+
+
+def test_what_lies_among_unfinished_fields_is_kept(tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        write(tmp_path, Difference(stop_after=2), format="npz")
+    (tmp_path / "out" / "unfinished" / "notes.txt").write_text("mine")
+    write(tmp_path, format="npz")
+    assert names(tmp_path / "out" / "unfinished") == ["notes.txt"]
+
+
+def test_flow_does_not_go_among_its_frames_nor_two_runs_into_a_folder(tmp_path):
+    (tmp_path / "v").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "v")
+    for folder in ("v", "link"):
+        with pytest.raises(InputError, match="is what is read"):
+            write_flow_folder(Stream(tmp_path / "v"), tmp_path / folder, Difference())
+    with locked(tmp_path / "out"), pytest.raises(InputError, match="another run is writing"):
+        write(tmp_path)
+    assert list((tmp_path / "v").iterdir()) == []
+
+
+def test_a_renamed_file_of_weights_is_the_same_estimator(tmp_path):
+    def with_weights(name, content):
+        estimator = Difference()
+        estimator.settings = {"weights": name, "weights_sha256": content, "iterations": 20}
+        return estimator
+
+    write(tmp_path, with_weights("a.pth", "1"))
+    assert write(tmp_path, with_weights("b.pth", "1")).num_reused == 4
+    with pytest.raises(InputError, match="holds flow with settings"):
+        write(tmp_path, with_weights("a.pth", "2"))
+
+
+def test_quality_is_not_written_whole_for_each_frame(tmp_path, monkeypatch):
+    writes = []
+    atomic = folders.atomic_path
+
+    def counted(path):
+        writes.append(path.name)
+        return atomic(path)
+
+    monkeypatch.setattr(folders, "atomic_path", counted)
+    write(tmp_path, values=list(range(200)), quality=True)
+    assert writes.count("quality.json") < 20
+    assert len(json.loads((tmp_path / "out" / "quality.json").read_text())["frames"]) == 199

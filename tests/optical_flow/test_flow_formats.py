@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from jaxmotion.errors import InputError
-from jaxmotion.optical_flow import formats, read_kitti_png
+from jaxmotion.optical_flow import formats, known_vectors, read_kitti_png
 
 
 def flo_bytes(width, height, values=None, magic=202021.25):
@@ -124,7 +124,8 @@ def test_npz_round_trip_keeps_precision(tmp_path, dtype):
     assert read.dtype == dtype
     np.testing.assert_array_equal(read, flow)
     np.testing.assert_array_equal(known, valid)
-    sequence = formats.read_flow_sequence(tmp_path / "a.npz")
+    sequence, known = formats.read_flow_sequence(tmp_path / "a.npz")
+    np.testing.assert_array_equal(known, valid)
     assert sequence.dtype == np.float32
     np.testing.assert_array_equal(sequence, np.where(valid[..., None], flow, 0))
 
@@ -177,13 +178,13 @@ def test_sequence_is_in_order_of_numbers(tmp_path):
     write_folder(tmp_path, names)
     (tmp_path / "notes.txt").write_text("hello")
     (tmp_path / ".hidden.flo").write_text("hello")
-    assert [path.name for path in formats.flo_files(tmp_path)] == names
-    np.testing.assert_array_equal(formats.read_flow_sequence(tmp_path)[:, 0, 0, 0], range(12))
+    assert [path.name for path in formats.flow_files(tmp_path)] == names
+    np.testing.assert_array_equal(formats.read_flow_sequence(tmp_path)[0][:, 0, 0, 0], range(12))
 
 
 def test_sequence_may_have_a_step(tmp_path):
     write_folder(tmp_path, ["s2_03.flo", "s2_06.flo", "s2_09.flo"])
-    assert len(formats.flo_files(tmp_path)) == 3
+    assert len(formats.flow_files(tmp_path)) == 3
 
 
 @pytest.mark.parametrize(
@@ -235,7 +236,7 @@ def test_unknown_vectors_are_zero_in_use_and_raw_in_the_file(tmp_path):
 
 def test_unknown_suffix(tmp_path):
     (tmp_path / "a.txt").write_text("hello")
-    with pytest.raises(InputError, match=r"expected \.flo or \.png"):
+    with pytest.raises(InputError, match=r"expected \.flo, \.png"):
         formats.read_flow_sequence(tmp_path / "a.txt")
 
 
@@ -244,11 +245,14 @@ def test_real_samples(shared):
     samples = shared / "data" / "flow_samples"
     whale = formats.read_flo(samples / "Middlebury" / "RubberWhale" / "flow10.flo")
     assert whale.shape == (388, 584, 2)
-    known = formats.known_vectors(whale)
+    known = known_vectors(whale)
     assert 0.95 < known.mean() < 1
     assert np.abs(whale[known]).max() < 5
     kitti, valid = read_kitti_png(samples / "KITTI2012or2015_sample" / "flow_gt.png")
     assert kitti.shape == (375, 1242, 2)
     assert 0.1 < valid.mean() < 0.3
-    flow = formats.read_flow_sequence(shared / "data" / "davis" / "Flows" / "raft" / "bear.npz")
+    flow, known = formats.read_flow_sequence(
+        shared / "data" / "davis" / "Flows" / "raft" / "bear.npz"
+    )
     assert flow.shape == (81, 128, 224, 2)
+    assert known.all()

@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 
 import cv2
 import numpy as np
@@ -139,20 +138,18 @@ def test_from_a_raw_video_over_an_interrupt_to_an_overlay(
 
 
 @pytest.mark.slow
-def test_from_a_raw_video_over_a_kill_to_an_overlay(untrained_run, tmp_path):
+def test_from_a_raw_video_over_a_kill_to_an_overlay(untrained_run, tmp_path, killed_in_dis):
     count = 60
     film(tmp_path / "film.mp4", count, 240, 320)
-    command = [*PROGRAM, "flow", "film.mp4", "--out", "flow", "--estimator", "dis"]
+    arguments = ["flow", "film.mp4", "--out", "flow", "--estimator", "dis"]
     environment = os.environ | {"JAX_PLATFORMS": "cpu"}
-    first = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE)
-    deadline = time.monotonic() + 300
-    while len(list((tmp_path / "flow").glob("[0-9]*.flo"))) < 3:
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
-    first.send_signal(signal.SIGKILL)
-    first.communicate()
+    first = subprocess.run(
+        killed_in_dis(PROGRAM[-1], *arguments), env=environment, capture_output=True
+    )
+    assert first.returncode == -signal.SIGKILL
+    command = [*PROGRAM, *arguments]
     kept = sorted((tmp_path / "flow").glob("[0-9]*.flo"))
-    assert 3 <= len(kept) < count - 1
+    assert len(kept) == 3
     assert all(flo_size(path) == (240, 320) for path in kept)  # none of them half-written
     second = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     assert f"{count - 1} flow fields (.flo), {len(kept)} of them there before" in second.stdout

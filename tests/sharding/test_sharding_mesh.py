@@ -31,6 +31,7 @@ def grid(processes: list[int], data: int, time: int) -> SimpleNamespace:
         ([0] * 8, 2, 4, [0], 1),
         ([0, 0, 1, 1], 4, 1, [0, 1], 2),
         ([0, 0, 1, 1], 2, 2, [0, 1], 2),
+        ([0, 0, 0, 1, 1, 1], 2, 3, [0, 1], 2),
         ([0, 0, 1, 1], 1, 4, [0, 0], 1),  # both load the clip, each hands over half its frames
         ([0, 0, 1, 1, 2, 2, 3, 3], 2, 4, [0, 0, 1, 1], 2),
     ],
@@ -42,10 +43,14 @@ def test_processes_with_the_same_rows_load_the_same_clips(processes, data, time,
 
 
 def test_processes_that_cut_across_the_rows_are_refused():
-    with pytest.raises(InputError, match=r"--mesh\.data"):
-        process_share(grid([0, 0, 0, 1, 1, 1], 2, 3), 6, 0) and process_share(
-            grid([0, 0, 0, 0, 1, 1], 3, 2), 6, 0
-        )
+    for processes, data, time in (
+        ([0, 0, 0, 0, 1, 1], 2, 3),
+        ([0, 0, 0, 1, 1, 1], 3, 2),
+        ([0, 0, 0, 0, 1, 1], 3, 2),
+    ):
+        for process in (0, 1):
+            with pytest.raises(InputError, match=r"--mesh\.data"):
+                process_share(grid(processes, data, time), 6, process)
     with pytest.raises(InputError, match="--batch_size 3"):
         process_share(grid([0, 1], 2, 1), 3, 0)
 

@@ -6,7 +6,8 @@ import pytest
 
 from jaxmotion.configs import CONFIGS, get_config
 from jaxmotion.errors import InputError
-from jaxmotion.training.config import Config, DataConfig, differences, from_json, to_json
+from jaxmotion.options import differences, from_json, to_json
+from jaxmotion.training.config import Config, DataConfig
 from jaxmotion.training.optimizer import OptimizerConfig, learning_rate
 
 
@@ -57,5 +58,5 @@ def test_learning_rate(schedule):
 
 
 def test_steps_must_be_positive():
-    with pytest.raises(InputError, match="--steps must be at least 1"):
+    with pytest.raises(InputError, match="steps 0: expected a whole number from 1"):
         Config(steps=0)

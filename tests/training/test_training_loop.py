@@ -17,8 +17,9 @@ from jaxmotion.training.checkpoints import Checkpoints, load_best
 from jaxmotion.training.config import Config, DataConfig
 from jaxmotion.training.experiment import run_experiment
 from jaxmotion.training.loop import InterruptedTrainingError, NonFiniteLossError, train
-from jaxmotion.training.optimizer import OptimizerConfig
+from jaxmotion.training.optimizer import OptimizerConfig, learning_rate, make_optimizer
 from jaxmotion.training.segmentation import ObjectiveConfig
+from jaxmotion.training.step import init_state, make_train_step
 
 TINY = Config(
     data=DataConfig(height=16, width=24, validation_clips=5, validation_fraction=0.001),
@@ -50,7 +51,13 @@ class LineTask:
         return jnp.where(step == self.poison_at, jnp.nan, loss), {"a": params["a"]}
 
     def picture(self, params, batch):
-        return np.zeros((4, 4, 3), np.uint8)
+        return np.asarray(_painted(params, batch))
+
+
+@jax.jit
+def _painted(params, batch):
+    shade = jnp.clip(255 * (params["a"] * batch["x"] + params["b"]), 0, 255)
+    return jnp.broadcast_to(shade[0, :4, None, None], (4, 4, 3)).astype(jnp.uint8)
 
 
 class LineClips:
@@ -145,6 +152,30 @@ def test_the_kept_parameters_are_those_of_the_lowest_validation_loss(tmp_path):
     assert load_best(tmp_path)[2] == min(losses, key=losses.get)
 
 
+def test_the_average_is_what_is_validated_and_kept(tmp_path):
+    config = dataclasses.replace(TINY, validate_every=1, steps=6)
+    run_line(tmp_path, config)
+    # The same steps, one by one; tests/training/test_training_step.py has them in float64.
+    task, optimizer = LineTask(), make_optimizer(config.optimizer, config.steps)
+    clips, held_out = LineClips(), next(LineClips())
+    rate = learning_rate(config.optimizer, config.steps)
+    step = jax.jit(make_train_step(task, optimizer, rate, config.seed, config.optimizer.ema_decay))
+    state = init_state(task, optimizer, held_out, config.seed, averaged=True)
+    best, kept = np.inf, None
+    for number in range(1, config.steps + 1):
+        state, _ = step(state, next(clips))
+        loss, raw = (
+            float(jnp.mean(task.loss(params, held_out, state.step, None)[0]))
+            for params in (state.average, state.params)
+        )
+        assert raw != pytest.approx(loss, rel=1e-3)
+        assert curve(tmp_path)[number, "validation_loss"] == pytest.approx(loss, rel=1e-5)
+        best, kept = min((best, kept), (loss, state.average), key=lambda pair: pair[0])
+    params = load_best(tmp_path)[0]
+    for name, value in kept.items():
+        np.testing.assert_allclose(params[name], value, rtol=1e-5)
+
+
 def test_a_finished_run_is_not_run_again(tmp_path):
     first = run_line(tmp_path)
     assert run_line(tmp_path) == first
@@ -160,9 +191,13 @@ def test_no_step_compiles(tmp_path):
             else None
         )
     )
-    # Every kind of step once: log, validation, checkpoint. What the first ones compile they keep.
-    config = dataclasses.replace(TINY, steps=12, validate_every=2, checkpoint_every=4)
+    # Log, validation, checkpoint and picture, each several times: what the first compile they keep.
+    config = dataclasses.replace(
+        TINY, steps=12, validate_every=2, checkpoint_every=4, picture_every=4
+    )
+    jax.clear_caches()
     train(config, LineTask(), clips, [next(LineClips())], tmp_path)
+    assert len(list((tmp_path / "pictures").iterdir())) == 3
     assert compiled_at, "the listener heard nothing"
     assert [position for position in compiled_at if position > 4] == []
 
@@ -229,6 +264,32 @@ def test_a_run_killed_before_its_first_checkpoint_is_in_nobodys_way(tmp_path):
     claim_folder(TINY, tmp_path)
     (tmp_path / "checkpoints" / "4.orbax-checkpoint-tmp").mkdir(parents=True)
     claim_folder(dataclasses.replace(TINY, batch_size=8), tmp_path)
+
+
+def test_a_configuration_of_somebody_elses_is_kept(tmp_path):
+    from jaxmotion.training.experiment import claim_folder
+
+    for text in ('{"mine": 1}', "{}"):
+        (tmp_path / "config.json").write_text(text)
+        with pytest.raises(InputError, match=r"config\.json: is there and of no run"):
+            claim_folder(TINY, tmp_path)
+        assert (tmp_path / "config.json").read_text() == text
+
+
+def test_a_folder_takes_one_run_at_a_time(tmp_path, monkeypatch):
+    from jaxmotion.training import experiment
+
+    with experiment.sole_run(tmp_path):
+        for main in (True, False):  # process 0 tells the others
+            monkeypatch.setattr(experiment, "is_main", lambda main=main: main)
+            monkeypatch.setattr(experiment, "anywhere", lambda flag, main=main: flag or not main)
+            words = "another run is writing" if main else "refused by process 0"
+            with pytest.raises(InputError, match=words), experiment.sole_run(tmp_path):
+                pass
+    monkeypatch.undo()
+    with experiment.sole_run(tmp_path):
+        pass
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_full_disk_is_one_line_and_earlier_checkpoints_stay(tmp_path, monkeypatch):

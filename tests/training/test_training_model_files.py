@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -12,7 +13,9 @@ from safetensors.numpy import load_file, save_file
 
 from jaxmotion.errors import InputError
 from jaxmotion.networks import NetworkConfig, build_segmenter
-from jaxmotion.training.config import Config, DataConfig, to_json
+from jaxmotion.options import to_json
+from jaxmotion.output_folder import locked
+from jaxmotion.training.config import Config, DataConfig
 from jaxmotion.training.model_files import Trained, model_paths, read_model, write_model
 
 CONFIG = Config(
@@ -96,6 +99,65 @@ def test_a_part_that_is_missing_or_of_another_model(trained, path):
     second.unlink()
     with pytest.raises(InputError, match=r"part2\.safetensors"):
         read_model(path)
+
+
+def test_files_of_like_names_are_not_taken_for_parts(trained, path):
+    """Neither removed with the parts of the model that is replaced nor written over."""
+    write_model(path, trained, part_bytes=1000)
+    count = len(model_paths(path))
+    others = ("partial-results", f"part{count + 1}", "part2.old", "part02", "part", "partx")
+    for name in others:
+        path.with_name(f"model.{name}.safetensors").write_text("mine")
+    write_model(path.with_name("model.part99.safetensors"), trained)
+    assert len(model_paths(path)) == count
+    write_model(path, trained)
+    assert sorted(file.name for file in path.parent.iterdir()) == sorted(
+        ["model.safetensors", "model.part99.safetensors"]
+        + [f"model.{name}.safetensors" for name in others]
+    )
+    assert {path.with_name(f"model.{name}.safetensors").read_text() for name in others} == {"mine"}
+    assert read_model(path.with_name("model.part99.safetensors")).step == trained.step
+
+
+@pytest.mark.parametrize("content", ["mine", None])
+def test_what_is_where_a_part_goes_is_kept(trained, path, content):
+    second = path.with_name("model.part2.safetensors")
+    second.write_text(content) if content else write_model(second, trained)
+    before = second.read_bytes()
+    with pytest.raises(InputError, match=r"part2.safetensors: is there and no part of model"):
+        write_model(path, trained, part_bytes=1000)
+    assert second.read_bytes() == before
+    assert list(path.parent.iterdir()) == [second]
+
+
+def test_an_earlier_model_in_parts_survives_a_failure(trained, path, monkeypatch):
+    write_model(path, trained, part_bytes=4000)
+    before = {file: file.read_bytes() for file in path.parent.iterdir()}
+    rename, calls, breaks_at = Path.rename, [], [0]
+
+    def breaks(self, target):
+        calls.append(1)
+        if len(calls) == breaks_at[0]:
+            raise KeyboardInterrupt
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", breaks)
+    later = trained._replace(step=8)
+    for breaks_at[0] in (1, 2, 3, 5):
+        calls.clear()
+        with pytest.raises(KeyboardInterrupt):
+            write_model(path, later, part_bytes=1000)
+        assert {file: file.read_bytes() for file in path.parent.iterdir()} == before
+    breaks_at[0] = 0
+    write_model(path, later, part_bytes=1000)
+    assert read_model(path).step == 8
+
+
+def test_two_runs_do_not_write_one_model(trained, path):
+    with locked(path.parent, path.name):
+        with pytest.raises(InputError, match=r"model\.safetensors: another run is writing"):
+            write_model(path, trained)
+        write_model(path.with_name("other.safetensors"), trained)
 
 
 def test_the_same_network_is_the_same_bytes(trained, tmp_path):
@@ -235,7 +297,8 @@ def damage_later_choice(path):
 
 
 def damage_config_of_no_network(path):
-    rewrite(path, note=config_with(network=to_json(CONFIG.network) | {"widths": [4.5, 8]}))
+    network = to_json(CONFIG.network) | {"decoder": {"kind": "transformer", "heads": 3}}
+    rewrite(path, note=config_with(network=network))
 
 
 def damage_other_network(path):

@@ -89,5 +89,5 @@ def test_slots_take_the_background_and_the_mean_of_the_others():
 
 def test_a_network_of_other_widths_is_refused():
     other = replace(LINEAR, widths=(6, 12))
-    with pytest.raises(InputError, match="no part of its U-net fits"):
+    with pytest.raises(InputError, match="its U-net does not fit"):
         warm_start(fresh(other), trained(LINEAR))

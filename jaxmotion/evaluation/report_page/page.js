@@ -6,6 +6,7 @@ const TERMS = {
   bIoU: ["bIoU, the objects", "In every frame, the overlap of each annotated object with the segment most alike to it. 1 is perfect."],
 };
 const RULES = {
+  salient: "segments whose flow stands out from the motion of the background are taken; needs no annotation",
   except_largest: "all segments but the largest are taken; needs no annotation",
   best_subset: "the segments whose union fits the annotation best are taken, so that scores say how good the best reading is",
   overlap: "segments that lie in the annotation by more than half are taken",

@@ -4,13 +4,12 @@ The kind is told by the content, not by the name. No kind can run code here.
 """
 
 import os
-import zipfile
-import zlib
 
 import numpy as np
 
 from jaxmotion.errors import InputError
 from jaxmotion.files import reading
+from jaxmotion.optical_flow.npz import open_npz
 from jaxmotion.optical_flow.raft.torch_files import is_torch_file, read_torch_file
 from jaxmotion.tensors import read_safetensors
 
@@ -41,10 +40,5 @@ def read_tensors(path: str | os.PathLike) -> dict[str, np.ndarray]:
 
 
 def _read_npz(path: str | os.PathLike) -> dict[str, np.ndarray]:
-    try:
-        with reading(path), np.load(path, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
-    except InputError:
-        raise
-    except (ValueError, EOFError, TypeError, KeyError, zipfile.BadZipFile, zlib.error) as error:
-        raise InputError(f"{path}: truncated or damaged, expected an .npz of arrays") from error
+    with open_npz(path, "truncated or damaged, expected an .npz of arrays") as archive:
+        return {name: archive.read(name) for name in archive.names}

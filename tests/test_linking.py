@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import jaxmotion as jm
-from jaxmotion.evaluation.linking import Linker, link_labels, link_masks, unroll
 from jaxmotion.inference import InferenceConfig
+from jaxmotion.linking import Linker, link_labels, link_masks, unroll
 
 
 def moving_squares(frames, num_labels=3, size=(24, 40)):

@@ -1,0 +1,50 @@
+"""What arrays must have in common, checked where a program is traced: it costs nothing at run time.
+
+Without the checks, axes in another order, another number of segments or a batch of one would be
+broadcast, and give a number that looks like any other.
+"""
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+
+def check_shapes(**arguments: tuple[Any, str]) -> None:
+    """Compare the shapes of arrays with the names of their axes.
+
+    Args:
+      **arguments: by the name of an argument, its value (None where it was not given) and its axes,
+        such as `flow=(flow, "B T H W 2")`. A number is a size; a letter stands for one size in all
+        arguments, that of the first which has it. A scalar has no axes, "".
+
+    Raises:
+      ValueError: for the first argument that is no array or has another shape.
+    """
+    sizes: dict[str, int] = {}
+    for name, (value, names) in arguments.items():
+        if value is None:
+            continue
+        axes = names.split()
+        shape = getattr(value, "shape", () if isinstance(value, (int, float)) else None)
+        if shape is None:
+            raise ValueError(f"{name} must be an array; got {type(value).__name__}")
+        here = [str(sizes.get(axis, axis)) for axis in axes]
+        fits = len(shape) == len(axes) and all(
+            size == (int(axis) if axis.isdigit() else sizes.setdefault(axis, size))
+            for size, axis in zip(shape, axes, strict=True)
+        )
+        if not fits:
+            numbers = f" = [{', '.join(here)}]" if here != axes else ""
+            raise ValueError(f"{name} must have shape [{', '.join(axes)}]{numbers}; got {shape}")
+
+
+def promoted(*arrays: jax.Array) -> tuple[jax.Array, ...]:
+    """The arrays in one floating-point type: float32, or float64 where one of them is.
+
+    A sum in bfloat16 would count pixels to eight bits only.
+    """
+    arrays = tuple(map(jnp.asarray, arrays))
+    dtype = functools.reduce(jnp.promote_types, (array.dtype for array in arrays), jnp.float32)
+    return tuple(array.astype(dtype) for array in arrays)

@@ -1,0 +1,85 @@
+"""Reading `.npz` archives that anyone may have written: what a header claims is held against what
+the file has before memory is asked for. Nothing in such a file can run.
+"""
+
+import contextlib
+import math
+import os
+import zipfile
+from collections.abc import Iterator
+
+import numpy as np
+
+from jaxmotion.errors import InputError
+from jaxmotion.files import reading
+
+# Deflate makes at most 1032 bytes of one; a member may be as small as its headers.
+_MOST_INFLATED, _HEADERS = 1032, 4096
+
+
+class Npz:
+    """An open archive.
+
+    Attributes:
+      names: of its arrays, in the order of the file.
+    """
+
+    def __init__(self, archive: zipfile.ZipFile, length: int) -> None:
+        """Of an open zip archive in a file of `length` bytes."""
+        self._archive, self._length = archive, length
+        self._members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
+        self.names = list(self._members)
+
+    def header(self, name: str) -> tuple[tuple[int, ...], np.dtype]:
+        """Shape and type of an array, without its numbers."""
+        with self._archive.open(self._members[name]) as file:
+            version = np.lib.format.read_magic(file)
+            if version == (1, 0):
+                shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+            else:
+                shape, _, dtype = np.lib.format.read_array_header_2_0(file)
+            if dtype.hasobject:
+                raise ValueError("objects, which are programs")
+            self._check(name, file.tell() + math.prod(shape) * dtype.itemsize)
+        return shape, dtype
+
+    def read(self, name: str) -> np.ndarray:
+        """An array."""
+        self.header(name)
+        with self._archive.open(self._members[name]) as file:
+            return np.lib.format.read_array(file, allow_pickle=False)
+
+    def _check(self, name: str, expected: int) -> None:
+        """Refuses a member of another length than its header says, or than the file can hold."""
+        member = self._members[name]
+        possible = min(member.compress_size, self._length) * _MOST_INFLATED + _HEADERS
+        if member.file_size != expected or (
+            member.file_size > possible and member.compress_type != zipfile.ZIP_LZMA
+        ):
+            raise InputError(
+                f"{self._archive.filename}: damaged, {name!r} claims {expected} bytes that are "
+                "not there"
+            )
+
+
+@contextlib.contextmanager
+def open_npz(path: str | os.PathLike, fault: str) -> Iterator[Npz]:
+    """Opens an archive to read from.
+
+    Args:
+      path: the file.
+      fault: what to say of a file that cannot be read, and of what was expected.
+
+    Yields:
+      The archive. What it raises in the block of the `with` becomes one line as well.
+
+    Raises:
+      InputError: missing, not an `.npz`, damaged, or larger than memory.
+    """
+    try:
+        with reading(path), zipfile.ZipFile(path) as archive:
+            yield Npz(archive, os.path.getsize(path))
+    except (InputError, MemoryError):
+        raise
+    except Exception as error:  # a damaged archive makes zipfile and numpy raise nearly anything
+        raise InputError(f"{path}: {fault}") from error
