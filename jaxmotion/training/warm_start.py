@@ -186,10 +186,13 @@ def _first(leaf: jax.Array, trained: jax.Array, axis: int) -> jax.Array:
 
 def _words(new: Shapes, old: Shapes, rules: Mapping[str, Rule]) -> str:
     heads = [(new[name].shape[-1], old[name].shape[-1]) for name in rules if _part(name) == "head"]
-    masks = "".join(f" ({there} masks there, {here} here)" for here, there in heads[:1])
+    here, there = heads[0] if heads else (0, 0)
+    masks = f" ({there} masks there, {here} here)" if here != there else ""
+    if masks and any(name.startswith("decoder/slots/") for name in new):
+        masks = f" (the background, and the mean of {there - 1} other masks)"
 
     def listed(names: Mapping[str, Any]) -> str:
-        parts = dict.fromkeys(map(_part, names))
+        parts = sorted(set(map(_part, names)))
         return ", ".join(part + masks * (part == "head") for part in parts) or "nothing"
 
     return (

@@ -9,14 +9,17 @@ import numpy as np
 import pytest
 from jax import monitoring
 
+from jaxmotion.data import TrainLoader
 from jaxmotion.data.augment import AugmentConfig
 from jaxmotion.errors import InputError
 from jaxmotion.motion import MotionModel
 from jaxmotion.networks import NetworkConfig
-from jaxmotion.training.checkpoints import Checkpoints, load_best
+from jaxmotion.options import to_json
+from jaxmotion.training.checkpoints import Checkpoints, load_best, stored_steps
 from jaxmotion.training.config import Config, DataConfig
-from jaxmotion.training.experiment import run_experiment
+from jaxmotion.training.experiment import open_clips, run_experiment
 from jaxmotion.training.loop import InterruptedTrainingError, NonFiniteLossError, train
+from jaxmotion.training.metrics import write_json
 from jaxmotion.training.optimizer import OptimizerConfig, learning_rate, make_optimizer
 from jaxmotion.training.segmentation import ObjectiveConfig
 from jaxmotion.training.step import init_state, make_train_step
@@ -124,6 +127,86 @@ def test_a_checkpoint_cut_short_is_left_for_the_one_before(tmp_path, caplog):
     run_line(tmp_path / "cut")
     assert "checkpoint 6 cannot be read" in caplog.text
     assert curve(tmp_path / "cut") == curve(tmp_path / "whole")
+
+
+def spoil(folder, how):
+    for file in [file for file in folder.rglob("*") if file.is_file()]:
+        how(file)
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        lambda file: file.write_bytes(b""),
+        lambda file: file.write_bytes(file.read_bytes()[:-7]),
+        lambda file: file.write_bytes(b"\xff" * file.stat().st_size),
+        lambda file: file.unlink(),
+    ],
+    ids=["empty", "cut short", "overwritten", "missing"],
+)
+@pytest.mark.parametrize("item", ["state", "data"])
+def test_a_damaged_checkpoint_is_kept_and_later_ones_are_stored(tmp_path, caplog, how, item):
+    run_line(tmp_path, dataclasses.replace(TINY, steps=6))
+    spoil(tmp_path / "checkpoints" / "6" / item, how)
+    left = sorted(path.name for path in (tmp_path / "checkpoints" / "6").rglob("*"))
+    run_line(tmp_path, dataclasses.replace(TINY, checkpoint_every=2))
+    assert "checkpoint 6 cannot be read" in caplog.text
+    kept = tmp_path / "unreadable" / "6"
+    assert sorted(path.name for path in kept.rglob("*")) == left
+    # The step of the damaged one is stored anew, and can be read.
+    assert stored_steps(tmp_path) == [6, 8]
+    spoil(tmp_path / "checkpoints" / "8" / item, how)
+    assert run_line(tmp_path).step == 8
+    assert "checkpoint 8 cannot be read" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(5, "Input/output error"),
+        PermissionError(13, "Permission denied"),
+        MemoryError("no more"),
+        ValueError("UNAVAILABLE: Error reading: the server is busy"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_what_may_pass_deletes_no_checkpoint(tmp_path, monkeypatch, error):
+    import orbax.checkpoint as ocp
+
+    run_line(tmp_path, dataclasses.replace(TINY, steps=6))
+    before = sorted(path for path in tmp_path.rglob("*") if "checkpoints" in path.parts)
+    restore, calls = ocp.CheckpointManager.restore, []
+
+    def fails(self, step, args=None, **options):
+        if "state" in args:
+            calls.append(step)
+            raise error
+        return restore(self, step, args=args, **options)
+
+    monkeypatch.setattr(ocp.CheckpointManager, "restore", fails)
+    with pytest.raises(InputError, match=r"checkpoints/6: cannot be read now \(.*; it is kept"):
+        run_line(tmp_path)
+    assert calls == [6]
+    assert sorted(path for path in tmp_path.rglob("*") if "checkpoints" in path.parts) == before
+    monkeypatch.undo()
+    assert run_line(tmp_path).step == 8
+    run_line(tmp_path / "whole")
+    resumed, whole = curve(tmp_path), curve(tmp_path / "whole")
+    assert {key: resumed[key] for key in whole} == whole
+
+
+def test_a_fault_of_the_program_is_no_damage(tmp_path, monkeypatch):
+    import orbax.checkpoint as ocp
+
+    run_line(tmp_path, dataclasses.replace(TINY, steps=6))
+
+    def fails(self, step, args=None, **options):
+        raise NameError("restor")
+
+    monkeypatch.setattr(ocp.CheckpointManager, "restore", fails)
+    with pytest.raises(NameError):
+        run_line(tmp_path)
+    assert stored_steps(tmp_path) == [4, 6]
 
 
 def test_no_readable_checkpoint_is_an_error_not_a_fresh_start(tmp_path):
@@ -256,6 +339,138 @@ def test_a_folder_of_another_run_is_refused(tmp_path):
         claim_folder(dataclasses.replace(TINY, network=wider), tmp_path)
     with pytest.raises(InputError, match=r"another configuration \(batch_size: 4 → 8\)"):
         claim_folder(dataclasses.replace(TINY, batch_size=8), tmp_path)
+
+
+def test_fewer_steps_than_are_done_are_refused(tmp_path):
+    run_line(tmp_path)
+    from jaxmotion.training.experiment import claim_folder
+
+    write_json(tmp_path / "config.json", to_json(TINY))
+    before = (tmp_path / "config.json").read_text()
+    with pytest.raises(InputError, match=r"--steps 7: the run in .* is at step 8; expected at"):
+        claim_folder(dataclasses.replace(TINY, steps=7), tmp_path)
+    assert (tmp_path / "config.json").read_text() == before
+
+
+@pytest.mark.parametrize("schedule", ["constant", "halving", "cosine"])
+def test_other_steps_say_how_the_rate_goes_on(tmp_path, capsys, schedule):
+    from jaxmotion.training.experiment import claim_folder
+
+    optimizer = dataclasses.replace(TINY.optimizer, schedule=schedule)
+    config = dataclasses.replace(TINY, optimizer=optimizer)
+    run_line(tmp_path, config)
+    write_json(tmp_path / "config.json", to_json(config))
+    claim_folder(config, tmp_path)
+    assert capsys.readouterr().err.count("learning rate") == 0
+    claim_folder(dataclasses.replace(config, steps=16), tmp_path)
+    said = capsys.readouterr().err
+    if schedule == "cosine":
+        assert said == (
+            "--steps 16 instead of 8: the learning rate of the schedule 'cosine' goes on at "
+            "0.00122 instead of 0\n"
+        )
+    else:
+        assert said == ""
+
+
+def test_the_configuration_of_a_later_version_names_file_and_cure(tmp_path):
+    from jaxmotion.training.experiment import claim_folder
+
+    run_line(tmp_path)
+    path = tmp_path / "config.json"
+    values = to_json(TINY)
+    values["objective"]["new_cost"] = 1.0
+    write_json(path, values)
+    with pytest.raises(InputError) as caught:
+        claim_folder(TINY, tmp_path)
+    assert str(caught.value) == (
+        f"{path}: a configuration that this version does not know: ObjectiveConfig has no field "
+        "new_cost; the version of jaxmotion that wrote it, or a later one, reads it"
+    )
+
+
+def write_flow(folder, seed=0, number=3):
+    rng = np.random.default_rng(seed)
+    folder.mkdir(parents=True, exist_ok=True)
+    for index in range(number):
+        flow = rng.normal(size=(4, 16, 24, 2)).astype(np.float32)
+        np.savez(folder / f"clip{index}.npz", flow=flow)
+
+
+def on_files(folder, **changes):
+    data = dataclasses.replace(TINY.data, source=str(folder), validation_fraction=0.3)
+    network = dataclasses.replace(TINY.network, input="scaled")
+    return dataclasses.replace(
+        TINY,
+        data=data,
+        network=network,
+        motion=MotionModel("translation", "constant"),
+        objective=ObjectiveConfig(normalisation="flow"),
+        augment=AugmentConfig(),
+        **changes,
+    )
+
+
+def test_a_run_goes_on_with_its_own_data_only(tmp_path):
+    write_flow(tmp_path / "flow")
+    config = on_files(tmp_path / "flow", steps=4)
+    work = tmp_path / "run"
+    run_experiment(config, work)
+    stored = {path: path.stat().st_mtime_ns for path in work.rglob("*") if path.is_file()}
+    longer = dataclasses.replace(config, steps=5)
+
+    write_flow(tmp_path / "flow", seed=1)
+    with pytest.raises(InputError, match=r"other flow under the same names; .* --start .*run") as e:
+        run_experiment(longer, work)
+    assert str(e.value).startswith(f"{work}: data position")
+    one = np.load(tmp_path / "flow" / "clip1.npz")["flow"]
+    write_flow(tmp_path / "flow")
+    one[3, 2, 1, 0] += 1e-3
+    np.savez(tmp_path / "flow" / "clip1.npz", flow=one)
+    with pytest.raises(InputError, match="other flow under the same names"):
+        run_experiment(longer, work)
+    assert {p: p.stat().st_mtime_ns for p in work.rglob("*") if p.is_file()} == stored
+
+    # The same flow in new files, compressed, is the same data.
+    write_flow(tmp_path / "flow")
+    for file in (tmp_path / "flow").iterdir():
+        np.savez_compressed(file, flow=np.load(file)["flow"])
+    assert run_experiment(longer, work).step == 5
+    # And the way on that the error names.
+    write_flow(tmp_path / "flow", seed=1)
+    again = dataclasses.replace(config, start=str(work), steps=1)
+    assert run_experiment(again, tmp_path / "other").step == 1
+
+
+def test_a_run_of_an_earlier_version_says_nothing_of_its_data_and_goes_on(tmp_path):
+    write_flow(tmp_path / "flow")
+    source = on_files(tmp_path / "flow")
+    loader = TrainLoader(open_clips(source)[0], 4, seed=0)
+    state = loader.get_state()
+    assert len(state.pop("content")) == 32
+    loader.set_state(state)
+    with pytest.raises(InputError, match="other flow under the same names"):
+        loader.set_state(state | {"content": "0"})
+    loader.close()
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"start": "nowhere"}, "no checkpoint 'nowhere'"),
+        ({"start": "em-k2"}, "its U-net does not fit this network"),
+        ({"network": NetworkConfig(num_masks=1)}, "num_masks 1: expected at least 2"),
+        ({"accumulate": 3}, "expected parts that divide"),
+        ({"seed": 1_000_001}, "its scenes are kept"),
+    ],
+)
+def test_what_cannot_begin_leaves_no_folder_and_compiles_nothing(
+    tmp_path, monkeypatch, change, words
+):
+    monkeypatch.setattr("jaxmotion.training.program.compile_ahead", None)
+    with pytest.raises(InputError, match=words):
+        run_experiment(dataclasses.replace(TINY, **change), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_run_killed_before_its_first_checkpoint_is_in_nobodys_way(tmp_path):

@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import math
+import random
 from pathlib import Path
 
 import jax
@@ -363,3 +365,166 @@ def test_fields_of_later_versions_that_a_file_lacks_take_their_defaults(trained,
     del values["accumulate"], values["data"]["validation_clips"]
     rewrite(path, note={"config": values})
     assert read_model(path).config == CONFIG
+
+
+def damage_absurd_size(path):
+    rewrite(path, note=config_with(data=to_json(CONFIG.data) | {"height": 60_000, "width": 60_000}))
+
+
+def damage_large_size(path):
+    rewrite(path, note=config_with(data=to_json(CONFIG.data) | {"height": 10_000, "width": 10_000}))
+
+
+def damage_beyond_float32(path):
+    name, half = next(iter(load_file(path).items()))
+    rewrite(path, tensors={name: np.full(half.shape, 1e300)})
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (damage_absurd_size, "data.height 60000: expected a whole number from 2 to"),
+        (damage_large_size, "expected at most 16,777,216 pixels"),
+        (damage_beyond_float32, "holds integers, NaN or infinity"),
+    ],
+)
+def test_what_would_fill_memory_or_turn_infinite_is_refused(trained, path, damage, words):
+    write_model(path, trained)
+    damage(path)
+    with pytest.raises(InputError) as caught:
+        read_model(path)
+    assert str(caught.value).startswith(f"{path}: ")
+    assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("step", math.inf),
+        ("step", math.nan),
+        ("step", -1),
+        ("step", 2.5),
+        ("step", "7"),
+        ("step", True),
+        ("step", 10**400),
+        ("parts", math.inf),
+        ("parts", 0),
+        ("parts", -3),
+        ("parts", 10**9),
+        ("parts", 1.0),
+        ("metrics", {"J": 10**400}),
+        ("metrics", {"J": math.inf}),
+        ("metrics", {"J": "high"}),
+        ("metrics", {"J": [1]}),
+        ("metrics", []),
+        ("provenance", {"command": 3}),
+        ("provenance", None),
+        ("provenance", ["train.py"]),
+        ("format", 1.0),
+        ("format", True),
+        ("format", "1" * 1000),
+        ("config", None),
+    ],
+)
+def test_every_field_of_the_note_is_checked(trained, path, field, value):
+    write_model(path, trained)
+    rewrite(path, note={field: value})
+    with pytest.raises(InputError) as caught:
+        read_model(path)
+    assert str(caught.value).startswith(f"{path}: ")
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < len(str(path)) + 400
+
+
+def test_a_tensor_in_two_parts_is_refused(trained, path):
+    write_model(path, trained, part_bytes=1000)
+    first, second = model_paths(path)[:2]
+    with safe_open(second, framework="numpy") as file:
+        metadata = file.metadata()
+    save_file(load_file(second) | load_file(first), second, metadata)
+    with pytest.raises(InputError, match="as another part of"):
+        read_model(path)
+
+
+ODD = (None, True, -1, 0, 3, 2.5, 1e308, math.nan, math.inf, 10**30, "", "x", [], [1], {}, {"a": 1})
+
+
+def places(value, way=()):
+    """All ways into nested dicts and lists."""
+    yield way
+    items = value.items() if isinstance(value, dict) else ()
+    items = enumerate(value) if isinstance(value, list) else items
+    for key, inner in items:
+        yield from places(inner, (*way, key))
+
+
+def mutate(note, rng):
+    """The note with another value, one less, or one more, somewhere."""
+    way = rng.choice([way for way in places(note) if way])
+    *front, last = way
+    holder = note
+    for key in front:
+        holder = holder[key]
+    match rng.randrange(4):
+        case 0 if isinstance(holder, dict):
+            del holder[last]
+        case 1 if isinstance(holder, dict):
+            holder[rng.choice(["", "new", "format", "\x00\n"])] = rng.choice(ODD)
+        case _:
+            holder[last] = rng.choice(ODD)
+
+
+def test_whatever_is_in_a_note_it_is_a_model_or_one_line(trained, path):
+    write_model(path, trained)
+    with safe_open(path, framework="numpy") as file:
+        text = file.metadata()["jaxmotion"]
+    tensors, rng, refused = load_file(path), random.Random(0), 0
+    for _ in range(400):
+        note = json.loads(text)
+        for _ in range(rng.choice((1, 1, 1, 3))):
+            mutate(note, rng)
+        save_file(tensors, path, {"jaxmotion": json.dumps(note)})
+        refused += is_refused(path)
+    for _ in range(200):
+        at, letters = rng.randrange(len(text)), list(text)
+        letters[at : at + rng.choice((1, 1, 5, 60))] = rng.choice(("", "9", "-", '"', "{", "e99"))
+        save_file(tensors, path, {"jaxmotion": "".join(letters)})
+        refused += is_refused(path)
+    assert 300 < refused < 600
+
+
+def test_whatever_is_in_a_header_it_is_a_model_or_one_line(trained, path):
+    write_model(path, trained)
+    data, rng, refused = path.read_bytes(), random.Random(1), 0
+    header = 8 + int.from_bytes(data[:8], "little")
+    for _ in range(200):
+        changed = bytearray(data)
+        for _ in range(rng.choice((1, 1, 8))):
+            changed[rng.randrange(header)] = rng.randrange(256)
+        path.write_bytes(changed)
+        refused += is_refused(path)
+    header_json = json.loads(data[8:header])
+    for _ in range(100):
+        values = json.loads(json.dumps(header_json))
+        name = rng.choice([name for name in values if name != "__metadata__"])
+        field = rng.choice(["dtype", "shape", "data_offsets"])
+        values[name][field] = rng.choice(
+            ["I64", "F64", "BF16", "F8_E5M2", [1], [2**40, 2**40], [0, 2**62], [], None, [-1], "F4"]
+        )
+        text = json.dumps(values).encode()
+        path.write_bytes(len(text).to_bytes(8, "little") + text + data[header:])
+        refused += is_refused(path)
+    assert refused > 150
+
+
+def is_refused(path):
+    try:
+        read = read_model(path)
+    except InputError as error:
+        line = str(error)
+    else:
+        assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(read.params))
+        return False
+    assert line.startswith(str(path))
+    assert "\n" not in line
+    return True
