@@ -201,14 +201,15 @@ def test_the_network_sees_the_corrupted_clip_and_the_loss_explains_the_clean_one
 
 @pytest.mark.parametrize("remove_global_motion", [False, True])
 def test_the_picture_shows_the_flow_that_the_motion_models_explain(remove_global_motion):
-    """Two exact motions are explained whole, what deviates from them is not."""
+    """Two exact motions are explained (after a robust global one, nearly), one pixel is not."""
     flow = np.zeros((1, T, H, W, 2), np.float32) + np.float32([1.0, 0.5])
     flow[:, :, 2:6, 3:8] = [-2.0, 1.0]
     hard = {"w": np.float32([[20, -20, -99], [0, 0, 0]]), "b": np.zeros(K, np.float32)}
     task = task_with(replace(PLAIN, remove_global_motion=remove_global_motion))
     batch = {"flow": flow, "valid": np.ones(flow.shape[:-1], np.float32)}
     rows = np.split(task.picture(hard, batch).astype(int), 3)
-    assert np.abs(rows[2] - rows[0]).max() <= 6
+    assert np.ptp(rows[0].reshape(-1, 3), axis=0).max() > 60  # there are colours to lose
+    assert np.abs(rows[2] - rows[0]).mean() < 4
     labels = rows[1][1:-1, 1:-1]
     is_object = np.all(labels == labels[3, 4], axis=-1)
     assert np.all(labels[~is_object] == labels[0, 0])
@@ -225,4 +226,4 @@ def test_the_picture_shows_the_flow_that_the_motion_models_explain(remove_global
     assert "/jax/core/compile/backend_compile_duration" not in events  # a second picture
     differs = np.abs(rows[2] - rows[0]).max(-1)[1:-1, 1:-1] > 30
     assert differs[4, 3]
-    assert differs.sum() == 1
+    assert differs.sum() < 5
