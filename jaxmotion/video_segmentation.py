@@ -22,6 +22,7 @@ from jaxmotion.latents import write_latents
 from jaxmotion.optical_flow.estimators import Estimator, estimate_sequence
 from jaxmotion.optical_flow.folders import read_flow_origin
 from jaxmotion.optical_flow.formats import flo_files, read_flow, read_flow_sequence
+from jaxmotion.optical_flow.refinement import Refined
 from jaxmotion.segmenter import Segmenter
 
 
@@ -113,7 +114,8 @@ def segment_video(
 def _flow(video: Video, flow: Estimator | Path, size: tuple[int, int]) -> Iterator[np.ndarray]:
     """Flow fields at the working size."""
     if not isinstance(flow, Path):
-        for field in estimate_sequence(video, flow):
+        estimator = flow.at(size) if isinstance(flow, Refined) else flow
+        for field in estimate_sequence(video, estimator):
             yield resize_flow(field, size)
         return
     _check_direction(flow)

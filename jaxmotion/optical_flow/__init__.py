@@ -2,8 +2,9 @@
 
 `formats` reads and writes `.flo` and `.npz`, `kitti` KITTI's PNG, `pfm` reads `.pfm`; `arrays` says
 what they take for flow. `colors` renders flow and labels; `estimators` turns two frames, or many,
-into flow; `raft` is one of them, a network. `quality` judges flow without ground truth. `folders`
-does it all for a whole video, which `stores` keep as it comes.
+into flow; `raft` is one of them, a network, and `refinement` betters what they give. `quality`
+judges flow without ground truth. `folders` does it all for a whole video, which `stores` keep as it
+comes.
 """
 
 from jaxmotion.optical_flow.colors import color_labels, color_wheel, flow_to_color, label_palette
@@ -35,18 +36,22 @@ from jaxmotion.optical_flow.formats import (
 from jaxmotion.optical_flow.kitti import read_kitti_png, write_kitti_png
 from jaxmotion.optical_flow.pfm import read_pfm, read_pfm_flow
 from jaxmotion.optical_flow.quality import FlowQuality, consistency, flow_quality, warp
+from jaxmotion.optical_flow.refinement import FLOW_STRENGTH, Refined, estimator_for_masks
 
 __all__ = [
     "DIS",
     "ESTIMATORS",
+    "FLOW_STRENGTH",
     "Estimator",
     "FlowFolderReport",
     "FlowOrigin",
     "FlowQuality",
+    "Refined",
     "color_labels",
     "color_wheel",
     "consistency",
     "estimate_sequence",
+    "estimator_for_masks",
     "flo_files",
     "flo_size",
     "flow_quality",
