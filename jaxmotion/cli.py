@@ -137,7 +137,7 @@ class Segment:
         out: the folder to write to.
         checkpoint: the name of a shipped model (`jaxmotion models` lists them), the folder of a
             training run, or a file that `jaxmotion export` wrote.
-        estimator: what estimates the flow: dis, raft or raft_small.
+        estimator: what estimates the flow: dis (refined for masks), raft or raft_small.
         weights: file of the weights, for raft and raft_small.
         flow: flow that is there already, what `jaxmotion flow` wrote or a .npz or a folder of .flo
             numbered like the frames, instead of an estimator.
@@ -161,7 +161,7 @@ class Segment:
 
     def run(self) -> None:
         """Does it."""
-        from jaxmotion.optical_flow import make_estimator
+        from jaxmotion.optical_flow import estimator_for_masks
         from jaxmotion.segmenter import Segmenter
         from jaxmotion.training.compilation_cache import enable_compilation_cache
         from jaxmotion.video_segmentation import segment_video
@@ -169,7 +169,7 @@ class Segment:
         enable_compilation_cache()
         flow = self.flow
         if flow is None:
-            flow = make_estimator(self.estimator, weights=self.weights)
+            flow = estimator_for_masks(self.estimator, weights=self.weights)
         segmenter = Segmenter.load(self.checkpoint, num_masks=self.num_masks)
         segmenter.inference = segmenter.inference.override(self.window, self.overlap)
         timing = segment_video(self.video, segmenter, self.out, flow, latents=self.latents)
@@ -187,6 +187,7 @@ class Flow:
         weights: file of the weights, for raft and raft_small.
         iterations: of raft and raft_small, 20 if not given.
         correlation: of raft and raft_small: all_pairs, on_demand (less memory), or auto.
+        refine: also estimate the flow back, and fill in what the two do not agree on.
         backward: flow to the frame before instead of the one after.
         gap: frames from one to the other.
         format: a .flo or a KITTI .png for each frame, or one .npz for all.
@@ -200,6 +201,7 @@ class Flow:
     weights: Path | None = None
     iterations: int | None = None
     correlation: str | None = None
+    refine: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     backward: bool = False
     gap: int = 1
     format: Literal["flo", "png", "npz"] = "flo"
@@ -209,7 +211,12 @@ class Flow:
     def run(self) -> None:
         """Does it."""
         from jaxmotion.data import open_video
-        from jaxmotion.optical_flow import make_estimator, write_flow_folder
+        from jaxmotion.optical_flow import (
+            FLOW_STRENGTH,
+            Refined,
+            make_estimator,
+            write_flow_folder,
+        )
         from jaxmotion.training.compilation_cache import enable_compilation_cache
 
         enable_compilation_cache()
@@ -220,6 +227,8 @@ class Flow:
             iterations=self.iterations,
             correlation=self.correlation,
         )
+        if self.refine:
+            estimator = Refined(estimator, FLOW_STRENGTH)
         report = write_flow_folder(
             video,
             self.out,

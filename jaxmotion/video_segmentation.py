@@ -20,6 +20,7 @@ from jaxmotion.optical_flow.arrays import known_flow
 from jaxmotion.optical_flow.colors import label_palette
 from jaxmotion.optical_flow.estimators import Estimator, estimate_sequence
 from jaxmotion.optical_flow.given import GivenFlow
+from jaxmotion.optical_flow.refinement import Refined
 from jaxmotion.output_folder import Results
 from jaxmotion.segmenter import Segmenter
 
@@ -80,13 +81,14 @@ def segment_video(
             are somebody else's (`Results.claimed`). Nothing has changed there then.
     """
     video = open_video(path)
+    size = segmenter.working_size(video.height, video.width)
     if isinstance(flow, Path):
         fields = given = GivenFlow(flow, video)
     else:
-        fields, given = _estimated(video, flow), None
+        estimator = flow.at(size) if isinstance(flow, Refined) else flow
+        fields, given = _estimated(video, estimator), None
     results = Results(out, "segment", RESULTS, video.path.name, _of_an_earlier_version(out))
     inputs = [video.path, *video.files, *(given.files if given else ())]
-    size = segmenter.working_size(video.height, video.width)
     total = None if video.num_frames is None else video.num_frames - 1
     start, compiled = time.perf_counter(), segmenter.compilation_seconds
 

@@ -3,8 +3,8 @@
 `formats` reads and writes `.flo` and `.npz`, `kitti` KITTI's PNG, `pfm` reads `.pfm`, `npz`
 archives of unknown origin; `arrays` says what they take for flow, and which vectors are known.
 `colors` renders flow and labels; `estimators` turns two frames, or many, into flow; `raft` is one
-of them, a network. `quality` judges flow without ground truth. `folders` does it all for a whole
-video, which `stores` keep as it comes.
+of them, a network, and `refinement` betters what they give. `quality` judges flow without ground
+truth. `folders` does it all for a whole video, which `stores` keep as it comes.
 """
 
 from jaxmotion.optical_flow.arrays import known_flow, known_vectors
@@ -35,18 +35,22 @@ from jaxmotion.optical_flow.formats import (
 from jaxmotion.optical_flow.kitti import read_kitti_png, write_kitti_png
 from jaxmotion.optical_flow.pfm import read_pfm, read_pfm_flow
 from jaxmotion.optical_flow.quality import FlowQuality, consistency, flow_quality, warp
+from jaxmotion.optical_flow.refinement import FLOW_STRENGTH, Refined, estimator_for_masks
 
 __all__ = [
     "DIS",
     "ESTIMATORS",
+    "FLOW_STRENGTH",
     "Estimator",
     "FlowFolderReport",
     "FlowOrigin",
     "FlowQuality",
+    "Refined",
     "color_labels",
     "color_wheel",
     "consistency",
     "estimate_sequence",
+    "estimator_for_masks",
     "flo_size",
     "flow_files",
     "flow_quality",

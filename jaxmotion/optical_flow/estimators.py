@@ -2,6 +2,7 @@
 
 import functools
 import inspect
+import math
 import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -76,12 +77,29 @@ class DIS:
             solver = cv2.DISOpticalFlow.create(base)
             for name, value in changes.items():
                 getattr(solver, f"set{name}")(value)
+            solver.setFinestScale(min(solver.getFinestScale(), _coarsest_scale(*grey0.shape)))
             flow = solver.calc(grey0, grey1, None)  # pyright: ignore[reportCallIssue, reportArgumentType]
             return np.asarray(flow, np.float32)
         except cv2.error as error:
             height, width = grey0.shape
-            raise InputError(f"frames of {width} x {height} are too small for DIS flow") from error
+            raise InputError(
+                f"frames of {width} x {height} are too small for DIS flow, expected 12 x 8 or more"
+            ) from error
 
+
+def _coarsest_scale(height: int, width: int) -> int:
+    """Halvings of the frames with which OpenCV begins.
+
+    Where its preset ends before that, it chooses scales by the width alone, and crashes on frames
+    that are wide and low.
+    """
+    if min(height, width) < _PATCH:
+        return 0  # OpenCV refuses these itself
+    by_motion = math.log2(max(height, width) / (4 * _PATCH)) + 0.5
+    return max(0, int(min(by_motion, math.log2(min(height, width) / _PATCH))))
+
+
+_PATCH = 8  # pixels, of every preset
 
 # OpenCV's preset, and what is set otherwise.
 _DIS_PRESETS: dict[str, tuple[int, dict[str, float]]] = {
