@@ -3,13 +3,12 @@ order and the gaps of numbered series.
 """
 
 import contextlib
+import itertools
 import os
 import re
 import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-
-import numpy as np
 
 from jaxmotion.errors import InputError
 
@@ -94,53 +93,149 @@ def list_files(folder: str | os.PathLike, suffixes: Sequence[str]) -> list[Path]
     Raises:
       InputError: no such folder, or one that cannot be read.
     """
-    with reading(folder):
+    with reading(folder), os.scandir(folder) as entries:
         return sorted(
-            path
-            for path in Path(folder).iterdir()
-            if path.suffix.lower() in suffixes and not path.name.startswith(".")
+            Path(folder, entry.name)
+            for entry in entries
+            if Path(entry.name).suffix.lower() in suffixes
+            and not entry.name.startswith(".")
+            and not entry.is_dir()
         )
+
+
+# A number in a name, in ASCII digits. A hyphen is its sign at the start, and after "_" and "=". Ten
+# digits with a fraction are seconds since 1970.
+_NUMBER = re.compile(r"((?<![0-9])[0-9]{10}\.[0-9]+|(?:(?<![^_=])-)?[0-9]+)")
 
 
 def numbered(files: Sequence[Path]) -> tuple[list[Path], dict[int, Path]]:
     """Sorts numbered files and finds the gaps in their numbering.
 
-    The counting number is the one that differs from name to name (`seq2_frame_0007` counts 7); it
-    may advance by any constant step.
+    The names differ in numbers only, of which one counts (`seq2_frame_0007` counts 7), by any
+    constant step; what it leaves out is a gap. Where several numbers advance together, as in
+    `f000_t0100`, the one without gaps, or else of the smallest step, counts. Where none goes along
+    with the numbers on its left, all are read as the digits of one: 10-59-59 is followed by
+    11-00-00, and 1305031102.99 by 1305031103.02.
+
+    Numbers can also be times, which have no gaps: they advance by ten or more, and by nearly the
+    same each time (33, 67, 100), or have twelve digits or more (nanoseconds).
 
     Args:
       files: paths of one folder, at least one.
 
     Returns:
       The sorted paths; and, for every gap, the index of the path before it with the first path that
-      is missing there.
+      is missing there, `*` standing for what is not known of its name.
 
     Raises:
       InputError: names that are not one numbered series, so that their order is unknown.
     """
-    pieces = {path: re.split(r"(\d+)", path.stem) for path in files}  # text, number, text, ...
-    files = sorted(files, key=lambda path: [int(s) if s.isdigit() else s for s in pieces[path]])
-    first = pieces[files[0]]
-    for path in files[1:]:
-        if len(pieces[path]) != len(first) or pieces[path][::2] != first[::2]:
-            raise InputError(
-                f"{path.parent}: {files[0].name} and {path.name} are not of one numbered series, "
-                "expected one sequence in a folder"
-            )
-    counting = [
-        i for i in range(1, len(first), 2) if len({int(pieces[path][i]) for path in files}) > 1
-    ]
-    if len(counting) != 1:
+    files = sorted(files)
+    pieces = [_NUMBER.split(path.stem) for path in files]  # text, number, text, ...
+    for path, parts in zip(files, pieces, strict=True):
+        if parts[::2] != pieces[0][::2]:
+            raise _no_series(files[0], path)
+    columns = {place: _values(pieces, place) for place in range(1, len(pieces[0]), 2)}
+    _refuse_twins(files, columns)
+    if len(files) == 1:
         return files, {}
-    place = counting[0]
-    numbers = np.array([int(pieces[path][place]) for path in files])
-    steps = np.diff(numbers)
-    if steps.min() == 0:
-        twice = int(np.argmin(steps))
-        raise InputError(f"{files[twice]}: has the same number as {files[twice + 1].name}")
+    alone = {place: c for place, c in columns.items() if len(set(c)) == len(files)}
+    leading = [place for place in alone if _follows(columns, place)]
+    if leading:
+        place = min(
+            leading, key=lambda place: (not _is_even(alone[place]), min(_steps(alone[place])))
+        )
+        numbers = alone[place]
+    else:
+        readings = {0: _read_together(pieces, columns), **alone}
+        place = next((place for place in readings if not _breaks(readings[place])), 0)
+        numbers = readings[place]
+    order = sorted(range(len(files)), key=lambda index: numbers[index])
     gaps = {}
-    for index in np.flatnonzero(steps != steps.min()):
-        names = list(pieces[files[index]])
-        names[place] = f"{numbers[index] + steps.min():0{len(names[place])}d}"
-        gaps[int(index)] = files[index].with_name("".join(names) + files[index].suffix)
-    return files, gaps
+    for at in _breaks(numbers):
+        before = order[at]
+        if place == 0:
+            raise _no_series(files[before], files[order[at + 1]])
+        name = list(pieces[before])
+        for other, column in columns.items():
+            name[other] = name[other] if len(set(column)) == 1 else "*"
+        name[place] = _like(pieces[before][place], numbers[before] + min(_steps(numbers)))
+        gaps[at] = files[before].with_name("".join(name) + files[before].suffix)
+    return [files[index] for index in order], gaps
+
+
+def _follows(columns: dict[int, list[int]], place: int) -> bool:
+    """Whether no number on the left goes down where the one at a place goes up."""
+    order = sorted(range(len(columns[place])), key=lambda index: columns[place][index])
+    return all(
+        column[one] <= column[other]
+        for left, column in columns.items()
+        if left < place
+        for one, other in itertools.pairwise(order)
+    )
+
+
+def _values(pieces: list[list[str]], place: int) -> list[int]:
+    """The numbers at a place of all names; the digits of fractions are made as many."""
+    numbers = [parts[place] for parts in pieces]
+    width = max(map(len, numbers))
+    if any("." in number for number in numbers):
+        parts = [number.partition(".") for number in numbers]
+        return [int(whole + part.ljust(width, "0")) for whole, _, part in parts]
+    is_fraction = place > 1 and pieces[0][place - 1] == "." and min(map(len, numbers)) < width
+    if is_fraction and any(number.startswith("0") and number != "0" for number in numbers):
+        numbers = [number.ljust(width, "0") for number in numbers]
+    return [int(number) for number in numbers]
+
+
+def _refuse_twins(files: list[Path], columns: dict[int, list[int]]) -> None:
+    seen: dict[tuple[int, ...], Path] = {}
+    for index, path in enumerate(files):
+        twin = seen.setdefault(tuple(column[index] for column in columns.values()), path)
+        if twin is not path:
+            raise InputError(f"{path}: has the same number as {twin.name}")
+
+
+def _read_together(pieces: list[list[str]], columns: dict[int, list[int]]) -> list[int]:
+    """The numbers of each name as the digits of one; two digits below 60 count minutes, seconds."""
+    together = [0] * len(pieces)
+    for place, column in columns.items():
+        if len(set(column)) == 1:
+            continue
+        width = max(len(parts[place]) for parts in pieces)
+        radix = 60 if width == 2 and max(column) < 60 else 10**width
+        together = [high * radix + low for high, low in zip(together, column, strict=True)]
+    return together
+
+
+def _steps(numbers: list[int]) -> list[int]:
+    return [after - before for before, after in itertools.pairwise(sorted(numbers))]
+
+
+def _is_even(numbers: list[int]) -> bool:
+    return len(set(_steps(numbers))) == 1
+
+
+def _breaks(numbers: list[int]) -> list[int]:
+    """The indices, in order, after which numbers that count advance by more than elsewhere."""
+    steps = _steps(numbers)
+    step = min(steps)
+    uneven = step > 0 and any(other % step for other in steps)
+    nearly = len(steps) > 2 and sorted(steps)[len(steps) * 3 // 4] < 1.15 * step
+    if step >= 10 and ((uneven and nearly) or max(numbers) >= 10**11):
+        return []  # times
+    return [index for index, other in enumerate(steps) if other != step]
+
+
+def _like(written: str, number: int) -> str:
+    """A number as its neighbour is written, with as many digits where that is padded."""
+    digits = written.lstrip("-")
+    width = len(digits) if digits.startswith("0") or len(str(number)) > len(digits) else 1
+    return f"{'-' * (number < 0)}{abs(number):0{width}d}"
+
+
+def _no_series(one: Path, other: Path) -> InputError:
+    return InputError(
+        f"{one.parent}: {one.name} and {other.name} are not of one numbered series, "
+        "expected one sequence in a folder"
+    )
