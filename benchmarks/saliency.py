@@ -22,13 +22,13 @@ import cv2
 import numpy as np
 import tyro
 
-from jaxmotion.data.transforms import resize_flow
 from jaxmotion.evaluation.davis import find_sequences
 from jaxmotion.evaluation.prediction import predict_labels
 from jaxmotion.evaluation.protocol import Protocol
 from jaxmotion.evaluation.scores import jaccard
 from jaxmotion.evaluation.selection import select_foreground
-from jaxmotion.optical_flow import estimate_sequence, make_estimator
+from jaxmotion.optical_flow import estimate_sequence
+from jaxmotion.optical_flow.refinement import Refined
 from jaxmotion.saliency import salient, segment_residuals
 from jaxmotion.saliency.segments import FLOOR
 from jaxmotion.segmenter import Segmenter
@@ -102,7 +102,6 @@ def still_video(frame: np.ndarray, camera: str, seed: int) -> Iterator[np.ndarra
 
 def still_residuals(config: BenchmarkConfig, segmenter: Segmenter) -> Iterator[tuple[str, float]]:
     """Name and greatest mean residual of a segment, pixels per frame, of each still video."""
-    estimator = make_estimator("dis")
     for number, sequence in enumerate(find_sequences(config.data, config.flow, split=config.split)):
         if not sequence.frame_paths:
             continue
@@ -110,7 +109,7 @@ def still_residuals(config: BenchmarkConfig, segmenter: Segmenter) -> Iterator[t
         for camera in CAMERAS:
             video = still_video(frame, camera, number)
             size = segmenter.working_size(*frame.shape[:2])
-            flow = np.stack([resize_flow(f, size) for f in estimate_sequence(video, estimator)])
+            flow = np.stack(list(estimate_sequence(video, Refined(size=size))))
             masks = segmenter(flow)
             residuals = segment_residuals(masks.argmax(axis=-1), flow, masks.shape[-1])
             background = residuals.pixels.argmax()
