@@ -86,7 +86,7 @@ def segment_video(
     fields, again = itertools.tee(tqdm(source, desc="flow", unit="frame", total=total))
     masks = tqdm(segmenter.stream(fields), desc="masks", unit="frame", total=total)
     frames = zip(video.frame_names(), video, strict=False)
-    with _Pictures(out, video.fps) as pictures:
+    with _Pictures(out, video) as pictures:
         written = _written(zip(again, masks, strict=False), frames, pictures)
         kept = []
         if latents:
@@ -161,14 +161,14 @@ class _Timed:
 class _Pictures:
     """Writes the masks and the overlay, which appear together when the `with` block ends well."""
 
-    def __init__(self, out: Path, fps: float | None) -> None:
-        self._out, self._fps = out, fps
+    def __init__(self, out: Path, video: Video) -> None:
+        self._out, self._shown = out, (video.fps, video.pixel_aspect)
         self.count, self.seconds = 0, 0.0
 
     def __enter__(self) -> "_Pictures":
         with ExitStack() as stack:
             self._folder = stack.enter_context(_filled_at_the_end(self._out / "masks"))
-            self._video = stack.enter_context(VideoWriter(self._out / "overlay.mp4", self._fps))
+            self._video = stack.enter_context(VideoWriter(self._out / "overlay.mp4", *self._shown))
             self._stack = stack.pop_all()
         return self
 

@@ -155,7 +155,7 @@ def _read_labels(path: Path) -> tuple[np.ndarray, bool]:
         raise InputError(f"{path}: not a PNG picture") from error
     except InputError:
         raise
-    except (OSError, SyntaxError, ValueError) as error:
+    except Exception as error:  # Pillow's readers raise all kinds
         if isinstance(error, OSError) and error.strerror:
             raise read_error(path, error) from error
         raise InputError(f"{path}: damaged picture ({error})") from error
