@@ -93,13 +93,11 @@ def list_files(folder: str | os.PathLike, suffixes: Sequence[str]) -> list[Path]
     Raises:
       InputError: no such folder, or one that cannot be read.
     """
-    with reading(folder), os.scandir(folder) as entries:
+    with reading(folder):
         return sorted(
-            Path(folder, entry.name)
-            for entry in entries
-            if Path(entry.name).suffix.lower() in suffixes
-            and not entry.name.startswith(".")
-            and not entry.is_dir()
+            path
+            for path in Path(folder).iterdir()
+            if path.suffix.lower() in suffixes and not path.name.startswith(".")
         )
 
 

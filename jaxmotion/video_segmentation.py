@@ -99,7 +99,7 @@ def segment_video(
         results.replaced() as new,
         # Bars end here, so that nothing is drawn after an error's line.
         tqdm(source, desc="flow", unit="frame", total=total) as bar,
-        _Pictures(new, video.fps) as pictures,
+        _Pictures(new, video) as pictures,
     ):
         first, again = itertools.tee(bar)
         with tqdm(segmenter.stream(first), desc="masks", unit="frame", total=total) as masks:
@@ -158,13 +158,15 @@ class _Timed:
 class _Pictures:
     """Writes the masks and the overlay into a folder."""
 
-    def __init__(self, folder: Path, fps: float | None) -> None:
-        self._folder, self._fps = folder, fps
+    def __init__(self, folder: Path, video: Video) -> None:
+        self._folder, self._shown = folder, (video.fps, video.pixel_aspect)
         self.count, self.seconds = 0, 0.0
 
     def __enter__(self) -> "_Pictures":
         with ExitStack() as stack:
-            self._video = stack.enter_context(VideoWriter(self._folder / "overlay.mp4", self._fps))
+            self._video = stack.enter_context(
+                VideoWriter(self._folder / "overlay.mp4", *self._shown)
+            )
             self._stack = stack.pop_all()
         return self
 
