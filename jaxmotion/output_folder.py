@@ -61,6 +61,9 @@ def locked(folder: Path, file: str = "") -> Iterator[None]:
     finally:
         with suppress(OSError):
             path.unlink()  # while it is still ours: who opens it now will find it gone
+        with suppress(OSError):
+            if fcntl is not None:
+                fcntl.flock(descriptor, fcntl.LOCK_UN)  # a forked child may have it open as well
         os.close(descriptor)
 
 
