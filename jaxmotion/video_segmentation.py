@@ -96,9 +96,9 @@ def segment_video(
         with atomic_path(out / "theta.npz") as temporary:
             np.savez(temporary, theta=theta, start=start_frames, length=lengths)
         if latents:
-            description = segmenter.describe(np.stack(kept))
-            seen = np.asarray(description.masks)
-            write_latents(out, np.stack(kept), seen, np.asarray(description.embedding))
+            fields, segments = (np.stack(parts) for parts in zip(*kept, strict=True))
+            embedding = np.asarray(segmenter.describe(fields).embedding)
+            write_latents(out, fields, segments, embedding)
 
     seconds, compilation = time.perf_counter() - start, segmenter.compilation_seconds - compiled
     each = 1000 / max(pictures.count, 1)
@@ -201,11 +201,11 @@ def _written(
 
 
 def _kept(
-    frames: Iterable[tuple[np.ndarray, np.ndarray]], kept: list[np.ndarray]
+    frames: Iterable[tuple[np.ndarray, np.ndarray]], kept: list[tuple[np.ndarray, np.ndarray]]
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Passes on flow and masks of each frame, and keeps the flow."""
+    """Passes on flow and masks of each frame, and keeps both."""
     for flow, masks in frames:
-        kept.append(flow)
+        kept.append((flow, masks))
         yield flow, masks
 
 
