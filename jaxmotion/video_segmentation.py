@@ -110,10 +110,9 @@ def segment_video(
             start_frames, lengths, theta = zip(*segmenter.stream_motions(written), strict=True)
         np.savez(new / "theta.npz", theta=theta, start=start_frames, length=lengths)
         if latents:
-            flows, valid = (np.stack(arrays) for arrays in zip(*kept, strict=True))
-            description = segmenter.describe(flows, valid)
-            seen, embedding = np.asarray(description.masks), np.asarray(description.embedding)
-            write_latents(new, flows, seen, embedding, valid)
+            flows, segments, valid = (np.stack(arrays) for arrays in zip(*kept, strict=True))
+            embedding = np.asarray(segmenter.describe(flows, valid).embedding)
+            write_latents(new, flows, segments, embedding, valid)
 
     seconds, compilation = time.perf_counter() - start, segmenter.compilation_seconds - compiled
     each = 1000 / max(pictures.count, 1)
@@ -199,12 +198,12 @@ def _written(
 
 
 def _kept(
-    frames: Iterable[tuple[np.ndarray, np.ndarray, np.ndarray]], kept: list[Field]
-) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Passes on flow, masks and valid of each frame, and keeps flow and valid."""
-    for flow, masks, valid in frames:
-        kept.append((flow, valid))
-        yield flow, masks, valid
+    frames: Iterable[tuple[np.ndarray, ...]], kept: list[tuple[np.ndarray, ...]]
+) -> Iterator[tuple[np.ndarray, ...]]:
+    """Passes on flow, masks and valid of each frame, and keeps them."""
+    for frame in frames:
+        kept.append(frame)
+        yield frame
 
 
 def _of_an_earlier_version(out: Path) -> Callable[[Path], bool]:

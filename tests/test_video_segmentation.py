@@ -117,7 +117,8 @@ def test_flow_is_estimated_segmented_and_written_in_turn(video, segmenter, tmp_p
     segment_video(video / "frames", segmenter, tmp_path, Estimator())
     assert len(written_when_estimated) == FRAMES - 1
     held = np.arange(FRAMES - 1) - written_when_estimated
-    assert held.max() <= 6  # three windows of three, all but two frames of each shared
+    # Three windows of three, all but two frames of each shared, and three frames to look ahead.
+    assert held.max() <= 9
     assert written_when_estimated[-1] > 0
 
 
