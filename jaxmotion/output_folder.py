@@ -308,7 +308,7 @@ class Results:
             "source": self.source,
             "files": files,
         }
-        with atomic_path(path) as temporary:
+        with atomic_path(path, durable=True) as temporary:
             temporary.write_text(json.dumps(mark, indent=1) + "\n")
         if files == {}:
             path.unlink()
