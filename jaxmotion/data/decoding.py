@@ -178,6 +178,8 @@ def _packets(path: Path) -> tuple[str, np.ndarray, np.ndarray, Fraction]:
                 flags.append(next(said, _KEY) & 0xFF)
                 times.extend((int(words[1]), int(words[2])))
         program.finish()
+    if codec == "ansi":
+        raise InputError(f"{path}: not a readable video file (text, which FFmpeg would draw)")
     if not flags:
         words = program.last_words
         if any("matches no streams" in line for line in program.lines):

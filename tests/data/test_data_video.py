@@ -209,6 +209,7 @@ def test_no_damage_ends_in_another_exception(tmp_path_factory, suffix, data):
 
 def test_what_is_no_video(tmp_path, capfd):
     (tmp_path / "text.mp4").write_text("this is no video\n" * 100)
+    (tmp_path / "notes.txt").write_text("this is no video\n" * 100)
     (tmp_path / "empty.mp4").write_bytes(b"")
     (tmp_path / "folder").mkdir()
     write_video(tmp_path / "short.mp4", frames(1))
@@ -224,6 +225,7 @@ def test_what_is_no_video(tmp_path, capfd):
     for name, words in {
         "none.mp4": "No such file",
         "text.mp4": "not a readable video file",
+        "notes.txt": "not a readable video file",
         "empty.mp4": "not a readable video file",
         "folder": "no pictures in this folder",
         "short.mp4": "only 1 frame",
