@@ -121,8 +121,9 @@ class Segmenter:
                 (`optical_flow.known_vectors`) are unknown as well.
 
         Returns:
-            Masks ``[T, H, W, K]`` float32 that sum to 1 over K, at the flow's size; of a video of
-            which nothing is known, those of a scene at rest.
+            Masks ``[T, H, W, K]`` float32 that sum to 1 over K, at the flow's size. Where nothing
+            of a video is known they are the same at every pixel: the background of the shipped
+            models.
 
         Raises:
             InputError: on another shape, a `valid` of other values, or vectors that are not finite

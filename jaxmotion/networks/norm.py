@@ -3,8 +3,9 @@
 import jax
 import jax.numpy as jnp
 
-# What pixels that are not known may differ from the mean, in standard deviations of the known ones.
-_UNKNOWN_SPREAD = 8.0
+# The root mean square of all pixels, known or not, in standard deviations of the known ones, above
+# which these few are too much alike to say how large the others may be.
+_MOST_SPREAD = 8.0
 
 
 def known_share(valid: jax.Array | None) -> jax.Array | None:
@@ -42,7 +43,7 @@ def normalize(
         epsilon: added to the variance.
 
     Returns:
-        ``[B, T, H, W, C]`` in the type of ``x``.
+        ``[B, T, H, W, C]`` in the type of ``x``; zeros in a block of which nothing is known.
     """
     y = x.astype(jnp.float32)
     mean_of_all = mean_of = lambda z: jnp.mean(z, axis=(2, 3))
@@ -64,9 +65,10 @@ def normalize(
         spread = block_mean(spread + jnp.square(shift), jnp.sign(count), frames)
         mean += centre
     if weight is not None:
-        # Few known pixels, or none, tell nothing of how the others vary, which layer after layer
-        # would grow without a bound.
-        variance = jnp.maximum(variance, spread / _UNKNOWN_SPREAD**2)
+        # Divided by the deviation of a few pixels that are alike, the others would grow from layer
+        # to layer without a bound. Infinite where none is known, which gives zeros. It is said of
+        # the variance: where all is known, the compiled arithmetic stays as it is, bit by bit.
+        variance = jnp.maximum(variance, spread / _MOST_SPREAD**2)
         variance = jnp.where(block_mean(count, count, frames) > 0, variance, jnp.inf)
     scale = jax.lax.rsqrt(jnp.maximum(variance, 0) + epsilon)
     return ((y - mean[:, :, None, None]) * scale[:, :, None, None]).astype(x.dtype)

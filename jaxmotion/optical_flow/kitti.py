@@ -10,12 +10,12 @@ import numpy as np
 from jaxmotion.errors import InputError
 from jaxmotion.files import atomic_path, reading
 from jaxmotion.optical_flow.arrays import as_flow, as_valid
+from jaxmotion.optical_flow.npz import MOST_INFLATED
 
 _STEP = 64.0  # 1/64 pixel
 _ZERO = 2**15
 _START = struct.Struct(">8sI4sII")  # signature, length and name of the first chunk, width, height
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
-_MOST_INFLATED = 1032  # by deflate, bytes of one
 
 
 def read_kitti_png(path: str | os.PathLike) -> tuple[np.ndarray, np.ndarray]:
@@ -57,7 +57,7 @@ def _check_start(path: str | os.PathLike, data: bytes) -> None:
     signature, _, _, width, height = _START.unpack(data[: _START.size].ljust(_START.size, b"\0"))
     if signature != _SIGNATURE:
         raise InputError(f"{path}: not a readable picture, expected a KITTI flow PNG")
-    if width * height > 8 * _MOST_INFLATED * len(data):  # a pixel has one bit at least
+    if width * height > 8 * MOST_INFLATED * len(data):  # a pixel has one bit at least
         raise InputError(
             f"{path}: absurd size {width} x {height} (width x height), expected one that "
             f"{len(data)} bytes can hold"

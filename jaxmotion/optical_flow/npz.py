@@ -13,8 +13,8 @@ import numpy as np
 from jaxmotion.errors import InputError
 from jaxmotion.files import reading
 
-# Deflate makes at most 1032 bytes of one; a member may be as small as its headers.
-_MOST_INFLATED, _HEADERS = 1032, 4096
+MOST_INFLATED = 1032  # by deflate, bytes of one
+_HEADERS = 4096  # of a member, which may hold no more than them
 
 
 class Npz:
@@ -52,10 +52,9 @@ class Npz:
     def _check(self, name: str, expected: int) -> None:
         """Refuses a member of another length than its header says, or than the file can hold."""
         member = self._members[name]
-        possible = min(member.compress_size, self._length) * _MOST_INFLATED + _HEADERS
-        if member.file_size != expected or (
-            member.file_size > possible and member.compress_type != zipfile.ZIP_LZMA
-        ):
+        possible = min(member.compress_size, self._length) * MOST_INFLATED + _HEADERS
+        bounded = member.compress_type in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+        if member.file_size != expected or (bounded and expected > possible):
             raise InputError(
                 f"{self._archive.filename}: damaged, {name!r} claims {expected} bytes that are "
                 "not there"
