@@ -1,6 +1,7 @@
 import dataclasses
 import os
 import shutil
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +10,9 @@ import pytest
 import jaxmotion as jm
 from jaxmotion import segmenter as segmenter_module
 from jaxmotion.data import open_video, read_image, write_image
+from jaxmotion.data.transforms import resize_masks
 from jaxmotion.inference import InferenceConfig
-from jaxmotion.optical_flow import read_flo, write_flo, write_flow_npz
+from jaxmotion.optical_flow import Refined, read_flo, write_flo, write_flow_npz
 from jaxmotion.saliency import salient_segments
 from jaxmotion.training.segmentation import ObjectiveConfig
 from jaxmotion.video_segmentation import segment_video
@@ -135,6 +137,24 @@ def test_flow_is_estimated_segmented_and_written_in_turn(video, segmenter, tmp_p
     # Three windows of three, all but two frames of each shared, and three frames to look ahead.
     assert held.max() <= 9
     assert written_when_estimated[-1] > 0
+
+
+def test_refined_flow_is_made_at_the_size_that_the_network_works_at(video, segmenter, tmp_path):
+    frames = [
+        np.kron(frame, np.ones((3, 3, 1), np.uint8)) for frame in open_video(video / "frames")
+    ]
+    frames = [np.roll(frame, 2 * t, axis=1) for t, frame in enumerate(frames[:4])]
+    for t, frame in enumerate(frames):
+        write_image(tmp_path / "large" / f"{t}.png", frame)
+    size = segmenter.working_size(3 * SIZE[0], 3 * SIZE[1])
+    assert size[0] < 3 * SIZE[0]
+    segmenter.inference = InferenceConfig(1)
+    segment_video(tmp_path / "large", segmenter, tmp_path / "out", Refined())
+    refined = Refined(size=size)
+    flow = np.stack([refined(a, b) for a, b in pairwise(frames)])
+    assert flow.shape == (3, *size, 2)
+    expected = resize_masks(segmenter(flow), frames[0].shape[:2]).argmax(-1)
+    assert same_partition(labels_of(tmp_path / "out")[:-1], expected)
 
 
 @pytest.fixture

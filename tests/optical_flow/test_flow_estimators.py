@@ -66,6 +66,17 @@ def test_dis_finds_a_shift(preset):
     np.testing.assert_allclose(np.median(inner, axis=0), [3, 2], atol=0.2)
 
 
+@pytest.mark.parametrize("preset", ["ultrafast", "fast", "medium", "fine"])
+@pytest.mark.parametrize(
+    ("height", "width"), [(8, 12), (12, 8), (8, 48), (15, 400), (16, 64), (400, 9), (30, 31)]
+)
+def test_dis_takes_low_and_narrow_frames(preset, height, width):
+    image = textured(height, width)
+    flow = make_estimator("dis", preset=preset)(image, np.roll(image, 1, axis=1))
+    assert flow.shape == (height, width, 2)
+    assert np.isfinite(flow).all()
+
+
 def test_dis_depends_on_the_pair_alone():
     a, b = textured(seed=1), textured(seed=2)
     estimator = make_estimator("dis")
@@ -85,7 +96,7 @@ def test_unknown_names_and_settings():
 
 
 def test_frames_too_small_for_dis():
-    with pytest.raises(InputError, match="4 x 3 are too small"):
+    with pytest.raises(InputError, match="4 x 3 are too small for DIS flow, expected 12 x 8"):
         make_estimator("dis")(np.zeros((3, 4, 3), np.uint8), np.zeros((3, 4, 3), np.uint8))
 
 

@@ -128,7 +128,7 @@ def test_confidence_is_what_its_formula_says():
     texture = 128 + 400 * ndimage.gaussian_filter(rng.normal(size=(*shape, 3)), (3, 3, 0))
     image0 = np.clip(texture, 0, 255).astype(np.uint8)
     image1 = np.clip(texture + rng.normal(0, 10, texture.shape), 0, 255).astype(np.uint8)
-    flow = ndimage.gaussian_filter(rng.normal(0, 20, (*shape, 2)), (3, 3, 0)).astype(np.float32)
+    flow = ndimage.gaussian_filter(rng.normal(0, 8, (*shape, 2)), (3, 3, 0)).astype(np.float32)
     backward = ndimage.gaussian_filter(-flow, (1, 1, 0))
     expected = np.empty(shape)
     for y in range(shape[0]):
@@ -223,8 +223,8 @@ def test_vectors_are_pixels_of_the_frames_and_large_frames_are_matched_smaller()
 def test_frames_of_any_shape(height, width, still):
     rng = np.random.default_rng(0)
     image0 = rng.integers(0, 255, (height, width, 1)).repeat(3, axis=2).astype(np.uint8)
-    flow = Refined(size=(128, 64))(image0, image0 if still else np.roll(image0, 1, axis=1))
-    assert flow.shape == (min(128, height), min(64, width), 2)
+    flow = Refined(size=(9, 10))(image0, image0 if still else np.roll(image0, 1, axis=1))
+    assert flow.shape == (min(9, height), min(10, width), 2)
     assert np.isfinite(flow).all()
     if still:
         np.testing.assert_allclose(flow, 0, atol=1e-4)
@@ -236,16 +236,21 @@ def test_a_dark_video_without_any_texture_stands_still():
 
 
 def scene():
-    """A textured square that moves over a plain road, in noise, and the flow."""
+    """A square and the ground, which move apart, both of some texture, in noise; and the flow."""
     rng = np.random.default_rng(0)
-    square = ndimage.gaussian_filter(rng.normal(size=(60, 70, 3)), (2, 2, 0))
-    square = 195 + 55 * square / np.abs(square).max()
+
+    def texture(height, width, smoothness):
+        noise = ndimage.gaussian_filter(rng.normal(size=(height, width, 3)), (*[smoothness] * 2, 0))
+        return noise / np.abs(noise).max()
+
+    ground, square = 60 + 40 * texture(170, 250, 3), 195 + 55 * texture(60, 70, 2)
     frames = []
     for t in range(2):
-        frame = np.full((160, 240, 3), 60.0)
+        frame = ground[2 * t : 160 + 2 * t, :240].copy()
         frame[50:110, 80 + 6 * t : 150 + 6 * t] = square
-        frames.append(np.uint8(np.rint(frame + rng.normal(0, 1, frame.shape))))
+        frames.append(np.uint8(np.clip(frame + rng.normal(0, 2, frame.shape), 0, 255)))
     flow = np.zeros((160, 240, 2), np.float32)
+    flow[..., 1] = -2
     flow[50:110, 80:150] = (6, 0)
     return *frames, flow
 
@@ -259,7 +264,7 @@ def test_refined_flow_is_nearer_to_the_truth():
         return np.linalg.norm(flow - small, axis=-1).mean()
 
     plain = error(cv2.resize(DIS()(image0, image1), size[::-1], interpolation=cv2.INTER_AREA))
-    assert error(Refined(size=size)(image0, image1)) < 0.7 * plain
+    assert error(Refined(size=size)(image0, image1)) < 0.8 * plain
 
 
 def test_settings_tell_refined_flow_from_other_flow():
