@@ -236,7 +236,8 @@ def test_the_kept_parameters_are_those_of_the_lowest_validation_loss(tmp_path):
 
 
 def test_the_average_is_what_is_validated_and_kept(tmp_path):
-    config = dataclasses.replace(TINY, validate_every=1, steps=6)
+    moving = dataclasses.replace(TINY.optimizer, learning_rate=0.1)
+    config = dataclasses.replace(TINY, optimizer=moving, validate_every=1, steps=6)
     run_line(tmp_path, config)
     # The same steps, one by one; tests/training/test_training_step.py has them in float64.
     task, optimizer = LineTask(), make_optimizer(config.optimizer, config.steps)
