@@ -67,7 +67,7 @@ def clips(options: argparse.Namespace) -> Iterator[Clip]:
             yield Clip(f"scenes, {level}", scene.flow, scene.labels)
     if options.data is not None:
         for sequence in find_sequences(options.data, options.flow, split=options.split):
-            flow, masks = sequence.read()
+            flow, _, masks = sequence.read()
             yield Clip("DAVIS", flow, resize_labels(masks.astype(np.uint8), flow.shape[1:3]))
 
 

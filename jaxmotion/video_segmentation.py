@@ -156,6 +156,8 @@ def segment_video(
 
 Field = tuple[np.ndarray, np.ndarray]
 """Flow ``[h, w, 2]``, and where it is known, ``[h, w]``."""
+Segmented = tuple[np.ndarray, np.ndarray, np.ndarray]
+"""Flow ``[h, w, 2]``, masks ``[h, w, K]``, and where the flow is known, ``[h, w]``."""
 
 
 def _estimated(video: Video, estimator: Estimator) -> Iterator[Field]:
@@ -229,7 +231,7 @@ def _written(
     fields: Iterable[tuple[np.ndarray, Field]],
     frames: Iterator[tuple[str, np.ndarray]],
     pictures: _Pictures,
-) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+) -> Iterator[Segmented]:
     """Passes on flow, masks and valid of each frame once its pictures are written."""
     masks = None
     for (masks, (flow, valid)), (name, frame) in zip(fields, frames, strict=False):
@@ -240,18 +242,14 @@ def _written(
             pictures.write(name, frame, masks)
 
 
-def _measured(
-    frames: Iterable[tuple[np.ndarray, ...]], meter: ResidualMeter
-) -> Iterator[tuple[np.ndarray, ...]]:
+def _measured(frames: Iterable[Segmented], meter: ResidualMeter) -> Iterator[Segmented]:
     """Passes on flow, masks and valid of each frame once its segments are measured."""
     for flow, masks, valid in frames:
         meter.add(masks.argmax(axis=-1), flow, valid)
         yield flow, masks, valid
 
 
-def _kept(
-    frames: Iterable[tuple[np.ndarray, ...]], kept: list[tuple[np.ndarray, ...]]
-) -> Iterator[tuple[np.ndarray, ...]]:
+def _kept(frames: Iterable[Segmented], kept: list[Segmented]) -> Iterator[Segmented]:
     """Passes on flow, masks and valid of each frame, and keeps them."""
     for frame in frames:
         kept.append(frame)

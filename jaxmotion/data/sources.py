@@ -154,7 +154,7 @@ class FlowSource:
         digest = hashlib.blake2b(digest_size=16)
         for sequence in sorted(self.sequences, key=lambda sequence: sequence.name):
             digest.update(repr(sequence.name).encode())
-            sound = sequence.sound if len(sequence.files) > 1 else sequence.sound.any(keepdims=True)
+            sound = sequence.sound if len(sequence.files) > 1 else [sequence.sound.any()]
             for file, usable in zip(sequence.files, sound, strict=True):
                 digest.update(self.cache.digest(file) if usable else b"-")
         return digest.hexdigest()

@@ -141,7 +141,7 @@ class DavisSequence:
         paths, places = [self.mask_paths[i] for i in counted], [frames[i] for i in counted]
         annotation = read_annotation(paths, places, protocol.void)
         if protocol.target != "objects":
-            check_background(paths, annotation.labels)
+            check_background(paths, list(annotation.labels))
         if not annotation.foreground.any():
             folder = self.mask_paths[0].parent
             if annotation.void is not None:

@@ -6,6 +6,7 @@ from typing import Literal, cast, overload
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxmotion.motion import newton
 from jaxmotion.motion.equations import Equations
@@ -51,8 +52,8 @@ class _Options:
 
 @overload
 def fit(
-    flow: jax.Array,
-    masks: jax.Array,
+    flow: jax.Array | np.ndarray,
+    masks: jax.Array | np.ndarray,
     model: MotionModel,
     *,
     penalty: Penalty = "l1",
@@ -66,8 +67,8 @@ def fit(
 ) -> jax.Array: ...
 @overload
 def fit(
-    flow: jax.Array,
-    masks: jax.Array,
+    flow: jax.Array | np.ndarray,
+    masks: jax.Array | np.ndarray,
     model: MotionModel,
     *,
     penalty: Penalty = "l1",
@@ -83,8 +84,8 @@ def fit(
     jax.jit, static_argnames=("model", "penalty", "passes", "adjoint", "return_info")
 )
 def fit(
-    flow: jax.Array,
-    masks: jax.Array,
+    flow: jax.Array | np.ndarray,
+    masks: jax.Array | np.ndarray,
     model: MotionModel,
     *,
     penalty: Penalty = "l1",

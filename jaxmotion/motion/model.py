@@ -106,7 +106,7 @@ class MotionModel:
 
 def _is_count(value: Any, least: int, most: int) -> bool:
     whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
-    return whole and least <= value <= most
+    return bool(whole and least <= value <= most)
 
 
 @dataclasses.dataclass(frozen=True)

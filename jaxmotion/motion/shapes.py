@@ -40,7 +40,7 @@ def check_shapes(**arguments: tuple[Any, str]) -> None:
             raise ValueError(f"{name} must have shape [{', '.join(axes)}]{numbers}; got {shape}")
 
 
-def promoted(*arrays: jax.Array) -> tuple[jax.Array, ...]:
+def promoted(*arrays: Any) -> tuple[jax.Array, ...]:
     """The arrays in one floating-point type: float32, or float64 where one of them is.
 
     A sum in bfloat16 would count pixels to eight bits only.

@@ -42,7 +42,7 @@ def known_vectors(flow: np.ndarray, valid: np.ndarray | None = None) -> np.ndarr
     """
     flow = np.asarray(flow)
     bound = np.float32(longest_component(*flow.shape[-3:-1]))
-    known = (np.abs(flow) <= bound).all(axis=-1)
+    known = np.all(np.abs(flow) <= bound, axis=-1)
     return known if valid is None else known & as_valid("valid", valid, flow.shape[:-1])
 
 

@@ -158,9 +158,9 @@ def write_flow_npz(
     flow = as_flow(path, flow, 4, valid)
     if flow.dtype != np.float16:
         flow = flow.astype(np.float32)
-    arrays = {"flow": flow} if valid is None else {"flow": flow, "valid": valid}
+    parts = {"flow": flow} if valid is None else {"flow": flow, "valid": valid}
     with atomic_path(path) as temporary, open(temporary, "wb") as file:
-        np.savez_compressed(file, **arrays)
+        np.savez_compressed(file, allow_pickle=False, **parts)
 
 
 def read_flow_and_valid(path: str | os.PathLike) -> tuple[np.ndarray, np.ndarray]:
