@@ -72,7 +72,7 @@ def scene_scores(
     factor = tune_threshold(*_stack(tuning_samples))
     scores[TUNED_THRESHOLD] = _mean_jaccard(frames_gt, scaled_threshold(frames, factor))
     for name, baseline in BASELINES.items():
-        scores[name] = _mean_jaccard(frames_gt, baseline(frames))
+        scores[name] = _mean_jaccard(frames_gt, baseline(frames, None))
     scores[UPPER_BOUND] = _mean_jaccard(frames_gt, two_motion_upper_bound(frames, frames_gt))
     return scores
 
