@@ -4,10 +4,9 @@ Whatever is missing, damaged or of another size than its neighbours ends in one 
 names the file; nothing is guessed and nothing left out in silence.
 """
 
-import contextlib
 import io
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,10 +15,11 @@ from typing import TypeVar
 
 import cv2
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from tqdm import tqdm
 
 from jaxmotion.data.pairing import place_files
+from jaxmotion.data.pictures import reading_picture
 from jaxmotion.data.video import FRAME_SUFFIXES, Video, open_video
 from jaxmotion.errors import InputError
 from jaxmotion.files import list_files, numbered, reading
@@ -208,23 +208,12 @@ def sound_size(path: Path) -> tuple[int, int]:
     """
     with reading(path):
         data = path.read_bytes()
-    with _pictures(path), Image.open(io.BytesIO(data)) as image:
+    with reading_picture(path), Image.open(io.BytesIO(data)) as image:
         width, height = image.size
         turned = image.getexif().get(0x0112, 1) >= 5
         image.draft(None, (width // 8, height // 8))  # a JPEG is decoded at an eighth of its size
         image.load()
     return (width, height) if turned else (height, width)
-
-
-@contextlib.contextmanager
-def _pictures(path: Path) -> Iterator[None]:
-    """Turns what Pillow says of a file that is no picture, or a damaged one, into our one line."""
-    try:
-        yield
-    except UnidentifiedImageError as error:
-        raise InputError(f"{path}: not a picture of a known kind") from error
-    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
-        raise InputError(f"{path}: damaged picture ({error})") from error
 
 
 def size_error(
@@ -250,7 +239,7 @@ def read_colors(path: Path) -> np.ndarray:
     """
     with reading(path):
         data = path.read_bytes()
-    with _pictures(path), Image.open(io.BytesIO(data)) as image:
+    with reading_picture(path), Image.open(io.BytesIO(data)) as image:
         mode = image.mode
         if mode in ("L", "P"):
             return np.array(image)

@@ -172,8 +172,8 @@ class Segment:
             flow = estimator_for_masks(self.estimator, weights=self.weights)
         segmenter = Segmenter.load(self.checkpoint, num_masks=self.num_masks)
         segmenter.inference = segmenter.inference.override(self.window, self.overlap)
-        timing = segment_video(self.video, segmenter, self.out, flow, latents=self.latents)
-        print(f"{self.out}: masks, overlay.mp4, theta.npz ({timing})")
+        report = segment_video(self.video, segmenter, self.out, flow, latents=self.latents)
+        print(f"{self.out}: masks, moving, overlay.mp4, theta.npz; {report}")
 
 
 @dataclass(frozen=True)

@@ -31,9 +31,10 @@ class InferenceConfig:
     Attributes:
         window: frames that the network sees at once; 0 for the whole video in one go.
         overlap: frames that a window shares with the next, by which its labels are linked to the
-            next one's; with 0 labels are taken as the network gives them.
-        linking: ``"assignment"`` links one-to-one, ``"published"`` as thesis eq. 3.9
-            (`jaxmotion.linking.link_clips`).
+            next one's (`jaxmotion.linking.link_clips`).
+        linking: ``"assignment"`` links windows, and then each frame to those before, one-to-one
+            (`jaxmotion.tracking`). ``"published"`` links windows as thesis eq. 3.9 has it, and
+            takes labels within a window as the network gives them.
     """
 
     window: Annotated[int, Range(0, 1_000_000)] = 1

@@ -67,6 +67,8 @@ def normalize_latents(embedding: np.ndarray, valid: np.ndarray | None = None) ->
     """
     embedding, valid = _checked(embedding, valid)
     known, count = valid[..., None], max(valid.sum(), 1)
+    if not valid.all():  # not a product alone: 0 * NaN is NaN
+        embedding = np.where(known > 0, embedding, 0)
     # Frame by frame, so that float64 is held of one frame at a time only.
     mean, variance = np.zeros(embedding.shape[-1]), np.zeros(embedding.shape[-1])
     for frame, weight in zip(embedding, known, strict=True):
@@ -107,7 +109,7 @@ def segment_latents(
         raise ValueError(f"masks of shape {masks.shape}: expected [{len(latents)}, H, W, K]")
     weights = resize_masks(masks, latents.shape[1:3]).astype(np.float64)
     if valid is not None:
-        weights = weights * valid[..., None]
+        weights = np.where(valid[..., None] > 0, weights, 0)
     total = np.einsum("thwk,thwe->ke", weights, latents, optimize=True)
     size = weights.sum((0, 1, 2))
     vectors = total / np.where(size > 1e-6, size, np.inf)[:, None]
@@ -195,7 +197,11 @@ def latent_picture(flow: np.ndarray, masks: np.ndarray, latents: LatentMap) -> n
 
 
 def write_latents(
-    out: Path, flow: np.ndarray, masks: np.ndarray, embedding: np.ndarray
+    out: Path,
+    flow: np.ndarray,
+    masks: np.ndarray,
+    embedding: np.ndarray,
+    valid: np.ndarray | None = None,
 ) -> SegmentLatents:
     """Writes ``latents.npz`` and ``latents.png`` of a video.
 
@@ -208,6 +214,7 @@ def write_latents(
         flow: ``[T, H, W, 2]``.
         masks: ``[T, H', W', K]``.
         embedding: ``[T, h, w, E]``.
+        valid: ``[T, H, W]`` in {0, 1}, where the flow is known; everywhere by default.
 
     Returns:
         What was written of the segments.
@@ -215,7 +222,12 @@ def write_latents(
     Raises:
         InputError: it cannot be written there.
     """
-    segments, components = segment_latents(embedding, masks), latent_map(embedding)
+    sites = None
+    if valid is not None:
+        flow = np.where(valid[..., None] > 0, flow, np.nan)  # to be drawn as unknown
+        known = (valid > 0).astype(np.float32)[..., None]
+        sites = resize_masks(known, embedding.shape[1:3])[..., 0] >= 0.5
+    segments, components = segment_latents(embedding, masks, sites), latent_map(embedding, sites)
     with atomic_path(out / "latents.npz") as temporary:
         np.savez(
             temporary,

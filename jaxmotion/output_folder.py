@@ -61,6 +61,9 @@ def locked(folder: Path, file: str = "") -> Iterator[None]:
     finally:
         with suppress(OSError):
             path.unlink()  # while it is still ours: who opens it now will find it gone
+        with suppress(OSError):
+            if fcntl is not None:
+                fcntl.flock(descriptor, fcntl.LOCK_UN)  # a forked child may have it open as well
         os.close(descriptor)
 
 
@@ -305,7 +308,7 @@ class Results:
             "source": self.source,
             "files": files,
         }
-        with atomic_path(path) as temporary:
+        with atomic_path(path, durable=True) as temporary:
             temporary.write_text(json.dumps(mark, indent=1) + "\n")
         if files == {}:
             path.unlink()

@@ -19,6 +19,7 @@ from jaxmotion.linking import link_masks, unroll
 from jaxmotion.motion import fit
 from jaxmotion.networks import Segmentation, build_segmenter
 from jaxmotion.optical_flow.arrays import known_flow
+from jaxmotion.tracking import bridge_gaps, keep_labels
 from jaxmotion.training.config import Config
 from jaxmotion.training.trained import load_trained
 
@@ -182,6 +183,7 @@ class Segmenter:
         Returns:
             The `Segmentation`, without the axis of clips: logits, latent vectors of the pixels
             (`jaxmotion.latents`), and from a decoder the descriptor of each segment ``[K, D]``.
+            Labels are what the network calls the segments in each frame, not linked.
 
         Raises:
             InputError: as `__call__`.
@@ -297,7 +299,10 @@ class Segmenter:
         clips = ((start, masks[:length]) for start, length, masks in windows)
         if inference.overlap:
             clips = link_masks(clips, inference.linking)
-        for masks in unroll(clips):
+        video = unroll(clips)
+        if inference.linking == "assignment":
+            video = bridge_gaps(keep_labels(video))
+        for masks in video:
             yield resize_masks(masks, size)
 
     def _fit(

@@ -54,7 +54,7 @@ def write_safetensors(
     """
     # The library takes the memory as it lies; `asarray` with an order leaves scalars scalars.
     rows = {name: np.asarray(array, order="C") for name, array in tensors.items()}
-    with atomic_path(path) as temporary:
+    with atomic_path(path, durable=True) as temporary:
         Path(temporary).write_bytes(save(rows, dict(metadata)))
 
 

@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from jaxmotion.data.pictures import overlay, write_labels
+from jaxmotion.data.pictures import overlay, write_image, write_labels
 from jaxmotion.data.transforms import resize_flow_and_valid, resize_masks
 from jaxmotion.data.video import Video, VideoWriter, open_video
 from jaxmotion.latents import write_latents
@@ -22,9 +23,30 @@ from jaxmotion.optical_flow.estimators import Estimator, estimate_sequence
 from jaxmotion.optical_flow.given import GivenFlow
 from jaxmotion.optical_flow.refinement import Refined
 from jaxmotion.output_folder import Results
+from jaxmotion.saliency import ResidualMeter, salient
 from jaxmotion.segmenter import Segmenter
 
-RESULTS = ("masks", "overlay.mp4", "theta.npz", "latents.npz", "latents.png")
+RESULTS = ("masks", "moving", "overlay.mp4", "theta.npz", "latents.npz", "latents.png")
+
+
+class Report(NamedTuple):
+    """What `segment_video` has to say.
+
+    Attributes:
+        moving: bool ``[K]``, which segments move on their own.
+        timing: how long the stages took.
+    """
+
+    moving: np.ndarray
+    timing: "Timing"
+
+    def __str__(self) -> str:
+        segments = np.flatnonzero(self.moving)
+        names = ", ".join(map(str, segments))
+        found = "nothing moves on its own"
+        if len(segments):
+            found = f"segment{'s' * (len(segments) > 1)} {names} moving"
+        return f"{found} ({self.timing})"
 
 
 @dataclass(frozen=True)
@@ -46,7 +68,7 @@ class Timing:
 
 def segment_video(
     path: Path, segmenter: Segmenter, out: Path, flow: Estimator | Path, *, latents: bool = False
-) -> Timing:
+) -> Report:
     """Segments a video file or a folder of frames.
 
     Flow is estimated, segmented and written as it goes, in memory that does not grow with the
@@ -55,11 +77,14 @@ def segment_video(
 
     - ``masks/NAME.png``, indexed pictures: the label of each pixel, a label being the same segment
       in all frames.
+    - ``moving/NAME.png``, 255 where something moves on its own and 0 elsewhere: the union of the
+      segments that are salient over the whole video (`jaxmotion.saliency`).
     - ``overlay.mp4``: the segments in colour over the frames.
     - ``theta.npz``: the motion models of the segments in each of the N windows that the network
       saw. ``theta`` ``[N, K, P]``, with coordinates from -1 to 1 over the window (`MotionModel`;
       P is its ``num_parameters(length)``); ``start`` ``[N]``, the number of the window's first
-      frame; ``length`` ``[N]``, its frames, as many in all windows.
+      frame; ``length`` ``[N]``, its frames, as many in all windows; ``moving`` ``[K]``, the
+      segments that ``moving`` is made of.
 
     The last frame has no flow to a next one. Its masks are those of the frame before.
 
@@ -74,7 +99,7 @@ def segment_video(
             grows with it.
 
     Returns:
-        How long the stages took.
+        Which segments move on their own, and how long the stages took.
 
     Raises:
         InputError: on an unreadable video, flow that does not belong to it, or a folder whose files
@@ -99,30 +124,34 @@ def segment_video(
         results.replaced() as new,
         # Bars end here, so that nothing is drawn after an error's line.
         tqdm(source, desc="flow", unit="frame", total=total) as bar,
-        _Pictures(new, video.fps) as pictures,
+        _Pictures(new, video) as pictures,
     ):
         first, again = itertools.tee(bar)
         with tqdm(segmenter.stream(first), desc="masks", unit="frame", total=total) as masks:
             written = _written(zip(masks, again, strict=False), frames, pictures)
+            meter = ResidualMeter(segmenter.config.network.num_masks)
+            written = _measured(written, meter)
             kept = []
             if latents:
                 written = _kept(written, kept)
             start_frames, lengths, theta = zip(*segmenter.stream_motions(written), strict=True)
-        np.savez(new / "theta.npz", theta=theta, start=start_frames, length=lengths)
+        moving = salient(meter.residuals())
+        pictures.write_moving(moving)
+        np.savez(new / "theta.npz", theta=theta, start=start_frames, length=lengths, moving=moving)
         if latents:
-            flows, valid = (np.stack(arrays) for arrays in zip(*kept, strict=True))
-            description = segmenter.describe(flows, valid)
-            seen, embedding = np.asarray(description.masks), np.asarray(description.embedding)
-            write_latents(new, flows, seen, embedding, valid)
+            flows, segments, valid = (np.stack(arrays) for arrays in zip(*kept, strict=True))
+            embedding = np.asarray(segmenter.describe(flows, valid).embedding)
+            write_latents(new, flows, segments, embedding, valid)
 
     seconds, compilation = time.perf_counter() - start, segmenter.compilation_seconds - compiled
     each = 1000 / max(pictures.count, 1)
-    return Timing(
+    timing = Timing(
         flow=source.seconds * each,
         masks=(seconds - source.seconds - pictures.seconds - compilation) * each,
         writing=pictures.seconds * each,
         compilation=compilation,
     )
+    return Report(moving, timing)
 
 
 Field = tuple[np.ndarray, np.ndarray]
@@ -158,13 +187,15 @@ class _Timed:
 class _Pictures:
     """Writes the masks and the overlay into a folder."""
 
-    def __init__(self, folder: Path, fps: float | None) -> None:
-        self._folder, self._fps = folder, fps
+    def __init__(self, folder: Path, video: Video) -> None:
+        self._folder, self._shown = folder, (video.fps, video.pixel_aspect)
         self.count, self.seconds = 0, 0.0
 
     def __enter__(self) -> "_Pictures":
         with ExitStack() as stack:
-            self._video = stack.enter_context(VideoWriter(self._folder / "overlay.mp4", self._fps))
+            self._video = stack.enter_context(
+                VideoWriter(self._folder / "overlay.mp4", *self._shown)
+            )
             self._stack = stack.pop_all()
         return self
 
@@ -178,6 +209,19 @@ class _Pictures:
         write_labels(self._folder / "masks" / f"{name}.png", labels)
         self._video.write(overlay(frame, labels))
         self.count += 1
+        self.seconds += time.perf_counter() - start
+
+    def write_moving(self, moving: np.ndarray) -> None:
+        """Adds the masks of what moves, from those of the segments that have been written.
+
+        Args:
+            moving: bool ``[K]``. It is known at the end only, when the masks are on disk.
+        """
+        start = time.perf_counter()
+        for path in (self._folder / "masks").iterdir():
+            with Image.open(path) as labels:
+                there = moving[np.asarray(labels)]
+            write_image(self._folder / "moving" / path.name, np.uint8(255) * there)
         self.seconds += time.perf_counter() - start
 
 
@@ -196,13 +240,22 @@ def _written(
             pictures.write(name, frame, masks)
 
 
-def _kept(
-    frames: Iterable[tuple[np.ndarray, np.ndarray, np.ndarray]], kept: list[Field]
-) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Passes on flow, masks and valid of each frame, and keeps flow and valid."""
+def _measured(
+    frames: Iterable[tuple[np.ndarray, ...]], meter: ResidualMeter
+) -> Iterator[tuple[np.ndarray, ...]]:
+    """Passes on flow, masks and valid of each frame once its segments are measured."""
     for flow, masks, valid in frames:
-        kept.append((flow, valid))
+        meter.add(masks.argmax(axis=-1), flow, valid)
         yield flow, masks, valid
+
+
+def _kept(
+    frames: Iterable[tuple[np.ndarray, ...]], kept: list[tuple[np.ndarray, ...]]
+) -> Iterator[tuple[np.ndarray, ...]]:
+    """Passes on flow, masks and valid of each frame, and keeps them."""
+    for frame in frames:
+        kept.append(frame)
+        yield frame
 
 
 def _of_an_earlier_version(out: Path) -> Callable[[Path], bool]:
@@ -228,6 +281,8 @@ def _of_an_earlier_version(out: Path) -> Callable[[Path], bool]:
 
     def known(file: Path) -> bool:
         if not is_ours or not (out / "overlay.mp4").is_file() or file.is_symlink():
+            return False
+        if file.parent.name == "moving":  # it wrote none
             return False
         if file.parent.name == "masks":
             return file.stat().st_mtime_ns <= end and is_label_picture(file)

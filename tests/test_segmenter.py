@@ -16,6 +16,7 @@ from jaxmotion.inference import InferenceConfig
 from jaxmotion.linking import link_masks, unroll
 from jaxmotion.networks import DecoderConfig, NetworkConfig, build_segmenter
 from jaxmotion.options import to_json
+from jaxmotion.tracking import bridge_gaps, keep_labels
 from jaxmotion.training.checkpoints import Checkpoints
 from jaxmotion.training.config import Config, DataConfig
 from jaxmotion.training.segmentation import ObjectiveConfig
@@ -176,14 +177,16 @@ def test_one_go_is_one_clip_of_the_network_and_filling_it_up_changes_nothing(
 
 
 @pytest.mark.parametrize("inference", [TRIPLETS, CUTS])
-def test_windows_are_clips_of_the_network_linked_and_unrolled(temporal, temporal_params, inference):
+def test_windows_are_clips_of_the_network_linked_unrolled_and_tracked(
+    temporal, temporal_params, inference
+):
     flow = moving_square(25, 16, 24)
     apply = jax.jit(partial(build_segmenter(TEMPORAL.network).apply, {"params": temporal_params}))
     clips = [
         (start, np.asarray(apply(flow[None, start : start + length]).masks[0]))
         for start, length in inference.windows(25)
     ]
-    expected = np.stack(list(unroll(link_masks(clips))))
+    expected = np.stack(list(bridge_gaps(keep_labels(unroll(link_masks(clips))))))
     np.testing.assert_allclose(temporal(inference)(flow), expected, atol=1e-5)
 
 
@@ -210,6 +213,32 @@ def test_labels_stay_the_same_though_the_network_names_them_anew_in_each_window(
     vars(segmenter)["_masks"] = network  # in the place of the compiled one
     masks = segmenter(np.stack([truth, truth], -1).astype(np.float32))
     np.testing.assert_array_equal(masks.argmax(-1), orders[0][truth])
+
+
+@pytest.mark.parametrize("linking", ["assignment", "published"])
+@pytest.mark.parametrize(("window", "overlap"), [(1, 0), (0, 0), (10, 3)])
+def test_labels_stay_the_same_though_the_network_names_them_anew_in_each_frame(
+    workdir, window, overlap, linking
+):
+    """Unless they are linked as published, where a window is taken as it is."""
+    segmenter = jm.Segmenter.load(workdir, inference=InferenceConfig(window, overlap, linking))
+    truth = np.zeros((41, 16, 24), int)
+    for t in range(41):
+        truth[t, 2:8, t // 3 : t // 3 + 7] = 1
+        truth[t, 9:15, 14 - t // 3 : 21 - t // 3] = 2
+    orders = np.stack([np.random.default_rng(t).permutation(3) for t in range(41)])
+    named = np.stack([order[frame] for order, frame in zip(orders, truth, strict=True)])
+
+    def network(flow, valid):
+        return np.eye(3, dtype=np.float32)[flow[..., 0].astype(int)]
+
+    vars(segmenter)["_masks"] = network
+    flow = np.stack([named, named], -1).astype(np.float32)
+    labels = segmenter(flow).argmax(-1)
+    kept = (labels == orders[0][truth]).all()
+    assert kept if linking == "assignment" else not kept
+    streamed = np.stack(list(segmenter.stream(flow))).argmax(-1)
+    np.testing.assert_array_equal(streamed, labels)
 
 
 @pytest.mark.parametrize("inference", [TRIPLETS, CUTS])

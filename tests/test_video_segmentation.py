@@ -11,6 +11,7 @@ from jaxmotion import segmenter as segmenter_module
 from jaxmotion.data import open_video, read_image, write_image
 from jaxmotion.inference import InferenceConfig
 from jaxmotion.optical_flow import read_flo, write_flo, write_flow_npz
+from jaxmotion.saliency import salient_segments
 from jaxmotion.training.segmentation import ObjectiveConfig
 from jaxmotion.video_segmentation import segment_video
 
@@ -77,7 +78,21 @@ def test_the_files_are_what_the_segmenter_says(video, segmenter, tmp_path, infer
         np.testing.assert_allclose(
             archive["theta"], segmenter.motions(flow, masks), rtol=1e-3, atol=1e-3
         )
-    assert names_in(tmp_path) == {"masks", "overlay.mp4", "theta.npz"}
+        moving = archive["moving"]
+    assert names_in(tmp_path) == {"masks", "moving", "overlay.mp4", "theta.npz"}
+    np.testing.assert_array_equal(moving, salient_segments(masks, flow))
+    pictures = np.stack([read_image(path) for path in sorted((tmp_path / "moving").iterdir())])
+    there = moving[np.concatenate([expected, expected[-1:]])]
+    np.testing.assert_array_equal(pictures[..., 0], np.where(there, 255, 0))
+
+
+def test_nothing_moves_in_a_video_without_flow(video, segmenter, tmp_path):
+    write_flow_npz(tmp_path / "flow.npz", np.zeros((FRAMES - 1, *SIZE, 2), np.float32))
+    report = segment_video(video / "frames", segmenter, tmp_path / "out", tmp_path / "flow.npz")
+    assert not report.moving.any()
+    assert "nothing moves" in str(report)
+    for path in (tmp_path / "out" / "moving").iterdir():
+        assert not read_image(path).any()
 
 
 def test_an_archive_of_flow_gives_the_same_as_a_folder(video, segmenter, tmp_path):
@@ -117,7 +132,8 @@ def test_flow_is_estimated_segmented_and_written_in_turn(video, segmenter, tmp_p
     segment_video(video / "frames", segmenter, tmp_path, Estimator())
     assert len(written_when_estimated) == FRAMES - 1
     held = np.arange(FRAMES - 1) - written_when_estimated
-    assert held.max() <= 6  # three windows of three, all but two frames of each shared
+    # Three windows of three, all but two frames of each shared, and three frames to look ahead.
+    assert held.max() <= 9
     assert written_when_estimated[-1] > 0
 
 
@@ -163,10 +179,17 @@ def test_results_of_an_earlier_video_do_not_stay(video, segmenter, tmp_path):
     segmenter.inference = InferenceConfig(1)
     out, short = tmp_path / "out", shorter(video, tmp_path)
     segment_video(video / "frames", segmenter, out, video / "flow", latents=True)
-    assert names_in(out) == {"masks", "overlay.mp4", "theta.npz", "latents.npz", "latents.png"}
+    assert names_in(out) == {
+        "masks",
+        "moving",
+        "overlay.mp4",
+        "theta.npz",
+        "latents.npz",
+        "latents.png",
+    }
     (out / "notes.txt").write_text("mine")
     segment_video(short / "frames", segmenter, out, short / "flow")
-    assert names_in(out) == {"masks", "overlay.mp4", "theta.npz", "notes.txt"}
+    assert names_in(out) == {"masks", "moving", "overlay.mp4", "theta.npz", "notes.txt"}
     assert sorted(path.name for path in (out / "masks").iterdir()) == [
         f"short{number:03d}.png" for number in range(3)
     ]

@@ -1,6 +1,7 @@
 """EM motion segmentation of single frames (thesis ch. 2)."""
 
 from jaxmotion.data.augment import AugmentConfig
+from jaxmotion.inference import InferenceConfig
 from jaxmotion.networks import PUBLISHED_EM
 from jaxmotion.training.config import Config, DataConfig
 from jaxmotion.training.optimizer import OptimizerConfig
@@ -30,4 +31,5 @@ def published() -> Config:
         ),
         steps=200_000,
         batch_size=10,
+        inference=InferenceConfig(linking="published"),
     )

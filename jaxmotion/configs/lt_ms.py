@@ -57,5 +57,5 @@ def published() -> Config:
             ema_decay=0.0,
         ),
         batch_size=3,
-        inference=InferenceConfig(window=0),
+        inference=InferenceConfig(window=0, linking="published"),
     )

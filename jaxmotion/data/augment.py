@@ -69,6 +69,20 @@ class Augmented(NamedTuple):
     valid: jax.Array
 
 
+def known_only(flow: jax.Array, valid: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Leaves nothing of what flow holds where it is not valid.
+
+    Args:
+      flow: `[B, T, H, W, 2]`.
+      valid: `[B, T, H, W]` in {0, 1}, of any type.
+
+    Returns:
+      The flow, zero where it is not valid, and valid in float32.
+    """
+    known = valid > 0
+    return jnp.where(known[..., None], flow, 0), known.astype(jnp.float32)
+
+
 def augment(
     key: jax.Array,
     flow: jax.Array,
@@ -91,6 +105,7 @@ def augment(
     """
     if valid is None:
         valid = jnp.ones(flow.shape[:-1], jnp.float32)
+    flow, valid = known_only(flow, valid)
     flip_key, scale_key, motion_key, noise_key = jax.random.split(key, 4)
     if config.flip_horizontal or config.flip_vertical:
         flow, valid = random_flip(flip_key, flow, valid, config)
@@ -172,6 +187,7 @@ def random_global_motion(
 
 def _mean_length(flow: jax.Array, valid: jax.Array) -> jax.Array:
     """`[B]`: mean Euclidean length of the valid vectors."""
+    flow, valid = known_only(flow, valid)
     length = jnp.linalg.norm(flow, axis=-1) * valid
     return length.sum(axis=(1, 2, 3)) / jnp.maximum(valid.sum(axis=(1, 2, 3)), 1.0)
 
@@ -193,6 +209,7 @@ def corrupt(
       stays clean, so a clip of one is never touched. Padding behind the last valid frame changes
       nothing, and is not replaced.
     """
+    flow, valid = known_only(flow, valid)
     batch, num_frames = flow.shape[:2]
     choice_key, count_key, order_key, noise_key = jax.random.split(key, 4)
     index = jnp.arange(num_frames)

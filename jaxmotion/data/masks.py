@@ -21,8 +21,9 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
+from jaxmotion.data.pictures import reading_picture
 from jaxmotion.errors import InputError
 from jaxmotion.files import reading
 
@@ -50,7 +51,7 @@ def read_labels(path: str | os.PathLike, one_object: bool = False) -> tuple[np.n
     """
     with reading(path):
         data = Path(path).read_bytes()
-    try:
+    with reading_picture(path):
         if _is_bitmap_of_two_colors(data):
             values = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE)
             if values is not None:
@@ -59,12 +60,6 @@ def read_labels(path: str | os.PathLike, one_object: bool = False) -> tuple[np.n
             depths = str(image.tile)
             image.load()
             return _labels(path, image, depths, one_object)
-    except UnidentifiedImageError as error:
-        raise InputError(f"{path}: not a picture of a known kind") from error
-    except InputError:
-        raise
-    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
-        raise InputError(f"{path}: damaged picture ({error})") from error
 
 
 def check_background(paths: Sequence[Path], labels: Iterable[np.ndarray]) -> None:

@@ -1,11 +1,15 @@
 """Pictures: reading frames, segments laid over a frame, and labels as indexed PNG files."""
 
+import contextlib
 import io
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
+import cv2
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL.PpmImagePlugin import PpmImageFile
 
 from jaxmotion.errors import InputError
 from jaxmotion.files import atomic_path, reading
@@ -41,29 +45,114 @@ def overlay(
 
 
 def read_image(path: str | os.PathLike) -> np.ndarray:
-    """Reads a picture of 8 bits a channel, turned upright as its camera noted.
+    """Reads a picture, turned upright as its camera noted.
 
     Args:
-      path: a file of a kind that Pillow reads (PNG, JPEG, ...).
+      path: a file of a kind that Pillow reads (PNG, JPEG, ...), of 8 or 16 bits a channel.
 
     Returns:
-      uint8 `[H, W, 3]`.
+      uint8 `[H, W, 3]`; 16 bits are rounded to 8.
 
     Raises:
-      InputError: missing, not a picture, truncated, or not of 8 bits.
+      InputError: missing, not a picture, damaged, too large, of another depth, or values of 12 bits
+        or fewer in 16, of which 8 bits would leave a few shades.
+    """
+    values = read_values(path)
+    if values.dtype == np.uint16 and values.any() and not uses_16_bits(values):
+        raise shallow_error(path, values)
+    return to_8_bits(values)
+
+
+def read_values(path: str | os.PathLike) -> np.ndarray:
+    """Reads a picture as deep as it is, turned upright.
+
+    Args:
+      path: as of `read_image`.
+
+    Returns:
+      uint8 or uint16 `[H, W, 3]`.
+
+    Raises:
+      InputError: missing, not a picture, damaged, too large, or of another depth.
     """
     with reading(path):
         data = Path(path).read_bytes()
+    with reading_picture(path), Image.open(io.BytesIO(data)) as image:
+        if not _is_deep(image, data):
+            return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+        mode, turned = image.mode, image.getexif().get(_ORIENTATION, 1)
+        if mode.startswith("I"):
+            values = np.asarray(image)  # grey
+        else:  # Pillow keeps the upper byte of colours
+            values = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+            values = values[..., 2::-1] if values is not None and values.ndim == 3 else None
+    if values is None or values.dtype.kind == "f" or values.min() < 0 or values.max() > 65535:
+        raise InputError(f"{path}: a picture of mode {mode}, expected 8 or 16 bits a channel")
+    values = np.broadcast_to(values.reshape(*values.shape[:2], -1), (*values.shape[:2], 3))
+    flips = {2: "h", 3: "hv", 4: "v", 5: "t", 6: "th", 7: "thv", 8: "tv"}.get(turned, "")
+    for flip in flips:
+        values = {"h": np.fliplr, "v": np.flipud, "t": lambda v: v.swapaxes(0, 1)}[flip](values)
+    return np.ascontiguousarray(values, np.uint16)
+
+
+_ORIENTATION = 0x0112  # the tag of Exif
+
+
+def _is_deep(image: Image.Image, data: bytes) -> bool:
+    """Whether a picture, not loaded yet, has more than 8 bits whose scale it does not declare."""
+    if image.mode.startswith(("I", "F")):
+        return True
+    if image.format == "PNG":
+        return data[24] == 16
+    if image.format == "TIFF":
+        return max(image.getexif().get(258) or (8,)) > 8
+    return isinstance(image, PpmImageFile) and 65535 in tuple(image.tile[0].args or ())
+
+
+def uses_16_bits(values: np.ndarray) -> bool:
+    """Whether values of 16 bits reach beyond the 12 that cameras put into 16."""
+    return values.dtype == np.uint16 and values.max() >= 1 << 12
+
+
+def to_8_bits(values: np.ndarray) -> np.ndarray:
+    """Rounds uint16 to uint8, white to white; uint8 stays as it is."""
+    if values.dtype == np.uint8:
+        return values
+    return ((values.astype(np.uint32) * 255 + 32767) // 65535).astype(np.uint8)
+
+
+def shallow_error(path: str | os.PathLike, values: np.ndarray) -> InputError:
+    """The error for values of 12 bits or fewer in a picture of 16, with what to do."""
+    top = int(values.max())
+    by = 1 << max(top.bit_length() - 8, 0)
+    return InputError(
+        f"{path}: 16 bits a channel with values up to {top} only, of which 8 bits would leave "
+        f"{top // 257 + 1} shades; expected the whole range: divide them by {by}, save 8 bits"
+    )
+
+
+@contextlib.contextmanager
+def reading_picture(path: str | os.PathLike) -> Iterator[None]:
+    """Turns what Pillow and OpenCV say of a file that is no sound picture into our one line.
+
+    Args:
+      path: what is read.
+
+    Raises:
+      InputError: in the place of any exception: the readers of the many formats raise all kinds on
+        damaged data (`struct.error`, `OverflowError`, `MemoryError` on a size that is absurd, ...).
+    """
     try:
-        with Image.open(io.BytesIO(data)) as image:
-            if not image.mode.startswith(("I", "F")):
-                return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
-            mode = image.mode
+        yield
+    except InputError:
+        raise
     except UnidentifiedImageError as error:
         raise InputError(f"{path}: not a picture of a known kind") from error
-    except (OSError, SyntaxError, ValueError, EOFError) as error:
-        raise InputError(f"{path}: damaged picture ({error})") from error
-    raise InputError(f"{path}: a picture of mode {mode}, expected 8 bits a channel")
+    except Image.DecompressionBombError as error:
+        raise InputError(f"{path}: too large a picture ({error})") from error
+    except Exception as error:
+        words = " ".join(str(error).split()) or type(error).__name__
+        raise InputError(f"{path}: damaged picture ({words})") from error
 
 
 def write_image(path: str | os.PathLike, image: np.ndarray) -> None:

@@ -4,17 +4,16 @@ import logging
 import os
 import subprocess
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, field
-from itertools import islice
+from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
-import cv2
 import imageio_ffmpeg
 import numpy as np
 
-from jaxmotion.data.pictures import read_image
+from jaxmotion.data.decoding import VideoFile, decode, deinterlacing_command, probe
+from jaxmotion.data.pictures import read_values, shallow_error, to_8_bits, uses_16_bits
 from jaxmotion.errors import InputError
 from jaxmotion.files import atomic_path, list_files, numbered, reading
 
@@ -36,10 +35,12 @@ class Video:
       path: the video file or the folder.
       height: of the frames, in pixels.
       width: of the frames, in pixels.
-      num_frames: exact for a folder; for a file what its header says, which can be a little off, or
-        None where it says nothing.
-      fps: frames per second; None for a folder.
+      num_frames: exact for a folder; for a file the pictures that were counted in it, see
+        `jaxmotion.data.decoding.VideoFile`. What is read is what counts.
+      fps: frames per second, the mean where the rate varies, so that a video of constant rate takes
+        as long; None for a folder, or where the file has no times.
       files: the pictures of a folder in order; empty for a video file.
+      source: the video file; None for a folder.
     """
 
     path: Path
@@ -48,27 +49,25 @@ class Video:
     num_frames: int | None
     fps: float | None = None
     files: tuple[Path, ...] = field(default=(), repr=False)
+    source: VideoFile | None = field(default=None, repr=False)
+
+    @property
+    def pixel_aspect(self) -> Fraction:
+        """Width of a pixel divided by its height, as the video is to be shown; 1 for a folder."""
+        return self.source.pixel_aspect if self.source else Fraction(1)
 
     def __iter__(self) -> Iterator[np.ndarray]:
         """Yields the frames, uint8 `[H, W, 3]` (red, green, blue)."""
-        frames = map(read_image, self.files) if self.files else _decode(self.path)
-        count = 0
-        for index, frame in enumerate(frames):
+        if self.source is not None:
+            yield from decode(self.source)
+            return
+        for path, frame in zip(self.files, _read_pictures(self.files), strict=True):
             if frame.shape[:2] != (self.height, self.width):
-                name = self.files[index] if self.files else f"{self.path}, frame {index}"
                 raise InputError(
-                    f"{name}: {frame.shape[1]} x {frame.shape[0]}, expected "
+                    f"{path}: {frame.shape[1]} x {frame.shape[0]}, expected "
                     f"{self.width} x {self.height} as the first frame"
                 )
-            count = index + 1
             yield frame
-        if self.num_frames is not None and count < 0.9 * self.num_frames:
-            _log.warning(
-                "%s: only %d of the %d frames that its header announces could be read",
-                self.path,
-                count,
-                self.num_frames,
-            )
 
     def frame_names(self) -> Iterator[str]:
         """Yields a name for each frame: the file's own without suffix, or 00000, 00001, ..."""
@@ -89,34 +88,31 @@ def open_video(path: str | os.PathLike, min_frames: int = 2) -> Video:
       min_frames: fewer are an error; motion needs two.
 
     Returns:
-      The video, whose first frames have been read as a check.
+      The video. A file has been read through, so that one that is cut short is found before the
+      work, and its first frames have been decoded.
 
     Raises:
       InputError: nothing there, no pictures in the folder, a missing or unreadable picture, not a
-        video, or too few frames.
+        video, one that is cut short, or too few frames.
     """
     path = Path(path)
     with reading(path):
         is_folder = path.is_dir()
-    if is_folder:
-        files = _picture_files(path)
-        height, width = read_image(files[0]).shape[:2]
-        video = Video(path, height, width, len(files), None, files)
-        count = len(files)
-    else:
-        first = list(islice(_decode(path), max(min_frames, 1)))
-        if not first:
-            raise InputError(f"{path}: no frame could be decoded, expected a video file")
-        height, width = first[0].shape[:2]
-        capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
-        reported, fps = capture.get(cv2.CAP_PROP_FRAME_COUNT), capture.get(cv2.CAP_PROP_FPS)
-        capture.release()
-        num_frames = int(reported) if 0 < reported < 1e9 else None
-        video = Video(path, height, width, num_frames, fps if 0 < fps < 1e4 else None)
-        count = len(first)
-    if count < min_frames:
-        raise InputError(f"{path}: only {count} frame(s), expected at least {min_frames}")
-    return video
+    if not is_folder:
+        file = probe(path, min_frames)
+        if file.interlaced:
+            _log.warning(
+                "%s: interlaced; frames are taken as they are, with lines of two moments. If they "
+                "look combed, take them apart: %s",
+                path,
+                deinterlacing_command(path),
+            )
+        return Video(path, file.height, file.width, file.num_frames, file.fps, source=file)
+    files = _picture_files(path)
+    if len(files) < min_frames:
+        raise InputError(f"{path}: only {len(files)} frame(s), expected at least {min_frames}")
+    height, width = next(_read_pictures(files)).shape[:2]
+    return Video(path, height, width, len(files), None, files)
 
 
 def _picture_files(folder: Path) -> tuple[Path, ...]:
@@ -127,44 +123,23 @@ def _picture_files(folder: Path) -> tuple[Path, ...]:
         )
     files, gaps = numbered(files)
     if gaps:
-        raise InputError(f"{min(gaps.values())}: missing frame in a sequence of {len(files)}")
+        raise InputError(
+            f"{min(gaps.values())}: missing frame in a sequence of {len(files)}; if none is "
+            "missing, number the pictures without gaps"
+        )
     return tuple(files)
 
 
-def _decode(path: Path) -> Iterator[np.ndarray]:
-    """Yields every frame of a video file once.
-
-    OpenCV carries its own FFmpeg. Unlike a pipe from the FFmpeg program it neither repeats nor
-    drops frames of a video with a varying frame rate, and a repeated frame would have zero flow.
-    """
-    with reading(path), open(path, "rb"):
-        pass
-    with _quiet():
-        # The back end is named, because others take digits in a name for a pattern of pictures.
-        capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
-    try:
-        if not capture.isOpened():
-            raise InputError(f"{path}: not a readable video file")
-        while True:
-            got, frame = capture.read()
-            if not got:
-                return
-            yield cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
-    finally:
-        capture.release()
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keeps what FFmpeg and OpenCV say about a broken file from standing beside our one line."""
-    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # read once, at the first video
-    logging_of_cv2: Any = cv2 if hasattr(cv2, "setLogLevel") else cv2.utils.logging  # OpenCV 4, 5
-    level = logging_of_cv2.getLogLevel()
-    logging_of_cv2.setLogLevel(2)  # errors
-    try:
-        yield
-    finally:
-        logging_of_cv2.setLogLevel(level)
+def _read_pictures(files: tuple[Path, ...]) -> Iterator[np.ndarray]:
+    """Reads the pictures of a video, which tell their depth together: one of them may be dark."""
+    is_deep = False
+    for path in files:
+        values = read_values(path)
+        if values.dtype == np.uint16 and values.any() and not is_deep:
+            is_deep = any(uses_16_bits(read_values(other)) for other in (path, *files))
+            if not is_deep:
+                raise shallow_error(path, values)
+        yield to_8_bits(values)
 
 
 class VideoWriter:
@@ -178,17 +153,24 @@ class VideoWriter:
           writer.write(frame)
     """
 
-    def __init__(self, path: str | os.PathLike, fps: float | None = None):
+    def __init__(
+        self,
+        path: str | os.PathLike,
+        fps: float | None = None,
+        pixel_aspect: Fraction | int = 1,
+    ):
         """Prepares a writer.
 
         Args:
           path: where to; `.mp4`.
           fps: frames per second; 25 when left out.
+          pixel_aspect: width of a pixel divided by its height, for players to stretch the frames.
 
         Raises:
           InputError: another suffix.
         """
         self.path, self.fps = Path(path), fps or 25.0
+        self.pixel_aspect = Fraction(pixel_aspect)
         if self.path.suffix.lower() != ".mp4":
             raise InputError(f"{path}: expected a name that ends in .mp4")
         self._encoder: subprocess.Popen[bytes] | None = None
@@ -236,6 +218,7 @@ class VideoWriter:
         except RuntimeError as error:
             raise InputError(f"{self.path}: cannot be written (no FFmpeg program)") from error
         command = f"-y -v error -f rawvideo -pix_fmt rgb24 -s {size} -r {self.fps:.6f} -i - -an"
+        command += f" -vf setsar={self.pixel_aspect.numerator}/{self.pixel_aspect.denominator}"
         command += " -c:v libx264 -pix_fmt yuv420p -crf 18 -preset veryfast -movflags +faststart"
         return subprocess.Popen(
             [program, *command.split(), str(self._temporary)],

@@ -2,9 +2,10 @@
 
 `scores` are the DAVIS measures, counted on `bitmasks`; `matching` assigns segments to objects and
 `selection` reads K segments as one foreground. `protocol` names how each dataset is scored,
-`scoring` does it for one sequence. `davis` finds sequences, `davis_sequence` and `annotations` read
-them, `timeline` places their files in the video. `methods` are what can be scored (a network,
-`baselines` and `classical_em`, the masks of another method), `suite` goes through all of them.
+`scoring` does it for one sequence; `stability` is how steadily an object has one label. `davis`
+finds sequences, `davis_sequence` and `annotations` read them, `timeline` places their files in the
+video. `methods` are what can be scored (a network, `baselines` and `classical_em`, the masks of
+another method), `suite` goes through all of them.
 `results` is what comes out, one tree of plain values; `published` is what others reported,
 `comparison` sets two side by side; `tables`, `pictures` and `report` show it. `scenes` does the
 same in small for procedural clips.
@@ -28,6 +29,7 @@ from jaxmotion.evaluation.scores import boundary_f, jaccard, sequence_statistics
 from jaxmotion.evaluation.scoring import box_iou, score_labels
 from jaxmotion.evaluation.selection import foreground_labels, select_foreground
 from jaxmotion.evaluation.sequence_scores import SequenceScores
+from jaxmotion.evaluation.stability import LabelStability, label_stability
 from jaxmotion.evaluation.suite import DatasetPlan, Options, evaluate, with_differences
 from jaxmotion.evaluation.tables import format_table, score_table, write_scores
 from jaxmotion.linking import link_clips, link_masks
@@ -41,6 +43,7 @@ __all__ = [
     "DatasetPlan",
     "DavisSequence",
     "Evaluation",
+    "LabelStability",
     "Network",
     "ObjectMatch",
     "Options",
@@ -59,6 +62,7 @@ __all__ = [
     "format_table",
     "from_json",
     "jaccard",
+    "label_stability",
     "link_clips",
     "link_masks",
     "match_objects",

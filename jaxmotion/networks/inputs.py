@@ -41,8 +41,9 @@ def network_input(
     """
     check_shapes(flow=(flow, "B T H W 2"), valid=(valid, "B T H W"))
     flow = jax.lax.stop_gradient(flow.astype(jnp.float32))
-    if valid is not None:
-        flow = flow * valid[..., None]
+    if valid is not None:  # not a product: 0 * NaN is NaN
+        valid = (valid > 0).astype(jnp.float32)
+        flow = jnp.where(valid[..., None] > 0, flow, 0)
     match kind:
         case "raw":
             return flow
@@ -60,7 +61,7 @@ def global_residual(flow: jax.Array, valid: jax.Array | None = None) -> jax.Arra
     """Flow minus the robust (L1) quadratic motion of each whole frame; 0 where not valid.
 
     Args:
-        flow: ``[B, T, H, W, 2]``.
+        flow: ``[B, T, H, W, 2]``; what it holds where it is not valid does not matter.
         valid: ``[B, T, H, W]`` in {0, 1}.
 
     Returns:
@@ -77,7 +78,7 @@ def global_residual(flow: jax.Array, valid: jax.Array | None = None) -> jax.Arra
     theta = fit(frames, everything, _GLOBAL_MOTION, penalty="l1", valid=frame_valid)
     residual = frames - parametric_flow(_GLOBAL_MOTION, theta, (1, height, width))[:, 0]
     residual = jax.lax.stop_gradient(unfold_time(residual[:, 0], num_frames))
-    return residual if valid is None else residual * valid[..., None]
+    return residual if valid is None else jnp.where(valid[..., None] > 0, residual, 0)
 
 
 def _scaled(flow: jax.Array, valid: jax.Array | None, frames: int) -> jax.Array:

@@ -3,10 +3,13 @@
 import jax
 import jax.numpy as jnp
 
+# What pixels that are not known may differ from the mean, in standard deviations of the known ones.
+_UNKNOWN_SPREAD = 8.0
+
 
 def known_share(valid: jax.Array | None) -> jax.Array | None:
     """``valid [B, T, H, W]`` as the weight ``[B, T, H, W, 1]`` that goes along with features."""
-    return None if valid is None else valid.astype(jnp.float32)[..., None]
+    return None if valid is None else (valid > 0).astype(jnp.float32)[..., None]
 
 
 def shrink(weight: jax.Array | None, factor: int) -> jax.Array | None:
@@ -42,22 +45,29 @@ def normalize(
         ``[B, T, H, W, C]`` in the type of ``x``.
     """
     y = x.astype(jnp.float32)
+    mean_of_all = mean_of = lambda z: jnp.mean(z, axis=(2, 3))
     if weight is None:
         count = jnp.ones((*y.shape[:2], 1))
-        mean_of = lambda z: jnp.mean(z, axis=(2, 3))  # noqa: E731
     else:
         count = jnp.sum(weight, axis=(2, 3))
         mean_of = lambda z: jnp.sum(z * weight, axis=(2, 3)) / jnp.maximum(count, 1e-6)  # noqa: E731
     # Of each frame about its own mean, of frames about the clip's: no cancellation in float32.
     mean = mean_of(y)
-    variance = mean_of(jnp.square(y - mean[:, :, None, None]))
+    squared = jnp.square(y - mean[:, :, None, None])
+    variance, spread = mean_of(squared), mean_of_all(squared)
     if frames > 1:
         total = jnp.maximum(jnp.sum(count, axis=1, keepdims=True), 1e-6)
         centre = jnp.sum(mean * count, axis=1, keepdims=True) / total
         shift = mean - centre
         mean = block_mean(shift, count, frames)
         variance = block_mean(variance + jnp.square(shift), count, frames) - jnp.square(mean)
+        spread = block_mean(spread + jnp.square(shift), jnp.sign(count), frames)
         mean += centre
+    if weight is not None:
+        # Few known pixels, or none, tell nothing of how the others vary, which layer after layer
+        # would grow without a bound.
+        variance = jnp.maximum(variance, spread / _UNKNOWN_SPREAD**2)
+        variance = jnp.where(block_mean(count, count, frames) > 0, variance, jnp.inf)
     scale = jax.lax.rsqrt(jnp.maximum(variance, 0) + epsilon)
     return ((y - mean[:, :, None, None]) * scale[:, :, None, None]).astype(x.dtype)
 

@@ -2,7 +2,7 @@
 
 Both measures look where a pixel's match lies inside the other frame. Neither is an error in
 pixels of the true motion: a grey wall is matched perfectly by any flow, and a pixel that becomes
-hidden has no match.
+hidden has no match. Vectors that are unknown (`known_vectors`) count nowhere.
 """
 
 import math
@@ -11,6 +11,8 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import numpy as np
+
+from jaxmotion.optical_flow.arrays import known_vectors
 
 # A flow and the one back agree where |f + b|² < 0.01 (|f|² + |b|²) + 0.5.
 _RELATIVE, _ABSOLUTE = 0.01, 0.5
@@ -27,7 +29,8 @@ class FlowQuality:
       consistency_error: mean distance, in pixels, at which one ends after going by the flow and
         back by the flow back.
       consistent: share of pixels for which that distance is small (`consistency`).
-      inside: share of pixels whose match lies inside the other frame, over which all others are.
+      inside: share of the known pixels whose match lies inside the other frame, over which all
+        others are.
     """
 
     warp_error: float
@@ -83,7 +86,12 @@ class FlowQuality:
 
 
 def flow_quality(
-    image0: np.ndarray, image1: np.ndarray, flow: np.ndarray, backward: np.ndarray
+    image0: np.ndarray,
+    image1: np.ndarray,
+    flow: np.ndarray,
+    backward: np.ndarray,
+    valid: np.ndarray | None = None,
+    backward_valid: np.ndarray | None = None,
 ) -> FlowQuality:
     """Judges a flow by the frames it is between and by the flow back.
 
@@ -92,41 +100,54 @@ def flow_quality(
       image1: the frame that the flow goes to.
       flow: float32 `[H, W, 2]`, from `image0` to `image1`.
       backward: from `image1` to `image0`.
+      valid: `[H, W]` in {0, 1}, where `flow` is known; everywhere by default.
+      backward_valid: where `backward` is known.
 
     Returns:
-      The figures; NaN, but for `inside`, where no match lies inside.
+      The figures; NaN, but for `inside`, where no match lies inside, for `inside` too where nothing
+      is known. A match where the flow back is unknown counts in neither figure of the two.
+
+    Raises:
+      InputError: another `valid` than `as_valid` takes.
     """
-    warped, inside = warp(image1.astype(np.float32), flow)
+    known = known_vectors(flow, valid)
+    warped, inside = warp(image1.astype(np.float32), flow, valid)
     first = image0.astype(np.float32)
     still = np.abs(first - image1).mean(axis=-1)
-    distance, agrees, _ = consistency(flow, backward)
+    distance, agrees, both = consistency(flow, backward, valid, backward_valid)
 
-    def mean(values: np.ndarray) -> float:
-        return float(values[inside].mean(dtype=np.float64)) if inside.any() else math.nan
+    def mean(values: np.ndarray, over: np.ndarray) -> float:
+        return float(values[over].mean(dtype=np.float64)) if over.any() else math.nan
 
     return FlowQuality(
-        warp_error=mean(np.abs(first - warped).mean(axis=-1)),
-        still_error=mean(still),
-        consistency_error=mean(distance),
-        consistent=mean(agrees),
-        inside=float(inside.mean()),
+        warp_error=mean(np.abs(first - warped).mean(axis=-1), inside),
+        still_error=mean(still, inside),
+        consistency_error=mean(distance, both),
+        consistent=mean(agrees, both),
+        inside=mean(inside, known),
     )
 
 
-def warp(image: np.ndarray, flow: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def warp(
+    image: np.ndarray, flow: np.ndarray, valid: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """Brings a frame back along the flow that leads to it, bilinearly.
 
     Args:
       image: float32 `[H, W, C]`, the frame that the flow goes to (or flow there, C = 2).
       flow: float32 `[H, W, 2]`, pixels.
+      valid: `[H, W]` in {0, 1}, where the flow is known; everywhere by default.
 
     Returns:
-      `[H, W, C]`, zero where there is no match, and bool `[H, W]`, where there is one.
+      `[H, W, C]`, zero where there is no match, and bool `[H, W]`, where there is one. What is
+      unknown has none.
     """
     height, width = flow.shape[:2]
+    known = known_vectors(flow, valid)
+    flow = np.where(known[..., None], flow, np.float32(0))
     y, x = np.indices((height, width), np.float32)
     x, y = x + flow[..., 0], y + flow[..., 1]
-    inside = (x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1)
+    inside = known & (x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1)
     x, y = np.where(inside, x, 0), np.where(inside, y, 0)
     # Not cv2.remap, whose weights are rounded to 1/32 pixel.
     x0 = np.minimum(x.astype(np.int32), max(width - 2, 0))
@@ -140,24 +161,35 @@ def warp(image: np.ndarray, flow: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def consistency(
-    flow: np.ndarray, backward: np.ndarray
+    flow: np.ndarray,
+    backward: np.ndarray,
+    valid: np.ndarray | None = None,
+    backward_valid: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Goes by the flow and back by the flow back.
 
     Args:
       flow: float32 `[H, W, 2]`, from one frame to another.
       backward: float32 `[H, W, 2]`, back.
+      valid: `[H, W]` in {0, 1}, where `flow` is known; everywhere by default.
+      backward_valid: where `backward` is known.
 
     Returns:
       The distance from the start at which one ends, `[H, W]` in pixels; bool `[H, W]`, where it
       is within what flow is usually right to (|f + b|² < 0.01 (|f|² + |b|²) + 0.5) and hence the
-      pixel not hidden in the other frame; and bool `[H, W]`, whether the match lies inside.
+      pixel not hidden in the other frame; and bool `[H, W]`, whether the match lies inside, where
+      the flow back is known. Distance and agreement say nothing elsewhere.
 
     References:
       Sundaram, Brox and Keutzer, Dense point trajectories by GPU-accelerated large displacement
       optical flow, ECCV 2010.
     """
-    back, inside = warp(backward, flow)
+    known, known_back = known_vectors(flow, valid), known_vectors(backward, backward_valid)
+    flow = np.where(known[..., None], flow, np.float32(0))
+    backward = np.where(known_back[..., None], backward, np.float32(0))
+    back, inside = warp(np.dstack([backward, known_back]), flow, known)
+    inside &= back[..., 2] > 1 - 1e-4  # all of the neighbours that the match lies between
+    back = back[..., :2]
     squared = np.square(flow + back).sum(axis=-1)
     lengths = np.square(flow).sum(axis=-1) + np.square(back).sum(axis=-1)
     agrees = inside & (squared < _RELATIVE * lengths + _ABSOLUTE)

@@ -79,6 +79,39 @@ def segment_residuals(
     return SegmentResiduals(total, pixels)
 
 
+class ResidualMeter:
+    """Measures the segments of a video while it arrives, with a few frames in memory.
+
+    Attributes:
+        num_labels: K.
+    """
+
+    def __init__(self, num_labels: int) -> None:
+        self.num_labels = num_labels
+        self._sum = SegmentResiduals(np.zeros((num_labels, num_labels)), np.zeros(num_labels))
+        self._waiting: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+
+    def add(self, labels: np.ndarray, flow: np.ndarray, valid: np.ndarray) -> None:
+        """Adds a frame.
+
+        Args:
+            labels: integers `[H, W]`.
+            flow: `[H, W, 2]`, pixels per frame.
+            valid: `[H, W]` in {0, 1}.
+        """
+        self._waiting.append((labels, flow, valid))
+        if len(self._waiting) == _FRAMES_AT_ONCE:
+            self.residuals()
+
+    def residuals(self) -> SegmentResiduals:
+        """The sums over all frames so far."""
+        if self._waiting:
+            labels, flow, valid = (np.stack(part) for part in zip(*self._waiting, strict=True))
+            self._sum += segment_residuals(labels, flow, self.num_labels, valid)
+            self._waiting.clear()
+        return self._sum
+
+
 def _filled_up(frames: np.ndarray) -> np.ndarray:
     missing = _FRAMES_AT_ONCE - len(frames)
     return np.pad(frames, [(0, missing)] + [(0, 0)] * (frames.ndim - 1))

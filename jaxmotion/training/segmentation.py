@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxmotion import losses
-from jaxmotion.data.augment import AugmentConfig, augment
+from jaxmotion.data.augment import AugmentConfig, augment, known_only
 from jaxmotion.motion import MotionModel, fit, parametric_flow
 from jaxmotion.networks import (
     NetworkConfig,
@@ -74,7 +74,8 @@ class ObjectiveConfig:
 class SegmentationTask:
     """Trains a segmenter without labels; implements `training.task.Task`.
 
-    A batch holds ``flow`` ``[B, T, H, W, 2]`` and ``valid`` ``[B, T, H, W]``.
+    A batch holds ``flow`` ``[B, T, H, W, 2]`` and ``valid`` ``[B, T, H, W]`` in {0, 1}. What is not
+    valid counts nowhere, whatever it holds.
     """
 
     network: NetworkConfig
@@ -106,7 +107,7 @@ class SegmentationTask:
         self, params: Params, batch: Batch, step: jax.Array, key: jax.Array | None
     ) -> tuple[jax.Array, dict[str, jax.Array]]:
         """Loss per clip ``[B]`` (eq. 2.12, 3.7, 4.8), and its parts."""
-        flow, valid = batch["flow"], batch["valid"]
+        flow, valid = known_only(batch["flow"], batch["valid"])
         seen = flow
         if key is not None:
             seen, flow, valid = augment(key, flow, valid, self.augment, self.motion)
@@ -172,13 +173,14 @@ class SegmentationTask:
     def _explain(self):
         @jax.jit
         def explain(params: Params, batch: Batch) -> tuple[jax.Array, jax.Array]:
+            flow, valid = known_only(batch["flow"], batch["valid"])
             masks = self.masks(params, batch)
-            target, weights = self._target(batch["flow"], batch["valid"])
-            theta = self._fit(target, masks, batch["valid"], weights)
+            target, weights = self._target(flow, valid)
+            theta = self._fit(target, masks, valid, weights)
             parametric = parametric_flow(self.motion, theta, masks.shape[1:4])
             best = jax.nn.one_hot(jnp.argmax(masks, axis=-1), masks.shape[-1])
             explained = jnp.einsum("bthwk,bkthwc->bthwc", best, parametric)
-            return masks, explained + batch["flow"] - target
+            return masks, explained + flow - target
 
         return explain
 

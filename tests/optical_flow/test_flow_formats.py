@@ -1,5 +1,8 @@
+import io
 import os
 import struct
+import tracemalloc
+import zipfile
 
 import numpy as np
 import pytest
@@ -8,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from jaxmotion.errors import InputError
-from jaxmotion.optical_flow import formats, known_vectors, read_kitti_png
+from jaxmotion.optical_flow import formats, known_vectors, read_kitti_png, write_kitti_png
 
 
 def flo_bytes(width, height, values=None, magic=202021.25):
@@ -256,3 +259,138 @@ def test_real_samples(shared):
     )
     assert flow.shape == (81, 128, 224, 2)
     assert known.all()
+
+
+# --------------------------------------------------------------------------- what is unknown
+
+
+def test_what_is_held_where_npz_is_not_valid_does_not_matter(tmp_path):
+    flow = np.random.default_rng(0).normal(size=(2, 4, 5, 2)).astype(np.float32)
+    valid = np.arange(40).reshape(2, 4, 5) % 3 > 0
+    for number, held in enumerate([np.nan, np.inf, 1e30, 1000.0]):
+        path = tmp_path / f"{number}.npz"
+        formats.write_flow_npz(path, np.where(valid[..., None], flow, np.float32(held)), valid)
+        found, known = formats.read_flow_sequence(path)
+        np.testing.assert_array_equal(known, valid)
+        np.testing.assert_array_equal(found, np.where(valid[..., None], flow, 0))
+
+
+@pytest.mark.parametrize("kind", [bool, np.uint8, np.int64, np.float32, np.float64])
+def test_valid_of_every_kind_of_two_values(tmp_path, kind):
+    flow = np.ones((1, 2, 3, 2), np.float32)
+    valid = np.arange(6).reshape(1, 2, 3) % 2
+    np.savez(tmp_path / "a.npz", flow=flow, valid=valid.astype(kind))
+    np.testing.assert_array_equal(formats.read_flow_sequence(tmp_path / "a.npz")[1], valid > 0)
+
+
+@pytest.mark.parametrize(
+    ("value", "words"), [(0.3, r"holds 0\.3"), (np.nan, "holds nan"), (-1.0, "holds -1")]
+)
+def test_other_values_of_valid_are_named(tmp_path, value, words):
+    valid = np.ones((1, 2, 3))
+    valid[0, 1, 1] = value
+    np.savez(tmp_path / "a.npz", flow=np.ones((1, 2, 3, 2), np.float32), valid=valid)
+    with pytest.raises(InputError, match=f"'valid' {words}: expected 0") as error:
+        formats.read_flow_sequence(tmp_path / "a.npz")
+    assert one_line(error).startswith(f"{tmp_path / 'a.npz'}: ")
+
+
+@pytest.mark.parametrize("suffix", [".flo", ".png", ".npz"])
+def test_every_format_says_what_it_knows(tmp_path, suffix):
+    flow = np.random.default_rng(0).integers(-9, 9, (3, 6, 8, 2)).astype(np.float32)
+    valid = np.random.default_rng(1).uniform(size=(3, 6, 8)) < 0.7
+    path = tmp_path
+    if suffix == ".npz":
+        path = tmp_path / "flow.npz"
+        formats.write_flow_npz(path, flow, valid)
+    for number, (field, known) in enumerate(zip(flow, valid, strict=True)):
+        if suffix == ".flo":
+            held = np.where(known[..., None], field, np.float32(1.666e9))
+            formats.write_flo(tmp_path / f"{number}.flo", held)
+        elif suffix == ".png":
+            write_kitti_png(tmp_path / f"{number}.png", field, known)
+    found, known = formats.read_flow_sequence(path)
+    np.testing.assert_array_equal(known, valid)
+    np.testing.assert_array_equal(found, np.where(valid[..., None], flow, 0))
+
+
+@pytest.mark.parametrize("length", [5e3, 1e6, 9e8, 1e30])
+def test_what_no_motion_can_be_is_unknown(tmp_path, length):
+    flow = np.ones((6, 8, 2), np.float32)
+    flow[2, 3, 0] = -length
+    formats.write_flo(tmp_path / "0.flo", flow)
+    formats.write_flow_npz(tmp_path / "a.npz", flow[None])
+    for path in (tmp_path / "0.flo", tmp_path / "a.npz"):
+        found, known = formats.read_flow_sequence(path)
+        assert not known[0, 2, 3]
+        assert known.sum() == 47
+        assert found.max() == 1
+
+
+def test_what_a_motion_can_be_depends_on_the_size():
+    assert known_vectors(np.full((480, 854, 2), 1.9e4, np.float32)).all()  # 20 times 980
+    assert not known_vectors(np.full((480, 854, 2), 2e4, np.float32)).any()
+    assert known_vectors(np.full((2, 2, 2), 4096, np.float16)).all()
+
+
+# ------------------------------------------------------------------------------ absurd headers
+
+
+def absurd_npz(path, name="flow", shape=(10**6, 10**6, 10**6, 2), version=1, size=None):
+    """An archive whose header promises more than the file has."""
+    header = {"descr": "<f4", "fortran_order": False, "shape": shape}
+    buffer = io.BytesIO()
+    write = (
+        np.lib.format.write_array_header_1_0
+        if version == 1
+        else np.lib.format.write_array_header_2_0
+    )
+    write(buffer, header)
+    with zipfile.ZipFile(path, "w") as archive:
+        if name != "flow":
+            with archive.open("flow.npy", "w") as file:
+                np.lib.format.write_array(file, np.zeros((1, 2, 3, 2), np.float32))
+        archive.writestr(f"{name}.npy", buffer.getvalue())
+    if size is not None:  # the table of contents promises as much as the header
+        data = path.read_bytes()
+        at = data.rindex(b"PK\x01\x02") + 24
+        path.write_bytes(data[:at] + struct.pack("<I", size) + data[at + 4 :])
+
+
+@pytest.mark.parametrize("name", ["flow", "valid"])
+@pytest.mark.parametrize("version", [1, 2])
+@pytest.mark.parametrize(
+    "shape", [(10**6, 10**6, 10**6, 2), (10**30, 1, 1, 2), (1, 200, 50_000, 2), (-1, 2, 3, 2)]
+)
+def test_an_archive_that_promises_too_much(tmp_path, name, shape, version):
+    absurd_npz(tmp_path / "a.npz", name, shape, version)
+    with pytest.raises(InputError, match="damaged") as error:
+        formats.read_flow_sequence(tmp_path / "a.npz")
+    assert one_line(error).startswith(f"{tmp_path / 'a.npz'}: ")
+
+
+def test_a_table_of_contents_that_promises_too_much(tmp_path):
+    shape = (5, 2000, 40_000, 2)  # 3.2 GB
+    absurd_npz(tmp_path / "a.npz", shape=shape, size=128 + 4 * 5 * 2000 * 40_000 * 2)
+    tracemalloc.start()
+    with pytest.raises(InputError, match="damaged"):
+        formats.read_flow_npz(tmp_path / "a.npz")
+    assert tracemalloc.get_traced_memory()[1] < 1e6
+    tracemalloc.stop()
+
+
+def test_a_still_video_compresses_well_and_is_read(tmp_path):
+    formats.write_flow_npz(tmp_path / "a.npz", np.zeros((20, 100, 200, 2)))
+    assert (tmp_path / "a.npz").stat().st_size < 4 * 20 * 100 * 200 * 2 / 500
+    assert formats.read_flow_sequence(tmp_path / "a.npz")[0].shape == (20, 100, 200, 2)
+
+
+def test_a_file_larger_than_memory_is_one_line(tmp_path, monkeypatch):
+    formats.write_flo(tmp_path / "a.flo", np.zeros((2, 3, 2)))
+
+    def no_memory(*_):
+        raise MemoryError
+
+    monkeypatch.setattr(np, "frombuffer", no_memory)
+    with pytest.raises(InputError, match=r"a\.flo: cannot be read \(larger than the free memory\)"):
+        formats.read_flo(tmp_path / "a.flo")

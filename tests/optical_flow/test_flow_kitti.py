@@ -54,3 +54,27 @@ def test_what_is_no_such_picture_is_named(tmp_path):
             read_kitti_png(path)
     with pytest.raises(InputError, match="-512 to 512"):
         write_kitti_png(path, np.full((2, 2, 2), 600.0))
+
+
+def test_a_size_that_the_file_cannot_hold_asks_for_no_memory(tmp_path):
+    cv2.imwrite(str(tmp_path / "a.png"), np.zeros((4, 4, 3), np.uint16))
+    data = (tmp_path / "a.png").read_bytes()
+    for width, height in ((30_000, 30_000), (2**31 - 1, 2**31 - 1)):
+        start = data[12:16] + struct.pack(">II", width, height) + data[24:29]
+        checked = start + struct.pack(">I", zlib.crc32(start))
+        (tmp_path / "a.png").write_bytes(data[:12] + checked + data[33:])
+        with pytest.raises(InputError, match=r"a\.png: absurd size"):
+            read_kitti_png(tmp_path / "a.png")
+
+
+def test_what_is_held_where_it_is_not_valid_is_not_written(tmp_path):
+    flow = np.ones((3, 4, 2), np.float32)
+    valid = np.ones((3, 4), np.uint8)
+    valid[1, 2] = 0
+    flow[1, 2] = np.nan
+    write_kitti_png(tmp_path / "a.png", flow, valid)
+    read, known = read_kitti_png(tmp_path / "a.png")
+    np.testing.assert_array_equal(known, valid)
+    np.testing.assert_array_equal(read, valid[..., None] * np.ones(2))
+    with pytest.raises(InputError, match=r"valid holds 0\.5"):
+        write_kitti_png(tmp_path / "a.png", flow, 0.5 * valid)

@@ -62,6 +62,14 @@ def damage_npz_of_objects(path, small):
         np.savez(file, x=np.array([{}], object))
 
 
+def damage_npz_larger_than_memory(path, small):
+    header = {"descr": "<f4", "fortran_order": False, "shape": (10**6, 10**6, 10**6)}
+    buffer = io.BytesIO()
+    np.lib.format.write_array_header_1_0(buffer, header)
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("fnet.conv2.weight.npy", buffer.getvalue())
+
+
 def damage_no_weights(path, small):
     path.write_text("<html>not found</html>")
 
@@ -134,6 +142,7 @@ def damage_number_in_the_place_of_a_tensor(path, small):
         (damage_safetensors_header, "truncated or damaged"),
         (damage_npz_truncated, "truncated or damaged"),
         (damage_npz_of_objects, "truncated or damaged"),
+        (damage_npz_larger_than_memory, "claims 4000000000000000128 bytes"),
         (damage_no_weights, "not a weight file"),
         (damage_empty, "not a weight file"),
         (damage_missing_key, "has no tensor 'cnet.layer1.0.conv2.bias'"),
