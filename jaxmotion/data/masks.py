@@ -16,7 +16,7 @@ numbers that are wrong without a word.
 
 import io
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import cv2
@@ -62,7 +62,7 @@ def read_labels(path: str | os.PathLike, one_object: bool = False) -> tuple[np.n
             return _labels(path, image, depths, one_object)
 
 
-def check_background(paths: Sequence[Path], labels: Sequence[np.ndarray]) -> None:
+def check_background(paths: Sequence[Path], labels: Iterable[np.ndarray]) -> None:
     """Checks that one of the masks of a sequence has a background, unless there is just one value.
 
     Args:
@@ -72,8 +72,8 @@ def check_background(paths: Sequence[Path], labels: Sequence[np.ndarray]) -> Non
     Raises:
       InputError: several labels but no 0: which of them is the background is not known.
     """
-    counts = sum(np.bincount(part.ravel(), minlength=MAX_LABEL + 1) for part in labels)
-    found = np.flatnonzero(counts)
+    counts = [np.bincount(part.ravel(), minlength=MAX_LABEL + 1) for part in labels]
+    found = np.flatnonzero(np.sum(counts, axis=0))
     if len(found) > 1 and found[0] > 0:
         values = ", ".join(map(str, found[:4].tolist())) + (", ..." if len(found) > 4 else "")
         raise InputError(f"{paths[0]}: masks of the values {values}, expected 0 for the background")

@@ -2,10 +2,10 @@
 
 `scores` are the DAVIS measures, counted on `bitmasks`; `matching` assigns segments to objects and
 `selection` reads K segments as one foreground. `protocol` names how each dataset is scored,
-`scoring` does it for one sequence; `stability` is how steadily an object has one label.
-`davis` and `annotations` find and read the files, `timeline` places them in the video, `methods`
-are what can be scored (a network, `baselines` and `classical_em`, the masks of another method),
-`suite` goes through all of them.
+`scoring` does it for one sequence; `stability` is how steadily an object has one label. `davis`
+finds sequences, `davis_sequence` and `annotations` read them, `timeline` places their files in the
+video. `methods` are what can be scored (a network, `baselines` and `classical_em`, the masks of
+another method), `suite` goes through all of them.
 `results` is what comes out, one tree of plain values; `published` is what others reported,
 `comparison` sets two side by side; `tables`, `pictures` and `report` show it. `scenes` does the
 same in small for procedural clips.
@@ -15,7 +15,8 @@ from jaxmotion.evaluation.annotations import Annotation
 from jaxmotion.evaluation.baselines import BASELINES
 from jaxmotion.evaluation.classical_em import classical_em
 from jaxmotion.evaluation.comparison import bootstrap_interval, paired_differences
-from jaxmotion.evaluation.davis import DavisSequence, find_sequences
+from jaxmotion.evaluation.davis import find_sequences
+from jaxmotion.evaluation.davis_sequence import DavisSequence
 from jaxmotion.evaluation.matching import ObjectMatch, bootstrap_iou, match_objects
 from jaxmotion.evaluation.methods import ALL_BASELINES, Baseline, Network, ResultFolder
 from jaxmotion.evaluation.protocol import PRESETS, Protocol, preset

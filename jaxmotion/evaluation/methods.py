@@ -14,7 +14,7 @@ from jaxmotion.data.pairing import place_files
 from jaxmotion.errors import InputError
 from jaxmotion.evaluation.annotations import Annotation, read_label_pictures
 from jaxmotion.evaluation.baselines import BASELINES, UPPER_BOUND, two_motion_upper_bound
-from jaxmotion.evaluation.davis import DavisSequence
+from jaxmotion.evaluation.davis_sequence import DavisSequence
 from jaxmotion.evaluation.prediction import (
     Predictor,
     predict_labels,

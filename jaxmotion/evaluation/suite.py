@@ -15,7 +15,8 @@ from jaxmotion.errors import InputError
 from jaxmotion.evaluation.annotations import write_label_pictures
 from jaxmotion.evaluation.bitmasks import unpack
 from jaxmotion.evaluation.comparison import paired_differences
-from jaxmotion.evaluation.davis import DavisSequence, look_for_sequences
+from jaxmotion.evaluation.davis import look_for_sequences
+from jaxmotion.evaluation.davis_sequence import DavisSequence
 from jaxmotion.evaluation.methods import Baseline, Method, Network, Video, stamps
 from jaxmotion.evaluation.pictures import write_pictures
 from jaxmotion.evaluation.protocol import Protocol
