@@ -154,7 +154,8 @@ class FlowSource:
         digest = hashlib.blake2b(digest_size=16)
         for sequence in sorted(self.sequences, key=lambda sequence: sequence.name):
             digest.update(repr(sequence.name).encode())
-            sound = sequence.sound if len(sequence.files) > 1 else [sequence.sound.any()]
+            one_file = len(sequence.files) == 1
+            sound = [sequence.sound.any()] if one_file else list(sequence.sound)
             for file, usable in zip(sequence.files, sound, strict=True):
                 digest.update(self.cache.digest(file) if usable else b"-")
         return digest.hexdigest()

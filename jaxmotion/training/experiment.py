@@ -226,8 +226,8 @@ def claim_folder(config: Config, workdir: Path) -> None:
 
 def _say_rate(old: Config, new: Config, step: int) -> None:
     """Says where another number of steps changes the learning rate that a run goes on with."""
-    before, now = (float(np.asarray(learning_rate(c.optimizer, c.steps)(step))) for c in (old, new))
-    if not np.isclose(before, now):
+    before, now = (np.asarray(learning_rate(c.optimizer, c.steps)(step)) for c in (old, new))
+    if not np.allclose(before, now):
         print(
             f"--steps {new.steps} instead of {old.steps}: the learning rate of the schedule "
             f"{new.optimizer.schedule!r} goes on at {now:.3g} instead of {before:.3g}",

@@ -49,11 +49,11 @@ def warm_start(fresh: Params, trained: Params) -> Params:
     Raises:
         InputError: as `match_params`.
     """
-    known = cast(dict[str, Any], flatten_dict(trained, sep="/"))
+    known, start = (cast(dict[str, Any], flatten_dict(p, sep="/")) for p in (trained, fresh))
     rules = match_params(fresh, trained).rules
     started = {
         name: rules[name](leaf, known[name]) if name in rules else leaf
-        for name, leaf in cast(dict[str, Any], flatten_dict(fresh, sep="/")).items()
+        for name, leaf in start.items()
     }
     return unflatten_dict(started, sep="/")
 
