@@ -6,7 +6,7 @@ from typing import Literal, cast, overload
 
 import jax
 import jax.numpy as jnp
-import numpy as np
+from jax.typing import ArrayLike
 
 from jaxmotion.motion import newton
 from jaxmotion.motion.equations import Equations
@@ -52,30 +52,30 @@ class _Options:
 
 @overload
 def fit(
-    flow: jax.Array | np.ndarray,
-    masks: jax.Array | np.ndarray,
+    flow: ArrayLike,
+    masks: ArrayLike,
     model: MotionModel,
     *,
     penalty: Penalty = "l1",
-    huber_delta: float | jax.Array = 1.0,
-    valid: jax.Array | None = None,
-    frame_weights: jax.Array | None = None,
-    init: jax.Array | None = None,
+    huber_delta: ArrayLike = 1.0,
+    valid: ArrayLike | None = None,
+    frame_weights: ArrayLike | None = None,
+    init: ArrayLike | None = None,
     passes: int = 5,
     adjoint: Adjoint = "stop",
     return_info: Literal[False] = False,
 ) -> jax.Array: ...
 @overload
 def fit(
-    flow: jax.Array | np.ndarray,
-    masks: jax.Array | np.ndarray,
+    flow: ArrayLike,
+    masks: ArrayLike,
     model: MotionModel,
     *,
     penalty: Penalty = "l1",
-    huber_delta: float | jax.Array = 1.0,
-    valid: jax.Array | None = None,
-    frame_weights: jax.Array | None = None,
-    init: jax.Array | None = None,
+    huber_delta: ArrayLike = 1.0,
+    valid: ArrayLike | None = None,
+    frame_weights: ArrayLike | None = None,
+    init: ArrayLike | None = None,
     passes: int = 5,
     adjoint: Adjoint = "stop",
     return_info: Literal[True],
@@ -84,8 +84,8 @@ def fit(
     jax.jit, static_argnames=("model", "penalty", "passes", "adjoint", "return_info")
 )
 def fit(
-    flow: jax.Array | np.ndarray,
-    masks: jax.Array | np.ndarray,
+    flow: ArrayLike,
+    masks: ArrayLike,
     model: MotionModel,
     *,
     penalty: Penalty = "l1",
