@@ -28,7 +28,7 @@ _LONGEST_GAP = 2
 # How alike it must be before and after (Jaccard index),
 _ALIKE = 0.3
 # and how little of what is in both it may have in between, to count as lost.
-_LOST = 0.25
+_LOST = 0.5
 
 
 def keep_labels(frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
