@@ -105,7 +105,7 @@ def test_upper_bound_of_an_empty_frame_is_empty():
 
 
 @pytest.mark.parametrize("name", BASELINES)
-@pytest.mark.parametrize("flow", [0.0, 1e-6, 1e4, "wild"])
+@pytest.mark.parametrize("flow", [0.0, 1e-6, 1e3, "wild"])
 def test_baselines_answer_every_flow_with_probabilities(name, flow):
     rng = np.random.default_rng(0)
     if flow == "wild":

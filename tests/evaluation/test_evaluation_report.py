@@ -254,7 +254,7 @@ def test_eval_writes_a_page_with_what_was_annotated_found_and_missing(tmp_path):
     assert run_eval("--data", root, *options) == 2
     page = (out / "report.html").read_text(encoding="utf-8")
     assert "1 of 2 sequences" in page
-    assert "00002.png: not a PNG picture" in page
+    assert "00002.png: not a picture of a known kind" in page
     dataset = embedded(page)["datasets"][0]
     car, dog = (dataset["sequences"].index(name) for name in ("car", "dog"))
     column = dataset["columns"][0]

@@ -17,7 +17,6 @@ from jaxmotion.optical_flow import (
     FLOW_STRENGTH,
     Refined,
     estimator_for_masks,
-    read_flow,
     read_flow_and_valid,
 )
 from jaxmotion.optical_flow.refinement import confidence, smooth
@@ -290,7 +289,8 @@ def test_the_command_refines_and_says_so(tmp_path, capsys):
     assert cli.run_command(cli.jaxmotion, [*command, "--refine", "--quality"]) == 0
     expected = Refined(DIS(), FLOW_STRENGTH)
     np.testing.assert_array_equal(
-        read_flow(tmp_path / "flow" / "0.flo"), expected(*scene()[:2]).astype(np.float32)
+        read_flow_and_valid(tmp_path / "flow" / "0.flo")[0],
+        expected(*scene()[:2]).astype(np.float32),
     )
     described = json.loads((tmp_path / "flow" / "flow.json").read_text())
     assert described["settings"] == expected.settings
