@@ -72,6 +72,7 @@ def run_experiment(config: Config, workdir: Path) -> Result:
     motion = config.motion.padded(config.data.clip_length)
     task = SegmentationTask(config.network, motion, config.objective, config.augment)
     validation = validation_batches(config, held_out, share)
+    check_folder(config, workdir)
     trained = read_start(config, task, validation[0], workdir)
     loader = TrainLoader(
         training,
@@ -189,39 +190,58 @@ def claim_folder(config: Config, workdir: Path) -> None:
     All processes check, the main one writes.
 
     Raises:
-        InputError: where the folder cannot be written, or belongs to another experiment; or where
+        InputError: as `check_folder`, or where the folder cannot be written.
+    """
+    old = check_folder(config, workdir)
+    try:
+        workdir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{workdir}: cannot be used ({error.strerror})") from error
+    if is_main():
+        if old is not None:
+            _say_rate(old, config, max(stored_steps(workdir), default=0))
+        write_json(workdir / "config.json", to_json(config))
+
+
+def check_folder(config: Config, workdir: Path) -> Config | None:
+    """Checks that a folder is free, or holds a run that this configuration continues.
+
+    Returns:
+        The configuration of the run that is there; None where there is none.
+
+    Raises:
+        InputError: where the folder cannot be read, or belongs to another experiment; or where
             there is a ``config.json`` that is not ours.
     """
     path = workdir / "config.json"
-    new = to_json(config)
     try:
-        workdir.mkdir(parents=True, exist_ok=True)
         # A run that was refused or killed before it stored anything is in nobody's way.
         steps = stored_steps(workdir)
         best = any(folder.name.isdecimal() for folder in workdir.glob("best/[0-9]*"))
-        known = path.exists() and bool(steps or best)
+        if not path.exists():
+            return None
     except OSError as error:
         raise InputError(f"{workdir}: cannot be used ({error.strerror})") from error
-    if known:
-        # Through a Config, so that fields it did not have yet stand at their defaults.
-        old = read_config(path, read_json(path))
-        changed = [row for row in differences(to_json(old), new) if not _may_differ(row)]
-        if changed:
-            raise InputError(
-                f"{workdir}: holds a run with another configuration ({'; '.join(changed)}); "
-                "expected the same, or another --workdir"
-            )
-        if steps and config.steps < steps[-1]:
-            raise InputError(
-                f"--steps {config.steps}: the run in {workdir} is at step {steps[-1]}; expected at "
-                "least as many, or another --workdir"
-            )
-        if steps and is_main():
-            _say_rate(old, config, steps[-1])
-    elif path.exists() and not {"data", "network"} <= read_json(path).keys():
+    stored = read_json(path)
+    if not (steps or best):
+        if {"data", "network"} <= stored.keys():
+            return None
         raise InputError(f"{path}: is there and of no run, so it is kept; give another --workdir")
-    if is_main():
-        write_json(path, new)
+    # Through a Config, so that fields it did not have yet stand at their defaults.
+    old = read_config(path, stored)
+    rows = differences(to_json(old), to_json(config))
+    changed = [row for row in rows if not _may_differ(row)]
+    if changed:
+        raise InputError(
+            f"{workdir}: holds a run with another configuration ({'; '.join(changed)}); "
+            "expected the same, or another --workdir"
+        )
+    if steps and config.steps < steps[-1]:
+        raise InputError(
+            f"--steps {config.steps}: the run in {workdir} is at step {steps[-1]}; expected at "
+            "least as many, or another --workdir"
+        )
+    return old
 
 
 def _say_rate(old: Config, new: Config, step: int) -> None:
