@@ -150,30 +150,26 @@ def _in_steps(step: Callable, per_frame: tuple, per_clip: tuple, residuals: int)
     clip_lanes, lanes = devices_along("data", batch), devices_along("time", frames)
     if frames == 1:  # perhaps of longer clips, divided over both axes
         clip_lanes = math.gcd(batch, clip_lanes * devices_along("time", batch))
+    limit = _RESIDUALS_PER_STEP.get(_platform(), _RESIDUALS_PER_STEP_ELSEWHERE)
     total = batch * frames * residuals / (clip_lanes * lanes)
+    steps = min(frames // lanes, math.ceil(total / limit))
+    clip_steps = 1
+    if clip_lanes > 1 or jax.device_count() == 1:  # else devices may share clips unknown to us
+        clip_steps = min(batch // clip_lanes, math.ceil(total / steps / limit))
 
-    def counts(limit: int) -> tuple[int, int]:
-        steps = min(frames // lanes, math.ceil(total / limit))
-        clip_steps = 1
-        if clip_lanes > 1 or jax.device_count() == 1:  # else devices may share clips unknown to us
-            clip_steps = min(batch // clip_lanes, math.ceil(total / steps / limit))
-        return steps, clip_steps
+    def of_clips(*arrays):
+        clips, rest = arrays[: len(per_frame)], arrays[len(per_frame) :]
+        return _in_turn(lambda *part: step(*part, *rest), clips, 1, lanes, steps)
 
-    def divided(steps: int, clip_steps: int) -> Callable:
-        def of_clips(*arrays):
-            clips, rest = arrays[: len(per_frame)], arrays[len(per_frame) :]
-            return _in_turn(lambda *part: step(*part, *rest), clips, 1, lanes, steps)
+    return _in_turn(of_clips, (*per_frame, *per_clip), 0, clip_lanes, clip_steps)
 
-        return lambda *arrays: _in_turn(of_clips, arrays, 0, clip_lanes, clip_steps)
 
-    # Which device it will be is known when the program is compiled, not while it is traced.
-    elsewhere = counts(_RESIDUALS_PER_STEP_ELSEWHERE)
-    ways = {name: counts(limit) for name, limit in _RESIDUALS_PER_STEP.items()}
-    ways = {name: divided(*way) for name, way in ways.items() if way != elsewhere}
-    default, arrays = divided(*elsewhere), (*per_frame, *per_clip)
-    return (
-        jax.lax.platform_dependent(*arrays, default=default, **ways) if ways else default(*arrays)
-    )
+def _platform() -> str:
+    """Where the program will run: on `jax.default_device`, where one is set, or the backend's."""
+    device = jax.config.jax_default_device
+    if device is None:
+        return jax.default_backend()
+    return device if isinstance(device, str) else device.platform
 
 
 def _in_turn(step: Callable, arrays: tuple, axis: int, lanes: int, steps: int):

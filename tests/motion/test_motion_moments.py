@@ -161,3 +161,22 @@ def test_steps_do_not_change_a_sweep(monkeypatch, batch, frames):
     )
     assert "scan" in str(program)  # it did go in steps
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-10), whole, stepped)
+
+
+def test_the_size_of_a_step_is_that_of_the_default_device(monkeypatch):
+    """The CPU of a machine whose backend is another one."""
+    rng = np.random.default_rng(2)
+    clip, scalars = random_clip(rng, 2, 9, 4, 5, 2), jnp.ones((2, 2, 2))
+    coefficients = jnp.zeros((2, 9, 2, 2, 6))
+    monkeypatch.setattr(moments, "_RESIDUALS_PER_STEP", {"cpu": 100})
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+
+    def goes_in_steps():
+        program = jax.make_jaxpr(lambda c: sweep_eagerly(clip, c, scalars, scalars, "l1", 1.0))
+        return "scan" in str(program(coefficients))
+
+    assert not goes_in_steps()
+    for device in (jax.devices("cpu")[0], "cpu"):
+        with jax.default_device(device):
+            assert goes_in_steps()
+    assert not goes_in_steps()
