@@ -125,6 +125,21 @@ def test_steps_are_those_of_the_optimiser_written_out(name, accumulate):
     assert config.clip_norm == 0 or max(norms) > config.clip_norm > min(norms)
 
 
+def test_what_is_not_said_stays_as_it_was():
+    """The configurations of the shipped models name what differs from these."""
+    assert OptimizerConfig() == OptimizerConfig(
+        kind="adam",
+        learning_rate=2e-3,
+        schedule="cosine",
+        warmup_steps=100,
+        halve_every=10_000,
+        weight_decay=1e-4,
+        clip_norm=1.0,
+        ema_decay=0.999,
+    )
+    assert hash(OptimizerConfig()) == hash(OptimizerConfig())
+
+
 def test_the_rate_outlives_its_schedule():
     """A run that is continued for longer has its schedule from the new number of steps."""
     for schedule in ("constant", "cosine", "halving"):
