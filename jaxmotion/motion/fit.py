@@ -149,13 +149,13 @@ def fit(
         frame_weights=(frame_weights, "B T"),
         huber_delta=(huber_delta, ""),
     )
+    _check_options(penalty, passes, adjoint)
+    options = _Options(model, penalty, passes, adjoint == "implicit")
+    flow, masks = promoted(flow, masks)
     check_shapes(
         masks=(masks, "B T H W K"),
         init=(init, f"B K {model.num_parameters(flow.shape[1])}"),
     )
-    _check_options(penalty, passes, adjoint)
-    options = _Options(model, penalty, passes, adjoint == "implicit")
-    flow, masks = promoted(flow, masks)
     dtype = flow.dtype
     if valid is not None:
         flow = jnp.where(valid[..., None] > 0, flow, 0.0)

@@ -166,7 +166,7 @@ def _in_steps(step: Callable, per_frame: tuple, per_clip: tuple, residuals: int)
 
 def _platform() -> str:
     """Where the program will run: on `jax.default_device`, where one is set, or the backend's."""
-    device = jax.config.jax_default_device
+    device = jax.config.jax_default_device  # pyright: ignore[reportAttributeAccessIssue]
     if device is None:
         return jax.default_backend()
     return device if isinstance(device, str) else device.platform
