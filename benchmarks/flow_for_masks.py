@@ -124,7 +124,9 @@ def main(config: BenchmarkConfig) -> None:
                 annotation, _ = sequence.read_annotation(protocol, len(flow))
                 for network, segmenter in segmenters.items():
                     labels, count = predict_labels(segmenter, flow, annotation.size, protocol)
-                    scored, _ = score_labels(sequence.name, labels, annotation, protocol, count)
+                    scored, _ = score_labels(
+                        sequence.name, labels, annotation, protocol, count, flow=flow
+                    )
                     statistics = scored.statistics()
                     scores[network].append((statistics["J_mean"], statistics["F_mean"]))
             means = [np.mean(values, axis=0) for values in scores.values()]
