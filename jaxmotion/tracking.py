@@ -27,7 +27,7 @@ _TIE = 1e-6
 _LONGEST_GAP = 2
 # How alike it must be before and after (Jaccard index),
 _ALIKE = 0.3
-# and how little of what is in both it may have in between, to count as lost.
+# and the share of what is in both that it must have in between, not to count as lost.
 _LOST = 0.5
 
 

@@ -156,7 +156,7 @@ def test_no_frame_and_no_label():
 def test_an_object_that_circles_keeps_its_label(name):
     """The network's names follow the direction of its motion; in two frames it has none."""
     rng = np.random.default_rng(0)
-    frames, size = 100, (128, 224)
+    frames, size = 64, (128, 224)
     flow = np.empty((frames, *size, 2), np.float32)
     flow[:] = 2 * np.cos(np.arange(frames) / 20)[:, None, None, None] * np.array([1, 0])
     objects = np.zeros((frames, *size), np.int64)
@@ -164,10 +164,10 @@ def test_an_object_that_circles_keeps_its_label(name):
         top, left = 45 + int(25 * np.sin(t / 9)), 85 + int(60 * np.cos(t / 13))
         objects[t, top : top + 44, left : left + 44] = 1
         flow[t][objects[t] > 0] = [-4.6 * np.sin(t / 13), 2.8 * np.cos(t / 9)]
-    flow[60:62] = flow[60:62, :1, :1]
+    flow[40:42] = flow[40:42, :1, :1]
     flow += rng.normal(0, 0.05, flow.shape)
     segmenter = jm.Segmenter.load(name)
     labels = segmenter(flow).argmax(-1)
     (stability,) = jm.evaluation.label_stability(objects, labels).values()
-    assert stability.switches == 0
-    assert stability.apart == 1
+    assert stability.switches_apart == 0
+    assert stability.apart > 0.98
