@@ -100,7 +100,7 @@ def flow_of(config: BenchmarkConfig, name: str, reduction: int, sequence: str, w
         found = estimate(ESTIMATORS[name](config.weights), frames, width)
         path.parent.mkdir(parents=True, exist_ok=True)
         with atomic_path(path) as temporary:
-            np.savez(temporary, **found)
+            np.savez(temporary, allow_pickle=False, **found)
     with np.load(path) as archive:
         return archive["flow"], float(archive["seconds"])
 
