@@ -93,7 +93,14 @@ def test_flow_of_a_folder_and_again(weights, tmp_path, capsys):
     out = tmp_path / "out"
     files = sorted(str(path.relative_to(out)) for path in out.rglob("*.*"))
     assert [f for f in files if ".part" in f] == []
-    assert files == ["0.flo", "1.flo", "color/0.png", "color/1.png", "flow.json"]
+    assert files == [
+        "0.flo",
+        "1.flo",
+        "color/0.png",
+        "color/1.png",
+        "fields.jsonl",
+        "flow.json",
+    ]
     assert flo_size(tmp_path / "out" / "0.flo") == (40, 70)
     described = json.loads((tmp_path / "out" / "flow.json").read_text())
     assert described["estimator"] == "raft_small"
