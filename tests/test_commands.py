@@ -493,8 +493,10 @@ def test_programs_end_with_one_line_and_status_2(tmp_path, argv, named):
 @pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_process_told_to_end_leaves_nothing_behind(frames, untrained_run, tmp_path, ending):
     argv = ("segment", frames, "--out", "out", "--checkpoint", untrained_run)
+    # A shell that starts the tests in the background has them ignore this signal.
+    heeding = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
     process = subprocess.Popen(
-        [sys.executable, "-c", SCRIPT, *map(str, argv)],
+        [sys.executable, "-c", heeding + SCRIPT, *map(str, argv)],
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         stderr=subprocess.PIPE,
