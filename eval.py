@@ -12,9 +12,9 @@ from typing import Annotated, Literal
 import tyro
 from tqdm import tqdm
 
+from jaxmotion.baselines.threshold import BASELINES
 from jaxmotion.cli import parse_options, run_command
 from jaxmotion.errors import InputError
-from jaxmotion.evaluation.baselines import BASELINES
 from jaxmotion.evaluation.davis import left_out, look_for_sequences
 from jaxmotion.evaluation.methods import (
     ALL_BASELINES,
@@ -27,7 +27,6 @@ from jaxmotion.evaluation.methods import (
 )
 from jaxmotion.evaluation.plans import named_path, plan_name, read_suite, result_folders
 from jaxmotion.evaluation.protocol import preset
-from jaxmotion.evaluation.report import write_report
 from jaxmotion.evaluation.results import Evaluation
 from jaxmotion.evaluation.results_json import from_json
 from jaxmotion.evaluation.suite import (
@@ -46,10 +45,11 @@ from jaxmotion.evaluation.tables import (
     score_table,
     write_scores,
 )
+from jaxmotion.inference.segmenter import Segmenter
+from jaxmotion.models.trained import find_trained
 from jaxmotion.output_folder import Results
-from jaxmotion.segmenter import Segmenter
+from jaxmotion.report.page import write_report
 from jaxmotion.training.compilation_cache import enable_compilation_cache
-from jaxmotion.training.trained import find_trained
 
 DEFAULT_METHOD = "otsu"
 # What is written without being asked for.

@@ -12,15 +12,15 @@ import tyro
 from jaxmotion.cli import parse_options, run_command
 from jaxmotion.configs import CONFIGS, get_config
 from jaxmotion.data import SceneSource
-from jaxmotion.evaluation.scenes import scene_scores
+from jaxmotion.experiments.experiment import run_experiment
+from jaxmotion.experiments.scenes import scene_scores
+from jaxmotion.experiments.seeds import run_seeds
+from jaxmotion.inference.segmenter import Segmenter
 from jaxmotion.options import Range, check_fields
-from jaxmotion.segmenter import Segmenter
 from jaxmotion.training.config import Config
 from jaxmotion.training.distributed import Processes, end, is_main, joined
-from jaxmotion.training.experiment import run_experiment
 from jaxmotion.training.loop import Result
 from jaxmotion.training.metrics import write_json
-from jaxmotion.training.seeds import run_seeds
 
 # Scenes that no run trains on: those of training have the run's seed.
 TEST_SEED, TUNING_SEED = 1_000_001, 1_000_002

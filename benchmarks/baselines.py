@@ -16,12 +16,12 @@ from pathlib import Path
 import numpy as np
 import tyro
 
-from jaxmotion.evaluation.baselines import BASELINES, classical_em_foreground
-from jaxmotion.evaluation.baselines import two_motion_upper_bound as upper_bound
+from jaxmotion.baselines.threshold import BASELINES, classical_em_foreground
+from jaxmotion.baselines.threshold import two_motion_upper_bound as upper_bound
 from jaxmotion.evaluation.davis import find_sequences
 from jaxmotion.evaluation.prediction import shrink_ground_truth, upsample_foreground
-from jaxmotion.evaluation.scores import jaccard
 from jaxmotion.evaluation.tables import format_table
+from jaxmotion.metrics.davis import jaccard
 
 ESTIMATED_EM = partial(classical_em_foreground, num_starts=10, alpha=None)
 

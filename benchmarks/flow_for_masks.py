@@ -27,8 +27,8 @@ from jaxmotion.evaluation.prediction import predict_labels
 from jaxmotion.evaluation.protocol import Protocol
 from jaxmotion.evaluation.scoring import score_labels
 from jaxmotion.files import atomic_path
+from jaxmotion.inference.segmenter import Segmenter
 from jaxmotion.optical_flow import DIS, Estimator, Refined, make_estimator
-from jaxmotion.segmenter import Segmenter
 
 SIZE = (128, 224)
 WITH_FRAMES = ("blackswan", "bmx-trees", "car-shadow", "dog", "libby", "scooter-black")

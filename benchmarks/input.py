@@ -25,12 +25,12 @@ import jax
 
 from jaxmotion.configs import get_config
 from jaxmotion.data import ClipSource, TrainLoader
+from jaxmotion.experiments.experiment import open_clips, validation_batches
+from jaxmotion.tasks.segmentation import SegmentationTask
 from jaxmotion.training.compilation_cache import enable_compilation_cache
 from jaxmotion.training.config import Config
-from jaxmotion.training.experiment import open_clips, validation_batches
 from jaxmotion.training.loop import train
 from jaxmotion.training.program import HostBatch
-from jaxmotion.training.segmentation import SegmentationTask
 from jaxmotion.training.shardings import make_mesh, process_share
 
 COLUMNS = ("source", "opening, s", "a clip, ms", "loader clips/s", "training clips/s", "waiting")

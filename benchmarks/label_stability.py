@@ -5,7 +5,7 @@
 Clips are a textured square that circles over a panning ground (flow of DIS), procedural scenes with
 exact labels, and with --data the sequences of a split of a DAVIS layout. Labels are those of linked
 windows ("windows") and of linked windows and tracked frames ("frames", what a segmenter gives).
-Share and switches are means over the objects (`jaxmotion.evaluation.label_stability`), J is that of
+Share and switches are means over the objects (`jaxmotion.metrics.label_stability`), J is that of
 the best subset in the whole clip, at the size of the flow.
 """
 
@@ -19,12 +19,13 @@ import numpy as np
 from tqdm import tqdm
 
 from jaxmotion.data.transforms import resize_labels, resize_masks
-from jaxmotion.evaluation import find_sequences, jaccard, label_stability, select_foreground
-from jaxmotion.linking import link_masks, unroll
+from jaxmotion.evaluation import find_sequences
+from jaxmotion.inference.linking import link_masks, unroll
+from jaxmotion.inference.segmenter import Segmenter
+from jaxmotion.inference.tracking import bridge_gaps, keep_labels
+from jaxmotion.metrics import jaccard, label_stability, select_foreground
 from jaxmotion.optical_flow.estimators import DIS, estimate_sequence
 from jaxmotion.scenes import LEVELS, generate
-from jaxmotion.segmenter import Segmenter
-from jaxmotion.tracking import bridge_gaps, keep_labels
 
 FIRST_SEED = 1000
 SIZE = (128, 224)

@@ -16,8 +16,8 @@ from collections.abc import Callable, Iterable
 import numpy as np
 from memory import peak_above
 
+from jaxmotion.inference.segmenter import Segmenter
 from jaxmotion.scenes import LEVELS, generate
-from jaxmotion.segmenter import Segmenter
 
 SCENE_FRAMES = 60
 

@@ -1,6 +1,6 @@
 """Mutation testing: how many small changes of the code do the tests notice?
 
-python benchmarks/mutants.py jaxmotion/losses.py jaxmotion/training/step.py --sample 40 --seed 0
+python benchmarks/mutants.py jaxmotion/losses/segmentation.py jaxmotion/training/step.py --sample 40
 
 Needs `pip install cosmic-ray`, which lists the changes (an operator, a number, a comparison, a
 condition, a loop, a decorator). A sample of them is made, one at a time, in a copy of the
@@ -23,13 +23,13 @@ ROOT = Path(__file__).parent.parent
 CPU_SECONDS = 600
 
 TESTS = {
-    "jaxmotion/losses.py": ["tests/test_losses.py", "tests/motion/test_motion_shapes.py"],
+    "jaxmotion/losses": ["tests/losses", "tests/motion/test_motion_shapes.py"],
     "jaxmotion/motion": ["tests/motion"],
     "jaxmotion/training/optimizer.py": ["tests/training/test_training_step.py"],
     "jaxmotion/training/step.py": ["tests/training/test_training_step.py"],
-    "jaxmotion/training/segmentation.py": [
-        "tests/training/test_training_objective.py",
-        "tests/training/test_training_segmentation.py",
+    "jaxmotion/tasks/segmentation.py": [
+        "tests/tasks/test_tasks_objective.py",
+        "tests/tasks/test_tasks_segmentation.py",
     ],
     "jaxmotion/training": ["tests/training"],
 }

@@ -24,7 +24,8 @@ import jax
 import numpy as np
 from memory import peak_above
 
-from jaxmotion.optical_flow.raft import LARGE, RAFT, SMALL, load_weights
+from jaxmotion.networks.raft import LARGE, RAFT, SMALL
+from jaxmotion.optical_flow.raft import load_weights
 
 SIZE, SHORT_SIZE = (480, 854), (128, 224)
 ARCHITECTURES = {"large": LARGE, "small": SMALL}

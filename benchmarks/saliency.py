@@ -25,13 +25,13 @@ import tyro
 from jaxmotion.evaluation.davis import find_sequences
 from jaxmotion.evaluation.prediction import predict_labels
 from jaxmotion.evaluation.protocol import Protocol
-from jaxmotion.evaluation.scores import jaccard
-from jaxmotion.evaluation.selection import select_foreground
+from jaxmotion.inference.segmenter import Segmenter
+from jaxmotion.metrics.davis import jaccard
+from jaxmotion.metrics.foreground import select_foreground
 from jaxmotion.optical_flow import estimate_sequence
 from jaxmotion.optical_flow.refinement import Refined
 from jaxmotion.saliency import salient, segment_residuals
 from jaxmotion.saliency.segments import FLOOR
-from jaxmotion.segmenter import Segmenter
 
 SHARES = (0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5)
 CAMERAS = ("stands", "pans", "zooms", "shakes")

@@ -208,8 +208,8 @@ def measure(name: str, case: Case) -> dict[str, float]:
 
     from jaxmotion.configs import get_config
     from jaxmotion.motion import moments
+    from jaxmotion.tasks.segmentation import SegmentationTask
     from jaxmotion.training.program import jit_program
-    from jaxmotion.training.segmentation import SegmentationTask
     from jaxmotion.training.shardings import MeshConfig, make_mesh
 
     # The sweeps of the fit in as few steps as on an accelerator.

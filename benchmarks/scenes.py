@@ -53,7 +53,7 @@ def print_speed(frames: int, size: tuple[int, int]):
 
 
 def print_difficulty(count: int, size: tuple[int, int]):
-    from jaxmotion.evaluation.scenes import scene_scores
+    from jaxmotion.experiments.scenes import scene_scores
 
     def draw(level, first):
         scenes = (generate(LEVELS[level], 1, *size, seed=first + i) for i in range(count))

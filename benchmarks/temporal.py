@@ -15,8 +15,8 @@ from scipy.optimize import linear_sum_assignment
 from tqdm import tqdm
 
 from jaxmotion.data import SceneSource
-from jaxmotion.evaluation import jaccard, select_foreground
-from jaxmotion.segmenter import Segmenter
+from jaxmotion.inference.segmenter import Segmenter
+from jaxmotion.metrics import jaccard, select_foreground
 
 LEVELS = ("default", "hard", "long")
 TEST_SEED = 1_000_003

@@ -88,8 +88,8 @@ def prepare_jax(config: Config) -> tuple[Callable, Callable, str]:
     import jax
     import jax.numpy as jnp
 
+    from jaxmotion.tasks.segmentation import SegmentationTask
     from jaxmotion.training.optimizer import learning_rate, make_optimizer
-    from jaxmotion.training.segmentation import SegmentationTask
     from jaxmotion.training.step import init_state, make_train_step
 
     task = SegmentationTask(config.network, config.motion, config.objective, config.augment)

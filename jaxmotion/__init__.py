@@ -6,13 +6,13 @@ The robust fit and the losses stand alone; the rest is loaded when it is first a
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from jaxmotion import losses, motion
+from jaxmotion import losses, metrics, motion
 from jaxmotion.errors import InputError
 from jaxmotion.motion import FitInfo, MotionModel, fit, inpaint, parametric_flow
 
 if TYPE_CHECKING:
     from jaxmotion import evaluation, saliency
-    from jaxmotion.segmenter import Segmenter
+    from jaxmotion.inference.segmenter import Segmenter
 
 __version__ = "0.1.0"
 
@@ -26,6 +26,7 @@ __all__ = [
     "fit",
     "inpaint",
     "losses",
+    "metrics",
     "motion",
     "parametric_flow",
     "saliency",
@@ -34,7 +35,7 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name == "Segmenter":
-        return importlib.import_module("jaxmotion.segmenter").Segmenter
+        return importlib.import_module("jaxmotion.inference.segmenter").Segmenter
     if name in ("evaluation", "saliency"):
         return importlib.import_module(f"jaxmotion.{name}")
     raise AttributeError(f"module 'jaxmotion' has no attribute {name!r}")

@@ -161,10 +161,10 @@ class Segment:
 
     def run(self) -> None:
         """Does it."""
+        from jaxmotion.inference.segmenter import Segmenter
+        from jaxmotion.inference.video import segment_video
         from jaxmotion.optical_flow import estimator_for_masks
-        from jaxmotion.segmenter import Segmenter
         from jaxmotion.training.compilation_cache import enable_compilation_cache
-        from jaxmotion.video_segmentation import segment_video
 
         enable_compilation_cache()
         flow = self.flow
@@ -265,7 +265,7 @@ class Export:
 
     def run(self) -> None:
         """Does it."""
-        from jaxmotion.model_zoo import export_model, model_megabytes
+        from jaxmotion.models.zoo import export_model, model_megabytes
 
         trained = export_model(
             self.checkpoint,
@@ -285,7 +285,7 @@ class Models:
 
     def run(self) -> None:
         """Does it."""
-        from jaxmotion.model_zoo import format_models
+        from jaxmotion.models.zoo import format_models
 
         models = shipped_models()
         if not models:

@@ -55,7 +55,7 @@ def untrained_run(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def _toy_folder(untrained_run, tmp_path_factory) -> Path:
-    from jaxmotion.model_zoo import export_model
+    from jaxmotion.models.zoo import export_model
 
     folder = tmp_path_factory.mktemp("models")
     for name in ("em-k2", "st-ms-k4", "lt-ms-k4"):

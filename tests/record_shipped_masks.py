@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
+from jaxmotion.inference.segmenter import Segmenter
 from jaxmotion.models import shipped_models
 from jaxmotion.scenes import LEVELS, generate
-from jaxmotion.segmenter import Segmenter
 
 FILE = Path(__file__).with_name("shipped_masks.npz")
 STEP = 4

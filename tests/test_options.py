@@ -12,16 +12,16 @@ from hypothesis import strategies as st
 import train
 from jaxmotion.configs import CONFIGS, get_config
 from jaxmotion.data.augment import AugmentConfig
+from jaxmotion.data.windows import InferenceConfig
 from jaxmotion.errors import InputError
-from jaxmotion.inference import InferenceConfig
 from jaxmotion.motion import MotionModel
 from jaxmotion.networks import DecoderConfig, NetworkConfig
 from jaxmotion.options import differences, from_json, to_json
 from jaxmotion.scenes import LEVELS, SceneConfig
+from jaxmotion.tasks.segmentation import ObjectiveConfig
 from jaxmotion.training.config import Config, DataConfig
 from jaxmotion.training.distributed import Processes
 from jaxmotion.training.optimizer import OptimizerConfig
-from jaxmotion.training.segmentation import ObjectiveConfig
 from jaxmotion.training.shardings import MeshConfig
 
 NAN, INF = math.nan, math.inf

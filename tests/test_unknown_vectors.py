@@ -11,17 +11,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import jaxmotion as jm
+from jaxmotion.baselines.classical_em import classical_em
+from jaxmotion.baselines.threshold import BASELINES, scaled_threshold, two_motion_upper_bound
 from jaxmotion.configs import get_config
 from jaxmotion.data.augment import AugmentConfig, augment
 from jaxmotion.data.transforms import resize_flow_and_valid
-from jaxmotion.evaluation.baselines import BASELINES, scaled_threshold, two_motion_upper_bound
-from jaxmotion.evaluation.classical_em import classical_em
+from jaxmotion.data.windows import InferenceConfig
 from jaxmotion.evaluation.methods import baseline_predictor
-from jaxmotion.inference import InferenceConfig
 from jaxmotion.networks import DecoderConfig, NetworkConfig, build_segmenter
 from jaxmotion.optical_flow import flow_quality
+from jaxmotion.tasks.segmentation import SegmentationTask
 from jaxmotion.training.config import Config, DataConfig
-from jaxmotion.training.segmentation import SegmentationTask
 
 FRAMES, HEIGHT, WIDTH = 4, 16, 24
 HELD = st.sampled_from([np.nan, np.inf, -np.inf, 1e30, -1.7e9, 1000.0, -3.0])

@@ -1,11 +1,11 @@
 """EM motion segmentation of single frames (thesis ch. 2)."""
 
 from jaxmotion.data.augment import AugmentConfig
-from jaxmotion.inference import InferenceConfig
+from jaxmotion.data.windows import InferenceConfig
 from jaxmotion.networks import PUBLISHED_EM
+from jaxmotion.tasks.segmentation import ObjectiveConfig
 from jaxmotion.training.config import Config, DataConfig
 from jaxmotion.training.optimizer import OptimizerConfig
-from jaxmotion.training.segmentation import ObjectiveConfig
 
 
 def config() -> Config:

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from jaxmotion.configs import st_ms
 from jaxmotion.data.augment import AugmentConfig
-from jaxmotion.inference import InferenceConfig
+from jaxmotion.data.windows import InferenceConfig
 from jaxmotion.motion import MotionModel
 from jaxmotion.networks import PUBLISHED_LT_MS, DecoderConfig
 from jaxmotion.training.config import Config

@@ -1,7 +1,7 @@
 """A first network in a few minutes on two CPU cores: EM on procedural scenes, K = 2."""
 
+from jaxmotion.tasks.segmentation import ObjectiveConfig
 from jaxmotion.training.config import Config
-from jaxmotion.training.segmentation import ObjectiveConfig
 
 
 def config() -> Config:

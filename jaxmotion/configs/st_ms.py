@@ -4,12 +4,12 @@ from dataclasses import replace
 
 from jaxmotion.configs import em
 from jaxmotion.data.augment import AugmentConfig
-from jaxmotion.inference import InferenceConfig
+from jaxmotion.data.windows import InferenceConfig
 from jaxmotion.motion import MotionModel
 from jaxmotion.networks import PUBLISHED_ST_MS, NetworkConfig
+from jaxmotion.tasks.segmentation import ObjectiveConfig
 from jaxmotion.training.config import Config
 from jaxmotion.training.optimizer import OptimizerConfig
-from jaxmotion.training.segmentation import ObjectiveConfig
 
 
 def config() -> Config:

@@ -12,70 +12,43 @@ same in small for procedural clips.
 """
 
 from jaxmotion.evaluation.annotations import Annotation
-from jaxmotion.evaluation.baselines import BASELINES
-from jaxmotion.evaluation.classical_em import classical_em
-from jaxmotion.evaluation.comparison import bootstrap_interval, paired_differences
+from jaxmotion.evaluation.comparison import paired_differences
 from jaxmotion.evaluation.davis import find_sequences
 from jaxmotion.evaluation.davis_sequence import DavisSequence
-from jaxmotion.evaluation.matching import ObjectMatch, bootstrap_iou, match_objects
 from jaxmotion.evaluation.methods import ALL_BASELINES, Baseline, Network, ResultFolder
 from jaxmotion.evaluation.protocol import PRESETS, Protocol, preset
 from jaxmotion.evaluation.published import published_scores
-from jaxmotion.evaluation.report import write_report
 from jaxmotion.evaluation.results import Evaluation
 from jaxmotion.evaluation.results_json import from_json, to_json
-from jaxmotion.evaluation.scenes import foreground_iou, scene_scores
-from jaxmotion.evaluation.scores import boundary_f, jaccard, sequence_statistics
 from jaxmotion.evaluation.scoring import box_iou, score_labels
-from jaxmotion.evaluation.selection import foreground_labels, select_foreground
 from jaxmotion.evaluation.sequence_scores import SequenceScores
-from jaxmotion.evaluation.stability import LabelStability, label_stability
 from jaxmotion.evaluation.suite import DatasetPlan, Options, evaluate, with_differences
 from jaxmotion.evaluation.tables import format_table, score_table, write_scores
-from jaxmotion.linking import link_clips, link_masks
 
 __all__ = [
     "ALL_BASELINES",
-    "BASELINES",
     "PRESETS",
     "Annotation",
     "Baseline",
     "DatasetPlan",
     "DavisSequence",
     "Evaluation",
-    "LabelStability",
     "Network",
-    "ObjectMatch",
     "Options",
     "Protocol",
     "ResultFolder",
     "SequenceScores",
-    "bootstrap_interval",
-    "bootstrap_iou",
-    "boundary_f",
     "box_iou",
-    "classical_em",
     "evaluate",
     "find_sequences",
-    "foreground_iou",
-    "foreground_labels",
     "format_table",
     "from_json",
-    "jaccard",
-    "label_stability",
-    "link_clips",
-    "link_masks",
-    "match_objects",
     "paired_differences",
     "preset",
     "published_scores",
-    "scene_scores",
     "score_labels",
     "score_table",
-    "select_foreground",
-    "sequence_statistics",
     "to_json",
     "with_differences",
-    "write_report",
     "write_scores",
 ]

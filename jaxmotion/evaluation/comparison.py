@@ -1,15 +1,9 @@
 """Is one method better than another? Paired differences over sequences, with an interval."""
 
-from collections.abc import Mapping
-
-import numpy as np
-
 from jaxmotion.evaluation.published import folder_name
 from jaxmotion.evaluation.results import Difference, Published, Run
 from jaxmotion.evaluation.sequence_scores import Average, Statistics
-
-RESAMPLES = 10_000
-LEVEL = 0.95
+from jaxmotion.metrics.bootstrap import LEVEL, bootstrap_interval
 
 
 def paired_differences(
@@ -53,42 +47,6 @@ def paired_differences(
                     Difference(first.method, name, is_published, statistic, pairs, *interval, LEVEL)
                 )
     return tuple(found)
-
-
-def bootstrap_interval(
-    differences: Mapping[str, float],
-    weights: Mapping[str, float],
-    level: float = LEVEL,
-    resamples: int = RESAMPLES,
-    seed: int = 0,
-) -> tuple[float, float, float]:
-    """Weighted mean of differences and its percentile interval under resampling of sequences.
-
-    Sequences, not frames, are drawn with replacement: the frames of one video are no independent
-    evidence.
-
-    Args:
-        differences: By sequence.
-        weights: By sequence, positive.
-        level: Of the interval.
-        resamples: Number of draws.
-        seed: Of the draws; the same input gives the same interval.
-
-    Returns:
-        Mean, lower and upper end; the ends are NaN for fewer than two sequences.
-
-    References:
-        Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13.
-    """
-    values = np.array(list(differences.values()))
-    share = np.array([weights[name] for name in differences])
-    mean = float(np.average(values, weights=share))
-    if len(values) < 2:
-        return mean, float("nan"), float("nan")
-    drawn = np.random.default_rng(seed).integers(len(values), size=(resamples, len(values)))
-    means = (values * share)[drawn].sum(axis=1) / share[drawn].sum(axis=1)
-    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
-    return mean, float(low), float(high)
 
 
 def sequence_statistics_of(run: Run) -> dict[str, Statistics]:

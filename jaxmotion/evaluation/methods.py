@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from jaxmotion.baselines.threshold import BASELINES, UPPER_BOUND, two_motion_upper_bound
 from jaxmotion.data.masks import MASK_SUFFIXES, check_background
 from jaxmotion.data.pairing import place_files
 from jaxmotion.errors import InputError
 from jaxmotion.evaluation.annotations import Annotation, read_label_pictures
-from jaxmotion.evaluation.baselines import BASELINES, UPPER_BOUND, two_motion_upper_bound
 from jaxmotion.evaluation.davis_sequence import DavisSequence
 from jaxmotion.evaluation.prediction import (
     Predictor,

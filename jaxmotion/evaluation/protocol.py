@@ -7,11 +7,14 @@ from typing import Literal, get_args
 import numpy as np
 
 from jaxmotion.errors import InputError
-from jaxmotion.evaluation.selection import RULES
 from jaxmotion.evaluation.sequence_scores import Average
+from jaxmotion.metrics import foreground
 
 Frames = Literal["flow", "official"]
 Target = Literal["foreground", "box", "objects"]
+
+RULES = ("salient", *foreground.RULES)
+"""What reads segments as one foreground: `saliency.salient` or a rule of `metrics.foreground`."""
 
 
 @dataclass(frozen=True)
@@ -19,7 +22,7 @@ class Protocol:
     """How a dataset is scored.
 
     Attributes:
-        select: Rule that reads the segments as one foreground, see `select_foreground`; of no
+        select: Rule that reads the segments as one foreground, see `RULES`; of no
             meaning where objects are matched.
         cut: Frames given to the predictor at once, and for which the foreground is selected
             together; 0 takes the whole sequence. The last cut may be shorter.

@@ -3,20 +3,22 @@
 import cv2
 import numpy as np
 
+from jaxmotion.data.transforms import resize_labels
 from jaxmotion.errors import InputError
-from jaxmotion.evaluation import bitmasks
 from jaxmotion.evaluation.annotations import Annotation
-from jaxmotion.evaluation.matching import bootstrap_iou, match_objects
 from jaxmotion.evaluation.protocol import Protocol
-from jaxmotion.evaluation.scores import (
+from jaxmotion.evaluation.sequence_scores import FOREGROUND, Cut, ObjectScores, SequenceScores
+from jaxmotion.metrics import masks as bitmasks
+from jaxmotion.metrics.davis import (
     BOUND_TH,
     Contour,
     contour_f,
     packed_jaccard,
     tolerance,
 )
-from jaxmotion.evaluation.selection import FEW_LABELS, NEED_GROUND_TRUTH, foreground_labels
-from jaxmotion.evaluation.sequence_scores import FOREGROUND, Cut, ObjectScores, SequenceScores
+from jaxmotion.metrics.foreground import FEW_LABELS, NEED_GROUND_TRUTH, foreground_labels
+from jaxmotion.metrics.objects import bootstrap_iou, match_objects
+from jaxmotion.saliency import salient, segment_residuals
 
 # Where no frame of a cut is annotated, nothing of it is scored: this only decides what is shown.
 WITHOUT_ANNOTATION = "except_largest"
@@ -92,12 +94,25 @@ def select_by_cut(
         elif rule in NEED_GROUND_TRUTH:
             frames = labels[annotation.frames[inside]]
             gt = annotation.foreground[inside]
-        seen, known = (None if array is None else array[cut] for array in (flow, valid))
+        if flow is not None and rule == "salient":
+            small = resize_labels(frames, flow.shape[1:3])
+            known = None if valid is None else valid[cut]
+            is_chosen = salient(segment_residuals(small, flow[cut], int(frames.max()) + 1, known))
+        else:
+            is_chosen = _by_counting(frames, gt, rule)
         # A label that the rule did not see is in no frame that counts.
-        chosen = np.flatnonzero(foreground_labels(frames, gt, rule, seen, known)).tolist()
+        chosen = np.flatnonzero(is_chosen).tolist()
         foreground += [_pack_chosen(frame, chosen) for frame in labels[cut]]
         cuts.append(Cut(cut.start, cut.stop, tuple(chosen)))
     return np.stack(foreground), cuts
+
+
+def _by_counting(labels: np.ndarray, gt: np.ndarray | None, rule: str) -> np.ndarray:
+    """Which labels a rule of `metrics.foreground` takes; what it refuses, the user gets to hear."""
+    try:
+        return foreground_labels(labels, gt, rule)
+    except ValueError as error:
+        raise InputError(str(error)) from error
 
 
 def score_foreground(

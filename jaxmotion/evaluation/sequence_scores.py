@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-from jaxmotion.evaluation.scores import sequence_statistics
+from jaxmotion.metrics.davis import sequence_statistics
 
 STATISTICS = ("mean", "recall", "decay")
 FOREGROUND = "foreground"

@@ -13,12 +13,10 @@ import numpy as np
 
 from jaxmotion.errors import InputError
 from jaxmotion.evaluation.annotations import write_label_pictures
-from jaxmotion.evaluation.bitmasks import unpack
 from jaxmotion.evaluation.comparison import paired_differences
 from jaxmotion.evaluation.davis import look_for_sequences
 from jaxmotion.evaluation.davis_sequence import DavisSequence
 from jaxmotion.evaluation.methods import Baseline, Method, Network, Video, stamps
-from jaxmotion.evaluation.pictures import write_pictures
 from jaxmotion.evaluation.protocol import Protocol
 from jaxmotion.evaluation.published import published_scores
 from jaxmotion.evaluation.results import Dataset, Evaluation, Failure, Run
@@ -26,7 +24,9 @@ from jaxmotion.evaluation.results_json import FORMAT, sequence_from_dict, to_jso
 from jaxmotion.evaluation.scoring import score_labels
 from jaxmotion.evaluation.sequence_scores import SequenceScores
 from jaxmotion.files import atomic_path
+from jaxmotion.metrics.masks import unpack
 from jaxmotion.output_folder import replaced_folder
+from jaxmotion.report.pictures import write_pictures
 
 MASK_FOLDERS = ("masks", "segments")
 

@@ -9,7 +9,7 @@ from scipy.special import ndtri
 
 from jaxmotion.scenes.camera import Camera, Depth, swing, velocity
 from jaxmotion.scenes.config import SceneConfig
-from jaxmotion.scenes.errors import SmoothNoise, wreck
+from jaxmotion.scenes.flow_noise import SmoothNoise, wreck
 from jaxmotion.scenes.layers import Blob, Deformation, Layer, Outline, Ridge, Trunk, Union
 
 

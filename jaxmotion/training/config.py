@@ -5,13 +5,13 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
 from jaxmotion.data.augment import AugmentConfig
+from jaxmotion.data.windows import InferenceConfig
 from jaxmotion.errors import InputError
-from jaxmotion.inference import InferenceConfig
 from jaxmotion.motion import MotionModel
 from jaxmotion.networks import NetworkConfig
 from jaxmotion.options import Count, CountOrZero, Range, check_fields, from_json
+from jaxmotion.tasks.segmentation import ObjectiveConfig
 from jaxmotion.training.optimizer import OptimizerConfig
-from jaxmotion.training.segmentation import ObjectiveConfig
 from jaxmotion.training.shardings import MeshConfig
 
 MOST_PIXELS = 2**24

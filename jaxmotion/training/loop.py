@@ -13,16 +13,16 @@ import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
+from jaxmotion.models.trained import Trained
+from jaxmotion.networks.warm_start import match_params
 from jaxmotion.options import to_json
+from jaxmotion.tasks.task import Batch, Task
 from jaxmotion.training.checkpoints import Checkpoints
 from jaxmotion.training.config import Config
 from jaxmotion.training.distributed import AgreedEndError, anywhere, is_main, on_host
 from jaxmotion.training.metrics import MetricsLog, SilentLog
 from jaxmotion.training.program import HostBatch, Program, build_program
 from jaxmotion.training.step import TrainState
-from jaxmotion.training.task import Batch, Task
-from jaxmotion.training.trained import Trained
-from jaxmotion.training.warm_start import match_params
 
 PICTURED_CLIPS = 6
 

@@ -14,6 +14,8 @@ import numpy as np
 from jax.sharding import Mesh
 
 from jaxmotion.errors import InputError
+from jaxmotion.networks.warm_start import warm_start
+from jaxmotion.tasks.task import Batch, Params, Task
 from jaxmotion.training.config import Config
 from jaxmotion.training.distributed import is_main
 from jaxmotion.training.optimizer import learning_rate, make_optimizer
@@ -31,8 +33,6 @@ from jaxmotion.training.step import (
     make_train_step,
     make_validation_step,
 )
-from jaxmotion.training.task import Batch, Params, Task
-from jaxmotion.training.warm_start import warm_start
 
 HostBatch = dict[str, np.ndarray]
 

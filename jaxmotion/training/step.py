@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxmotion.training.task import Batch, Params, Task
+from jaxmotion.tasks.task import Batch, Params, Task
 
 Metrics = dict[str, jax.Array]
 

@@ -24,13 +24,13 @@ from PIL import Image
 
 from jaxmotion.evaluation import Protocol, find_sequences, published_scores
 from jaxmotion.evaluation.annotations import Annotation
-from jaxmotion.evaluation.bitmasks import unpack
 from jaxmotion.evaluation.methods import Baseline, Network
 from jaxmotion.evaluation.prediction import predict_labels
-from jaxmotion.evaluation.scores import boundary_f, jaccard, sequence_statistics
 from jaxmotion.evaluation.scoring import select_by_cut
 from jaxmotion.evaluation.suite import DatasetPlan, Options, evaluate
 from jaxmotion.evaluation.tables import score_table
+from jaxmotion.metrics.davis import boundary_f, jaccard, sequence_statistics
+from jaxmotion.metrics.masks import unpack
 from jaxmotion.optical_flow.formats import write_flo
 
 
@@ -315,7 +315,7 @@ def test_eval_runs_as_a_program(root, tmp_path):
 @pytest.mark.real
 def test_otsu_on_real_flow_is_the_bar_it_was_measured_to_be(shared):
     # The first 25 frames, every sixth: 0.645 in the study that set the bar.
-    from jaxmotion.evaluation.baselines import otsu
+    from jaxmotion.baselines.threshold import otsu
     from jaxmotion.evaluation.prediction import upsample_foreground
 
     scores = []

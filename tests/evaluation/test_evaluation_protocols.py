@@ -12,12 +12,13 @@ from scipy import ndimage
 from jaxmotion.errors import InputError
 from jaxmotion.evaluation import PRESETS, find_sequences, preset
 from jaxmotion.evaluation.annotations import Annotation
-from jaxmotion.evaluation.matching import bootstrap_iou, match_objects
 from jaxmotion.evaluation.methods import Network
 from jaxmotion.evaluation.published import published_scores
-from jaxmotion.evaluation.scores import boundary_f, jaccard
 from jaxmotion.evaluation.scoring import box_iou, score_labels
 from jaxmotion.evaluation.suite import DatasetPlan, Options, evaluate
+from jaxmotion.metrics import masks
+from jaxmotion.metrics.davis import boundary_f, jaccard
+from jaxmotion.metrics.objects import bootstrap_iou, match_objects
 
 few = settings(deadline=None, max_examples=15)
 
@@ -30,6 +31,19 @@ def label_maps(seed, num_labels, frames=4, shape=(24, 40)):
 def annotation_of(labels, void=None, frames=None):
     frames = np.arange(len(labels)) if frames is None else np.asarray(frames)
     return Annotation(frames, tuple(map(str, frames)), labels.astype(np.uint8), void)
+
+
+def test_salient_takes_what_does_not_move_as_the_largest_segment_does():
+    labels = np.zeros((3, 16, 24), np.uint8)
+    labels[:, 4:8, 4:12], labels[:, 10:14, 12:18], labels[:, :2, 18:] = 1, 2, 3
+    motion = np.float32([[1, 0], [4, 0], [1, 2.5], [1.2, 0]])  # the last is background in truth
+    flow = motion[labels][:, ::2, ::2]  # at half the size of the labels
+    truth = np.isin(labels, (1, 2))
+    protocol = preset("davis2016", select="salient", cut=0)
+    _, foreground = score_labels("name", labels, annotation_of(truth), protocol, 4, flow=flow)
+    np.testing.assert_array_equal(masks.unpack(foreground, 24), truth)
+    with pytest.raises(InputError, match="needs the flow"):
+        score_labels("name", labels, annotation_of(truth), protocol, 4)
 
 
 @few

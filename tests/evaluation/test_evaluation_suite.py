@@ -27,9 +27,9 @@ from jaxmotion.evaluation.plans import read_suite
 from jaxmotion.evaluation.published import published_scores
 from jaxmotion.evaluation.results import Dataset, Evaluation, Failure, Run
 from jaxmotion.evaluation.results_json import from_json, to_json
-from jaxmotion.evaluation.scores import boundary_f, jaccard
 from jaxmotion.evaluation.sequence_scores import Cut, ObjectScores, SequenceScores
 from jaxmotion.evaluation.suite import DatasetPlan, Options, evaluate
+from jaxmotion.metrics.davis import boundary_f, jaccard
 from jaxmotion.output_folder import locked
 
 

@@ -11,7 +11,7 @@ import pytest
 from jaxmotion.configs import get_config
 from jaxmotion.networks import PUBLISHED_EM, PUBLISHED_LT_MS, PUBLISHED_ST_MS, build_segmenter
 from jaxmotion.scenes import LEVELS, generate
-from jaxmotion.training.segmentation import SegmentationTask
+from jaxmotion.tasks.segmentation import SegmentationTask
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 

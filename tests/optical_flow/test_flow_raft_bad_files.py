@@ -20,7 +20,8 @@ from raft_files import (
 )
 
 from jaxmotion.errors import InputError
-from jaxmotion.optical_flow.raft import SMALL, load_weights, read_tensors
+from jaxmotion.networks.raft import SMALL
+from jaxmotion.optical_flow.raft import load_weights, read_tensors
 
 
 @pytest.fixture(scope="module")

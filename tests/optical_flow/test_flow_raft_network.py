@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from jaxmotion.optical_flow.raft import LARGE, RAFT, SMALL, load_weights
-from jaxmotion.optical_flow.raft.correlation import AllPairs, OnDemand, pyramid_bytes
-from jaxmotion.optical_flow.raft.upsampling import upsample_bilinear, upsample_convex
+from jaxmotion.networks.raft import LARGE, RAFT, SMALL
+from jaxmotion.networks.raft.correlation import AllPairs, OnDemand, pyramid_bytes
+from jaxmotion.networks.raft.upsampling import upsample_bilinear, upsample_convex
+from jaxmotion.optical_flow.raft import load_weights
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
@@ -157,7 +158,7 @@ MESH = """
 import re
 import jax, jax.numpy as jnp, numpy as np
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
-from jaxmotion.optical_flow.raft import RAFT, SMALL
+from jaxmotion.networks.raft import RAFT, SMALL
 mesh = jax.make_mesh((4,), ("data",), axis_types=(AxisType.Auto,))
 batch = NamedSharding(mesh, PartitionSpec("data"))
 image = jax.ShapeDtypeStruct((4, 64, 72, 3), jnp.float32, sharding=batch)

@@ -5,7 +5,8 @@ import pytest
 from raft_files import WRITERS, random_small, torchvision, write_npz, write_safetensors
 
 from jaxmotion.errors import InputError
-from jaxmotion.optical_flow.raft import LARGE, SMALL, load_weights, read_tensors
+from jaxmotion.networks.raft import LARGE, SMALL
+from jaxmotion.optical_flow.raft import load_weights, read_tensors
 
 
 @pytest.fixture(scope="module")

@@ -20,9 +20,9 @@ import optax
 
 from jaxmotion.configs import get_config
 from jaxmotion.data.augment import AugmentConfig
+from jaxmotion.tasks.segmentation import SegmentationTask
 from jaxmotion.training.config import Config
 from jaxmotion.training.program import Jitted, jit_program, under_mesh
-from jaxmotion.training.segmentation import SegmentationTask
 from jaxmotion.training.shardings import MeshConfig, make_mesh, put_batch
 
 

@@ -7,10 +7,10 @@ import numpy as np
 
 from jaxmotion.configs import get_config
 from jaxmotion.data import SceneSource
+from jaxmotion.experiments.experiment import run_experiment
+from jaxmotion.inference.segmenter import Segmenter
 from jaxmotion.motion import MotionModel
 from jaxmotion.networks import build_segmenter
-from jaxmotion.segmenter import Segmenter
-from jaxmotion.training.experiment import run_experiment
 
 SIZE = (32, 56)
 

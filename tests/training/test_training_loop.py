@@ -12,16 +12,16 @@ from jax import monitoring
 from jaxmotion.data import TrainLoader
 from jaxmotion.data.augment import AugmentConfig
 from jaxmotion.errors import InputError
+from jaxmotion.experiments.experiment import open_clips, run_experiment
 from jaxmotion.motion import MotionModel
 from jaxmotion.networks import NetworkConfig
 from jaxmotion.options import to_json
+from jaxmotion.tasks.segmentation import ObjectiveConfig
 from jaxmotion.training.checkpoints import Checkpoints, load_best, stored_steps
 from jaxmotion.training.config import Config, DataConfig
-from jaxmotion.training.experiment import open_clips, run_experiment
 from jaxmotion.training.loop import InterruptedTrainingError, NonFiniteLossError, train
 from jaxmotion.training.metrics import write_json
 from jaxmotion.training.optimizer import OptimizerConfig, learning_rate, make_optimizer
-from jaxmotion.training.segmentation import ObjectiveConfig
 from jaxmotion.training.step import init_state, make_train_step
 
 TINY = Config(
@@ -329,7 +329,7 @@ def test_a_run_goes_on_with_other_means_to_save_memory(tmp_path):
 
 def test_a_folder_of_another_run_is_refused(tmp_path):
     run_line(tmp_path)
-    from jaxmotion.training.experiment import claim_folder
+    from jaxmotion.experiments.experiment import claim_folder
 
     claim_folder(TINY, tmp_path)
     claim_folder(dataclasses.replace(TINY, steps=99), tmp_path)
@@ -344,7 +344,7 @@ def test_a_folder_of_another_run_is_refused(tmp_path):
 
 def test_fewer_steps_than_are_done_are_refused(tmp_path):
     run_line(tmp_path)
-    from jaxmotion.training.experiment import claim_folder
+    from jaxmotion.experiments.experiment import claim_folder
 
     write_json(tmp_path / "config.json", to_json(TINY))
     before = (tmp_path / "config.json").read_text()
@@ -355,7 +355,7 @@ def test_fewer_steps_than_are_done_are_refused(tmp_path):
 
 @pytest.mark.parametrize("schedule", ["constant", "halving", "cosine"])
 def test_other_steps_say_how_the_rate_goes_on(tmp_path, capsys, schedule):
-    from jaxmotion.training.experiment import claim_folder
+    from jaxmotion.experiments.experiment import claim_folder
 
     optimizer = dataclasses.replace(TINY.optimizer, schedule=schedule)
     config = dataclasses.replace(TINY, optimizer=optimizer)
@@ -375,7 +375,7 @@ def test_other_steps_say_how_the_rate_goes_on(tmp_path, capsys, schedule):
 
 
 def test_the_configuration_of_a_later_version_names_file_and_cure(tmp_path):
-    from jaxmotion.training.experiment import claim_folder
+    from jaxmotion.experiments.experiment import claim_folder
 
     run_line(tmp_path)
     path = tmp_path / "config.json"
@@ -475,7 +475,7 @@ def test_what_cannot_begin_leaves_no_folder_and_compiles_nothing(
 
 
 def test_a_run_killed_before_its_first_checkpoint_is_in_nobodys_way(tmp_path):
-    from jaxmotion.training.experiment import claim_folder
+    from jaxmotion.experiments.experiment import claim_folder
 
     claim_folder(TINY, tmp_path)
     (tmp_path / "checkpoints" / "4.orbax-checkpoint-tmp").mkdir(parents=True)
@@ -483,7 +483,7 @@ def test_a_run_killed_before_its_first_checkpoint_is_in_nobodys_way(tmp_path):
 
 
 def test_a_configuration_of_somebody_elses_is_kept(tmp_path):
-    from jaxmotion.training.experiment import claim_folder
+    from jaxmotion.experiments.experiment import claim_folder
 
     for text in ('{"mine": 1}', "{}"):
         (tmp_path / "config.json").write_text(text)
@@ -493,7 +493,7 @@ def test_a_configuration_of_somebody_elses_is_kept(tmp_path):
 
 
 def test_a_folder_takes_one_run_at_a_time(tmp_path, monkeypatch):
-    from jaxmotion.training import experiment
+    from jaxmotion.experiments import experiment
 
     with experiment.sole_run(tmp_path):
         for main in (True, False):  # process 0 tells the others

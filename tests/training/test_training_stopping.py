@@ -7,9 +7,9 @@ import pytest
 
 from jaxmotion.configs import get_config
 from jaxmotion.data import SceneSource
-from jaxmotion.evaluation import jaccard
-from jaxmotion.segmenter import Segmenter
-from jaxmotion.training.experiment import run_experiment
+from jaxmotion.experiments.experiment import run_experiment
+from jaxmotion.inference.segmenter import Segmenter
+from jaxmotion.metrics import jaccard
 
 STOP = 2
 

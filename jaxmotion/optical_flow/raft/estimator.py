@@ -11,8 +11,8 @@ import numpy as np
 
 from jaxmotion.errors import InputError
 from jaxmotion.files import reading
-from jaxmotion.optical_flow.raft.correlation import pyramid_bytes
-from jaxmotion.optical_flow.raft.network import CORRELATIONS, LARGE, RAFT, SMALL, Correlation
+from jaxmotion.networks.raft.correlation import pyramid_bytes
+from jaxmotion.networks.raft.network import CORRELATIONS, LARGE, RAFT, SMALL, Correlation
 from jaxmotion.optical_flow.raft.weights import load_weights
 
 ARCHITECTURES = {"raft": LARGE, "raft_small": SMALL}

@@ -15,7 +15,7 @@ import numpy as np
 from flax import traverse_util
 
 from jaxmotion.errors import InputError
-from jaxmotion.optical_flow.raft.network import LARGE, RAFT, SMALL, SMALLEST_SIDE, Architecture
+from jaxmotion.networks.raft.network import LARGE, RAFT, SMALL, SMALLEST_SIDE, Architecture
 from jaxmotion.optical_flow.raft.tensors import read_tensors
 
 NAMES = {LARGE: "large", SMALL: "small"}

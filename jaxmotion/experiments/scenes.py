@@ -1,0 +1,88 @@
+"""Scores on procedural scenes: a segmentation beside the baselines on the same clips."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+
+from jaxmotion.baselines.threshold import (
+    BASELINES,
+    UPPER_BOUND,
+    scaled_threshold,
+    tune_threshold,
+    two_motion_upper_bound,
+)
+from jaxmotion.metrics.davis import jaccard
+from jaxmotion.metrics.foreground import select_foreground
+
+TUNED_THRESHOLD = "tuned_threshold"
+Sample = Mapping[str, np.ndarray]
+
+
+def foreground_iou(labels, gt, rule: str = "except_largest") -> float:
+    """Mean Jaccard index of the foreground of N clips, selected once per clip.
+
+    Args:
+        labels: int `[N, T, H, W]`, predicted segments.
+        gt: bool `[N, T, H, W]`.
+        rule: Selection rule, see `select_foreground`.
+
+    Returns:
+        Mean over clips and frames, 0 to 1. A frame empty in both counts as 1.
+
+    Raises:
+        ValueError: The shapes differ or are not `[N, T, H, W]`, or there is no clip.
+    """
+    labels, gt = np.asarray(labels), np.asarray(gt)
+    if labels.shape != gt.shape or labels.ndim != 4 or not len(labels):
+        raise ValueError(f"labels {labels.shape} and gt {gt.shape} must both be [N, T, H, W]")
+    scores = [
+        jaccard(clip_gt, select_foreground(clip, clip_gt, rule)).mean()
+        for clip, clip_gt in zip(labels, gt, strict=True)
+    ]
+    return float(np.mean(scores))
+
+
+def scene_scores(
+    predict: Callable[[np.ndarray], np.ndarray] | None,
+    samples: Sequence[Sample],
+    tuning_samples: Sequence[Sample] | None,
+) -> dict[str, float]:
+    """Foreground IoU of a predictor and of the baselines on the same clips.
+
+    Args:
+        predict: Flow `[T, H, W, 2]` to masks `[T, H, W, K]`; left out of the result if None.
+        samples: Clips with `flow` `[T, H, W, 2]` and `labels` `[T, H, W]`, 0 = background; all of
+            one size.
+        tuning_samples: Other clips, of the same kind, on which the one factor of the tuned
+            threshold is chosen; None leaves all baselines out.
+
+    Returns:
+        Mean IoU by name: `network`, `tuned_threshold`, the names of `BASELINES`, and
+        `upper_bound`, which alone sees the ground truth.
+    """
+    flows, gt = _stack(samples)
+    scores = {}
+    if predict is not None:
+        labels = np.stack([np.argmax(np.asarray(predict(flow)), axis=-1) for flow in flows])
+        scores["network"] = foreground_iou(labels, gt)
+    if tuning_samples is None:
+        return scores
+
+    frames, frames_gt = flows.reshape(-1, *flows.shape[2:]), gt.reshape(-1, *gt.shape[2:])
+    factor = tune_threshold(*_stack(tuning_samples))
+    scores[TUNED_THRESHOLD] = _mean_jaccard(frames_gt, scaled_threshold(frames, factor))
+    for name, baseline in BASELINES.items():
+        scores[name] = _mean_jaccard(frames_gt, baseline(frames, None))
+    scores[UPPER_BOUND] = _mean_jaccard(frames_gt, two_motion_upper_bound(frames, frames_gt))
+    return scores
+
+
+def _stack(samples: Sequence[Sample]) -> tuple[np.ndarray, np.ndarray]:
+    """Flows [N, T, H, W, 2] and their foreground [N, T, H, W]."""
+    flows = np.stack([np.asarray(sample["flow"], np.float32) for sample in samples])
+    gt = np.stack([np.asarray(sample["labels"]) > 0 for sample in samples])
+    return flows, gt
+
+
+def _mean_jaccard(gt: np.ndarray, foreground: np.ndarray) -> float:
+    return float(jaccard(gt, foreground > 0.5).mean())

@@ -1,0 +1,86 @@
+"""Runs a network on the windows of a video, with few programs compiled for it."""
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxmotion.data.windows import InferenceConfig
+
+# Windows are run together until they are about this many frames.
+_FRAMES_AT_ONCE = 8
+
+
+class Programs:
+    """A function of parameters and arrays, compiled once for each shape of the arrays.
+
+    Attributes:
+        seconds: what compiling took so far.
+    """
+
+    def __init__(self, function: Callable[..., jax.Array], params: Any) -> None:
+        """Makes the programs of a function.
+
+        Args:
+            function: takes the parameters and arrays, gives an array.
+            params: its first argument in every call.
+        """
+        self._function, self._params = jax.jit(function), params
+        self._compiled: dict[tuple[tuple[int, ...], ...], Callable[..., jax.Array]] = {}
+        self.seconds = 0.0
+
+    def __call__(self, *arrays: np.ndarray) -> np.ndarray:
+        """The function's result for these arrays."""
+        shapes = tuple(array.shape for array in arrays)
+        if shapes not in self._compiled:
+            start = time.perf_counter()
+            self._compiled[shapes] = self._function.lower(self._params, *arrays).compile()
+            self.seconds += time.perf_counter() - start
+        return np.asarray(self._compiled[shapes](self._params, *arrays))
+
+
+def run_windows(
+    function: Callable[..., np.ndarray],
+    frames: Iterable[tuple[np.ndarray, ...]],
+    inference: InferenceConfig,
+    *,
+    bucketed: bool,
+) -> Iterator[tuple[int, int, np.ndarray]]:
+    """Applies a function of clips to the windows of a video, some at a time.
+
+    The function always gets the same number of windows; the last ones are filled up with zeros.
+
+    Args:
+        function: arrays ``[N, T, ...]``, one for each part of a frame, to ``[N, ...]``.
+        frames: the parts ``[...]`` of each frame.
+        inference: the windows.
+        bucketed: fill windows up with frames of zeros to a `bucket_length`.
+
+    Yields:
+        Number of the first frame, length, and result of each window in turn.
+    """
+    at_once = -(-_FRAMES_AT_ONCE // inference.window) if inference.window else 1
+    windows = inference.cut(frames)
+    while group := list(islice(windows, at_once)):
+        length = len(group[0][1])
+        if bucketed:
+            length = min(bucket_length(length), inference.window or bucket_length(length))
+        clips = [np.zeros((at_once, length, *p.shape), np.float32) for p in group[0][1][0]]
+        for number, (_, window) in enumerate(group):
+            for index, parts in enumerate(window):
+                for clip, part in zip(clips, parts, strict=True):
+                    clip[number, index] = part
+        for (start, window), result in zip(group, function(*clips), strict=False):
+            yield start, len(window), result
+
+
+def bucket_length(num_frames: int) -> int:
+    """The length that a clip is filled up to: 1, 2, 3, 4, 6, 8, 12, 16, 24, 32, ...
+
+    Clips of all lengths then share a handful of compiled programs, at most half as long again.
+    """
+    power = 1 << (num_frames - 1).bit_length()
+    return power * 3 // 4 if power >= 4 and num_frames <= power * 3 // 4 else power

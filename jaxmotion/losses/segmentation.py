@@ -1,0 +1,268 @@
+"""The losses of unsupervised motion segmentation: pure functions, one value per clip `[B]`.
+
+Shapes: flow `[B, T, H, W, 2]` in pixels per frame, masks `[B, T, H, W, K]` summing to one over K,
+parametric flow of the segments `[B, K, T, H, W, 2]` (from `jaxmotion.parametric_flow`), valid
+`[B, T, H, W]` in {0, 1}. What is not valid counts nowhere, whatever it holds, NaN included.
+All are differentiable in the masks; a mask value of exactly zero gives a finite gradient.
+
+All compute in float32, or in float64 where an input is, and raise ValueError for shapes that do
+not belong together: K is the last axis of masks and the second one of the parametric flow. Masks
+are probabilities. Of logits, which `jax.nn.softmax` makes into masks, the losses mean nothing, and
+a compiled program cannot check that.
+"""
+
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+
+from jaxmotion.motion.penalty import Penalty, residual_penalty
+from jaxmotion.shapes import check_shapes, promoted
+
+__all__ = ["em", "entropy", "frame_weights", "reconstruction", "temporal_consistency"]
+
+
+def frame_weights(
+    flow: jax.Array, *, valid: jax.Array | None = None, min_magnitude: float = 1e-2
+) -> jax.Array:
+    """The weight of each frame in `reconstruction`: one over its flow's norm, averaged over time.
+
+    Give the same weights to `jaxmotion.fit`, so that the fit and the loss minimise one function.
+
+    Args:
+      flow: `[B, T, H, W, 2]`.
+      valid: optional `[B, T, H, W]`.
+      min_magnitude: mean L1 magnitude (pixels per frame) below which a frame counts as still and
+        is divided by this instead.
+
+    Returns:
+      `[B, T]`: 1 / (T_valid * sum_i |f_i|_1), T_valid being the number of frames with a valid
+      pixel; zero for a frame without one.
+
+    References:
+      Thesis eq. 3.4 and 4.4 (their division by zero for a still frame is guarded here).
+    """
+    check_shapes(flow=(flow, "B T H W 2"), valid=(valid, "B T H W"))
+    (flow,) = promoted(flow)
+    known = _known(flow, valid)
+    magnitude = jnp.sum(jnp.where(known > 0, jnp.abs(flow).sum(-1), 0.0), axis=(-2, -1))
+    pixels = jnp.sum(known, axis=(-2, -1))
+    has_pixels = pixels > 0
+    frames = jnp.maximum(jnp.sum(has_pixels, axis=-1, keepdims=True), 1)
+    norm = jnp.maximum(magnitude, min_magnitude * jnp.maximum(pixels, 1.0))
+    return jnp.where(has_pixels, 1.0 / (frames * norm), 0.0)
+
+
+def reconstruction(
+    flow: jax.Array,
+    masks: jax.Array,
+    parametric: jax.Array,
+    *,
+    penalty: Penalty = "l1",
+    huber_delta: float | jax.Array = 1.0,
+    valid: jax.Array | None = None,
+    weights: jax.Array | None = None,
+) -> jax.Array:
+    """How badly the segments' motion models explain the flow, relative to the flow's norm.
+
+    Args:
+      flow: `[B, T, H, W, 2]`.
+      masks: `[B, T, H, W, K]`.
+      parametric: `[B, K, T, H, W, 2]`.
+      penalty: distance of flow and model; see `residual_penalty`.
+      huber_delta: threshold of the "huber" penalty, pixels per frame.
+      valid: optional `[B, T, H, W]`.
+      weights: optional `[B, T]`, what each frame's sum is multiplied by; `frame_weights` of the
+        flow by default.
+
+    Returns:
+      `[B]`: the mean over frames of sum_i sum_k m_k(i) d(f(i), f_k(i)) / sum_i |f(i)|_1.
+
+    References:
+      Thesis eq. 3.4, 4.4 and 6.11.
+    """
+    check_shapes(flow=(flow, "B T H W 2"), weights=(weights, "B T"))
+    per_frame = _coherence(flow, masks, parametric, penalty, huber_delta, valid)
+    if weights is None:
+        weights = frame_weights(flow, valid=valid)
+    return jnp.sum(per_frame * weights, axis=-1)
+
+
+def em(
+    flow: jax.Array,
+    masks: jax.Array,
+    parametric: jax.Array,
+    *,
+    alpha: float | jax.Array = 1e-2,
+    penalty: Penalty = "l1",
+    huber_delta: float | jax.Array = 1.0,
+    valid: jax.Array | None = None,
+    normalization: Literal["none", "flow"] = "none",
+) -> jax.Array:
+    """The expectation-maximisation loss: coherence minus `alpha` times the masks' entropy.
+
+    The sum over pixels of the thesis is a mean over valid pixels here, so that the value does not
+    depend on the image size; constants that depend on neither masks nor theta are left out.
+
+    Args:
+      flow: `[B, T, H, W, 2]`.
+      masks: `[B, T, H, W, K]`.
+      parametric: `[B, K, T, H, W, 2]`.
+      alpha: weight of sum_k m_k log m_k (natural logarithm).
+      penalty: distance of flow and model; see `residual_penalty`.
+      huber_delta: threshold of the "huber" penalty, pixels per frame.
+      valid: optional `[B, T, H, W]`.
+      normalization: "none" leaves the coherence in pixels per frame (the published loss); "flow"
+        divides it frame by frame by the flow's norm, as `reconstruction` does, so that `alpha`
+        weighs the same for slow and fast motion.
+
+    Returns:
+      `[B]`: mean_i [ sum_k m_k(i) d(f(i), f_k(i)) + alpha * sum_k m_k(i) log m_k(i) ].
+
+    Raises:
+      ValueError: for an unknown normalization.
+
+    References:
+      Thesis eq. 2.12 and algorithm 7.1.4.
+    """
+    if normalization == "flow":
+        coherence = reconstruction(
+            flow, masks, parametric, penalty=penalty, huber_delta=huber_delta, valid=valid
+        )
+    elif normalization == "none":
+        per_frame = _coherence(flow, masks, parametric, penalty, huber_delta, valid)
+        pixels = jnp.sum(_known(flow, valid), axis=(1, 2, 3), dtype=per_frame.dtype)
+        coherence = jnp.sum(per_frame, axis=-1) / jnp.maximum(pixels, 1.0)
+    else:
+        raise ValueError(f'normalization must be "none" or "flow"; got {normalization!r}')
+    return coherence - alpha * entropy(masks, valid=valid)
+
+
+def temporal_consistency(
+    masks: jax.Array,
+    flow: jax.Array,
+    *,
+    occlusion_quantile: float | jax.Array = 0.99,
+    valid: jax.Array | None = None,
+) -> jax.Array:
+    """How much the masks change from frame to frame, away from occlusions.
+
+    Pixels whose flow changes most between the two frames are taken for occluded and left out: the
+    top 1 - `occlusion_quantile` of the clip's valid pixel pairs.
+
+    Args:
+      masks: `[B, T, H, W, K]`.
+      flow: `[B, T, H, W, 2]`; no gradient passes through it.
+      occlusion_quantile: in [0, 1]; 1 leaves nothing out.
+      valid: optional `[B, T, H, W]`; a pair counts where both pixels are valid.
+
+    Returns:
+      `[B]`: the mean over valid pixel pairs of sum_k |m_k(t + 1) - m_k(t)| / (2 K); zero for a
+      clip of one frame.
+
+    Raises:
+      ValueError: for a quantile outside [0, 1], where it is a number and not traced.
+
+    References:
+      Thesis eq. 3.5-3.6 and 4.6-4.7, with the mean over time steps and one quantile per clip.
+    """
+    check_shapes(
+        masks=(masks, "B T H W K"),
+        flow=(flow, "B T H W 2"),
+        valid=(valid, "B T H W"),
+        occlusion_quantile=(occlusion_quantile, ""),
+    )
+    if isinstance(occlusion_quantile, (int, float)) and not 0 <= occlusion_quantile <= 1:
+        raise ValueError(f"occlusion_quantile must be in [0, 1]; got {occlusion_quantile}")
+    masks, flow = promoted(masks, flow)
+    if masks.shape[1] < 2:
+        return jnp.zeros(masks.shape[0], masks.dtype)
+    known = _known(flow, valid)
+    pair = known[:, 1:] * known[:, :-1]
+    change = jnp.abs(jax.lax.stop_gradient(flow[:, 1:] - flow[:, :-1])).sum(-1)
+    change = jnp.where(pair > 0, change, 0.0).astype(jnp.float32)
+    threshold = _upper_quantile(change, pair, occlusion_quantile)
+    kept = jnp.where(change <= threshold[:, None, None, None], pair, 0.0)
+    variation = jnp.abs(masks[:, 1:] - masks[:, :-1]).mean(-1) / 2
+    total = jnp.sum(jnp.where(kept > 0, variation, 0.0), axis=(1, 2, 3))
+    return total / jnp.maximum(jnp.sum(pair, axis=(1, 2, 3)), 1.0)
+
+
+def entropy(masks: jax.Array, *, valid: jax.Array | None = None) -> jax.Array:
+    """Mean entropy of the pixels' segment probabilities, in nats.
+
+    Args:
+      masks: `[B, T, H, W, K]`, probabilities.
+      valid: optional `[B, T, H, W]`.
+
+    Returns:
+      `[B]`, between 0 and log K.
+    """
+    check_shapes(masks=(masks, "B T H W K"), valid=(valid, "B T H W"))
+    (masks,) = promoted(masks)
+    positive = masks > 0
+    logs = jnp.log(jnp.where(positive, masks, 1.0))
+    pixel = -jnp.sum(jnp.where(positive, masks * logs, 0.0), axis=-1)
+    known = _known(masks, valid)
+    total = jnp.sum(jnp.where(known > 0, pixel, 0.0), axis=(1, 2, 3))
+    return total / jnp.maximum(jnp.sum(known, axis=(1, 2, 3)), 1.0)
+
+
+def _known(like: jax.Array, valid: jax.Array | None) -> jax.Array:
+    """1 where `valid` is positive, else 0, in the type of `like`; without `valid`, 1 everywhere."""
+    if valid is None:
+        return jnp.ones(like.shape[:-1], like.dtype)
+    return (valid > 0).astype(like.dtype)
+
+
+def _coherence(
+    flow: jax.Array,
+    masks: jax.Array,
+    parametric: jax.Array,
+    penalty: Penalty,
+    huber_delta: float | jax.Array,
+    valid: jax.Array | None,
+) -> jax.Array:
+    """Sum over pixels and segments of m_k d(f, f_k): `[B, T]`."""
+    check_shapes(
+        flow=(flow, "B T H W 2"),
+        masks=(masks, "B T H W K"),
+        parametric=(parametric, "B K T H W 2"),
+        valid=(valid, "B T H W"),
+        huber_delta=(huber_delta, ""),
+    )
+    flow, masks, parametric = promoted(flow, masks, parametric)
+    if valid is not None:  # before the difference: 0 * NaN would be NaN, in the gradient too
+        flow = jnp.where(valid[..., None] > 0, flow, 0.0)
+    residual = flow[:, None] - parametric
+    cost = residual_penalty(residual[..., 0], residual[..., 1], penalty, huber_delta)
+    weights = jnp.moveaxis(masks, -1, 1)
+    if valid is not None:
+        weights = jnp.where(valid[:, None] > 0, weights, 0.0)
+    return jnp.sum(weights * cost, axis=(1, 3, 4))
+
+
+def _upper_quantile(
+    values: jax.Array, counted: jax.Array, quantile: float | jax.Array
+) -> jax.Array:
+    """The least v with at least `quantile` of the counted float32 values <= v; all are >= 0: `[B]`.
+
+    A bisection on the bit pattern of the floats (ordered as the floats are, when non-negative)
+    finds the order statistic exactly in 31 counts. A sort of the clip is many times slower, and
+    would gather a clip that is sharded over devices.
+    """
+    axes = tuple(range(1, values.ndim))
+    needed = quantile * jnp.sum(counted, axis=axes)
+
+    def halve(_, bounds):
+        low, high = bounds
+        middle = low + (high - low) // 2
+        level = jax.lax.bitcast_convert_type(middle, jnp.float32)
+        below = values <= level.reshape(-1, *[1] * len(axes))
+        enough = jnp.sum(jnp.where(below, counted, 0.0), axis=axes) >= needed
+        return jnp.where(enough, low, middle + 1), jnp.where(enough, middle, high)
+
+    low = jnp.zeros(values.shape[0], jnp.int32)
+    high = jnp.full(values.shape[0], 0x7F7FFFFF, jnp.int32)  # the largest finite float
+    _, high = jax.lax.fori_loop(0, 31, halve, (low, high))
+    return jax.lax.bitcast_convert_type(high, jnp.float32)

@@ -1,0 +1,44 @@
+"""The interval of a difference between two methods over the same sequences."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+RESAMPLES = 10_000
+LEVEL = 0.95
+
+
+def bootstrap_interval(
+    differences: Mapping[str, float],
+    weights: Mapping[str, float],
+    level: float = LEVEL,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> tuple[float, float, float]:
+    """Weighted mean of differences and its percentile interval under resampling of sequences.
+
+    Sequences, not frames, are drawn with replacement: the frames of one video are no independent
+    evidence.
+
+    Args:
+        differences: By sequence.
+        weights: By sequence, positive.
+        level: Of the interval.
+        resamples: Number of draws.
+        seed: Of the draws; the same input gives the same interval.
+
+    Returns:
+        Mean, lower and upper end; the ends are NaN for fewer than two sequences.
+
+    References:
+        Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13.
+    """
+    values = np.array(list(differences.values()))
+    share = np.array([weights[name] for name in differences])
+    mean = float(np.average(values, weights=share))
+    if len(values) < 2:
+        return mean, float("nan"), float("nan")
+    drawn = np.random.default_rng(seed).integers(len(values), size=(resamples, len(values)))
+    means = (values * share)[drawn].sum(axis=1) / share[drawn].sum(axis=1)
+    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
+    return mean, float(low), float(high)

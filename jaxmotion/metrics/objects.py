@@ -1,0 +1,203 @@
+"""Several objects: segments assigned to annotated objects, over a video or frame by frame."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+
+from jaxmotion.metrics import masks as bitmasks
+from jaxmotion.metrics.davis import (
+    Contour,
+    Statistics,
+    contour_f,
+    packed_jaccard,
+    sequence_statistics,
+    tolerance,
+)
+
+
+@dataclass(frozen=True)
+class ObjectMatch:
+    """Segments assigned one to one to the annotated objects of a sequence, and their scores.
+
+    Attributes:
+        pairs: `(predicted label, object label)`, ordered by predicted label. An object for which
+            no segment is left has the predicted label -1 and is scored against an empty mask.
+        jaccard: float64 `[n, T]`, J of each pair in each frame.
+        boundary_f: float64 `[n, T]`, F of each pair in each frame.
+    """
+
+    pairs: tuple[tuple[int, int], ...]
+    jaccard: np.ndarray
+    boundary_f: np.ndarray
+
+    @property
+    def J(self) -> list[Statistics]:
+        """Mean, recall and decay of J for each pair."""
+        return [sequence_statistics(scores) for scores in self.jaccard]
+
+    @property
+    def F(self) -> list[Statistics]:
+        """Mean, recall and decay of F for each pair."""
+        return [sequence_statistics(scores) for scores in self.boundary_f]
+
+    @property
+    def J_mean(self) -> list[float]:
+        """Mean J of each pair."""
+        return [mean for mean, _, _ in self.J]
+
+    @property
+    def F_mean(self) -> list[float]:
+        """Mean F of each pair."""
+        return [mean for mean, _, _ in self.F]
+
+    @property
+    def JF(self) -> float:
+        """Mean of J and F over all pairs."""
+        return float(np.mean(self.J_mean + self.F_mean)) if self.pairs else float("nan")
+
+
+def match_objects(
+    gt_labels,
+    pred_labels,
+    void=None,
+    *,
+    background: int | None = None,
+    use_boundary: bool = True,
+) -> ObjectMatch:
+    """Assigns predicted segments to annotated objects, as the DAVIS 2017 unsupervised benchmark.
+
+    The assignment maximises the sum over objects of (J + F) / 2 averaged over the frames
+    (Hungarian). Every label that occurs in the prediction is a candidate, 0 included, since a
+    motion segmentation has no label set aside for the background; in the ground truth 0 is
+    background. Segments that are left over count for nothing.
+
+    Args:
+        gt_labels: int `[T, H, W]`, 0 = background, 1.. = objects.
+        pred_labels: int `[T, H, W]`, labels >= 0.
+        void: bool `[T, H, W]`: pixels that count neither for nor against; none by default.
+        background: A predicted label that is no candidate; None if all are. The official code
+            takes 0 for it, which no segment of a motion segmentation is.
+        use_boundary: False assigns by J alone and leaves F NaN.
+
+    Returns:
+        The match and its scores per frame; empty if the ground truth has no object.
+
+    Raises:
+        ValueError: The shapes differ or are not `[T, H, W]`, or a label is negative.
+
+    References:
+        Caelles et al., The 2019 DAVIS Challenge on VOS, arXiv:1905.00737.
+    """
+    gt_labels, pred_labels, void = _checked(gt_labels, pred_labels, void)
+    objects = [label for label in _labels_of(gt_labels, void) if label != 0]
+    segments = _segments(pred_labels, background)
+    segments += [-1] * (len(objects) - len(segments))  # no segment: an empty mask
+
+    scores = np.full((2, len(segments), len(objects), len(gt_labels)), np.nan)
+    for t in range(len(gt_labels)):
+        gt, pred = _packed_frame(gt_labels[t], objects, pred_labels[t], segments, void, t)
+        scores[0, ..., t] = _jaccard_table(pred, gt)
+        if use_boundary:
+            scores[1, ..., t] = _boundary_table(pred, gt, gt_labels.shape[1:])
+    likeness = scores[: 1 + use_boundary].mean(axis=(0, -1))
+    rows, columns = linear_sum_assignment(-likeness)
+    order = np.lexsort((columns, [segments[row] for row in rows]))
+    rows, columns = rows[order], columns[order]
+    return ObjectMatch(
+        pairs=tuple((segments[r], objects[c]) for r, c in zip(rows, columns, strict=True)),
+        jaccard=scores[0, rows, columns],
+        boundary_f=scores[1, rows, columns],
+    )
+
+
+def bootstrap_iou(
+    gt_labels, pred_labels, void=None, *, background: int | None = None
+) -> dict[int, np.ndarray]:
+    """IoU of every annotated object with the segment most alike to it in that very frame (bIoU).
+
+    Segments may serve several objects and change from frame to frame: no constancy in time is
+    asked for.
+
+    Args:
+        gt_labels: int `[T, H, W]`, 0 = background, 1.. = objects.
+        pred_labels: int `[T, H, W]`, labels >= 0, each of them a candidate.
+        void: bool `[T, H, W]`, pixels that do not count; none by default.
+        background: A predicted label that is no candidate; None if all are.
+
+    Returns:
+        By object, float64 `[T]`; NaN in frames that do not show the object.
+
+    Raises:
+        ValueError: As `match_objects`.
+
+    References:
+        Thesis table 4.5; Lao et al., Divided Attention: Unsupervised Multi-Object Discovery with
+        Contextually Separated Slots, 2023.
+    """
+    gt_labels, pred_labels, void = _checked(gt_labels, pred_labels, void)
+    objects = [label for label in _labels_of(gt_labels, void) if label != 0]
+    segments = _segments(pred_labels, background) or [-1]
+    best = np.full((len(objects), len(gt_labels)), np.nan)
+    for t in range(len(gt_labels)):
+        gt, pred = _packed_frame(gt_labels[t], objects, pred_labels[t], segments, void, t)
+        table = _jaccard_table(pred, gt).max(axis=0)
+        shown = bitmasks.count(gt) > 0
+        best[shown, t] = table[shown]
+    return dict(zip(objects, best, strict=True))
+
+
+def _checked(gt_labels, pred_labels, void):
+    gt_labels, pred_labels = np.asarray(gt_labels), np.asarray(pred_labels)
+    if gt_labels.shape != pred_labels.shape or gt_labels.ndim != 3:
+        raise ValueError(
+            "gt_labels and pred_labels must both be [T, H, W], "
+            f"got {gt_labels.shape} and {pred_labels.shape}"
+        )
+    if min(gt_labels.min(initial=0), pred_labels.min(initial=0)) < 0:
+        raise ValueError("labels must be >= 0")
+    if void is not None:
+        void = np.asarray(void, bool)
+        if void.shape != gt_labels.shape:
+            raise ValueError(f"void must be {gt_labels.shape} as the labels, got {void.shape}")
+    return gt_labels, pred_labels, void
+
+
+def _labels_of(labels: np.ndarray, void: np.ndarray | None = None) -> list[int]:
+    """Every label that occurs outside the void, in order."""
+    found: set[int] = set()
+    for t, frame in enumerate(labels):
+        found.update(np.unique(frame if void is None else frame[~void[t]]).tolist())
+    return sorted(found)
+
+
+def _segments(pred_labels: np.ndarray, background: int | None) -> list[int]:
+    return [label for label in _labels_of(pred_labels) if label != background]
+
+
+def _packed_frame(gt, objects, pred, segments, void, t: int) -> tuple[np.ndarray, np.ndarray]:
+    """Packed objects `[O, H, n]` and segments `[S, H, n]` of a frame, without its void pixels."""
+    known = ~bitmasks.pack(void[t]) if void is not None else ~np.uint64(0)
+    height = len(gt)
+    empty = np.empty((0, height, 1), np.uint64)
+    packed = (
+        bitmasks.pack_labels(frame, labels) if labels else empty
+        for frame, labels in ((gt, objects), (pred, segments))
+    )
+    objects_masks, segment_masks = (masks & known if masks.size else masks for masks in packed)
+    return objects_masks, segment_masks
+
+
+def _jaccard_table(segments: np.ndarray, objects: np.ndarray) -> np.ndarray:
+    """Jaccard index of every segment with every object: [S, O]."""
+    table = [[packed_jaccard(obj, segment) for obj in objects] for segment in segments]
+    return np.array(table, np.float64).reshape(len(segments), len(objects))
+
+
+def _boundary_table(segments: np.ndarray, objects: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """F of every segment with every object: [S, O]."""
+    radius = tolerance(*size)
+    found = [Contour(mask, size[1], radius) for mask in segments]
+    wanted = [Contour(mask, size[1], radius) for mask in objects]
+    table = [[contour_f(gt, pred) for gt in wanted] for pred in found]
+    return np.array(table, np.float64).reshape(len(segments), len(objects))

@@ -1,0 +1,213 @@
+"""Starting from the parameters of another network: fewer masks, a decoder more, a reach in time."""
+
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, cast
+
+import jax
+import jax.numpy as jnp
+from flax.traverse_util import flatten_dict, unflatten_dict
+
+from jaxmotion.errors import InputError
+from jaxmotion.tasks.task import Params
+
+# Parts of the network by the first names of their parameters; whatever else there is counts as one
+# of the decoder's.
+_BACKBONE, _HEADS = ("unet", "stem"), ("head", "shortcut")
+
+Shapes = Mapping[str, Any]
+Rule = Callable[[jax.Array, jax.Array], jax.Array]
+"""From a fresh parameter and the trained one to what the new network starts with."""
+
+
+@dataclass(frozen=True)
+class Match:
+    """What a new network takes of a trained one.
+
+    Attributes:
+        rules: how a parameter of the new network comes from the trained one, by its name; one that
+            is not here keeps its fresh value.
+        words: the same in a line, for the user.
+    """
+
+    rules: Mapping[str, Rule]
+    words: str
+
+
+def warm_start(fresh: Params, trained: Params) -> Params:
+    """Parameters of a new network, taken from a trained one as `match_params` says.
+
+    Args:
+        fresh: parameters of the new network.
+        trained: those of the old one.
+
+    Returns:
+        Parameters like ``fresh``.
+
+    Raises:
+        InputError: as `match_params`.
+    """
+    known, start = (cast(dict[str, Any], flatten_dict(p, sep="/")) for p in (trained, fresh))
+    rules = match_params(fresh, trained).rules
+    started = {
+        name: rules[name](leaf, known[name]) if name in rules else leaf
+        for name, leaf in start.items()
+    }
+    return unflatten_dict(started, sep="/")
+
+
+def match_params(fresh: Params, trained: Params) -> Match:
+    """Which parameters a new network takes from a trained one, and how. Looks at shapes alone.
+
+    - The backbone (U-net and stem) is taken whole. A kernel over space becomes the middle frame of
+      a kernel over space-time, the other frames zero, and one over space-time the middle of a
+      longer one: the new network starts by doing to each frame what the old one did.
+    - Of the linear maps to masks (head, shortcut) the first K are taken, so that the first mask
+      stays the background; masks that are new keep their fresh parameters. A network with slots,
+      which has one set of these parts for the background and one for all other masks, takes the
+      mean over the others. What the shortcut sees of the frames around one starts at zero.
+    - A decoder is taken whole, its queries as the masks, or where it does not fit, as one of
+      another kind, not at all.
+
+    Args:
+        fresh: parameters of the new network, or their shapes.
+        trained: those of the old one.
+
+    Raises:
+        InputError: where backbone, head or shortcut do not fit.
+    """
+    new: Shapes = flatten_dict(fresh, sep="/")
+    old: Shapes = flatten_dict(trained, sep="/")
+    rules = _whole(new, old, _BACKBONE, "U-net", _backbone_rule)
+    slots = any(name.startswith("decoder/slots/") for name in new)
+    head_rule = partial(_head_rule, slots=slots)
+    for part in _HEADS:
+        if _of(old, (part,)) and _of(new, (part,)):
+            rules |= _whole(new, old, (part,), part, head_rule)
+    others = {_part(name) for name in (*new, *old)} - {*_BACKBONE, *_HEADS}
+    with suppress(InputError):  # else all of it stays fresh
+        rules |= _whole(new, old, tuple(others), "decoder", _decoder_rule)
+    return Match(rules, _words(new, old, rules))
+
+
+def _whole(
+    new: Shapes,
+    old: Shapes,
+    parts: tuple[str, ...],
+    called: str,
+    rule_of: Callable[[str, tuple[int, ...], tuple[int, ...]], Rule | None],
+) -> dict[str, Rule]:
+    """The rules of parts that are taken altogether or not at all."""
+    rules = {}
+    for name in sorted({*_of(new, parts), *_of(old, parts)}):
+        here, there = (tuple(known[name].shape) if name in known else None for known in (new, old))
+        rule = None if here is None or there is None else rule_of(name, here, there)
+        if rule is None:
+            raise InputError(
+                f"--start: its {called} does not fit this network: {name} is {_size(there)} there, "
+                f"expected {_size(here)}; expected a run with the same network.widths, "
+                "network.stem, network.input, network.down and network.up, and a kernel as long "
+                "in time or shorter"
+            )
+        rules[name] = rule
+    return rules
+
+
+def _backbone_rule(name: str, here: tuple[int, ...], there: tuple[int, ...]) -> Rule | None:
+    if here == there:
+        return _same
+    if len(here) == 5 and there == here[1:]:
+        return lambda leaf, trained: _middle(leaf, trained[None], axis=0)
+    if len(here) == len(there) == 5 and here[1:] == there[1:] and here[0] > there[0]:
+        return partial(_middle, axis=0)
+    return None
+
+
+def _head_rule(
+    name: str, here: tuple[int, ...], there: tuple[int, ...], *, slots: bool
+) -> Rule | None:
+    if len(here) != len(there):
+        return None
+    widen = name == "shortcut/kernel" and _holds(here[0], there[0])
+    if here[:-1] != there[:-1] and not widen:
+        return None
+
+    def rule(leaf: jax.Array, trained: jax.Array) -> jax.Array:
+        if here[0] != there[0] and widen:
+            wide = jnp.zeros((here[0], there[1]), leaf.dtype)
+            trained = _middle(wide, trained, axis=0)
+        if here[-1] == there[-1]:
+            return _same(leaf, trained)
+        if slots and there[-1] > 1:
+            others = jnp.mean(trained[..., 1:], axis=-1)
+            return jnp.stack([trained[..., 0], others], axis=-1).astype(leaf.dtype)
+        return _first(leaf, trained, axis=-1)
+
+    return rule
+
+
+def _decoder_rule(name: str, here: tuple[int, ...], there: tuple[int, ...]) -> Rule | None:
+    if here == there:
+        return _same
+    if name == "decoder/queries" and here[1:] == there[1:]:
+        return partial(_first, axis=0)
+    # What the queries say of the frames around one, as the shortcut itself.
+    if _part(name) == "shortcut_of_queries" and here[:-1] == there[:-1]:
+        return partial(_middle, axis=-1) if _holds(here[-1], there[-1]) else None
+    return None
+
+
+def _holds(frames: int, fewer: int) -> bool:
+    """Whether what is seen of so many frames is what is seen of one, an odd number of times."""
+    return frames > fewer and frames % fewer == 0 and frames // fewer % 2 == 1
+
+
+def _same(leaf: jax.Array, trained: jax.Array) -> jax.Array:
+    return jnp.asarray(trained, leaf.dtype)
+
+
+def _middle(leaf: jax.Array, trained: jax.Array, axis: int) -> jax.Array:
+    """Zeros like the new parameter, with the trained one in the middle."""
+    size = trained.shape[axis]
+    start = (leaf.shape[axis] - size) // 2
+    index = [slice(None)] * leaf.ndim
+    index[axis] = slice(start, start + size)
+    return jnp.zeros_like(leaf).at[tuple(index)].set(trained)
+
+
+def _first(leaf: jax.Array, trained: jax.Array, axis: int) -> jax.Array:
+    """The new parameter, with as many masks from the trained one as both have."""
+    index = [slice(None)] * leaf.ndim
+    index[axis] = slice(min(leaf.shape[axis], trained.shape[axis]))
+    return leaf.at[tuple(index)].set(trained[tuple(index)])
+
+
+def _words(new: Shapes, old: Shapes, rules: Mapping[str, Rule]) -> str:
+    heads = [(new[name].shape[-1], old[name].shape[-1]) for name in rules if _part(name) == "head"]
+    here, there = heads[0] if heads else (0, 0)
+    masks = f" ({there} masks there, {here} here)" if here != there else ""
+    if masks and any(name.startswith("decoder/slots/") for name in new):
+        masks = f" (the background, and the mean of {there - 1} other masks)"
+
+    def listed(names: Mapping[str, Any]) -> str:
+        parts = sorted(set(map(_part, names)))
+        return ", ".join(part + masks * (part == "head") for part in parts) or "nothing"
+
+    return (
+        f"taken: {listed(rules)}; fresh: {listed({n: 0 for n in new if n not in rules})}; "
+        f"not used: {listed({n: 0 for n in old if n not in rules})}"
+    )
+
+
+def _of(shapes: Shapes, parts: tuple[str, ...]) -> list[str]:
+    return [name for name in shapes if _part(name) in parts]
+
+
+def _part(name: str) -> str:
+    return name.partition("/")[0]
+
+
+def _size(shape: tuple[int, ...] | None) -> str:
+    return "missing" if shape is None else "×".join(map(str, shape)) or "a number"

@@ -1,0 +1,8 @@
+"""The report of an evaluation: one page that holds its tables, charts and pictures.
+
+`page` writes it from what `evaluation` found, `pictures` draws the overlays.
+"""
+
+from jaxmotion.report.page import write_report
+
+__all__ = ["write_report"]

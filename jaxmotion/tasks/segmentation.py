@@ -1,0 +1,197 @@
+"""The task of motion segmentation: masks whose motion models explain the flow.
+
+EM (thesis ch. 2), ST-MS (ch. 3) and LT-MS (ch. 4) are this task with other clips, motion models,
+networks and weights.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Annotated, Literal, cast
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxmotion import losses
+from jaxmotion.data.augment import AugmentConfig, augment, known_only
+from jaxmotion.motion import MotionModel, fit, parametric_flow
+from jaxmotion.networks import (
+    NetworkConfig,
+    Segmentation,
+    UNetSegmenter,
+    build_segmenter,
+    global_residual,
+)
+from jaxmotion.options import CountOrZero, NotNegative, Range, check_fields
+from jaxmotion.tasks.pictures import segmentation_picture
+from jaxmotion.tasks.task import Batch, Params
+
+
+@dataclass(frozen=True)
+class ObjectiveConfig:
+    """The loss: coherence + α Σ m log m + prior + β L_c.
+
+    Attributes:
+        penalty: δ of eq. 2.10, for the fit and the coherence alike.
+        normalisation: what the coherence of a frame is relative to: ``"pixels"``, the mean over
+            pixels in px (algorithm 7.1.4); ``"flow"``, the sum of the flow's norm (eq. 3.4);
+            ``"residual"``, the sum of the norm of the flow minus a robust global quadratic motion,
+            which adding a global motion does not change.
+        remove_global_motion: explains what is left of the flow after a robust global quadratic
+            motion of each frame. A camera that shakes makes the motion of every segment jump from
+            frame to frame, which no model that is smooth over time explains; what moves against
+            the background is smooth. Clips of one frame have the same loss either way.
+        entropy_weight: α of algorithm 7.1.4.
+        foreground_cost: what a pixel outside the first mask costs: −α log p(z) of eq. 2.9 with a
+            prior by which the first mask, the background, is more likely. 0 is the uniform prior
+            of the thesis. A pixel then leaves the background only where another motion explains
+            it better by this much, in the unit of the normalisation (with ``"residual"``: mean
+            norms of the residual), so parallax and water stay behind.
+        border_cost: what it costs more on the border of the frame, falling towards the centre
+            with the fourth power of the distance: the same prior, by place. Who films an object
+            keeps it in the frame; water, ground and branches close to the camera, which a global
+            motion does not explain either, reach over its border.
+        consistency_weight: β of eq. 3.7; clips of one frame have no L_c.
+        consistency_ramp: steps over which β grows from 0.
+        occlusion_quantile: share of the sites that L_c looks at (eq. 3.6).
+    """
+
+    penalty: Literal["l1", "l2", "huber", "squared"] = "l1"
+    normalisation: Literal["pixels", "flow", "residual"] = "residual"
+    remove_global_motion: bool = False
+    entropy_weight: NotNegative = 0.01
+    foreground_cost: NotNegative = 0.0
+    border_cost: NotNegative = 0.0
+    consistency_weight: NotNegative = 0.0
+    consistency_ramp: CountOrZero = 0
+    occlusion_quantile: Annotated[float, Range(above=0, most=1)] = 0.99
+
+    def __post_init__(self) -> None:
+        check_fields(self, "objective")
+
+
+@dataclass(frozen=True)
+class SegmentationTask:
+    """Trains a segmenter without labels; implements `training.task.Task`.
+
+    A batch holds ``flow`` ``[B, T, H, W, 2]`` and ``valid`` ``[B, T, H, W]`` in {0, 1}. What is not
+    valid counts nowhere, whatever it holds.
+    """
+
+    network: NetworkConfig
+    motion: MotionModel
+    objective: ObjectiveConfig
+    augment: AugmentConfig
+
+    @cached_property
+    def module(self) -> UNetSegmenter:
+        """The linen module."""
+        return build_segmenter(self.network)
+
+    def init(self, key: jax.Array, batch: Batch) -> Params:
+        """Fresh parameters."""
+        return self.module.init(key, batch["flow"][:1])["params"]
+
+    def masks(self, params: Params, batch: Batch, key: jax.Array | None = None) -> jax.Array:
+        """Masks ``[B, T, H, W, K]`` of the clips; with a key, the network's dropout is on."""
+        output = self.module.apply(
+            {"params": params},
+            batch["flow"],
+            batch["valid"],
+            deterministic=key is None,
+            rngs=None if key is None else {"dropout": key},
+        )
+        return cast(Segmentation, output).masks
+
+    def loss(
+        self, params: Params, batch: Batch, step: jax.Array, key: jax.Array | None
+    ) -> tuple[jax.Array, dict[str, jax.Array]]:
+        """Loss per clip ``[B]`` (eq. 2.12, 3.7, 4.8), and its parts."""
+        flow, valid = known_only(batch["flow"], batch["valid"])
+        seen = flow
+        if key is not None:
+            seen, flow, valid = augment(key, flow, valid, self.augment, self.motion)
+            key = jax.random.fold_in(key, 1)
+        masks = self.masks(params, {"flow": seen, "valid": valid}, key)
+        target, weights = self._target(flow, valid)
+        theta = self._fit(target, masks, valid, weights)
+        parametric = parametric_flow(self.motion, theta, flow.shape[1:4])
+
+        config = self.objective
+        coherence = losses.reconstruction(
+            target, masks, parametric, penalty=config.penalty, valid=valid, weights=weights
+        )
+        entropy = losses.entropy(masks, valid=valid)
+        foreground = 1 - masks[..., 0]
+        cost = config.foreground_cost + config.border_cost * _nearness_to_border(*flow.shape[2:4])
+        prior = _mean(cost * foreground, valid)
+        total = coherence - config.entropy_weight * entropy + prior
+        parts = {
+            "coherence": coherence,
+            "entropy": entropy,
+            "foreground": _mean(foreground, valid),
+        }
+        if config.consistency_weight > 0 and flow.shape[1] > 1:
+            consistency = losses.temporal_consistency(
+                masks, flow, occlusion_quantile=config.occlusion_quantile, valid=valid
+            )
+            # Validation losses of all steps must be comparable, or the first would be the lowest.
+            ramp = 1 if key is None else jnp.clip(step / max(config.consistency_ramp, 1), 0, 1)
+            total = total + config.consistency_weight * ramp * consistency
+            parts["consistency"] = consistency
+        return total, {name: jnp.mean(value) for name, value in parts.items()}
+
+    def _target(self, flow: jax.Array, valid: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """The flow to explain ``[B, T, H, W, 2]``, and what each frame weighs ``[B, T]``."""
+        config = self.objective
+        target = scale = flow
+        if config.remove_global_motion or config.normalisation == "residual":
+            residual = global_residual(flow, valid)
+            target = residual if config.remove_global_motion else flow
+            scale = residual if config.normalisation == "residual" else flow
+        if config.normalisation != "pixels":
+            return target, losses.frame_weights(scale, valid=valid)
+        pixels = jnp.sum(valid, axis=(2, 3))
+        frames = jnp.sum(pixels > 0, axis=1, keepdims=True)
+        return target, 1 / (jnp.maximum(pixels, 1) * jnp.maximum(frames, 1))
+
+    def _fit(
+        self, target: jax.Array, masks: jax.Array, valid: jax.Array, weights: jax.Array
+    ) -> jax.Array:
+        """The motion models ``[B, K, P]`` of the masks."""
+        penalty = self.objective.penalty
+        return fit(target, masks, self.motion, penalty=penalty, valid=valid, frame_weights=weights)
+
+    def picture(self, params: Params, batch: Batch) -> np.ndarray:
+        """Rows of flow, segments and the flow of their motion models, a column per clip."""
+        masks, parametric = self._explain(params, batch)
+        return segmentation_picture(
+            np.asarray(batch["flow"]), np.asarray(masks), np.asarray(parametric)
+        )
+
+    @cached_property
+    def _explain(self):
+        @jax.jit
+        def explain(params: Params, batch: Batch) -> tuple[jax.Array, jax.Array]:
+            flow, valid = known_only(batch["flow"], batch["valid"])
+            masks = self.masks(params, batch)
+            target, weights = self._target(flow, valid)
+            theta = self._fit(target, masks, valid, weights)
+            parametric = parametric_flow(self.motion, theta, masks.shape[1:4])
+            best = jax.nn.one_hot(jnp.argmax(masks, axis=-1), masks.shape[-1])
+            explained = jnp.einsum("bthwk,bkthwc->bthwc", best, parametric)
+            return masks, explained + flow - target
+
+        return explain
+
+
+def _nearness_to_border(height: int, width: int) -> jax.Array:
+    """``[H, W]`` from 0 at the centre of the frame to 1 on its border."""
+    y, x = (jnp.abs(jnp.linspace(-1, 1, size)) for size in (height, width))
+    return jnp.maximum(y[:, None], x) ** 4
+
+
+def _mean(values: jax.Array, valid: jax.Array) -> jax.Array:
+    """The mean of ``[B, T, H, W]`` over valid pixels, ``[B]``."""
+    total = jnp.sum(values * valid, axis=(1, 2, 3))
+    return total / jnp.maximum(jnp.sum(valid, axis=(1, 2, 3)), 1)

@@ -1,0 +1,174 @@
+import re
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxmotion.errors import InputError
+from jaxmotion.networks import DecoderConfig, NetworkConfig, build_segmenter
+from jaxmotion.networks.warm_start import match_params, warm_start
+
+# Without the residual, whose fit takes longer to compile than all the rest.
+LINEAR = NetworkConfig(num_masks=4, input="scaled", widths=(4, 8), stem=2)
+FLOW = jnp.asarray(np.random.default_rng(0).normal(size=(2, 5, 16, 24, 2)), jnp.float32)
+
+
+def trained(config, seed=1):
+    """Parameters that are no start values any more."""
+    params = fresh(config)
+    rng = np.random.default_rng(seed)
+    return jax.tree.map(lambda x: x + rng.normal(0, 0.2, x.shape).astype(np.float32), params)
+
+
+def fresh(config):
+    return build_segmenter(config).init(jax.random.key(0), FLOW[:, :1])["params"]
+
+
+def logits(config, params):
+    return build_segmenter(config).apply({"params": params}, FLOW).logits
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"kernel": (3, 3, 3)},
+        {"decoder": DecoderConfig("transformer")},
+        {"kernel": (3, 3, 3), "decoder": DecoderConfig("transformer", layers=1)},
+    ],
+    ids=["reach in time", "decoder", "both"],
+)
+def test_a_larger_network_starts_with_the_masks_of_the_smaller(change):
+    old, new = trained(LINEAR), replace(LINEAR, **change)
+    started = warm_start(fresh(new), old)
+    np.testing.assert_allclose(logits(new, started), logits(LINEAR, old), atol=1e-4)
+    assert not np.allclose(logits(new, fresh(new)), logits(LINEAR, old), atol=0.1)
+
+
+def test_what_the_shortcut_saw_is_the_middle_of_what_it_sees():
+    old = replace(LINEAR, input="residual")
+    new = replace(old, kernel=(3, 3, 3))
+    params = trained(old)
+    started = warm_start(fresh(new), params)["shortcut"]["kernel"]
+    assert started.shape == (9, 4)
+    np.testing.assert_array_equal(started[3:6], params["shortcut"]["kernel"])
+    np.testing.assert_array_equal(started[:3], 0)
+
+
+@pytest.mark.parametrize("decoder", ["linear", "transformer"])
+def test_fewer_masks_are_the_first_ones(decoder):
+    count = 2
+    config = replace(LINEAR, decoder=DecoderConfig(decoder))
+    fewer = replace(config, num_masks=count)
+    old = trained(config)
+    started = warm_start(fresh(fewer), old)
+    if decoder == "linear":
+        np.testing.assert_allclose(
+            logits(fewer, started), logits(config, old)[..., :count], atol=1e-5
+        )
+    else:
+        queries = started["decoder"]["queries"]
+        np.testing.assert_array_equal(queries, old["decoder"]["queries"][:count])
+
+
+def test_more_masks_keep_the_old_ones():
+    more = replace(LINEAR, num_masks=6)
+    old = trained(LINEAR)
+    started = logits(more, warm_start(fresh(more), old))
+    np.testing.assert_allclose(started[..., :4], logits(LINEAR, old), atol=1e-5)
+
+
+def test_slots_take_the_background_and_the_mean_of_the_others():
+    slots = replace(LINEAR, decoder=DecoderConfig("slots"))
+    old = trained(LINEAR)
+    started = logits(slots, warm_start(fresh(slots), old))
+    before = logits(LINEAR, old)
+    np.testing.assert_allclose(started[..., 0], before[..., 0], atol=1e-4)
+    np.testing.assert_allclose(started[..., 2], before[..., 1:].mean(-1), atol=1e-4)
+
+
+def test_a_network_of_other_widths_is_refused():
+    other = replace(LINEAR, widths=(6, 12))
+    with pytest.raises(InputError, match="its U-net does not fit"):
+        warm_start(fresh(other), trained(LINEAR))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"widths": (6, 12)},
+        {"widths": (6, 8)},
+        {"widths": (4, 8, 16)},
+        {"widths": (4,)},
+        {"stem": 1},
+        {"input": "raw_and_residual"},
+        {"down": "strided_conv"},
+        {"up": "patch"},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("turned", [False, True], ids=["", "turned"])
+def test_a_backbone_is_taken_whole_or_refused(change, turned):
+    pair = [LINEAR, replace(LINEAR, **change)]
+    old, new = reversed(pair) if turned else pair
+    with pytest.raises(InputError, match=r"its U-net does not fit .* expected a run with the same"):
+        match_params(shapes(new), shapes(old))
+
+
+def shapes(config):
+    init = build_segmenter(config).init
+    return jax.eval_shape(init, jax.random.key(0), FLOW[:, :1])["params"]
+
+
+def test_a_longer_reach_in_time_may_not_become_a_shorter_one():
+    longer = replace(LINEAR, kernel=(3, 3, 3))
+    with pytest.raises(InputError, match="a kernel as long in time or shorter"):
+        match_params(shapes(LINEAR), shapes(longer))
+
+
+def test_a_reach_in_time_may_grow_twice():
+    old, new = (replace(LINEAR, kernel=(reach, 3, 3)) for reach in (3, 5))
+    params = trained(old)
+    np.testing.assert_allclose(
+        logits(new, warm_start(fresh(new), params)), logits(old, params), atol=1e-4
+    )
+
+
+@pytest.mark.parametrize("decoder", ["linear", "transformer", "slots"])
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_any_number_of_masks_starts_finite(decoder, count):
+    source = replace(LINEAR, num_masks=count)
+    new = replace(LINEAR, decoder=DecoderConfig(decoder))
+    params = trained(source)
+    started = warm_start(fresh(new), params)
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(started))
+    np.testing.assert_array_equal(
+        started["head"]["kernel"][:, 0], params["head"]["kernel"][:, 0]
+    )  # the background
+    if decoder == "slots" and count == 1:
+        np.testing.assert_array_equal(
+            started["head"]["kernel"][:, 1], fresh(new)["head"]["kernel"][:, 1]
+        )
+
+
+@pytest.mark.parametrize(
+    "other", [{"kind": "slots"}, {"layers": 3}, {"feed_forward": 64}, {"heads": 4}], ids=str
+)
+def test_a_decoder_is_taken_whole_or_not_at_all(other):
+    old = replace(LINEAR, decoder=DecoderConfig("transformer"))
+    new = replace(LINEAR, decoder=replace(old.decoder, **other))
+    begin = fresh(new)
+    started = warm_start(begin, trained(old))
+    for part in ("decoder", "head_of_queries"):
+        jax.tree.map(np.testing.assert_array_equal, started[part], begin[part])
+    words = match_params(begin, shapes(old)).words
+    assert re.match(r"taken: head.*, stem, unet; fresh: decoder, head_of_queries; not u", words)
+
+
+def test_the_line_says_what_was_taken():
+    few = replace(LINEAR, num_masks=2, decoder=DecoderConfig("transformer"))
+    assert match_params(shapes(few), shapes(LINEAR)).words == (
+        "taken: head (4 masks there, 2 here), stem, unet; fresh: decoder, head_of_queries; "
+        "not used: nothing"
+    )
