@@ -1,7 +1,7 @@
 """`report.html`: one page with everything there is to see of an evaluation, nothing to load.
 
 The page is a pure function of the evaluation and of the picture files beside it. Python gathers
-and escapes; what is shown, and how, is in the files of `report_page/`, which are put into the page.
+and escapes; what is shown, and how, is in the files of `web/`, which are put into the page.
 """
 
 import base64
@@ -237,7 +237,7 @@ def _inert(text: str) -> str:
 
 
 def _asset(name: str) -> str:
-    return files("jaxmotion.evaluation").joinpath("report_page", name).read_text(encoding="utf-8")
+    return files("jaxmotion.report").joinpath("web", name).read_text(encoding="utf-8")
 
 
 def _hash(text: str) -> str:
