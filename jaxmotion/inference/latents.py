@@ -11,8 +11,8 @@ import numpy as np
 from jaxmotion.data.pictures import write_image
 from jaxmotion.data.transforms import resize_flow, resize_labels, resize_masks
 from jaxmotion.files import atomic_path
+from jaxmotion.motion.shapes import check_shapes
 from jaxmotion.optical_flow.colors import color_labels, flow_to_color
-from jaxmotion.shapes import check_shapes
 
 NUM_COMPONENTS = 3
 NUM_FRAMES = 5

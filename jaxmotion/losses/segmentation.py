@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxmotion.motion.penalty import Penalty, residual_penalty
-from jaxmotion.shapes import check_shapes, promoted
+from jaxmotion.motion.shapes import check_shapes, promoted
 
 __all__ = ["em", "entropy", "frame_weights", "reconstruction", "temporal_consistency"]
 

@@ -13,9 +13,9 @@ from jaxmotion.motion.equations import Equations
 from jaxmotion.motion.model import MotionModel, parametric_flow
 from jaxmotion.motion.moments import Clip, penalty_terms, sweep
 from jaxmotion.motion.penalty import Penalty, check_penalty
+from jaxmotion.motion.shapes import check_shapes, promoted
 from jaxmotion.motion.spatial import coordinates
 from jaxmotion.motion.support import Support, measure_support
-from jaxmotion.shapes import check_shapes, promoted
 
 Adjoint = Literal["stop", "implicit", "unroll"]
 

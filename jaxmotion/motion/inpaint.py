@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxmotion.motion.fit import Adjoint, fit
 from jaxmotion.motion.model import MotionModel, parametric_flow
 from jaxmotion.motion.penalty import Penalty
-from jaxmotion.shapes import check_shapes
+from jaxmotion.motion.shapes import check_shapes
 
 # A fill is looked at, not only differentiated: within 0.01 % of the least objective (see `fit`).
 _PASSES = 8

@@ -16,8 +16,8 @@ import numpy as np
 
 from jaxmotion.motion.model import evaluate_quadratic
 from jaxmotion.motion.penalty import Penalty, residual_penalty
+from jaxmotion.motion.sharding import devices_along
 from jaxmotion.motion.spatial import POWERS
-from jaxmotion.sharding import devices_along
 
 # The exponents of the 15 moments, and which of them stands at (i, j) of the 6 x 6 Gram matrix.
 MOMENTS = tuple((a, b) for b in range(5) for a in range(5 - b))

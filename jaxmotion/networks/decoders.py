@@ -8,9 +8,9 @@ import jax
 import jax.numpy as jnp
 
 from jaxmotion.errors import InputError
+from jaxmotion.motion.shapes import check_shapes
 from jaxmotion.networks.slot_attention import Differentiation, SlotAttention
 from jaxmotion.options import Range, check_fields
-from jaxmotion.shapes import check_shapes
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ import jax
 import jax.numpy as jnp
 
 from jaxmotion.motion import MotionModel, fit, parametric_flow
+from jaxmotion.motion.shapes import check_shapes
 from jaxmotion.networks.norm import block_mean
 from jaxmotion.networks.parts import fold_time, unfold_time
-from jaxmotion.shapes import check_shapes
 
 InputKind = Literal["raw", "scaled", "residual", "raw_and_residual"]
 INPUT_KINDS: tuple[str, ...] = get_args(InputKind)

@@ -17,9 +17,9 @@ import jax.numpy as jnp
 from flax.linen.dtypes import promote_dtype
 from jax.ad_checkpoint import checkpoint_name
 
+from jaxmotion.motion.shapes import check_shapes
+from jaxmotion.motion.sharding import devices_along
 from jaxmotion.networks.norm import normalize, present
-from jaxmotion.shapes import check_shapes
-from jaxmotion.sharding import devices_along
 
 Padding = Literal["zeros", "reflect"]
 Norm = Literal["instance", "none"]

@@ -10,13 +10,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxmotion.errors import InputError
+from jaxmotion.motion.shapes import check_shapes
 from jaxmotion.networks import parts
 from jaxmotion.networks.decoders import DecoderConfig, Queries
 from jaxmotion.networks.inputs import InputKind, network_input
 from jaxmotion.networks.norm import known_share, shrink
 from jaxmotion.networks.unet import UNet, pad_to_multiple
 from jaxmotion.options import NotNegative, Range, check_fields
-from jaxmotion.shapes import check_shapes
 
 Remat = Literal["none", "norms", "blocks"]
 Width = Annotated[int, Range(1, 65_536)]

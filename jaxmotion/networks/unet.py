@@ -6,8 +6,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from jaxmotion.motion.shapes import check_shapes
 from jaxmotion.networks.norm import shrink
-from jaxmotion.shapes import check_shapes
 
 
 class Part(Protocol):
