@@ -3,7 +3,8 @@
 `compiled.as_text()` of a program for several devices is the program of one device: all numbers
 are per device. XLA's own `cost_analysis` counts the body of a loop once, however often it runs
 (`tests/sharding` checks that the two agree where there is no loop); here a loop counts as often as
-its known trip count says.
+it runs. The programs of CPUs and GPUs say how often that is; in those of TPUs it is the number that
+the loop's counter is compared with.
 """
 
 import re
@@ -36,6 +37,9 @@ _BITS = {"pred": 8, "bf16": 16}
 _CALLED = re.compile(r"(?:calls|to_apply|body|condition)=%?([\w.-]+)")
 _BRANCHES = re.compile(r"branch_computations=\{([^}]*)\}")
 _TRIPS = re.compile(r'"known_trip_count":\{"n":"(\d+)"\}')
+_CONDITION = re.compile(r"condition=%?([\w.-]+)")
+_BOUND = re.compile(r"%?([\w.-]+) = s32\[\]\S* constant\((\d+)\)")
+_CYCLES = re.compile(r'"estimated_cycles":"(\d+)"')
 _ARRAY = re.compile(r"\b([a-z]+\d*\w*)\[([\d,]*)\]")
 _LOGICAL = re.compile(r'op_name="([^"]*)"')
 
@@ -101,12 +105,16 @@ class Work:
         exact: of them, those that must be float32 on every device (`Precision.HIGHEST`).
         touched: bytes read and written, by every instruction that is not inside a fusion.
         kernels: how many such instructions run.
+        written: how many of them stand in the program.
+        cycles: the compiler's own estimate of what they take; TPU programs alone have one.
     """
 
     products: float
     exact: float
     touched: float
     kernels: int
+    written: int
+    cycles: int
 
 
 def collectives(text: str) -> list[Collective]:
@@ -117,8 +125,10 @@ def collectives(text: str) -> list[Collective]:
         if kind not in COLLECTIVES:
             continue
         shapes = instruction.shapes
-        if instruction.kind.endswith("-start") and len(shapes) > 1:
-            shapes = shapes[len(shapes) // 2 :]  # the operands stand before the results
+        if instruction.kind.endswith("-start") and kind != "all-reduce":
+            # The operands stand before the results, and signals behind them.
+            shapes = tuple(shape for shape in shapes if shape[1] or shape[0] not in ("u32", "s32"))
+            shapes = shapes[len(shapes) // 2 :]
         sizes = [_bits(dtype) * prod(dims) // 8 for dtype, dims in shapes]
         origin = _LOGICAL.search(instruction.text)
         found.append(
@@ -136,7 +146,7 @@ def collectives(text: str) -> list[Collective]:
 def work(text: str) -> Work:
     """Products and memory traffic of a program."""
     products = exact = touched = 0.0
-    kernels = 0
+    kernels = written = cycles = 0
     given = {}
     for instruction in instructions(text):
         given[instruction.name] = instruction
@@ -148,7 +158,10 @@ def work(text: str) -> Work:
         if not instruction.fused and instruction.kind not in _FREE:
             touched += instruction.times * _touched(instruction, operands)
             kernels += instruction.times
-    return Work(products, exact, touched, kernels)
+            written += 1
+            estimate = _CYCLES.search(instruction.text)
+            cycles += instruction.times * int(estimate[1]) if estimate else 0
+    return Work(products, exact, touched, kernels, written, cycles)
 
 
 def instructions(text: str) -> Iterator[Instruction]:
@@ -159,8 +172,7 @@ def instructions(text: str) -> Iterator[Instruction]:
     # Callees stand before their callers, so that going backward every count is complete.
     for name in reversed(bodies):
         for line in bodies[name] if name in runs else ():
-            trips = _TRIPS.search(line)
-            times = int(trips[1]) if trips else 1
+            times = _trips(line, bodies)
             called = _CALLED.findall(line)
             for group in _BRANCHES.findall(line):
                 called += [branch.strip(" %") for branch in group.split(",")]
@@ -172,6 +184,20 @@ def instructions(text: str) -> Iterator[Instruction]:
         if name in runs:
             for line in lines:
                 yield _parse(line, runs[name], name in fused)
+
+
+def _trips(line: str, bodies: dict[str, list[str]]) -> int:
+    """How often a line runs what it calls."""
+    if known := _TRIPS.search(line):
+        return int(known[1])
+    condition = _CONDITION.search(line)
+    if condition is None:
+        return 1
+    lines = bodies.get(condition[1], [])
+    bounds = {m[1]: int(m[2]) for m in map(_BOUND.search, lines) if m}
+    compared = next((text for text in lines if "direction=LT" in text), "")
+    found = [bounds[name] for name in re.findall(r"%([\w.-]+)", compared) if name in bounds]
+    return found[-1] if found else 1
 
 
 def _computations(text: str) -> tuple[dict[str, list[str]], str]:
