@@ -37,8 +37,8 @@ class Program:
 
     Attributes:
         config: name of the experiment.
-        kind: `"train"` or `"validate"`, a step of the trainer; `"segment"`, the network and the
-            fit of a trained model on one window.
+        kind: `"train"` or `"validate"`, a step of the trainer; `"segment"`, what a trained network
+            makes of windows.
         clips: clips of a batch for each device along `data`.
         frames: frames of a clip.
         data: number of devices that divide the clips.
@@ -102,25 +102,33 @@ def lower(program: Program, target: str) -> Any:
     import jax
 
     from jaxmotion.configs import get_config
-    from jaxmotion.training.program import jit_program, under_mesh
+    from jaxmotion.training.program import jit_functions, under_mesh
     from jaxmotion.training.shardings import MeshConfig, make_mesh
 
     config = get_config(program.config)
-    batch = program.data * program.clips
     config = dataclasses.replace(
         config,
-        batch_size=batch,
+        batch_size=program.data * program.clips,
         mesh=MeshConfig(program.data, program.time),
         data=dataclasses.replace(config.data, clip_length=program.frames),
     )
-    devices = devices_of(target, program.devices)
-    mesh = make_mesh(config.mesh, batch, devices)
-    shape = (batch, program.frames, config.data.height, config.data.width)
+    mesh = make_mesh(config.mesh, config.batch_size, devices_of(target, program.devices))
+    task = config.task.build(config.data)
+    shape = (config.batch_size, program.frames, config.data.height, config.data.width)
     shapes = {
         "flow": jax.ShapeDtypeStruct((*shape, 2), np.float32),
         "valid": jax.ShapeDtypeStruct(shape, np.float32),
     }
-    raise NotImplementedError
+    functions = jit_functions(config, task, mesh, shapes)
+    with under_mesh(mesh):
+        if program.kind == "train":
+            return functions.train_step.lower(functions.state, functions.batch)
+        if program.kind == "validate":
+            return functions.validation_step.lower(
+                functions.state, functions.batch, functions.real
+            )
+        variables = {"params": functions.state.params, **functions.state.collections}
+        return jax.jit(task.predict).lower(variables, functions.batch)
 
 
 def measure(name: str, target: str, effort: float) -> dict[str, Any]:
