@@ -4,7 +4,8 @@
 archives of unknown origin; `arrays` says what they take for flow, and which vectors are known.
 `colors` renders flow and labels; `estimators` turns two frames, or many, into flow; `raft` is one
 of them, a network, and `refinement` betters what they give. `quality` judges flow without ground
-truth. `folders` does it all for a whole video, which `stores` keep as it comes.
+truth. `folders` does it all for a whole video, which `stores` keep as it comes; `origin` says what
+made a flow, `notes` of which frames it is, `quality_file` how good it is.
 """
 
 from jaxmotion.optical_flow.arrays import known_flow, known_vectors
@@ -16,12 +17,7 @@ from jaxmotion.optical_flow.estimators import (
     estimate_sequence,
     make_estimator,
 )
-from jaxmotion.optical_flow.folders import (
-    FlowFolderReport,
-    FlowOrigin,
-    read_flow_origin,
-    write_flow_folder,
-)
+from jaxmotion.optical_flow.folders import FlowFolderReport, write_flow_folder
 from jaxmotion.optical_flow.formats import (
     flo_size,
     flow_files,
@@ -33,6 +29,7 @@ from jaxmotion.optical_flow.formats import (
     write_flow_npz,
 )
 from jaxmotion.optical_flow.kitti import read_kitti_png, write_kitti_png
+from jaxmotion.optical_flow.origin import FlowOrigin, read_flow_origin
 from jaxmotion.optical_flow.pfm import read_pfm, read_pfm_flow
 from jaxmotion.optical_flow.quality import FlowQuality, consistency, flow_quality, warp
 from jaxmotion.optical_flow.refinement import FLOW_STRENGTH, Refined, estimator_for_masks
