@@ -10,8 +10,9 @@ is of which frame.
 from jaxmotion.data.augment import AugmentConfig, Augmented, augment
 from jaxmotion.data.layouts import LAYOUTS, find_sequences, split_names
 from jaxmotion.data.loader import Batch, TrainLoader, stack_clips
+from jaxmotion.data.masks import write_labels
 from jaxmotion.data.mixture import MixedSource, open_sources
-from jaxmotion.data.pictures import overlay, read_image, write_image, write_labels
+from jaxmotion.data.pictures import overlay, read_image, write_image
 from jaxmotion.data.sources import Clip, ClipSource, FlowSource, SceneSource, open_source
 from jaxmotion.data.transforms import (
     resize_flow,

@@ -1,4 +1,4 @@
-"""Pictures: reading frames, segments laid over a frame, and labels as indexed PNG files."""
+"""Pictures: reading and writing frames, and segments laid over a frame."""
 
 import contextlib
 import io
@@ -13,7 +13,7 @@ from PIL.PpmImagePlugin import PpmImageFile
 
 from jaxmotion.errors import InputError
 from jaxmotion.files import atomic_path, reading
-from jaxmotion.optical_flow.colors import color_labels, label_palette
+from jaxmotion.optical_flow.colors import color_labels
 
 
 def overlay(
@@ -167,22 +167,3 @@ def write_image(path: str | os.PathLike, image: np.ndarray) -> None:
     """
     with atomic_path(path) as temporary:
         Image.fromarray(np.asarray(image)).save(temporary)
-
-
-def write_labels(path: str | os.PathLike, labels: np.ndarray) -> None:
-    """Writes a labelling as an indexed PNG: the values are the labels, the palette their colours.
-
-    Args:
-      path: where to, `.png`.
-      labels: integers `[H, W]` in 0..255.
-
-    Raises:
-      InputError: it cannot be written there.
-    """
-    labels = np.asarray(labels)
-    if labels.min() < 0 or labels.max() > 255:
-        raise ValueError(f"labels of 0 to 255 fit a PNG, got {labels.min()} to {labels.max()}")
-    image = Image.fromarray(labels.astype(np.uint8), mode="P")
-    image.putpalette(label_palette(256).tobytes())
-    with atomic_path(path) as temporary:
-        image.save(temporary)

@@ -1,15 +1,120 @@
-"""Geometry of clips in numpy: resizing, flipping and cropping flow, labels and masks.
+"""Geometry of clips in numpy: resizing, mirroring and turning flow, labels, pictures and boxes.
 
 A flow field is not a picture: mirroring it turns vectors round, and resizing it may or may not
-change their lengths. Pixel centres are kept (half-pixel convention) wherever a size changes.
+change their lengths. Pixel centers are kept (half-pixel convention) wherever a size changes.
+
+`Resize`, `Mirror` and `Turn` change all fields of a clip alike, each in its way; the fields are those
+of `jaxmotion.data.sequence`. What is no such field stays as it is.
 """
 
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import cv2
 import numpy as np
 
 Size = tuple[int, int]  # height, width
+
+
+_LABELS = ("labels", "instances", "void")
+_PLANES = ("valid", *_LABELS)  # [T, H, W]
+
+
+@dataclass(frozen=True)
+class Resize:
+    """Brings all fields of a clip to one size.
+
+    Vectors keep their lengths, in pixels of the size that they had; labels take the nearest pixel,
+    pictures the mean over the area; boxes are shares of the frame.
+
+    Attributes:
+      size: `(height, width)` of the result.
+    """
+
+    size: Size
+
+    def __call__(self, clip: Mapping[str, Any]) -> dict[str, Any]:
+        """Resizes.
+
+        Args:
+          clip: arrays by field; flow of unknown vectors needs `valid` beside it.
+
+        Returns:
+          The same fields.
+        """
+        result = dict(clip)
+        if "flow" in clip and "valid" in clip:
+            result |= dict(
+                zip(
+                    ("flow", "valid"),
+                    resize_flow_and_valid(clip["flow"], clip["valid"], self.size),
+                    strict=True,
+                )
+            )
+        elif "flow" in clip:
+            result["flow"] = resize_flow(clip["flow"], self.size)
+        for name in _LABELS:
+            if name in clip:
+                result[name] = resize_labels(clip[name], self.size)
+        if "frames" in clip:
+            frames = _resize(clip["frames"], self.size, cv2.INTER_AREA)
+            result["frames"] = np.rint(frames).astype(np.uint8)
+        return result
+
+
+@dataclass(frozen=True)
+class Mirror:
+    """Mirrors a clip left to right; vectors are mirrored as well."""
+
+    def __call__(self, clip: Mapping[str, Any]) -> dict[str, Any]:
+        """Mirrors.
+
+        Args:
+          clip: arrays by field.
+
+        Returns:
+          The same fields.
+        """
+        result = dict(clip)
+        for name in ("flow", "frames"):
+            if name in clip:
+                result[name] = clip[name][..., ::-1, :]
+        for name in _PLANES:
+            if name in clip:
+                result[name] = clip[name][..., ::-1]
+        if "flow" in clip:
+            result["flow"] = result["flow"] * np.float32([-1, 1])
+        if "boxes" in clip:
+            x, y, width, height = np.moveaxis(clip["boxes"], -1, 0)
+            result["boxes"] = np.stack([1 - x - width, y, width, height], axis=-1)
+        return result
+
+
+@dataclass(frozen=True)
+class Turn:
+    """Turns a clip by a right angle, the upper edge to the left; vectors are turned as well."""
+
+    def __call__(self, clip: Mapping[str, Any]) -> dict[str, Any]:
+        """Turns.
+
+        Args:
+          clip: arrays by field.
+
+        Returns:
+          The same fields, height and width exchanged.
+        """
+        result = dict(clip)
+        for name in ("flow", "frames", *_PLANES):
+            if name in clip:
+                result[name] = np.rot90(clip[name], axes=(1, 2))
+        if "flow" in clip:  # what went right goes up, what went down goes right
+            u, v = np.moveaxis(result["flow"], -1, 0)
+            result["flow"] = np.stack([v, -u], axis=-1)
+        if "boxes" in clip:
+            x, y, width, height = np.moveaxis(clip["boxes"], -1, 0)
+            result["boxes"] = np.stack([y, 1 - x - width, height, width], axis=-1)
+        return result
 
 
 def resize_flow(

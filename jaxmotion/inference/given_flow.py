@@ -14,12 +14,12 @@ import numpy as np
 
 from jaxmotion.data.pairing import check_places, frame_numbers, place_names
 from jaxmotion.errors import InputError
-from jaxmotion.files import list_files, numbered, reading
+from jaxmotion.files import numbered, reading
 from jaxmotion.optical_flow.arrays import known_flow
+from jaxmotion.optical_flow.fields import archive_names, field_files
 from jaxmotion.optical_flow.formats import load_flow_npz, read_flow_and_valid
 from jaxmotion.optical_flow.notes import NOTES, notes_beside
 from jaxmotion.optical_flow.origin import read_flow_origin
-from jaxmotion.optical_flow.stores import ARCHIVE, UNFINISHED, archive_names
 
 if TYPE_CHECKING:
     from jaxmotion.data.video import Video
@@ -113,9 +113,9 @@ class GivenFlow:
             self._fields = self._fields.in_order()
             return range(len(self._fields)), None
         check_places([self._fields.label(i) for i in range(len(names))], places)
-        return places, frames if set(names) <= set(frames) else frame_numbers(
-            frames
-        ) if frames else None
+        if not frames or set(names) <= set(frames):
+            return places, frames or None
+        return places, frame_numbers(frames)
 
     def _count(self) -> int:
         """The frames of a video file, by reading it."""
@@ -200,20 +200,9 @@ class _Archive:
 def _find(path: Path) -> _Files | _Archive:
     """Where the fields are."""
     with reading(path):
-        is_folder, is_file = path.is_dir(), path.is_file()
-    if not is_folder:
-        return _Archive(path) if is_file and path.suffix.lower() == ".npz" else _Files([path])
-    files = list_files(path, (".flo",))
-    if not files and (path / ARCHIVE).is_file():
-        return _Archive(path / ARCHIVE)
-    files = files or list_files(path, (".png",))
-    if files:
-        return _Files(files)
-    if (path / UNFINISHED).is_dir():
-        raise InputError(
-            f"{path}: its {ARCHIVE} is not finished; run the same jaxmotion flow again"
-        )
-    raise InputError(f"{path}: no flow in this folder, expected .flo, KITTI's .png or {ARCHIVE}")
+        files = field_files(path) if path.is_dir() else [path]
+    is_archive = files[0].suffix.lower() == ".npz" and files[0].is_file()
+    return _Archive(files[0]) if is_archive else _Files(files)
 
 
 def _check_origin(path: Path, video: "Video") -> None:

@@ -13,7 +13,8 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from jaxmotion.data.pictures import overlay, write_image, write_labels
+from jaxmotion.data.masks import write_labels
+from jaxmotion.data.pictures import overlay, write_image
 from jaxmotion.data.transforms import resize_flow_and_valid, resize_masks
 from jaxmotion.data.video import Video, VideoWriter, open_video
 from jaxmotion.inference.given_flow import GivenFlow

@@ -1,7 +1,8 @@
 """Video to flow: the estimators, the file formats of flow, and flow as colour.
 
 `formats` reads and writes `.flo` and `.npz`, `kitti` KITTI's PNG, `pfm` reads `.pfm`, `npz`
-archives of unknown origin; `arrays` says what they take for flow, and which vectors are known.
+archives of unknown origin; `fields` finds and reads those of a whole video. `arrays` says what they
+take for flow, and which vectors are known.
 `colors` renders flow and labels; `estimators` turns two frames, or many, into flow; `raft` is one
 of them, a network, and `refinement` betters what they give. `quality` judges flow without ground
 truth. `folders` does it all for a whole video, which `stores` keep as it comes; `origin` says what
@@ -17,14 +18,13 @@ from jaxmotion.optical_flow.estimators import (
     estimate_sequence,
     make_estimator,
 )
+from jaxmotion.optical_flow.fields import flow_files, read_flow_sequence
 from jaxmotion.optical_flow.folders import FlowFolderReport, write_flow_folder
 from jaxmotion.optical_flow.formats import (
     flo_size,
-    flow_files,
     read_flo,
     read_flow_and_valid,
     read_flow_npz,
-    read_flow_sequence,
     write_flo,
     write_flow_npz,
 )

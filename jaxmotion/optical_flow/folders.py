@@ -18,11 +18,12 @@ from jaxmotion.errors import InputError
 from jaxmotion.files import atomic_path, reading
 from jaxmotion.optical_flow.colors import flow_to_color
 from jaxmotion.optical_flow.estimators import Estimator
+from jaxmotion.optical_flow.fields import ARCHIVE, UNFINISHED
 from jaxmotion.optical_flow.notes import NOTES, FieldNotes, note_frames
 from jaxmotion.optical_flow.origin import describe
 from jaxmotion.optical_flow.quality import FlowQuality, flow_quality
 from jaxmotion.optical_flow.quality_file import QUALITY, kept_qualities
-from jaxmotion.optical_flow.stores import ARCHIVE, KINDS, UNFINISHED, Store, open_store
+from jaxmotion.optical_flow.stores import KINDS, Store, open_store
 from jaxmotion.output_folder import keep_apart, locked
 
 COLOR = "color"

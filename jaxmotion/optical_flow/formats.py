@@ -1,4 +1,4 @@
-"""Flow files: Middlebury `.flo`, `.npz` sequences, and whatever a name stands for.
+"""Flow files: Middlebury `.flo`, `.npz` sequences, and what a suffix stands for.
 
 Flow is float32 `[H, W, 2]` or `[T, H, W, 2]` in pixels per frame, channel 0 to the right and
 channel 1 down. Reading is strict: a file that is not exactly what its format says raises an
@@ -14,14 +14,15 @@ from typing import IO
 import numpy as np
 
 from jaxmotion.errors import InputError
-from jaxmotion.files import atomic_path, list_files, numbered, reading
+from jaxmotion.files import atomic_path, reading
 from jaxmotion.optical_flow.arrays import as_flow, as_valid, check_finite, known_flow
 from jaxmotion.optical_flow.kitti import read_kitti_png
-from jaxmotion.optical_flow.npz import open_npz
+from jaxmotion.optical_flow.npz import Npz, open_npz
 
 FLO_MAGIC = 202021.25  # reads "PIEH" as bytes: a check of the byte order too
 _FLO_HEADER = struct.Struct("<fii")
 _LARGEST_SIDE = 99_999  # as in the Middlebury reference reader
+_NO_NPZ = "damaged or not an .npz file, expected one with the key 'flow'"
 
 
 def flo_size(path: str | os.PathLike) -> tuple[int, int]:
@@ -124,20 +125,42 @@ def read_flow_npz(path: str | os.PathLike) -> tuple[np.ndarray, np.ndarray | Non
 
 def load_flow_npz(path: str | os.PathLike) -> tuple[np.ndarray, np.ndarray | None]:
     """`read_flow_npz` without the check for NaN and infinite vectors."""
-    with open_npz(path, "damaged or not an .npz file, expected one with the key 'flow'") as archive:
-        if "flow" not in archive.names:
-            raise InputError(f"{path}: holds the keys {archive.names}, expected 'flow'")
-        shape, dtype = archive.header("flow")
-        if len(shape) != 4 or shape[-1] != 2 or 0 in shape:
-            raise InputError(f"{path}: 'flow' has the shape {shape}, expected [T, H, W, 2]")
-        if dtype.kind != "f" or dtype.itemsize > 8:
-            raise InputError(f"{path}: 'flow' is {dtype}, expected float16 or float32")
+    with open_npz(path, _NO_NPZ) as archive:
+        shape, dtype = _flow_header(path, archive)
         flow = archive.read("flow")
         valid = archive.read("valid") if "valid" in archive.names else None
     if valid is not None:
         valid = as_valid(f"{path}: 'valid'", valid, shape[:-1])
     precision = np.float16 if dtype.itemsize == 2 else np.float32
     return flow.astype(precision, copy=False), valid  # in the machine's byte order
+
+
+def flow_npz_size(path: str | os.PathLike) -> tuple[int, int, int]:
+    """Reads the header of an `.npz` of flow.
+
+    Args:
+      path: the file.
+
+    Returns:
+      `(T, height, width)`.
+
+    Raises:
+      InputError: as `read_flow_npz`, but for what is wrong with the numbers.
+    """
+    with open_npz(path, _NO_NPZ) as archive:
+        shape, _ = _flow_header(path, archive)
+    return shape[0], shape[1], shape[2]
+
+
+def _flow_header(path: str | os.PathLike, archive: Npz) -> tuple[tuple[int, ...], np.dtype]:
+    if "flow" not in archive.names:
+        raise InputError(f"{path}: holds the keys {archive.names}, expected 'flow'")
+    shape, dtype = archive.header("flow")
+    if len(shape) != 4 or shape[-1] != 2 or 0 in shape:
+        raise InputError(f"{path}: 'flow' has the shape {shape}, expected [T, H, W, 2]")
+    if dtype.kind != "f" or dtype.itemsize > 8:
+        raise InputError(f"{path}: 'flow' is {dtype}, expected float16 or float32")
+    return shape, dtype
 
 
 def write_flow_npz(
@@ -181,62 +204,3 @@ def read_flow_and_valid(path: str | os.PathLike) -> tuple[np.ndarray, np.ndarray
         case ".png":
             return known_flow(path, *read_kitti_png(path))
     raise InputError(f"{path}: unknown kind of flow file, expected .flo, .png (KITTI) or .npz")
-
-
-def read_flow_sequence(path: str | os.PathLike) -> tuple[np.ndarray, np.ndarray]:
-    """Reads the flow of a whole video.
-
-    Args:
-      path: an `.npz` file, a folder of numbered `.flo` or KITTI `.png` files, or one such file.
-
-    Returns:
-      flow float32 `[T, H, W, 2]`, zero where unknown, and bool `[T, H, W]`, where it is known.
-
-    Raises:
-      InputError: nothing there, a missing frame, files of different sizes, or a bad file.
-    """
-    path = Path(path)
-    with reading(path):
-        is_file = path.is_file()
-    if is_file and path.suffix.lower() == ".npz":
-        flow, known = known_flow(path, *read_flow_npz(path))
-        return flow.astype(np.float32, copy=False), known
-    if is_file:
-        flow, known = read_flow_and_valid(path)
-        return flow[None], known[None]
-    files = flow_files(path)
-    fields = []
-    for file in files:
-        fields.append(read_flow_and_valid(file))
-        (height, width), first = fields[-1][1].shape, fields[0][1].shape
-        if (height, width) != first:
-            raise InputError(
-                f"{file}: {width} x {height}, expected {first[1]} x {first[0]} as {files[0].name}"
-            )
-    flow, known = (np.stack(arrays) for arrays in zip(*fields, strict=True))
-    return flow, known
-
-
-def flow_files(folder: str | os.PathLike) -> list[Path]:
-    """Lists the flow files of a folder in the order of their numbers.
-
-    Args:
-      folder: one sequence.
-
-    Returns:
-      Its `.flo` files; where there is none, its `.png` files. At least one.
-
-    Raises:
-      InputError: no such folder, no such file in it, or a gap in the numbering.
-    """
-    folder = Path(folder)
-    files = list_files(folder, (".flo",)) or list_files(folder, (".png",))
-    if not files:
-        raise InputError(
-            f"{folder}: no .flo file in this folder (nor KITTI .png), expected one per pair of "
-            "frames"
-        )
-    files, missing = numbered(files)
-    if missing:
-        raise InputError(f"{min(missing.values())}: missing frame in a sequence of {len(files)}")
-    return files

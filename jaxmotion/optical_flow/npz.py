@@ -43,6 +43,14 @@ class Npz:
             self._check(name, file.tell() + math.prod(shape) * dtype.itemsize)
         return shape, dtype
 
+    def checksum(self, name: str) -> tuple[int, int]:
+        """Length and CRC-32 of an array with its header, as the archive notes them.
+
+        They are the same however the archive was compressed, and reading holds the array to them.
+        """
+        member = self._members[name]
+        return member.file_size, member.CRC
+
     def read(self, name: str) -> np.ndarray:
         """An array."""
         self.header(name)

@@ -9,7 +9,7 @@ from typing import Any
 
 from jaxmotion.errors import InputError
 from jaxmotion.files import atomic_path, reading
-from jaxmotion.optical_flow.stores import ARCHIVE
+from jaxmotion.optical_flow.fields import ARCHIVE
 
 DESCRIPTION = "flow.json"
 _NOT_COMPARED = ("version", "source")  # a video may be renamed; its frames are compared
