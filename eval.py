@@ -15,7 +15,14 @@ from tqdm import tqdm
 from jaxmotion.baselines.threshold import BASELINES
 from jaxmotion.cli import parse_options, run_command
 from jaxmotion.errors import InputError
-from jaxmotion.evaluation.davis import left_out, look_for_sequences
+from jaxmotion.evaluation.discovery import (
+    data_name,
+    inputs,
+    is_built,
+    left_out,
+    look_for_sequences,
+    protocol_of,
+)
 from jaxmotion.evaluation.methods import (
     ALL_BASELINES,
     Baseline,
@@ -67,7 +74,8 @@ class EvalConfig:
 
     Attributes:
         out: where scores.json, scores.csv, report.html and the rest go.
-        data: folder with Annotations/480p/SEQ/*.png and Flows/NAME/SEQ.npz (or SEQ/*.flo).
+        data: folder with Annotations/480p/SEQ/*.png and Flows/NAME/SEQ.npz (or SEQ/*.flo); or
+            tfds:NAME/CONFIG, a data set that jaxmotion_datasets built.
         suite: several datasets instead, a TOML file; what is scored already is not scored again.
         checkpoint: names of shipped models (`jaxmotion models` lists them) or of baselines,
             training runs' folders, files that `jaxmotion export` wrote; NAME=FOLDER names one.
@@ -75,7 +83,8 @@ class EvalConfig:
         results: folders of masks SEQ/FRAME.png to score, or NAME=FOLDER; without a checkpoint, and
             without Flows, nothing else.
         compare: the same, as columns beside what is scored.
-        protocol: davis2016, segtrack_v2, fbms59, moca, davis2017_motion or fbms59_multi.
+        protocol: davis2016, segtrack_v2, fbms59, moca, davis2017_motion or fbms59_multi; davis2016,
+            or that of a built data set, if not given.
         flow: which flow, a folder of Flows.
         select: which segments are the foreground: salient, except_largest, best_subset, overlap,
             linear_assignment, or nonzero (what results default to).
@@ -85,7 +94,7 @@ class EvalConfig:
         frames: score every frame that has a flow, or leave out the first as the official
             benchmark does.
         sequences: only these.
-        split: or those of ImageSets/SPLIT.txt.
+        split: or those of ImageSets/SPLIT.txt, or of the split of a built data set.
         baselines: which to compare with; "none" for none.
         write_masks: write the masks and the segments as indexed PNG.
         include_frames: show the video frames in the report.
@@ -97,7 +106,7 @@ class EvalConfig:
     checkpoint: tuple[str, ...] = ()
     results: tuple[str, ...] = ()
     compare: tuple[str, ...] = ()
-    protocol: str = "davis2016"
+    protocol: str | None = None
     flow: str = "raft"
     select: str | None = None
     cut: int | None = None
@@ -148,7 +157,7 @@ def main(argv: Sequence[str]) -> None:
     )
     failures: dict[str, None] = {}
     started, evaluation = time.time(), None
-    read = inputs(config, plans)
+    read = folders_read(config, plans)
     with results.claimed(read):
         enable_compilation_cache()
         earlier_masks = [
@@ -199,10 +208,12 @@ def read_plans(config: EvalConfig) -> list[DatasetPlan]:
                 raise InputError(f"--{name} belongs to a dataset of the suite: say it in the file")
         return read_suite(config.suite)
     assert config.data is not None
-    protocol = preset(config.protocol, select=config.select, cut=config.cut, frames=config.frames)
+    protocol = config.protocol or protocol_of(config.data)
+    protocol = preset(protocol, select=config.select, cut=config.cut, frames=config.frames)
     only_masks = config.results and not config.checkpoint
-    flow = None if only_masks and not (config.data / "Flows").is_dir() else config.flow
-    name = plan_name(config.data.resolve().name)
+    there = is_built(config.data) or (config.data / "Flows").is_dir()
+    flow = None if only_masks and not there else config.flow
+    name = plan_name(data_name(config.data))
     return [DatasetPlan(name, config.data, flow, protocol, config.sequences, config.split)]
 
 
@@ -256,11 +267,9 @@ def with_baselines(
     return [*methods, *(Baseline(name) for name in names if name not in there)]
 
 
-def inputs(config: EvalConfig, plans: list[DatasetPlan]) -> list[Path]:
+def folders_read(config: EvalConfig, plans: list[DatasetPlan]) -> list[Path]:
     """Folders that are read, and that results must not replace."""
-    folders = [
-        plan.root / name for plan in plans for name in ("Annotations", "Flows", "JPEGImages")
-    ]
+    folders = [folder for plan in plans for folder in inputs(plan.root)]
     named = (text.partition("=")[2] or text for text in (*config.results, *config.compare))
     return [*folders, *map(Path, named)]
 

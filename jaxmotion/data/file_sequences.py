@@ -16,7 +16,13 @@ from jaxmotion.data.flow_cache import FlowCache
 from jaxmotion.data.masks import MAX_LABEL, read_label_pictures
 from jaxmotion.data.pairing import check_shape, place_files
 from jaxmotion.data.pictures import read_image, reading_picture
-from jaxmotion.data.sequence import Clip, Frames, Reader, Sequence, Timeline, annotation_readers
+from jaxmotion.data.sequence import (
+    FieldArrays,
+    Frames,
+    Reader,
+    Sequence,
+    annotation_readers,
+)
 from jaxmotion.data.timeline import find_timeline, frame_names
 from jaxmotion.data.transforms import Size
 from jaxmotion.errors import InputError
@@ -73,13 +79,16 @@ def open_files(files: SequenceFiles, cache: FlowCache, thorough: bool = False) -
         run[before + 1 :] += 1
     length = len(usable) if flow else max(len(files.frames) - 1, len(files.masks) - 1, 1)
     place = partial(find_timeline, files, length if flow else None) if files.masks else None
+    annotations = None
+    frame_path = partial(_find_frame, files, length) if files.frames else None
     readers: dict[str, Reader] = {}
     if flow:
         readers |= dict.fromkeys(("flow", "valid"), partial(_read_flow, flow, cache))
-    if files.frames:
-        readers["frames"] = partial(_read_frames, files, length)
+    if frame_path is not None:
+        readers["frames"] = partial(_read_frames, frame_path)
     if place is not None:
-        readers |= annotation_readers(partial(_read_annotation, files, place, size))
+        annotations = partial(_read_annotations, files, size)
+        readers |= annotation_readers(place, annotations)
     return Sequence(
         name=files.name,
         source=str(files.flow or (files.masks or files.frames)[0].parent),
@@ -91,8 +100,11 @@ def open_files(files: SequenceFiles, cache: FlowCache, thorough: bool = False) -
         run=run,
         faults=tuple(faults),
         place=place,
+        annotations=annotations,
         paths=(*files.masks, *([] if files.flow is None else [files.flow])),
         frame_paths=files.frames,
+        frame_path=frame_path,
+        frame_names=partial(frame_names, files),
         fingerprint=partial(_fingerprint, flow, usable, file_fingerprint),
         old_fingerprint=partial(_fingerprint, flow, usable, _old_fingerprint),
     )
@@ -156,7 +168,7 @@ def _not_finite(file: Path, frame: int) -> str:
     return f"{file}, frame {frame}: NaN or infinite vectors, expected finite flow"
 
 
-def _read_flow(flow: list[Path], cache: FlowCache, frames: Frames) -> Clip:
+def _read_flow(flow: list[Path], cache: FlowCache, frames: Frames) -> FieldArrays:
     if _is_archive(flow):
         vectors, known = cache.load(flow[0], partial(_load, flow[0]))
         vectors, known = vectors[list(frames)], known[list(frames)]
@@ -169,41 +181,30 @@ def _read_flow(flow: list[Path], cache: FlowCache, frames: Frames) -> Clip:
     return {"flow": vectors.astype(np.float32), "valid": known.astype(np.float32)}
 
 
-def _read_frames(files: SequenceFiles, length: int, frames: Frames) -> Clip:
-    names = frame_names(files, length)
+def _find_frame(files: SequenceFiles, length: int, t: int) -> Path:
+    names = frame_names(files, max(length, t + 1))
     places = place_files(files.frames, names)
-    pictures = []
-    for t in frames:
-        if t not in places:
-            raise InputError(
-                f"{files.name}: no picture of frame {names[t]} in "
-                f"{'/'.join(files.frames[0].parts[-4:-1])}, which has {len(files.frames)}"
-            )
-        pictures.append(read_image(files.frames[places.index(t)]))
-    return {"frames": np.stack(pictures)}
+    if t not in places:
+        raise InputError(
+            f"{files.name}: no picture of frame {names[t]} in "
+            f"{'/'.join(files.frames[0].parts[-4:-1])}, which has {len(files.frames)}"
+        )
+    return files.frames[places.index(t)]
 
 
-def _read_annotation(
-    files: SequenceFiles,
-    place: Callable[[bool], Timeline],
-    flow_size: Size | None,
-    frames: Frames,
-) -> Clip:
-    annotated = place(False).annotated
-    paths = {t: files.masks[annotated.index(t)] for t in frames if t in annotated}
-    if not paths:
-        paths = {None: files.masks[0]}  # of another frame: for its size
-    pictures = dict(zip(paths, read_label_pictures(list(paths.values())), strict=True))
-    size = next(iter(pictures.values()))[0].shape
+def _read_frames(frame_path: Callable[[int], Path], frames: Frames) -> FieldArrays:
+    return {"frames": np.stack([read_image(frame_path(t)) for t in frames])}
+
+
+def _read_annotations(
+    files: SequenceFiles, flow_size: Size | None, numbers: Frames
+) -> tuple[np.ndarray, np.ndarray]:
+    pictures = read_label_pictures([files.masks[i] for i in numbers])
+    labels = np.stack([values for values, _ in pictures])
     if flow_size is not None:
-        check_shape(files.flow or files.name, flow_size, size, "the masks")
-    labels = np.zeros((len(frames), *size), np.int32)
-    void = np.ones(labels.shape, bool)
-    for i, t in enumerate(frames):
-        if t in pictures:
-            labels[i], indexed = pictures[t]
-            void[i] = indexed & (labels[i] == MAX_LABEL)
-    return {"labels": labels, "void": void}
+        check_shape(files.flow or files.name, flow_size, labels.shape[1:], "the masks")
+    indexed = np.array([indexed for _, indexed in pictures])
+    return labels, (labels == MAX_LABEL) & indexed[:, None, None]
 
 
 def _picture_size(files: SequenceFiles) -> Size | None:

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from jaxmotion.data.sources import Clip, ClipSource, fingerprint, open_source
+from jaxmotion.data.clips import Clip, ClipSource, fingerprint, old_fingerprint
+from jaxmotion.data.sources import open_source
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,10 @@ class MixedSource:
     def fingerprint(self) -> str:
         """Those of the sources; see `fingerprint`."""
         return "+".join(fingerprint(source) for source in self.sources)
+
+    def old_fingerprint(self) -> str:
+        """Those of the sources; see `old_fingerprint`."""
+        return "+".join(old_fingerprint(source) for source in self.sources)
 
     def hold_out(self, fraction: float, seed: int = 0) -> tuple["MixedSource", "MixedSource"]:
         """Holds the fraction out of each source; arguments and errors are those of its own."""

@@ -10,7 +10,15 @@ from jaxmotion.data.fingerprints import content_fingerprint
 from jaxmotion.data.flow_cache import FlowCache
 from jaxmotion.data.masks import MAX_LABEL
 from jaxmotion.data.records import PREFIX, Built, about_records, find_built, record_files
-from jaxmotion.data.sequence import Clip, Frames, Reader, Sequence, Timeline, annotation_readers
+from jaxmotion.data.sequence import (
+    FieldArrays,
+    Frames,
+    Reader,
+    Sequence,
+    Timeline,
+    annotation_readers,
+    number_frames,
+)
 from jaxmotion.errors import InputError
 
 
@@ -44,11 +52,11 @@ def _open(
 ) -> Sequence:
     record = _Record(built, split, index, about, cache)
     readers: dict[str, Reader] = dict.fromkeys(("flow", "valid"), record.read_flow)
-    if record.annotated or about["has_labels"]:
-        readers |= annotation_readers(record.read_labels)
+    if about["mask_frames"] or about["has_labels"]:
+        readers |= annotation_readers(record.timeline, record.read_annotations)
     if about["box_frames"]:
         readers["boxes"] = record.read_boxes
-    has_place = "labels" in readers or "boxes" in readers
+    is_annotated = "labels" in readers or "boxes" in readers
     units = (about["height"], about["width"])
     return Sequence(
         name=about["name"],
@@ -59,7 +67,9 @@ def _open(
         units=units if all(units) else None,
         usable=np.ones(about["length"], bool),
         run=np.zeros(about["length"], int),
-        place=record.timeline if has_place else None,
+        place=record.timeline if is_annotated else None,
+        annotations=record.read_annotations if is_annotated else None,
+        frame_names=record.frame_names,
         paths=tuple(record_files(built.folder, split)),
         fingerprint=record.fingerprint,
         old_fingerprint=record.old_fingerprint,
@@ -91,10 +101,15 @@ class _Record:
             return list(range(self._about["length"]))
         return self._about["mask_frames"] or sorted(set(self._about["box_frames"]))
 
+    def frame_names(self, num_frames: int) -> list[str]:
+        """See `Sequence.frame_names`."""
+        names = self._about["frame_names"][:num_frames]
+        return names if len(names) == num_frames else number_frames(num_frames)
+
     def timeline(self, every_frame: bool) -> Timeline:
         """See `Sequence.place`."""
-        length, annotated = self._about["length"], self.annotated
-        names = self._about["frame_names"] or [f"{t:05d}" for t in range(length + 1)]
+        annotated, length = self.annotated, self._about["length"]
+        names = self.frame_names(max(length + 1, len(self._about["frame_names"])))
         missing = sorted(set(range(len(names) - 1)) - set(annotated))
         if every_frame and missing:
             raise InputError(
@@ -104,7 +119,7 @@ class _Record:
         files = tuple(self.place / f"{names[t]}.png" for t in annotated)
         return Timeline(tuple(names), tuple(annotated), f"frames of {self.place}", files)
 
-    def read_flow(self, frames: Frames) -> Clip:
+    def read_flow(self, frames: Frames) -> FieldArrays:
         """Flow and valid."""
         flow, valid = self._cache.load(self.place, self._load)
         flow, valid = flow[list(frames)], valid[list(frames)]
@@ -112,20 +127,18 @@ class _Record:
             raise InputError(f"{self.place}: NaN or infinite vectors, expected finite flow")
         return {"flow": flow.astype(np.float32), "valid": valid.astype(np.float32)}
 
-    def read_labels(self, frames: Frames) -> Clip:
-        """Labels and void; builders keep the label 255 for pixels that no one judges."""
+    def read_annotations(self, numbers: Frames) -> tuple[np.ndarray, np.ndarray]:
+        """Masks, labels of a scene, or boxes; builders keep 255 for pixels that no one judges."""
         if self._about["has_labels"]:
-            labels = self._read("labels")["labels"][list(frames)].astype(np.int32)
-            return {"labels": labels, "void": np.zeros(labels.shape, bool)}
-        masks = self._read("masks")["masks"]
-        size = self._about["height"], self._about["width"]
-        labels = np.zeros((len(frames), *size), np.int32)
-        void = np.ones(labels.shape, bool)
-        for i, t in enumerate(frames):
-            if t in self.annotated:
-                labels[i] = self._decode(masks[self.annotated.index(t)])
-                void[i] = labels[i] == MAX_LABEL
-        return {"labels": labels, "void": void}
+            labels = self._read("labels")["labels"][list(numbers)]
+        elif self._about["mask_frames"]:
+            masks = self._read("masks")["masks"]
+            labels = np.stack([self._decode(masks[i]) for i in numbers])
+        else:
+            size = self._about["height"], self._about["width"]
+            boxes = self.read_boxes([self.annotated[i] for i in numbers])["boxes"]
+            labels = np.stack([fill_box(box, size) for box in boxes])
+        return labels, labels == MAX_LABEL
 
     def _decode(self, data: bytes) -> np.ndarray:
         values = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
@@ -133,7 +146,7 @@ class _Record:
             raise InputError(f"{self.place}: damaged record, build the data set again")
         return values
 
-    def read_boxes(self, frames: Frames) -> Clip:
+    def read_boxes(self, frames: Frames) -> FieldArrays:
         """The box around the object of each frame; around all of them where there are several."""
         record = self._read("boxes", "box_frames")
         corners = record["boxes"].astype(np.float64)
@@ -154,3 +167,23 @@ class _Record:
     def old_fingerprint(self) -> bytes:
         """See `Sequence.old_fingerprint`."""
         return content_fingerprint(*self._load())
+
+
+def fill_box(box: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """The pixels of a box.
+
+    Args:
+      box: x, y, width and height, as shares of the frame.
+      size: `(height, width)` of the frame.
+
+    Returns:
+      uint8 `[H, W]`, 1 in the box, whose edges are rounded to whole pixels; one pixel at least.
+    """
+    edges = np.array([box[:2], box[:2] + box[2:]], np.float64) * size[::-1]
+    # A share is float32, so that 15.5 pixels may come back as 15.49999.
+    (left, top), (right, bottom) = np.floor(np.round(edges, 3) + 0.5).astype(int)
+    left, right = np.clip((left, max(right, left + 1)), 0, size[1])
+    top, bottom = np.clip((top, max(bottom, top + 1)), 0, size[0])
+    labels = np.zeros(size, np.uint8)
+    labels[top:bottom, left:right] = 1
+    return labels

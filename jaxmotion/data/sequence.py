@@ -24,10 +24,18 @@ from jaxmotion.errors import InputError
 FIELDS = ("flow", "valid", "frames", "labels", "void", "instances", "boxes")
 
 Frames = collections.abc.Sequence[int]
-Clip = Mapping[str, np.ndarray]
-"""Arrays by the name of the field, for the same frames."""
-Reader = Callable[[Frames], Clip]
+FieldArrays = Mapping[str, np.ndarray]
+"""Arrays by the names of fields, of the same frames."""
+Reader = Callable[[Frames], FieldArrays]
 """Reads one field, or some that come together, of the frames asked for, in their order."""
+AnnotationReader = Callable[[Frames], tuple[np.ndarray, np.ndarray]]
+"""Reads annotations by their indices: labels uint8 `[n, h, w]`, and bool `[n, h, w]`, where these
+are the label 255 that means "not judged" in pictures with a palette."""
+
+
+def number_frames(num_frames: int) -> list[str]:
+    """Names for frames that have none: 00000, 00001, ..."""
+    return [f"{t:05d}" for t in range(num_frames)]
 
 
 @dataclass(frozen=True)
@@ -63,8 +71,12 @@ class Sequence:
       faults: what is wrong, one line each.
       place: finds the annotated frames; its argument says whether every frame has to be annotated.
         None where nothing is annotated.
+      annotations: reads those that `place` counts; None where nothing is annotated. Where only
+        boxes are, their pixels have the label 1.
       paths: the files that flow and annotation are read from.
       frame_paths: the files of the frames; may be empty.
+      frame_path: finds the file of a frame by its index.
+      frame_names: names for so many frames, the first ones.
       fingerprint: what tells the flow from other flow under the same name; see
         `jaxmotion.data.fingerprints`.
       old_fingerprint: the same by all numbers, as checkpoints of earlier versions have it.
@@ -80,8 +92,11 @@ class Sequence:
     run: np.ndarray = field(default_factory=lambda: np.zeros(0, int))
     faults: tuple[str, ...] = ()
     place: Callable[[bool], Timeline] | None = None
+    annotations: AnnotationReader | None = None
     paths: tuple[Path, ...] = ()
     frame_paths: tuple[Path, ...] = ()
+    frame_path: Callable[[int], Path] | None = None
+    frame_names: Callable[[int], list[str]] = number_frames
     fingerprint: Callable[[], bytes] = bytes
     old_fingerprint: Callable[[], bytes] = bytes
 
@@ -141,31 +156,47 @@ class Sequence:
         ]
 
 
-def number_instances(labels: np.ndarray, void: np.ndarray | None = None) -> np.ndarray:
+def number_instances(labels: np.ndarray) -> np.ndarray:
     """Numbers the labels that are there 1, 2, ..., in their order.
 
     Args:
       labels: integers `[T, H, W]`, 0 for the background.
-      void: bool `[T, H, W]`, pixels that are no object's; None for none.
 
     Returns:
       int32 `[T, H, W]`.
     """
-    if void is not None:
-        labels = np.where(void, 0, labels)
     there = np.unique(labels[labels > 0])
     return np.where(labels > 0, np.searchsorted(there, labels) + 1, 0).astype(np.int32)
 
 
-def annotation_readers(read: Reader) -> dict[str, Reader]:
-    """The readers of all fields that follow from labels.
+def annotation_readers(
+    place: Callable[[bool], Timeline], annotations: AnnotationReader
+) -> dict[str, Reader]:
+    """The readers of all fields that follow from annotations of some frames or of all.
 
     Args:
-      read: reads `labels` and `void`.
+      place: see `Sequence`.
+      annotations: see `Sequence`.
+
+    Returns:
+      Those of `labels`, `void` and `instances`.
     """
 
-    def read_instances(frames: Frames) -> Clip:
+    def read(frames: Frames) -> FieldArrays:
+        try:
+            annotated = place(False).annotated
+        except InputError:  # some pictures are missing, which does not matter if no mask is
+            annotated = place(True).annotated
+        there = [annotated.index(t) for t in frames if t in annotated]
+        found, unjudged = annotations(there or [0])  # of another frame: for its size
+        labels = np.zeros((len(frames), *found.shape[1:]), np.int32)
+        void = np.ones(labels.shape, bool)
+        kept = [i for i, t in enumerate(frames) if t in annotated]
+        labels[kept], void[kept] = found[: len(kept)], unjudged[: len(kept)]
+        return {"labels": np.where(void, 0, labels).astype(np.int32), "void": void}
+
+    def read_instances(frames: Frames) -> FieldArrays:
         found = read(frames)
-        return {**found, "instances": number_instances(found["labels"], found["void"])}
+        return {**found, "instances": number_instances(found["labels"])}
 
     return {"labels": read, "void": read, "instances": read_instances}

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from jaxmotion.data.davis import SequenceFiles
 from jaxmotion.data.pairing import check_flow_count, check_flow_names, place_files
-from jaxmotion.data.sequence import Timeline
+from jaxmotion.data.sequence import Timeline, number_frames
 from jaxmotion.errors import InputError
 from jaxmotion.files import numbered
 from jaxmotion.optical_flow.fields import named_fields
@@ -48,7 +48,7 @@ def frame_names(files: SequenceFiles, num_frames: int) -> list[str]:
     for names in (frames, masks):
         if len(names) >= num_frames:
             return names[:num_frames]
-    return [f"{t:05d}" for t in range(num_frames)]
+    return number_frames(num_frames)
 
 
 def _place_every_mask(masks: Sequence[Path], frames: Sequence[Path]) -> Timeline:
@@ -163,5 +163,5 @@ def _place_by_count_or_number(masks: Sequence[Path], num_flows: int | None, gap:
             raise InputError(
                 f"{path}: a mask of frame {frame}, but there are {num_flows} flow fields"
             )
-    names = tuple(f"{t:05d}" for t in range(count))
+    names = tuple(number_frames(count))
     return Timeline(names, tuple(frames), source, tuple(masks))

@@ -3,8 +3,8 @@
 A flow field is not a picture: mirroring it turns vectors round, and resizing it may or may not
 change their lengths. Pixel centers are kept (half-pixel convention) wherever a size changes.
 
-`Resize`, `Mirror` and `Turn` change all fields of a clip alike, each in its way; the fields are those
-of `jaxmotion.data.sequence`. What is no such field stays as it is.
+`Resize`, `Mirror` and `Turn` change all fields of a clip alike, each in its way; the fields are
+those of `jaxmotion.data.sequence`. What is no such field stays as it is.
 """
 
 from collections.abc import Mapping

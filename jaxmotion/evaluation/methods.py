@@ -10,11 +10,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jaxmotion.baselines.threshold import BASELINES, UPPER_BOUND, two_motion_upper_bound
-from jaxmotion.data.masks import MASK_SUFFIXES, check_background
+from jaxmotion.data.masks import MASK_SUFFIXES, check_background, read_label_pictures
 from jaxmotion.data.pairing import place_files
 from jaxmotion.errors import InputError
-from jaxmotion.evaluation.annotations import Annotation, read_label_pictures
-from jaxmotion.evaluation.davis_sequence import DavisSequence
 from jaxmotion.evaluation.prediction import (
     Predictor,
     predict_labels,
@@ -23,6 +21,7 @@ from jaxmotion.evaluation.prediction import (
 )
 from jaxmotion.evaluation.protocol import Protocol
 from jaxmotion.evaluation.results import Kind
+from jaxmotion.evaluation.sequences import Annotation, ScoredSequence
 from jaxmotion.files import list_files
 
 ALL_BASELINES = (*BASELINES, UPPER_BOUND)
@@ -39,7 +38,7 @@ class Video(NamedTuple):
         valid: bool `[T, h, w]`, where the flow is known; None for everywhere.
     """
 
-    sequence: DavisSequence
+    sequence: ScoredSequence
     flow: np.ndarray | None
     annotation: Annotation
     num_frames: int
@@ -92,7 +91,7 @@ class Network:
         labels, num_labels = predict_labels(self.predictor, flow, size, protocol, video.valid)
         return Labelled(labels, num_labels)
 
-    def inputs(self, sequence: DavisSequence) -> dict[str, Any]:
+    def inputs(self, sequence: ScoredSequence) -> dict[str, Any]:
         """What its result on a sequence depends on, beside the data."""
         return dict(self.identity)
 
@@ -141,7 +140,7 @@ class ResultFolder:
             raise InputError(f"{folder}: no such folder of results")
         scored = dict(zip(video.annotation.frames.tolist(), video.annotation.names, strict=True))
         last = max(scored)
-        names = video.sequence.frame_names(video.num_frames)
+        names = video.sequence.record.frame_names(video.num_frames)
         num_frames = max(last + 1, len(video.flow) if video.flow is not None else len(names) - 1)
         wanted = {t: scored.get(t, names[t]) for t in range(num_frames)}
         files = list_files(folder, MASK_SUFFIXES)
@@ -171,7 +170,7 @@ class ResultFolder:
             labels, highest = (labels != 0).astype(np.uint8), 1
         return Labelled(labels, highest + 1, self.select, background=0)
 
-    def inputs(self, sequence: DavisSequence) -> dict[str, Any]:
+    def inputs(self, sequence: ScoredSequence) -> dict[str, Any]:
         """What its result on a sequence depends on, beside the data."""
         files = stamps(self.folder / sequence.name)
         return {"files": files, "select": self.select, "num_masks": self.num_masks}
@@ -212,7 +211,7 @@ class Baseline:
         labels[frames] = upsample_foreground(small, annotation.size)
         return Labelled(labels, 2, "nonzero")
 
-    def inputs(self, sequence: DavisSequence) -> dict[str, Any]:
+    def inputs(self, sequence: ScoredSequence) -> dict[str, Any]:
         """What its result on a sequence depends on, beside the data."""
         return {}
 

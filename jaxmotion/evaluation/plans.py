@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxmotion.errors import InputError
+from jaxmotion.evaluation.discovery import data_name, is_built, protocol_of
 from jaxmotion.evaluation.methods import ResultFolder
 from jaxmotion.evaluation.protocol import preset
 from jaxmotion.evaluation.suite import DatasetPlan
@@ -100,12 +101,13 @@ def _plans(path: Path, entry: Any) -> list[DatasetPlan]:
     _check_types(path, entry)
     if "data" not in entry:
         raise InputError(f"{path}: a dataset without data, expected data = FOLDER")
-    root = path.parent / entry["data"]
-    name = plan_name(entry.get("name", root.resolve().name))
+    data = entry["data"]
+    root = Path(data) if is_built(data) else path.parent / data
     cuts = entry.get("cut", 0)
     cuts = cuts if isinstance(cuts, list) else [cuts]
     plans = []
     try:
+        name = plan_name(entry.get("name", data_name(root)))
         compare = [
             replace(folder, name=plan_name(key))
             for key, text in entry.get("compare", {}).items()
@@ -113,7 +115,7 @@ def _plans(path: Path, entry: Any) -> list[DatasetPlan]:
         ]
         for cut in cuts:
             protocol = preset(
-                entry.get("protocol", "davis2016"),
+                entry.get("protocol", protocol_of(root)),
                 select=entry.get("select"),
                 cut=cut,
                 frames=entry.get("frames"),

@@ -5,9 +5,9 @@ import numpy as np
 
 from jaxmotion.data.transforms import resize_labels
 from jaxmotion.errors import InputError
-from jaxmotion.evaluation.annotations import Annotation
 from jaxmotion.evaluation.protocol import Protocol
 from jaxmotion.evaluation.sequence_scores import FOREGROUND, Cut, ObjectScores, SequenceScores
+from jaxmotion.evaluation.sequences import Annotation
 from jaxmotion.metrics import masks as bitmasks
 from jaxmotion.metrics.davis import (
     BOUND_TH,

@@ -11,11 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
+from jaxmotion.data.masks import write_label_pictures
 from jaxmotion.errors import InputError
-from jaxmotion.evaluation.annotations import write_label_pictures
 from jaxmotion.evaluation.comparison import paired_differences
-from jaxmotion.evaluation.davis import look_for_sequences
-from jaxmotion.evaluation.davis_sequence import DavisSequence
+from jaxmotion.evaluation.discovery import look_for_sequences
 from jaxmotion.evaluation.methods import Baseline, Method, Network, Video, stamps
 from jaxmotion.evaluation.protocol import Protocol
 from jaxmotion.evaluation.published import published_scores
@@ -23,6 +22,7 @@ from jaxmotion.evaluation.results import Dataset, Evaluation, Failure, Run
 from jaxmotion.evaluation.results_json import FORMAT, sequence_from_dict, to_json
 from jaxmotion.evaluation.scoring import score_labels
 from jaxmotion.evaluation.sequence_scores import SequenceScores
+from jaxmotion.evaluation.sequences import ScoredSequence
 from jaxmotion.files import atomic_path
 from jaxmotion.metrics.masks import unpack
 from jaxmotion.output_folder import replaced_folder
@@ -37,7 +37,7 @@ class DatasetPlan:
 
     Attributes:
         name: Unique, a name for folders.
-        root: Folder laid out like DAVIS.
+        root: Folder laid out like DAVIS, or `tfds:NAME/CONFIG`.
         flow: Folder of `root/Flows`; None compares masks alone.
         protocol: How it is scored.
         sequences: Only these.
@@ -154,7 +154,7 @@ def columns(plan: DatasetPlan, methods: Sequence[Method]) -> list[Method]:
 def _evaluate_sequence(
     out: Path,
     plan: DatasetPlan,
-    sequence: DavisSequence,
+    sequence: ScoredSequence,
     methods: Sequence[Method],
     known: dict[tuple[str, str], _Known],
     options: Options,
@@ -201,8 +201,8 @@ def _evaluate_sequence(
         options.on_failure(reason)
 
 
-def _read(plan: DatasetPlan, sequence: DavisSequence) -> Video:
-    flow, valid = sequence.read_flow() if sequence.flow_path is not None else (None, None)
+def _read(plan: DatasetPlan, sequence: ScoredSequence) -> Video:
+    flow, valid = sequence.read_flow() if sequence.has_flow else (None, None)
     num_flows = len(flow) if flow is not None else None
     annotation, num_frames = sequence.read_annotation(plan.protocol, num_flows)
     if flow is not None:
@@ -232,7 +232,7 @@ def _evaluate_method(
         return scores  # pictures and masks are of what was evaluated
     foreground = unpack(packed, labels.shape[2])
     if options.write_masks:
-        names = video.sequence.frame_names(len(labels))
+        names = video.sequence.record.frame_names(len(labels))
         folders = mask_folders(out, plan.name, method.name, name)
         # The official tools take 0 for background, which no segment is.
         matched = protocol.target == "objects" and labelled.background is None
@@ -246,7 +246,7 @@ def _evaluate_method(
         folder = Path("pictures") / plan.name / name / method.name
         scores = replace(scores, pictures=folder.as_posix())
         annotated = np.flatnonzero(video.annotation.frames < len(labels))
-        shows_video = options.include_frames and video.sequence.frame_paths
+        shows_video = options.include_frames and video.sequence.has_frames
         size = video.annotation.size
         read_frame = partial(video.sequence.read_frame, size=size) if shows_video else None
         gt = video.annotation.select(annotated).shown()
@@ -288,15 +288,14 @@ def remove_outdated_masks(files: Iterable[Path], out: Path, evaluation: Evaluati
                     folder.rmdir()
 
 
-def _data_stamps(sequence: DavisSequence, options: Options) -> list:
-    paths = [*sequence.mask_paths, *(sequence.frame_paths if options.include_frames else ())]
-    paths += [sequence.flow_path] if sequence.flow_path is not None else []
-    names = [path.name for path in sequence.frame_paths]  # they say of which frame a mask is
+def _data_stamps(sequence: ScoredSequence, options: Options) -> list:
+    paths = sequence.files(options.include_frames)
+    names = [path.name for path in sequence.record.frame_paths]  # say of which frame a mask is
     return [names, *(stamps(path) for path in paths)]
 
 
 def _digest(
-    plan: DatasetPlan, method: Method, sequence: DavisSequence, data: list, options: Options
+    plan: DatasetPlan, method: Method, sequence: ScoredSequence, data: list, options: Options
 ) -> str:
     """A short name of everything that a result depends on."""
     inputs = {
@@ -325,7 +324,7 @@ def _kept(out: Path, state: Path, inputs: str) -> SequenceScores | None:
 def _tree(
     plans: Sequence[DatasetPlan],
     methods: Sequence[Method],
-    found: dict[str, tuple[list[DavisSequence], dict[str, str]]],
+    found: dict[str, tuple[list[ScoredSequence], dict[str, str]]],
     known: dict[tuple[str, str], _Known],
 ) -> Evaluation:
     datasets = []

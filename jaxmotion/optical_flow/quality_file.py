@@ -8,6 +8,7 @@ from pathlib import Path
 from jaxmotion.errors import InputError
 from jaxmotion.files import atomic_path, reading
 from jaxmotion.optical_flow.quality import FlowQuality
+from jaxmotion.options import from_json, to_json
 
 QUALITY = "quality.json"
 
@@ -37,8 +38,8 @@ class Qualities:
         if len(self._figures) == self._num_written:
             return
         content = {
-            "mean": FlowQuality.mean(list(self._figures.values())).to_json(),
-            "frames": {name: figures.to_json() for name, figures in self._figures.items()},
+            "mean": to_json(FlowQuality.mean(list(self._figures.values()))),
+            "frames": {name: to_json(figures) for name, figures in self._figures.items()},
         }
         with atomic_path(self._path) as temporary:
             temporary.write_text(json.dumps(content, indent=1) + "\n")
@@ -62,6 +63,6 @@ def _read_qualities(path: Path) -> dict[str, FlowQuality]:
         text = path.read_text()
     try:
         frames = json.loads(text)["frames"]
-        return {name: FlowQuality.from_json(figures) for name, figures in frames.items()}
+        return {name: from_json(FlowQuality, figures) for name, figures in frames.items()}
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise InputError(f"{path}: damaged, remove it or give another folder") from error

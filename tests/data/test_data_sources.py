@@ -5,8 +5,10 @@ import numpy as np
 import pytest
 
 from jaxmotion import scenes
-from jaxmotion.data import SceneSource, find_sequences, open_source, split_names
-from jaxmotion.data.sequences import FlowCache
+from jaxmotion.data import SceneSource, find_flow, open_source, split_names
+from jaxmotion.data.davis import SequenceFiles
+from jaxmotion.data.file_sequences import open_files
+from jaxmotion.data.flow_cache import FlowCache
 from jaxmotion.errors import InputError
 from jaxmotion.optical_flow import write_flo, write_flow_npz
 
@@ -69,7 +71,7 @@ def test_the_layouts(tmp_path):
     npz_sequence(tmp_path / "mixed" / "a.npz", [3])
     (tmp_path / "mixed" / "README.txt").write_text("hello")
     (tmp_path / "mixed" / "empty").mkdir()
-    assert [name for name, _ in find_sequences(tmp_path / "mixed")] == ["a", "b"]
+    assert [name for name, _ in find_flow(tmp_path / "mixed")] == ["a", "b"]
     assert values_of(as_list(open_source(tmp_path / "mixed"))) == [[3], [1], [2]]
     assert values_of(as_list(open_source(tmp_path / "mixed" / "b" / "00001.flo"))) == [[2]]
     assert values_of(as_list(open_source(str(tmp_path / "mixed" / "a.npz")))) == [[3]]
@@ -242,7 +244,7 @@ def test_a_bad_frame_is_an_error_or_its_clips_are_left_out(tmp_path, caplog, dam
     flo_sequence(tmp_path / "a", range(8))
     damage(tmp_path / "a")
     with pytest.raises(InputError, match=words) as error:
-        open_source(tmp_path / "a", clip_length=2, size=size)
+        as_list(open_source(tmp_path / "a", clip_length=2, size=size))
     assert str(error.value).startswith(f"{tmp_path / 'a' / '00003.flo'}: ")
     with caplog.at_level(logging.WARNING):
         source = open_source(tmp_path / "a", clip_length=2, size=size, on_bad_clip="skip")
@@ -268,8 +270,10 @@ def test_bad_npz_frames_and_files(tmp_path, caplog):
     np.savez(tmp_path / "a.npz", flow=flow)
     npz_sequence(tmp_path / "b.npz", [7, 8])
     (tmp_path / "c.npz").write_bytes((tmp_path / "b.npz").read_bytes()[:-40])
+    with pytest.raises(InputError, match=r"c\.npz: damaged"):
+        open_source(tmp_path)  # by its header
     with pytest.raises(InputError, match=r"a\.npz, frame 2: NaN or infinite"):
-        open_source(tmp_path)
+        as_list(open_source(tmp_path / "a.npz"))
     with caplog.at_level(logging.WARNING):
         source = open_source(tmp_path, on_bad_clip="skip")
     assert [v[0] for v in values_of(as_list(source))] == [0, 1, 3, 4, 7, 8]
@@ -317,7 +321,8 @@ def test_caching_changes_no_value_and_keeps_to_its_limit(tmp_path):
     for number in range(4):
         write_flo(tmp_path / f"{number}.flo", flow[number])
     cache = FlowCache(max_bytes=2 * (flow[0].nbytes + 48))
-    source = dataclasses.replace(open_source(tmp_path), cache=cache)
+    sequence = open_files(SequenceFiles("a", tmp_path), cache)
+    source = dataclasses.replace(open_source(tmp_path), sequences=(sequence,))
     for _ in range(3):
         for number in (0, 3, 1, 2, 2, 0):
             np.testing.assert_array_equal(source[number]["flow"][0], flow[number])

@@ -154,7 +154,8 @@ def test_all_fields_of_a_clip_are_changed_alike(change):
         np.testing.assert_allclose(clip["boxes"][t], box_of(inside), atol=1e-6)
         assert ((clip["frames"][t, ..., 0] > 100) == inside).all()
         assert clip["flow"].shape[1:3] == clip["valid"].shape[1:] == inside.shape
-        assert not clip["valid"][t][clip["void"][t]].any()
+        if not isinstance(change, Resize):  # which takes the nearest of one, and half of the other
+            np.testing.assert_array_equal(clip["void"][t], clip["valid"][t] == 0)
     for name, array in whole_clip().items():
         if name != "name":
             assert clip[name].dtype == array.dtype

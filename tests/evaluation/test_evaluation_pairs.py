@@ -99,7 +99,7 @@ def test_names_do_not_change_the_scores(long, tmp_path, names, protocol):
     assert scores_of(long, tmp_path / "out", "--protocol", protocol) == expected
     (sequence,) = find_sequences(long, "made")
     for t in (2, 10):  # and the pictures of the report are of the frames that they stand beside
-        mask = np.asarray(Image.open(sequence.mask_paths[t])) > 0
+        mask = np.asarray(Image.open(sequence.record.paths[t])) > 0
         np.testing.assert_array_equal(sequence.read_frame(t)[..., 0] > 127, mask)
 
 
@@ -225,4 +225,4 @@ def test_fields_are_those_of_the_files(long):
     assert flow.shape == (MANY - 1, *FLOW_SIZE, 2)
     np.testing.assert_array_equal(flow[10], read_flo(long / "Flows/made/jump/00010.flo"))
     np.testing.assert_array_equal(masks[:, ::2, ::2], flow[..., 0] > 0)
-    assert re.fullmatch(r"\d{5}", sequence.frame_names(MANY)[-1])
+    assert re.fullmatch(r"\d{5}", sequence.record.frame_names(MANY)[-1])

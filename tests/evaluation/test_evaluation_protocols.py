@@ -11,10 +11,10 @@ from scipy import ndimage
 
 from jaxmotion.errors import InputError
 from jaxmotion.evaluation import PRESETS, find_sequences, preset
-from jaxmotion.evaluation.annotations import Annotation
 from jaxmotion.evaluation.methods import Network
 from jaxmotion.evaluation.published import published_scores
 from jaxmotion.evaluation.scoring import box_iou, score_labels
+from jaxmotion.evaluation.sequences import Annotation
 from jaxmotion.evaluation.suite import DatasetPlan, Options, evaluate
 from jaxmotion.metrics import masks
 from jaxmotion.metrics.davis import boundary_f, jaccard
