@@ -1,10 +1,11 @@
 """Parametric motion: what a segment is. `spatial` and `temporal` hold the bases, `model` puts
 them together (`MotionModel`, `parametric_flow`), `fit` estimates the parameters of every segment
 from flow and soft masks, robustly and without a design matrix: `moments` is its one sweep over
-the pixels, `banded` its linear solver. `penalty` is shared with `jaxmotion.losses`.
+the pixels, `banded` its linear solver. `global_motion` is what it leaves of the flow of a whole frame. `penalty` is shared with `jaxmotion.losses`.
 """
 
 from jaxmotion.motion.fit import FitInfo, fit
+from jaxmotion.motion.global_motion import global_residual
 from jaxmotion.motion.inpaint import inpaint
 from jaxmotion.motion.model import MotionModel, parametric_flow
 from jaxmotion.motion.penalty import Penalty, residual_penalty
@@ -14,6 +15,7 @@ __all__ = [
     "MotionModel",
     "Penalty",
     "fit",
+    "global_residual",
     "inpaint",
     "parametric_flow",
     "residual_penalty",
