@@ -61,9 +61,7 @@ class Backbone(nn.Module):
         Raises:
             ValueError: for shapes that do not belong together.
         """
-        check_shapes(
-            features=(features, f"B T H W {self.channels}"), valid=(valid, "B T H W")
-        )
+        check_shapes(features=(features, f"B T H W {self.channels}"), valid=(valid, "B T H W"))
         x, weight = features, known_share(valid)
         if self.stem is not None:
             stride = self.stem.stride
