@@ -1,7 +1,8 @@
 """Parametric motion: what a segment is. `spatial` and `temporal` hold the bases, `model` puts
 them together (`MotionModel`, `parametric_flow`), `fit` estimates the parameters of every segment
 from flow and soft masks, robustly and without a design matrix: `moments` is its one sweep over
-the pixels, `banded` its linear solver. `global_motion` is what it leaves of the flow of a whole frame. `penalty` is shared with `jaxmotion.losses`.
+the pixels, `banded` its linear solver. `penalty` is shared with `jaxmotion.losses`.
+`global_motion` fits the motion of whole frames, and says what it leaves of the flow.
 """
 
 from jaxmotion.motion.fit import FitInfo, fit

@@ -1,5 +1,6 @@
 """The backbone that networks share, whatever their heads make of it."""
 
+from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
@@ -33,20 +34,21 @@ class BackboneOutput(NamedTuple):
 class Backbone(nn.Module):
     """Features of a clip to features of its pixels: a stem and a U-net.
 
-    A network is a backbone and heads of its own. `flax.linen.share_scope` keeps the names of the
-    backbone's parameters the same in all of them, so that one network can start from another
-    (`networks.warm_start`).
+    A network is a backbone and heads of its own. `flax.linen.share_scope` keeps the names and the
+    start values of the backbone's parameters the same in all of them, so that one network can start
+    from another (`networks.warm_start`).
 
     Attributes:
-        channels: of the features that it is made for.
-        stem: brings them to the size the U-net works at; None for their own.
-        unet: what works there.
+        channels: number of channels of the features that it is made for.
+        stem: makes what brings them to the size the U-net works at; None for their own size.
+        unet: makes what works there.
     """
 
     channels: int
-    stem: parts.StridedConv | None
-    unet: UNet
+    stem: Callable[..., parts.StridedConv] | None
+    unet: Callable[..., UNet]
 
+    @nn.compact
     def __call__(self, features: jax.Array, valid: jax.Array | None = None) -> BackboneOutput:
         """Runs on clips of any length and size.
 
@@ -64,11 +66,11 @@ class Backbone(nn.Module):
         check_shapes(features=(features, f"B T H W {self.channels}"), valid=(valid, "B T H W"))
         x, weight = features, known_share(valid)
         if self.stem is not None:
-            stride = self.stem.stride
-            x = self.stem(pad_to_multiple(x, stride))
+            stem = self.stem(name="stem")
+            x = stem(pad_to_multiple(x, stem.stride))
             if weight is not None:
-                weight = shrink(pad_to_multiple(weight, stride), stride)
-        pixels, bottleneck, known = self.unet(x, weight)
+                weight = shrink(pad_to_multiple(weight, stem.stride), stem.stride)
+        pixels, bottleneck, known = self.unet(name="unet")(x, weight)
         return BackboneOutput(pixels.astype(jnp.float32), bottleneck, known)
 
 
@@ -102,7 +104,8 @@ def build_backbone(config: NetworkConfig, middle: Part | None = None) -> Backbon
         "patch": partial(parts.PatchUp, dtype=dtype),
         "resize": partial(parts.ResizeUp, dtype=dtype),
     }
-    unet = UNet(
+    unet = partial(
+        UNet,
         widths=config.widths,
         down=downs[config.down],
         left=convs,
@@ -113,5 +116,5 @@ def build_backbone(config: NetworkConfig, middle: Part | None = None) -> Backbon
     )
     stem = None
     if config.stem > 1:
-        stem = parts.StridedConv(config.widths[0], config.stem, dtype)
+        stem = partial(parts.StridedConv, config.widths[0], config.stem, dtype)
     return Backbone(INPUT_CHANNELS[config.input], stem, unet)

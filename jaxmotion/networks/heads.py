@@ -1,5 +1,6 @@
 """Heads: what networks make of the features of a backbone."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import flax.linen as nn
@@ -44,11 +45,11 @@ class MaskHead(nn.Module):
 
     Attributes:
         config: the architecture.
-        decoder: reads the descriptors; None for the learned maps alone.
+        decoder: makes what reads the descriptors; None for the learned maps alone.
     """
 
     config: NetworkConfig
-    decoder: Queries | None
+    decoder: Callable[..., Queries] | None
 
     @nn.compact
     def __call__(
@@ -67,7 +68,8 @@ class MaskHead(nn.Module):
         config = self.config
         queries = None
         if self.decoder is not None:
-            queries = self.decoder(encoded.bottleneck, encoded.known, deterministic)
+            decoder = self.decoder(name="decoder")
+            queries = decoder(encoded.bottleneck, encoded.known, deterministic)
         start = nn.initializers.normal(0.01)
         logits = self._logits("head", encoded.pixels, queries, start, self._favor)
         if config.stem > 1:

@@ -1,5 +1,7 @@
 """Segmenters: networks from the features of a clip to the logits of K masks."""
 
+from functools import partial
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -54,5 +56,6 @@ def build_segmenter(config: NetworkConfig) -> UNetSegmenter:
     """The linen module that a `NetworkConfig` describes."""
     decoder = None
     if config.decoder.kind != "linear":
-        decoder = Queries(config.decoder, config.num_masks, jnp.dtype(config.compute_dtype))
+        dtype = jnp.dtype(config.compute_dtype)
+        decoder = partial(Queries, config.decoder, config.num_masks, dtype)
     return UNetSegmenter(build_backbone(config), MaskHead(config, decoder))

@@ -22,9 +22,9 @@ class UNet(nn.Module):
     """The skeleton: what is left of a U-net when its six parts are taken out.
 
     Level ``l`` has ``widths[l]`` channels at ``1 / 2**l`` of the size. The input passes the left
-    part of level 0, then for each further level down and left; what comes out of the last one passes
-    the middle part, which makes the bottleneck of it; from there, for each level, up, concatenation
-    with the transit of the left features, and right. A new architecture is six part factories.
+    part of level 0, then for each further level down and left. The middle part makes the bottleneck
+    of it. From there, for each level up, the features are enlarged, concatenated with the transit
+    of the left ones, and passed on to the right part. A new architecture is six part factories.
 
     Any H and W: the input is padded at the bottom and right, by its edge, to the next multiple
     that the levels need, and the output is cropped back.
