@@ -1,5 +1,7 @@
 """A small made-up folder laid out like DAVIS, and `eval.py` run on it."""
 
+from pathlib import Path
+
 import cv2
 import numpy as np
 from PIL import Image
@@ -7,6 +9,7 @@ from PIL import Image
 from jaxmotion import cli
 from jaxmotion.optical_flow.formats import write_flo
 
+REPOSITORY = Path(__file__).parent.parent
 SIZE, FLOW_SIZE, FRAMES = (24, 40), (12, 20), 5
 
 
