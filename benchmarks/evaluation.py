@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 
 from jaxmotion.evaluation.protocol import Protocol
-from jaxmotion.evaluation.scoring import score_labels
+from jaxmotion.evaluation.score import score_labels
 from jaxmotion.evaluation.sequences import Annotation
 
 HEIGHT, WIDTH = 480, 854
