@@ -59,7 +59,7 @@ class Build:
         import tensorflow_datasets as tfds
         from jaxmotion_datasets.flow_configs import FlowOptions
 
-        from jaxmotion.data.records import write_index
+        from jaxmotion.data.records import INDEX, write_index
 
         module = importlib.import_module(f"jaxmotion_datasets.{self.dataset}")
         self._check_options()
@@ -71,6 +71,8 @@ class Build:
             builder = module.Builder(config=config, data_dir=self.data_dir, options=options)
         if builder.data_path.exists():
             print(f"{builder.data_path}: built already")
+            if not (Path(builder.data_path) / INDEX).exists():  # by an earlier version
+                write_index(Path(builder.data_path))
             return
         settings: dict[str, Any] = {}
         if self.dataset != "flow_scenes":

@@ -212,8 +212,9 @@ def _picture_size(files: SequenceFiles) -> Size | None:
     for path in (*files.masks[:1], *files.frames[:1]):
         try:
             with reading_picture(path), Image.open(path) as image:
+                width, height = image.size
                 turned = image.getexif().get(0x0112, 1) >= 5
-                return image.size if turned else image.size[::-1]
+                return (width, height) if turned else (height, width)
         except InputError:  # said when it is read
             continue
     return None

@@ -167,7 +167,7 @@ class Built:
 
     def read(self, split: str, index: int, names: tuple[str, ...]) -> dict[str, Any]:
         """Some features of a record; what is not asked for is not decoded."""
-        wanted = self._dict({name: self._features[name] for name in names})
+        wanted: Any = self._dict({name: self._features[name] for name in names})
         try:
             return wanted.deserialize_example_np(self._sources[split][index])
         except Exception as error:  # whatever ArrayRecord, protobuf or zlib make of damage

@@ -15,6 +15,7 @@
 import collections.abc
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -182,11 +183,15 @@ def annotation_readers(
       Those of `labels`, `void` and `instances`.
     """
 
-    def read(frames: Frames) -> FieldArrays:
+    @cache  # files are looked at once, not for each clip
+    def annotated_frames() -> tuple[int, ...]:
         try:
-            annotated = place(False).annotated
+            return place(False).annotated
         except InputError:  # some pictures are missing, which does not matter if no mask is
-            annotated = place(True).annotated
+            return place(True).annotated
+
+    def read(frames: Frames) -> FieldArrays:
+        annotated = annotated_frames()
         there = [annotated.index(t) for t in frames if t in annotated]
         found, unjudged = annotations(there or [0])  # of another frame: for its size
         labels = np.zeros((len(frames), *found.shape[1:]), np.int32)

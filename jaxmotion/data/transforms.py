@@ -84,7 +84,7 @@ class Mirror:
             if name in clip:
                 result[name] = clip[name][..., ::-1]
         if "flow" in clip:
-            result["flow"] = result["flow"] * np.float32([-1, 1])
+            result["flow"] = result["flow"] * np.array([-1, 1], np.float32)
         if "boxes" in clip:
             x, y, width, height = np.moveaxis(clip["boxes"], -1, 0)
             result["boxes"] = np.stack([1 - x - width, y, width, height], axis=-1)
