@@ -7,7 +7,14 @@ import numpy as np
 import pytest
 
 from jaxmotion import scenes
-from jaxmotion.data import SceneSource, find_flow, open_source, split_names, write_image
+from jaxmotion.data import (
+    SceneSource,
+    TrainLoader,
+    find_flow,
+    open_source,
+    split_names,
+    write_image,
+)
 from jaxmotion.data.clips import fingerprint, has_content, old_fingerprint
 from jaxmotion.data.davis import SequenceFiles
 from jaxmotion.data.file_sequences import open_files
@@ -475,6 +482,25 @@ def test_the_fingerprint_is_of_the_flow_alone(tmp_path, kind):
     assert not has_content(changed, fingerprint(source))
     assert not has_content(changed, old_fingerprint(source))
     assert not has_content(changed, "")
+
+
+def test_checkpoints_of_earlier_versions_know_their_data(tmp_path):
+    flow = (np.arange(96).reshape(2, 4, 6, 2) / 8).astype(np.float32)
+    valid = np.ones(flow.shape[:3], bool)
+    valid[0, 0] = False
+    np.savez(tmp_path / "a.npz", flow=flow.astype(np.float16), valid=valid)
+    for t in range(2):
+        write_flo(tmp_path / "b" / f"{t}.flo", flow[t])
+    source = open_source(tmp_path)
+    noted = "568e923b3164929f222adc49830fc2f3"  # by the first version that noted it
+    assert old_fingerprint(source) == noted
+    loader = TrainLoader(source, 2)
+    state = loader.get_state()
+    loader.check_state(state)
+    loader.check_state(state | {"content": noted})
+    with pytest.raises(InputError, match="other flow under the same names"):
+        loader.check_state(state | {"content": noted[::-1]})
+    loader.close()
 
 
 def test_the_fingerprint_of_a_large_file_reads_parts_of_it(tmp_path):
