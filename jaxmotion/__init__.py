@@ -11,12 +11,12 @@ from jaxmotion.errors import InputError
 if TYPE_CHECKING:
     from jaxmotion import evaluation, losses, metrics, motion, saliency
     from jaxmotion.inference.segmenter import Segmenter
-    from jaxmotion.motion import FitInfo, MotionModel, fit, inpaint, parametric_flow
+    from jaxmotion.motion import Fit, MotionModel, fit, inpaint, parametric_flow
 
 __version__ = "0.1.0"
 
 __all__ = [
-    "FitInfo",
+    "Fit",
     "InputError",
     "MotionModel",
     "Segmenter",
@@ -35,7 +35,7 @@ __all__ = [
 _HOMES = {
     "Segmenter": "jaxmotion.inference.segmenter",
     **dict.fromkeys(
-        ("FitInfo", "MotionModel", "fit", "inpaint", "parametric_flow"), "jaxmotion.motion"
+        ("Fit", "MotionModel", "fit", "inpaint", "parametric_flow"), "jaxmotion.motion"
     ),
 }
 
