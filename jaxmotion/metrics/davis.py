@@ -9,8 +9,7 @@ import math
 import numpy as np
 
 from jaxmotion.metrics import masks as bitmasks
-
-Statistics = tuple[float, float, float]
+from jaxmotion.metrics.arguments import binary_masks
 
 BOUND_TH = 0.008
 
@@ -118,7 +117,7 @@ def contour_f(gt: Contour, pred: Contour) -> float:
     return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
 
 
-def sequence_statistics(per_frame) -> Statistics:
+def sequence_statistics(per_frame) -> tuple[float, float, float]:
     """Mean, recall and decay of the scores of one sequence.
 
     Args:
@@ -137,7 +136,7 @@ def sequence_statistics(per_frame) -> Statistics:
     """
     values = np.asarray(per_frame, np.float64)
     if values.ndim != 1 or not values.size:
-        raise ValueError(f"per_frame must be a vector of at least one score, got {values.shape}")
+        raise ValueError(f"per_frame {values.shape}: expected [T], of at least one score")
     # Quarters share their end frames, as the benchmark has it; halves round to even.
     ends = np.round(np.linspace(1, len(values), 5) + 1e-10).astype(int) - 1
     first, last = values[: ends[1] + 1], values[ends[3] :]
@@ -153,30 +152,12 @@ def _mean(values: np.ndarray) -> float:
     return float(known.mean()) if known.size else float("nan")
 
 
-def _checked(gt, pred, void) -> tuple[np.ndarray, ...]:
-    """Binary masks of one shape: bool, or integers where non-zero is foreground."""
-    masks = []
-    for name, mask in (("gt", gt), ("pred", pred), ("void", void)):
-        if mask is None and name == "void":
-            continue
-        mask = np.asarray(mask)
-        if mask.dtype != bool:
-            if not np.issubdtype(mask.dtype, np.integer):
-                raise TypeError(
-                    f"{name} must be bool or integer, got {mask.dtype}: threshold it first"
-                )
-            mask = mask != 0
-        if mask.ndim < 2:
-            raise ValueError(f"{name} must have shape [..., H, W], got {mask.shape}")
-        if masks and mask.shape != masks[0].shape:
-            raise ValueError(
-                f"gt {masks[0].shape} and {name} {mask.shape} must have the same shape"
-            )
-        masks.append(mask)
-    return tuple(masks)
+def _checked(gt, pred, void) -> list[np.ndarray]:
+    masks = {"gt": gt, "pred": pred} | ({} if void is None else {"void": void})
+    return binary_masks("[..., H, W]", **masks)
 
 
-def _packed(masks: tuple[np.ndarray, ...], index) -> tuple[np.ndarray, np.ndarray]:
+def _packed(masks: list[np.ndarray], index) -> tuple[np.ndarray, np.ndarray]:
     """Packed ground truth and prediction of one frame, without the void pixels."""
     gt, pred, *void = (bitmasks.pack(mask[index]) for mask in masks)
     return (gt & ~void[0], pred & ~void[0]) if void else (gt, pred)

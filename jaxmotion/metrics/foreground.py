@@ -10,6 +10,7 @@ from collections.abc import Callable
 import numpy as np
 
 from jaxmotion.metrics import masks as bitmasks
+from jaxmotion.metrics.arguments import label_arrays
 
 # Up to this many labels are counted one by one.
 FEW_LABELS = 16
@@ -40,6 +41,7 @@ def select_foreground(labels, gt, rule: str) -> np.ndarray:
     Raises:
         ValueError: The rule is unknown, has more segments than it can try, or needs a ground truth
             and has none; the shapes differ or are not `[T, H, W]`, or a label is negative.
+        TypeError: labels are no integers.
     """
     labels = np.asarray(labels)
     chosen = foreground_labels(labels, gt, rule)
@@ -50,20 +52,16 @@ def foreground_labels(labels, gt, rule: str) -> np.ndarray:
     """The labels that `select_foreground` takes: bool `[K]`, with K the highest label plus one."""
     if rule not in RULES:
         raise ValueError(f"selection rule {rule!r} is unknown: choose one of {', '.join(RULES)}")
-    labels = np.asarray(labels)
-    if labels.ndim != 3 or not np.issubdtype(labels.dtype, np.integer):
-        raise ValueError(
-            f"labels must be integers of shape [T, H, W], got {labels.dtype} {labels.shape}"
-        )
-    if labels.size == 0 or labels.min() < 0:
-        raise ValueError("labels must be >= 0, and at least one pixel")
+    (labels,) = label_arrays(labels=labels)
+    if not labels.size:
+        raise ValueError(f"labels {labels.shape}: expected at least one pixel")
     if gt is None:
         if rule in NEED_GROUND_TRUTH:
             raise ValueError(f"selection rule {rule!r} needs a ground truth")
         gt = np.zeros(labels.shape, bool)
     gt = np.asarray(gt)
     if gt.shape != labels.shape or gt.dtype != bool:
-        raise ValueError(f"gt must be bool of shape {labels.shape}, got {gt.dtype} {gt.shape}")
+        raise ValueError(f"gt {gt.shape} of {gt.dtype}: expected bool {labels.shape} as labels")
     return RULES[rule](*contingency(labels, gt))
 
 

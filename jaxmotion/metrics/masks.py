@@ -45,7 +45,7 @@ def pack_labels(labels: np.ndarray, values) -> np.ndarray:
 
 def count(words: np.ndarray) -> np.ndarray:
     """Number of pixels of a mask: words `[..., H, n]` -> int64 `[...]`."""
-    return _ones(words).sum(axis=(-2, -1), dtype=np.int64)
+    return np.bitwise_count(words).sum(axis=(-2, -1), dtype=np.int64)
 
 
 def outline(words: np.ndarray, width: int) -> np.ndarray:
@@ -139,16 +139,3 @@ def _from_right(words: np.ndarray) -> np.ndarray:
     moved = words >> _ONE
     moved[:, :-1] |= words[:, 1:] << _LAST
     return moved
-
-
-_ONES_OF_OCTET = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1).sum(
-    axis=1, dtype=np.uint8
-)
-
-
-def _count_by_table(words: np.ndarray) -> np.ndarray:
-    """Set bits of every octet of the words; for numpy 1, which has no `bitwise_count`."""
-    return _ONES_OF_OCTET[np.ascontiguousarray(words).view(np.uint8)]
-
-
-_ones = getattr(np, "bitwise_count", _count_by_table)

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from jaxmotion.metrics.arguments import label_arrays
+
 
 @dataclass(frozen=True)
 class LabelStability:
@@ -42,16 +44,10 @@ def label_stability(gt_labels, pred_labels, min_share: float = 0.002) -> dict[in
         The stability of each object that is shown in some frame, by its label in the annotation.
 
     Raises:
-        ValueError: The shapes differ or are not `[T, H, W]`, or a label is negative.
+        ValueError: the shapes differ or are not `[T, H, W]`, or a label is negative.
+        TypeError: labels are no integers.
     """
-    gt_labels, pred_labels = np.asarray(gt_labels), np.asarray(pred_labels)
-    if gt_labels.shape != pred_labels.shape or gt_labels.ndim != 3:
-        raise ValueError(
-            f"labels {gt_labels.shape} and {pred_labels.shape}: expected the same [T, H, W]"
-        )
-    for labels in (gt_labels, pred_labels):
-        if not np.issubdtype(labels.dtype, np.integer) or (labels.size and labels.min() < 0):
-            raise ValueError("labels must be integers >= 0")
+    gt_labels, pred_labels = label_arrays(gt_labels=gt_labels, pred_labels=pred_labels)
     counts = _counts(gt_labels, pred_labels)
     ground = np.where(counts[:, 0].any(axis=-1), counts[:, 0].argmax(axis=-1), -1)
     least = max(1, min_share * gt_labels.shape[1] * gt_labels.shape[2])
