@@ -26,7 +26,7 @@ def jaccard(gt, pred, void=None) -> np.ndarray:
         float64 `[...]`.
 
     Raises:
-        ValueError: The shapes differ, or have fewer than two axes.
+        ValueError: the shapes differ, or have fewer than two axes.
         TypeError: A mask is not bool or integer.
 
     References:
@@ -50,14 +50,14 @@ def boundary_f(gt, pred, bound_th: float = BOUND_TH, void=None) -> np.ndarray:
     Args:
         gt: bool `[..., H, W]`.
         pred: bool, same shape.
-        bound_th: Tolerance, as a fraction of the image diagonal; from 1 on in pixels.
+        bound_th: tolerance, as a fraction of the image diagonal; from 1 on in pixels.
         void: bool, same shape: pixels taken out of both masks; none by default.
 
     Returns:
         float64 `[...]`.
 
     Raises:
-        ValueError: The shapes differ, or have fewer than two axes.
+        ValueError: the shapes differ, or have fewer than two axes.
         TypeError: A mask is not bool or integer.
 
     References:
@@ -74,13 +74,24 @@ def boundary_f(gt, pred, bound_th: float = BOUND_TH, void=None) -> np.ndarray:
 
 
 def packed_jaccard(gt: np.ndarray, pred: np.ndarray) -> float:
-    """Jaccard index of two packed masks `[H, n]`."""
+    """Jaccard index of two packed masks.
+
+    Args:
+        gt: words `[H, n]`.
+        pred: words `[H, n]`.
+    """
     union = int(bitmasks.count(gt | pred))
     return int(bitmasks.count(gt & pred)) / union if union else 1.0
 
 
 def tolerance(height: int, width: int, bound_th: float = BOUND_TH) -> int:
-    """How far apart matching boundary pixels may be, in pixels."""
+    """How far apart matching boundary pixels may be, in pixels.
+
+    Args:
+        height: rows of the image.
+        width: columns of the image.
+        bound_th: the tolerance, as `boundary_f` has it.
+    """
     if bound_th >= 1:
         return int(bound_th)
     return math.ceil(bound_th * float(np.linalg.norm((height, width))))
@@ -90,8 +101,8 @@ class Contour:
     """The boundary pixels of one packed mask, and what lies within the tolerance of them.
 
     Attributes:
-        pixels: Packed boundary `[H, n]`.
-        length: Number of boundary pixels.
+        pixels: packed boundary `[H, n]`.
+        length: number of boundary pixels.
     """
 
     def __init__(self, mask: np.ndarray, width: int, radius: int) -> None:
@@ -109,7 +120,12 @@ class Contour:
 
 
 def contour_f(gt: Contour, pred: Contour) -> float:
-    """F-measure of two contours."""
+    """F-measure of two contours.
+
+    Args:
+        gt: contour of the ground truth.
+        pred: contour of the prediction.
+    """
     if not gt.length or not pred.length:
         return float(gt.length == pred.length)
     precision = int(bitmasks.count(pred.pixels & gt.near)) / pred.length
@@ -129,7 +145,7 @@ def sequence_statistics(per_frame) -> tuple[float, float, float]:
         the first quarter of the frames minus that over the last. NaN where nothing has a score.
 
     Raises:
-        ValueError: The scores are not a non-empty vector.
+        ValueError: the scores are not a non-empty vector.
 
     References:
         Perazzi et al., CVPR 2016, section 4.

@@ -24,7 +24,7 @@ def select_foreground(labels, gt, rule: str) -> np.ndarray:
     Args:
         labels: int `[T, H, W]`, the segment of every pixel, >= 0.
         gt: bool `[T, H, W]` ground truth; `None` will do for the rules that use none.
-        rule: One of
+        rule: one of
 
             - `"except_largest"`: every segment but the one with most pixels in the cut. Uses no
               ground truth.
@@ -39,7 +39,7 @@ def select_foreground(labels, gt, rule: str) -> np.ndarray:
         bool `[T, H, W]`.
 
     Raises:
-        ValueError: The rule is unknown, has more segments than it can try, or needs a ground truth
+        ValueError: the rule is unknown, has more segments than it can try, or needs a ground truth
             and has none; the shapes differ or are not `[T, H, W]`, or a label is negative.
         TypeError: labels are no integers.
     """
@@ -49,7 +49,16 @@ def select_foreground(labels, gt, rule: str) -> np.ndarray:
 
 
 def foreground_labels(labels, gt, rule: str) -> np.ndarray:
-    """The labels that `select_foreground` takes: bool `[K]`, with K the highest label plus one."""
+    """The labels that `select_foreground` takes, with the same arguments and errors.
+
+    Args:
+        labels: int `[T, H, W]`.
+        gt: bool `[T, H, W]`, or None.
+        rule: one of `RULES`.
+
+    Returns:
+        bool `[K]`, with K the highest label plus one.
+    """
     if rule not in RULES:
         raise ValueError(f"selection rule {rule!r} is unknown: choose one of {', '.join(RULES)}")
     (labels,) = label_arrays(labels=labels)
@@ -66,7 +75,12 @@ def foreground_labels(labels, gt, rule: str) -> np.ndarray:
 
 
 def contingency(labels: np.ndarray, gt: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Pixels of every segment inside and outside the ground truth, per frame: two int [T, K]."""
+    """Pixels of every segment inside and outside the ground truth, per frame: two int `[T, K]`.
+
+    Args:
+        labels: int `[T, H, W]`.
+        gt: bool `[T, H, W]`.
+    """
     num_labels = int(labels.max()) + 1
     inside = np.zeros((len(labels), num_labels), np.int64)
     area = np.zeros_like(inside)

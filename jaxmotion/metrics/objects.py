@@ -68,7 +68,7 @@ def match_objects(
 ) -> ObjectMatch:
     """Assigns predicted segments to annotated objects, as the DAVIS 2017 unsupervised benchmark.
 
-    The assignment maximises the sum over objects of (J + F) / 2 averaged over the frames
+    The assignment maximizes the sum over objects of (J + F) / 2 averaged over the frames
     (Hungarian). Every label that occurs in the prediction is a candidate, 0 included, since a
     motion segmentation has no label set aside for the background; in the ground truth 0 is
     background. Segments that are left over count for nothing.
@@ -79,7 +79,7 @@ def match_objects(
         void: bool `[T, H, W]`: pixels that count neither for nor against; none by default.
         background: A predicted label that is no candidate; None if all are. The official code
             takes 0 for it, which no segment of a motion segmentation is.
-        use_boundary: False assigns by J alone and leaves F NaN.
+        use_boundary: whether F counts; False assigns by J alone and leaves F NaN.
 
     Returns:
         The match and its scores per frame; empty if the ground truth has no object.

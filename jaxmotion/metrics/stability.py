@@ -16,12 +16,12 @@ class LabelStability:
     there are two figures of each, and both are of interest.
 
     Attributes:
-        frames: Frames that show the object.
-        apart: Share of these in which its label is not that of the ground.
-        share: Share of the frames in which it has the label that it has most often.
-        switches: Changes of its label from one such frame to the next, per 100 frames.
-        share_apart: As `share`, of the frames alone in which it is apart; NaN if there are none.
-        switches_apart: As `switches`, of these alone.
+        frames: frames that show the object.
+        apart: share of these in which its label is not that of the ground.
+        share: share of the frames in which it has the label that it has most often.
+        switches: changes of its label from one such frame to the next, per 100 frames.
+        share_apart: as `share`, of the frames alone in which it is apart; NaN if there are none.
+        switches_apart: as `switches`, of these alone.
     """
 
     frames: int
@@ -38,7 +38,7 @@ def label_stability(gt_labels, pred_labels, min_share: float = 0.002) -> dict[in
     Args:
         gt_labels: int `[T, H, W]`, 0 = ground, 1.. = objects.
         pred_labels: int `[T, H, W]`, labels >= 0; which, does not matter.
-        min_share: Share of a frame that an object must have, from 0 to 1, to count as shown.
+        min_share: share of a frame that an object must have, from 0 to 1, to count as shown.
 
     Returns:
         The stability of each object that is shown in some frame, by its label in the annotation.
