@@ -14,19 +14,19 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from jaxmotion.evaluation.published import MEAN, folder_name
+from jaxmotion.evaluation.comparison import MEAN, folder_name
 from jaxmotion.evaluation.results import (
     Dataset,
     Difference,
     Evaluation,
     Published,
     Run,
+    plain,
     with_joint_mean,
 )
-from jaxmotion.evaluation.results_json import plain
 from jaxmotion.evaluation.tables import PUBLISHED_PREFIX, score_table
 from jaxmotion.files import atomic_path
-from jaxmotion.report.pictures import SHARED_LAYERS, flow_wheel, read_layer
+from jaxmotion.report.layers import SHARED_LAYERS, flow_wheel, read_layer
 
 SCRIPTS = ("elements.js", "tables.js", "charts.js", "player.js", "sequences.js", "page.js")
 DIGITS = 4
@@ -36,18 +36,18 @@ def write_report(folder: Path, evaluation: Evaluation) -> None:
     """Writes `report.html` into the folder of an evaluation.
 
     Args:
-        folder: Where the evaluation's files are; its pictures are looked for there.
-        evaluation: What was evaluated, as far as it got.
+        folder: the folder where the evaluation's files are; its pictures are looked for there.
+        evaluation: what was evaluated, as far as it got.
 
     Raises:
         InputError: A file of pictures is damaged, or the page cannot be written.
     """
-    page = render(folder, evaluation)
+    page = _render(folder, evaluation)
     with atomic_path(folder / "report.html") as path:
         path.write_text(page, encoding="utf-8")
 
 
-def render(folder: Path, evaluation: Evaluation) -> str:
+def _render(folder: Path, evaluation: Evaluation) -> str:
     """The page as text; arguments and errors as `write_report`."""
     style, script = _asset("page.css"), "".join(map(_asset, SCRIPTS))
     layers = Layers()
@@ -224,7 +224,7 @@ def _published(column: Published, dataset: Dataset) -> dict[str, Any]:
 
 
 def _difference(difference: Difference) -> dict[str, Any]:
-    return {**asdict(difference), "is_real": difference.is_real}
+    return {**asdict(difference), "excludes_zero": difference.excludes_zero}
 
 
 def _json(value: Any) -> str:
