@@ -28,8 +28,9 @@ from jaxmotion.evaluation import find_sequences
 from jaxmotion.evaluation.results import Dataset, Evaluation, Failure, Run
 from jaxmotion.evaluation.sequence_scores import Cut, ObjectScores, SequenceScores
 from jaxmotion.optical_flow.colors import flow_to_color
+from jaxmotion.report.encoding import outline
 from jaxmotion.report.page import write_report
-from jaxmotion.report.pictures import MAX_FRAMES, outline, shown_frames, write_pictures
+from jaxmotion.report.pictures import MAX_FRAMES, shown_frames, write_pictures
 
 
 @pytest.fixture(scope="module")

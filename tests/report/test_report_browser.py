@@ -4,8 +4,8 @@ import pytest
 from report_browser import Page, find_browser
 from report_example import CUT, FRAMES, HOSTILE, HOSTILE_METHOD, SEQUENCES, truth, write_example
 
+from jaxmotion.report.encoding import outline
 from jaxmotion.report.page import write_report
-from jaxmotion.report.pictures import outline
 
 BROWSER = find_browser()
 pytestmark = pytest.mark.skipif(BROWSER is None, reason="no Chromium or Chrome is installed")
