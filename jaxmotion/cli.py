@@ -161,8 +161,8 @@ class Segment:
 
     def run(self) -> None:
         """Does it."""
+        from jaxmotion.answer.segment import segment_video
         from jaxmotion.inference.segmenter import Segmenter
-        from jaxmotion.inference.video import segment_video
         from jaxmotion.optical_flow import estimator_for_masks
         from jaxmotion.training.compilation_cache import enable_compilation_cache
 

@@ -9,7 +9,6 @@ from PIL import Image
 
 from jaxmotion.optical_flow.colors import label_palette
 
-
 _FILES = ("overlay.mp4", "theta.npz", "latents.npz", "latents.png")
 
 

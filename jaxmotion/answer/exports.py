@@ -7,7 +7,7 @@
 | `coco` | `coco.json`: run-length masks, a track for each moving segment | pycocotools |
 | `cutout` | `cutout/NAME.png`: what moves, on nothing | picture editors |
 | `alpha` | `alpha.mov`: the same as a video with alpha, ProRes 4444 | video editors |
-| `davis` | `davis/Annotations/480p/VIDEO/NAME.png`, indexed: 0, then a number a segment | DAVIS tools |
+| `davis` | `davis/Annotations/480p/VIDEO/NAME.png`, indexed: 0, or which moves | DAVIS tools |
 
 IMAGE is the file name of a frame with its suffix, as COLMAP wants it; NAME is without.
 """
@@ -16,7 +16,7 @@ import json
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import cv2
 import numpy as np
@@ -46,8 +46,26 @@ class Subject:
     dilate: int = 0
 
 
+class Frame(NamedTuple):
+    """What is exported of a frame.
+
+    Attributes:
+        index: its number.
+        name: its name, without a suffix.
+        labels: uint8 `[H, W]`, the segments.
+        moving: bool `[H, W]`.
+        picture: uint8 `[H, W, 3]`; None if no export needs it.
+    """
+
+    index: int
+    name: str
+    labels: np.ndarray
+    moving: np.ndarray
+    picture: np.ndarray | None
+
+
 class Export:
-    """Files of one kind, a context manager: what is to be written last is written when it ends well.
+    """Files of one kind. A context manager: what comes last is written when it ends well.
 
     Attributes:
         needs_frames: whether `write` is to be given the frames.
@@ -73,18 +91,8 @@ class Export:
         if error_details[0] is None:
             self.finish()
 
-    def write(
-        self, index: int, name: str, labels: np.ndarray, moving: np.ndarray, frame: Any
-    ) -> None:
-        """Adds a frame.
-
-        Args:
-            index: its number.
-            name: its name, without a suffix.
-            labels: uint8 `[H, W]`, the segments.
-            moving: bool `[H, W]`.
-            frame: uint8 `[H, W, 3]`; None if it is not needed.
-        """
+    def write(self, frame: Frame) -> None:
+        """Adds a frame, the next one."""
         raise NotImplementedError
 
     def finish(self) -> None:
@@ -94,63 +102,55 @@ class Export:
 class _Ignored(Export):
     """Masks of what is to be left out of a reconstruction: 0 there, 255 elsewhere."""
 
+    place: str
+
     def __init__(self, folder: Path, subject: Subject) -> None:
         super().__init__(folder, subject)
-        size = 2 * subject.dilate + 1
-        offsets = np.arange(size) - subject.dilate
+        offsets = np.arange(2 * subject.dilate + 1) - subject.dilate
         within = offsets[:, None] ** 2 + offsets**2 <= subject.dilate**2
         self._disk = within.astype(np.uint8)
         # Whether its pictures can be taken as they are; else they are written as well.
         self.needs_frames = not all(map(_is_upright, subject.video.files or [None]))
 
-    def image_name(self, index: int, name: str) -> str:
-        """The file name of a frame in the reconstruction."""
-        return f"{name}.jpg" if self.needs_frames else self.subject.video.files[index].name
-
-    def mask_name(self, index: int, name: str) -> str:
-        """The file name of a frame's mask."""
-        raise NotImplementedError
-
-    def place(self) -> Path:
-        """The folder of `masks/` and `images/`."""
-        raise NotImplementedError
-
-    def write(
-        self, index: int, name: str, labels: np.ndarray, moving: np.ndarray, frame: Any
-    ) -> None:
-        wide = cv2.dilate(moving.astype(np.uint8), self._disk)
+    def write(self, frame: Frame) -> None:
+        image = f"{frame.name}.jpg"
+        if not self.needs_frames:
+            image = self.subject.video.files[frame.index].name
+        wide = cv2.dilate(frame.moving.astype(np.uint8), self._disk)
         mask = np.where(wide, 0, 255).astype(np.uint8)
-        write_image(self.place() / "masks" / self.mask_name(index, name), mask)
+        write_image(self.folder / self.place / "masks" / self.mask_name(frame.name, image), mask)
         if self.needs_frames:
-            with atomic_path(self.place() / "images" / self.image_name(index, name)) as path:
-                Image.fromarray(frame).save(path, quality=_JPEG_QUALITY, subsampling=0)
+            assert frame.picture is not None
+            with atomic_path(self.folder / self.place / "images" / image) as path:
+                Image.fromarray(frame.picture).save(path, quality=_JPEG_QUALITY, subsampling=0)
+
+    def mask_name(self, name: str, image: str) -> str:
+        raise NotImplementedError
 
 
-class Colmap(_Ignored):
+class _Colmap(_Ignored):
     """Masks for COLMAP's `ImageReader.mask_path`.
 
     References:
         https://colmap.github.io/faq.html#mask-image-regions
     """
 
-    def place(self) -> Path:
-        return self.folder / "colmap"
+    place = "colmap"
 
-    def mask_name(self, index: int, name: str) -> str:
-        return f"{self.image_name(index, name)}.png"
+    def mask_name(self, name: str, image: str) -> str:
+        return f"{image}.png"
 
 
-class Nerfstudio(_Ignored):
+class _Nerfstudio(_Ignored):
     """Masks for `masks-path` of nerfstudio's COLMAP data parser."""
 
-    def place(self) -> Path:
-        return self.folder / "nerfstudio"
+    place = "nerfstudio"
 
-    def mask_name(self, index: int, name: str) -> str:
+    def mask_name(self, name: str, image: str) -> str:
         return f"{name}.png"
 
 
-class Coco(Export):
+class _Coco(Export):
     """COCO's object annotations, with tracks.
 
     Every moving segment is a track (`track_id`, from 1), with an annotation in each frame where it
@@ -165,9 +165,7 @@ class Coco(Export):
         self._images: list[dict] = []
         self._annotations: list[dict] = []
 
-    def write(
-        self, index: int, name: str, labels: np.ndarray, moving: np.ndarray, frame: Any
-    ) -> None:
+    def write(self, frame: Frame) -> None:
         from pycocotools import mask as coco
 
         files = self.subject.video.files
@@ -175,15 +173,15 @@ class Coco(Export):
         self._images.append(
             {
                 "id": image,
-                "file_name": files[index].name if files else f"{name}.png",
-                "height": labels.shape[0],
-                "width": labels.shape[1],
+                "file_name": files[frame.index].name if files else f"{frame.name}.png",
+                "height": frame.labels.shape[0],
+                "width": frame.labels.shape[1],
                 "video_id": 1,
-                "frame_index": index,
+                "frame_index": frame.index,
             }
         )
         for track, segment in enumerate(self.subject.moving, 1):
-            there = np.asfortranarray(labels == segment, np.uint8)
+            there = np.asfortranarray(frame.labels == segment, np.uint8)
             if there.any():
                 runs: Any = coco.encode(there)
                 self._annotations.append(
@@ -221,18 +219,16 @@ class Coco(Export):
             path.write_text(json.dumps(content, separators=(",", ":")))
 
 
-class Cutout(Export):
+class _Cutout(Export):
     """What moves, on a transparent ground."""
 
     needs_frames = True
 
-    def write(
-        self, index: int, name: str, labels: np.ndarray, moving: np.ndarray, frame: Any
-    ) -> None:
-        write_image(self.folder / "cutout" / f"{name}.png", _cut_out(frame, moving))
+    def write(self, frame: Frame) -> None:
+        write_image(self.folder / "cutout" / f"{frame.name}.png", _cut_out(frame))
 
 
-class Alpha(Export):
+class _Alpha(Export):
     """The same as a video."""
 
     needs_frames = True
@@ -243,13 +239,11 @@ class Alpha(Export):
         self._writer = VideoWriter(folder / "alpha.mov", video.fps, video.pixel_aspect)
         self.stack.enter_context(self._writer)
 
-    def write(
-        self, index: int, name: str, labels: np.ndarray, moving: np.ndarray, frame: Any
-    ) -> None:
-        self._writer.write(_cut_out(frame, moving))
+    def write(self, frame: Frame) -> None:
+        self._writer.write(_cut_out(frame))
 
 
-class Davis(Export):
+class _Davis(Export):
     """Annotations as DAVIS has them: 0 is the background, moving segments count from 1.
 
     References:
@@ -258,15 +252,13 @@ class Davis(Export):
 
     palette: ClassVar[bytes]
 
-    def write(
-        self, index: int, name: str, labels: np.ndarray, moving: np.ndarray, frame: Any
-    ) -> None:
+    def write(self, frame: Frame) -> None:
         numbers = np.zeros(256, np.uint8)
         numbers[list(self.subject.moving)] = np.arange(len(self.subject.moving)) + 1
-        picture = Image.fromarray(numbers[labels], mode="P")
+        picture = Image.fromarray(numbers[frame.labels], mode="P")
         picture.putpalette(self.palette)
         sequence = self.folder / "davis" / "Annotations" / "480p" / self.subject.video.path.stem
-        with atomic_path(sequence / f"{name}.png") as path:
+        with atomic_path(sequence / f"{frame.name}.png") as path:
             picture.save(path)
 
 
@@ -280,23 +272,24 @@ def _davis_palette() -> bytes:
     return colors.astype(np.uint8).tobytes()
 
 
-Davis.palette = _davis_palette()
+_Davis.palette = _davis_palette()
 
 EXPORTS: dict[str, type[Export]] = {
-    "colmap": Colmap,
-    "nerfstudio": Nerfstudio,
-    "coco": Coco,
-    "cutout": Cutout,
-    "alpha": Alpha,
-    "davis": Davis,
+    "colmap": _Colmap,
+    "nerfstudio": _Nerfstudio,
+    "coco": _Coco,
+    "cutout": _Cutout,
+    "alpha": _Alpha,
+    "davis": _Davis,
 }
 EXPORTED = ("colmap", "nerfstudio", "coco.json", "cutout", "alpha.mov", "davis")
 
 
-def _cut_out(frame: np.ndarray, moving: np.ndarray) -> np.ndarray:
+def _cut_out(frame: Frame) -> np.ndarray:
     """RGBA, black and transparent where nothing moves."""
-    alpha = np.where(moving, 255, 0).astype(np.uint8)
-    return np.dstack([frame * moving[..., None], alpha])
+    assert frame.picture is not None
+    alpha = np.where(frame.moving, 255, 0).astype(np.uint8)
+    return np.dstack([frame.picture * frame.moving[..., None], alpha])
 
 
 def _is_upright(file: Path | None) -> bool:

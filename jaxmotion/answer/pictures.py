@@ -1,5 +1,6 @@
 """The pictures of the answer: segments as they come, what moves when it is known."""
 
+import os
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
@@ -11,7 +12,7 @@ import jax
 import numpy as np
 from PIL import Image
 
-from jaxmotion.answer.exports import Export
+from jaxmotion.answer.exports import Export, Frame
 from jaxmotion.data.pictures import overlay, write_image, write_labels
 from jaxmotion.data.transforms import resize_masks
 from jaxmotion.data.video import Video, VideoWriter
@@ -63,8 +64,8 @@ class Kept:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._file = tempfile.TemporaryFile(dir=folder)
-        self._count = 0
+        self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 (closed by __exit__)
+        self._places: list[int] = []
 
     def add(self, flow: np.ndarray, masks: np.ndarray, valid: np.ndarray) -> None:
         """Adds a frame.
@@ -74,16 +75,16 @@ class Kept:
             masks: `[h, w, K]`, kept in 8 bits.
             valid: `[h, w]` in {0, 1}.
         """
+        self._places.append(self._file.seek(0, os.SEEK_END))
         for array in (np.float16(flow), np.uint8(np.rint(255 * masks)), valid.astype(bool)):
             np.save(self._file, array)
-        self._count += 1
 
     def __iter__(self) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
         """Yields float32 flow, masks and bool valid, as they were added."""
-        self._file.seek(0)
-        for _ in range(self._count):
+        for place in self._places:
+            self._file.seek(place)  # others may read as well
             flow, masks, valid = (np.load(self._file) for _ in range(3))
-            yield np.float32(flow), np.float32(masks) / 255, valid
+            yield flow.astype(np.float32), masks.astype(np.float32) / 255, valid
 
     def __exit__(self, *error_details: object) -> None:
         self._file.close()
@@ -142,8 +143,10 @@ def write_answer(
             pictures. The last frame has those of the one before.
         saliency: of each frame, `[h, w]` in [0, 1], in the same way.
     """
-    soft = [(kind, iter(maps)) for kind, maps in
-            (("probabilities", probabilities), ("saliency", saliency))]
+    soft = [
+        (kind, iter(maps))
+        for kind, maps in (("probabilities", probabilities), ("saliency", saliency))
+    ]
     latest: dict[str, np.ndarray] = {}
     frames = iter(video) if any(export.needs_frames for export in exports) else None
     for index, name in enumerate(names):
@@ -159,6 +162,6 @@ def write_answer(
                 shown = np.where(there, shown, 0) if kind == "saliency" else shown
                 grey = np.rint(255 * np.clip(shown, 0, 1)).astype(np.uint8)
                 write_image(folder / kind / f"{name}.png", grey)
-        frame = None if frames is None else next(frames)
+        picture = None if frames is None else next(frames)
         for export in exports:
-            export.write(index, name, labels, there, frame)
+            export.write(Frame(index, name, labels, there, picture))

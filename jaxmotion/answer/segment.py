@@ -1,7 +1,7 @@
 """A user's own video, end to end: frames → flow → masks → what moves, a page, and exports."""
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +27,6 @@ from jaxmotion.optical_flow.estimators import Estimator, estimate_sequence
 from jaxmotion.optical_flow.refinement import Refined
 from jaxmotion.output_folder import Results
 from jaxmotion.saliency import ResidualMeter, salient
-
 
 RESULTS = (
     *("index.html", "masks", "moving", "probabilities", "saliency", "overlay.mp4", "theta.npz"),
@@ -98,7 +97,7 @@ def segment_video(
     segmenter: Segmenter,
     out: Path,
     flow: Estimator | Path,
-    answer: Answer = Answer(),  # noqa: B008 (frozen)
+    answer: Answer = Answer(),
     settings: dict[str, str] | None = None,
 ) -> Report:
     """Tells what moves in a video file or a folder of frames.
@@ -173,14 +172,17 @@ def segment_video(
                 frames = zip(video.frame_names(), video, strict=False)
                 written = _written(masks, passed, frames, pictures, gatherer, writing)
                 written = _measured(written, meter)
-                if answer.probabilities or answer.saliency or answer.latents:
-                    written = _kept(written, kept)
+                if answer.probabilities or answer.saliency:
+                    written = _kept(written, kept.add)
+                held: list[Segmented] = []
+                if answer.latents:
+                    written = _kept(written, lambda *frame: held.append(frame))
                 start_frames, lengths, theta = zip(*segmenter.stream_motions(written), strict=True)
             residuals = meter.residuals()
             moving = salient(residuals)
         np.savez(new / "theta.npz", theta=theta, start=start_frames, length=lengths, moving=moving)
         if answer.latents:
-            flows, segments, valid = (np.stack(arrays) for arrays in zip(*kept, strict=True))
+            flows, segments, valid = (np.stack(arrays) for arrays in zip(*held, strict=True))
             embedding = np.asarray(segmenter.describe(flows, valid).embedding)
             write_latents(new, flows, segments, embedding, valid)
         with writing, ExitStack() as stack:
@@ -269,8 +271,8 @@ def _measured(frames: Iterable[Segmented], meter: ResidualMeter) -> Iterator[Seg
         yield flow, masks, valid
 
 
-def _kept(frames: Iterable[Segmented], kept: Kept) -> Iterator[Segmented]:
+def _kept(frames: Iterable[Segmented], keep: Callable[..., None]) -> Iterator[Segmented]:
     """Passes on flow, masks and valid of each frame, and keeps them."""
     for frame in frames:
-        kept.add(*frame)
+        keep(*frame)
         yield frame

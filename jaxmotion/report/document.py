@@ -31,8 +31,8 @@ def document(template: str, title: str, scripts: Sequence[str], data: Any, **par
     """Puts a page together.
 
     Args:
-        template: HTML with `$title`, `$style`, `$style_hash`, `$script`, `$script_hash`, `$data`, and
-            what `parts` names. The hashes are for the page's security policy, so that no other
+        template: HTML with `$title`, `$style`, `$style_hash`, `$script`, `$script_hash`, `$data`
+            and what `parts` names. The hashes are for the page's security policy, so that no other
             script or style has a say.
         title: Plain text.
         scripts: JavaScript, in order.

@@ -49,7 +49,7 @@ def run(*argv):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ((), "raft_small needs a weight file (--weights FILE): raft-small.pth"),
+        ((), "raft_small needs weights: get the official ones with `jaxmotion w"),
         (("--weights", "none.pth"), "none.pth: cannot be read"),
         (("--weights", "RANDOM", "--iterations", "0"), "iterations 0: expected at least 1"),
         (("--weights", "RANDOM", "--correlation", "no"), "correlation 'no': expected one of auto"),
