@@ -1,7 +1,7 @@
 """`report.html` in headless Chromium: what a reader sees and what keys do."""
 
 import pytest
-from report_browser import Page, find_browser
+from browser import Page, find_browser
 from report_example import CUT, FRAMES, HOSTILE, HOSTILE_METHOD, SEQUENCES, truth, write_example
 
 from jaxmotion.report.encoding import outline
