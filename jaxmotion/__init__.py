@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from jaxmotion import losses, metrics, motion
 from jaxmotion.errors import InputError
-from jaxmotion.motion import FitInfo, MotionModel, fit, inpaint, parametric_flow
+from jaxmotion.motion import Fit, MotionModel, fit, inpaint, parametric_flow
 
 if TYPE_CHECKING:
     from jaxmotion import evaluation, saliency
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
-    "FitInfo",
+    "Fit",
     "InputError",
     "MotionModel",
     "Segmenter",

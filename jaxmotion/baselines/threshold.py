@@ -236,6 +236,6 @@ def _residuals(flow: np.ndarray, masks: np.ndarray, valid: np.ndarray | None) ->
 @jax.jit
 def _fitted_residuals(flow: jax.Array, masks: jax.Array) -> jax.Array:
     shape = (1, *flow.shape[1:3])
-    theta = fit(flow[:, None], masks[:, None], QUADRATIC, penalty="l1")
+    theta = fit(flow[:, None], masks[:, None], QUADRATIC, penalty="l1").theta
     parametric = parametric_flow(QUADRATIC, theta, shape)[:, :, 0]  # [N, K, h, w, 2]
     return jnp.moveaxis(flow[:, None] - parametric, 1, 3)

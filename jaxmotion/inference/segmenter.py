@@ -341,7 +341,8 @@ class Segmenter:
 
         def theta(_: tuple[()], flow: jax.Array, masks: jax.Array, valid: jax.Array) -> jax.Array:
             weights = losses.frame_weights(flow, valid=valid)
-            return fit(flow, masks, model, penalty=penalty, valid=valid, frame_weights=weights)
+            found = fit(flow, masks, model, penalty=penalty, valid=valid, frame_weights=weights)
+            return found.theta
 
         return Programs(theta, ())
 

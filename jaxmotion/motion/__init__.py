@@ -4,13 +4,13 @@ from flow and soft masks, robustly and without a design matrix: `moments` is its
 the pixels, `banded` its linear solver. `penalty` is shared with `jaxmotion.losses`.
 """
 
-from jaxmotion.motion.fit import FitInfo, fit
+from jaxmotion.motion.fit import Fit, fit
 from jaxmotion.motion.inpaint import inpaint
 from jaxmotion.motion.model import MotionModel, parametric_flow
 from jaxmotion.motion.penalty import Penalty, residual_penalty
 
 __all__ = [
-    "FitInfo",
+    "Fit",
     "MotionModel",
     "Penalty",
     "fit",

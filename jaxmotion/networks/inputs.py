@@ -75,7 +75,7 @@ def global_residual(flow: jax.Array, valid: jax.Array | None = None) -> jax.Arra
     frames = fold_time(flow)[:, None]
     frame_valid = None if valid is None else fold_time(valid)[:, None]
     everything = jnp.ones((*frames.shape[:-1], 1), flow.dtype)
-    theta = fit(frames, everything, _GLOBAL_MOTION, penalty="l1", valid=frame_valid)
+    theta = fit(frames, everything, _GLOBAL_MOTION, penalty="l1", valid=frame_valid).theta
     residual = frames - parametric_flow(_GLOBAL_MOTION, theta, (1, height, width))[:, 0]
     residual = jax.lax.stop_gradient(unfold_time(residual[:, 0], num_frames))
     return residual if valid is None else jnp.where(valid[..., None] > 0, residual, 0)

@@ -159,8 +159,14 @@ class SegmentationTask:
         self, target: jax.Array, masks: jax.Array, valid: jax.Array, weights: jax.Array
     ) -> jax.Array:
         """The motion models ``[B, K, P]`` of the masks."""
-        penalty = self.objective.penalty
-        return fit(target, masks, self.motion, penalty=penalty, valid=valid, frame_weights=weights)
+        return fit(
+            target,
+            masks,
+            self.motion,
+            penalty=self.objective.penalty,
+            valid=valid,
+            frame_weights=weights,
+        ).theta
 
     def picture(self, params: Params, batch: Batch) -> np.ndarray:
         """Rows of flow, segments and the flow of their motion models, a column per clip."""
