@@ -123,9 +123,7 @@ def measure(model: Any, annotations: Path) -> dict[str, float]:
         last = np.array(truth.shape[::-1]) - 1
         for point in image.get_observation_points2D():
             # The center of COLMAP's first pixel is at 0.5.
-            column, row = np.clip(
-                np.floor(point.xy).astype(int), 0, np.array(truth.shape)[::-1] - 1
-            )
+            column, row = np.clip(np.floor(point.xy).astype(int), 0, last)
             hits.setdefault(point.point3D_id, []).append(bool(truth[row, column]))
     observations = [hit for seen in hits.values() for hit in seen]
     return {
