@@ -1,6 +1,5 @@
 """``jaxmotion flow``: the optical flow of a video."""
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,8 +74,6 @@ def main(argv: Sequence[str], prog: str = "jaxmotion flow") -> None:
         may_download=options.download,
         ask=ask_at_terminal(),
     )
-    if chosen.reason:
-        print(chosen.reason, file=sys.stderr)
     estimator = make_estimator(
         chosen.name,
         weights=chosen.weights,
@@ -96,3 +93,5 @@ def main(argv: Sequence[str], prog: str = "jaxmotion flow") -> None:
         quality=options.quality,
     )
     print(report)
+    if chosen.reason:
+        print(chosen.reason)

@@ -1,6 +1,5 @@
 """``jaxmotion segment``: a video of one's own."""
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,8 +26,8 @@ class Segment:
         dilate: pixels by which the masks for colmap and nerfstudio are widened.
         checkpoint: the name of a shipped model (`jaxmotion models` lists them), the folder of a
             training run, or a file that `jaxmotion export` wrote.
-        estimator: what estimates the flow: dis (refined for masks), raft or raft_small; auto is raft
-            where its weights are there and an accelerator makes it quick, else dis.
+        estimator: what estimates the flow: dis (refined for masks), raft or raft_small; auto is
+            raft where its weights are there and an accelerator makes it quick, else dis.
         weights: file of the weights, for raft and raft_small, instead of those that `jaxmotion
             weights` fetched.
         download: fetch the official weights of raft or raft_small if they are not there.
@@ -77,7 +76,7 @@ def main(argv: Sequence[str], prog: str = "jaxmotion segment") -> None:
     )
     enable_compilation_cache()
     flow = options.flow
-    made_by = f"from {options.flow}"
+    made_by, advice = f"from {options.flow}", ""
     if flow is None:
         chosen = choose_estimator(
             options.estimator,
@@ -85,12 +84,9 @@ def main(argv: Sequence[str], prog: str = "jaxmotion segment") -> None:
             may_download=options.download,
             ask=ask_at_terminal(),
         )
-        if chosen.reason:
-            print(chosen.reason, file=sys.stderr)
+        advice = chosen.reason
         flow = estimator_for_masks(chosen.name, weights=chosen.weights)
-        made_by = ", ".join(
-            [flow.name, *(f"{key} {value}" for key, value in flow.settings.items())]
-        )
+        made_by = ", ".join([flow.name, *(f"{k} {value}" for k, value in flow.settings.items())])
     segmenter = Segmenter.load(options.checkpoint, num_masks=options.num_masks)
     segmenter.inference = segmenter.inference.override(options.window, options.overlap)
     windows = segmenter.inference
@@ -103,3 +99,5 @@ def main(argv: Sequence[str], prog: str = "jaxmotion segment") -> None:
     }
     report = segment_video(options.video, segmenter, options.out, flow, answer, settings)
     print(f"{options.out}: {', '.join(report.written)}; {report}")
+    if advice:
+        print(advice)
