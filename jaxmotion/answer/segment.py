@@ -202,14 +202,13 @@ def segment_video(
             write_page(new, video, gatherer, residuals, moving, settings or {})
         written_names = tuple(name for name in RESULTS if (new / name).exists())
 
-    compilation = segmenter.compilation_seconds - compiled
-    each = 1000 / max(len(pictures.names), 1)
     timing = Timing(
-        total=(whole.seconds - compilation) * each,
-        flow=estimated.seconds * each,
-        masks=max(segmented.seconds - waited.seconds - compilation, 0) * each,
-        writing=writing.seconds * each,
-        compilation=compilation,
+        frames=len(pictures.names),
+        total=whole.seconds,
+        flow=estimated.seconds,
+        masks=segmented.seconds - waited.seconds,
+        writing=writing.seconds,
+        compilation=segmenter.compilation_seconds - compiled,
     )
     return Report(moving, written_names, timing)
 

@@ -6,16 +6,18 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Timing:
-    """Milliseconds per frame of the stages of `segment_video`, which run beside each other.
+    """Seconds of `segment_video` and of its stages, which run beside each other.
 
     Attributes:
-        total: of all, but compilation.
+        frames: number of frames.
+        total: seconds from the first frame to the last file.
         flow: of estimating or reading flow.
-        masks: of the network and the motion models.
+        masks: of the network and of linking its windows.
         writing: of pictures, page and exports.
-        compilation: seconds.
+        compilation: of the programs, which are part of the total.
     """
 
+    frames: int
     total: float
     flow: float
     masks: float
@@ -24,8 +26,10 @@ class Timing:
 
     def __str__(self) -> str:
         return (
-            f"{self.total:.0f} ms/frame: flow {self.flow:.0f}, masks {self.masks:.0f}, "
-            f"writing {self.writing:.0f}, beside each other; compilation {self.compilation:.1f} s"
+            f"{self.frames} frames in {self.total:.1f} s, "
+            f"{1000 * self.total / max(self.frames, 1):.0f} ms/frame; beside each other: "
+            f"flow {self.flow:.1f}, masks {self.masks:.1f}, writing {self.writing:.1f}, "
+            f"compilation {self.compilation:.1f}"
         )
 
 

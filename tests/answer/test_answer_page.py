@@ -17,7 +17,10 @@ FRAMES = 7
 BROWSER = find_browser()
 in_browser = pytest.mark.skipif(BROWSER is None, reason="no Chromium or Chrome is installed")
 COUNTER = "document.querySelector('.counter').textContent"
-VISIBLE = "[...document.querySelectorAll('.panel:not([hidden]) b')].map((b) => b.textContent)"
+VISIBLE = (
+    "[...document.querySelectorAll('.panel:not([hidden]) figcaption > b')]"
+    ".map((b) => b.textContent)"
+)
 
 
 @pytest.fixture(scope="module")
