@@ -25,9 +25,9 @@ from jaxmotion.report.encoding import (
     flow_wheel,
     full_color,
     indexed,
-    outline,
     shrunk,
     small_size,
+    svg_path,
     webp,
 )
 from jaxmotion.saliency import SegmentResiduals
@@ -202,7 +202,7 @@ def _pictures(shown: list[_Shown], moving: np.ndarray) -> dict[str, Any]:
         saliency[frame.index] = webp(color, FRAME_QUALITY)
     return {
         "frames": [frame.picture for frame in shown],
-        "moving": [outline(moving[frame.labels]) for frame in shown],
+        "moving": [svg_path(moving[frame.labels]) for frame in shown],
         "segments": [indexed(frame.labels, len(moving)) for frame in shown],
         "flow": [flows.get(frame.index) for frame in shown],
         "saliency": [saliency.get(frame.index) for frame in shown],

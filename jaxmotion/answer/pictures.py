@@ -14,7 +14,7 @@ from PIL import Image
 
 from jaxmotion.answer.exports import Export, Frame
 from jaxmotion.data.pictures import overlay, write_image, write_labels
-from jaxmotion.data.transforms import resize_masks
+from jaxmotion.data.transforms import likeliest_labels
 from jaxmotion.data.video import Video, VideoWriter
 from jaxmotion.saliency import saliency_map
 
@@ -50,7 +50,7 @@ class Pictures:
         Returns:
             Its labels, uint8 `[H, W]`.
         """
-        labels = resize_masks(masks, frame.shape[:2]).argmax(axis=-1).astype(np.uint8)
+        labels = likeliest_labels(masks, frame.shape[:2])
         write_labels(self._folder / "masks" / f"{name}.png", labels)
         self._video.write(overlay(frame, labels))
         self.names.append(name)

@@ -12,7 +12,7 @@ from importlib.resources import files
 from string import Template
 from typing import Any
 
-from jaxmotion.evaluation.results_json import plain
+from jaxmotion.evaluation.results import plain
 
 DIGITS = 4
 

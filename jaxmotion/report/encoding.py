@@ -16,7 +16,7 @@ FLOW_QUALITY, FRAME_QUALITY = 85, 60  # of WebP, 0 to 100
 FASTEST = 99  # percentile of the speeds that gets the full colour: outliers would pale the rest
 
 
-def outline(objects: np.ndarray) -> str:
+def svg_path(objects: np.ndarray) -> str:
     """The borders of objects as an SVG path, to be filled by the even-odd rule.
 
     Args:

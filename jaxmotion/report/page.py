@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from jaxmotion.evaluation.published import MEAN, folder_name
+from jaxmotion.evaluation.comparison import MEAN, folder_name
 from jaxmotion.evaluation.results import (
     Dataset,
     Difference,
@@ -22,7 +22,7 @@ from jaxmotion.evaluation.tables import PUBLISHED_PREFIX, score_table
 from jaxmotion.files import atomic_path
 from jaxmotion.report.document import asset, document, inert
 from jaxmotion.report.encoding import flow_wheel
-from jaxmotion.report.pictures import SHARED_LAYERS, read_layer
+from jaxmotion.report.layers import SHARED_LAYERS, read_layer
 
 SCRIPTS = (
     *("elements.js", "sortable.js", "tables.js", "charts.js", "panels.js", "transport.js"),
@@ -219,4 +219,4 @@ def _published(column: Published, dataset: Dataset) -> dict[str, Any]:
 
 
 def _difference(difference: Difference) -> dict[str, Any]:
-    return {**asdict(difference), "is_real": difference.is_real}
+    return {**asdict(difference), "excludes_zero": difference.excludes_zero}

@@ -15,7 +15,7 @@ import numpy as np
 
 from jaxmotion.data.transforms import resize_flow
 from jaxmotion.errors import InputError
-from jaxmotion.evaluation.sequence_scores import SequenceScores
+from jaxmotion.evaluation.score import SequenceScores
 from jaxmotion.files import atomic_path, reading
 from jaxmotion.optical_flow.colors import flow_to_color, label_palette
 from jaxmotion.report.encoding import (
@@ -23,9 +23,9 @@ from jaxmotion.report.encoding import (
     FRAME_QUALITY,
     full_color,
     indexed,
-    outline,
     shrunk,
     small_size,
+    svg_path,
     webp,
 )
 
@@ -34,7 +34,7 @@ MAX_FRAMES = 120  # of one video; of a longer one every other, or every third, .
 SHARED_LAYERS = ("truth", "flow", "frames")
 
 
-def write_pictures(
+def write_layers(
     folder: Path,
     scores: SequenceScores,
     flow: np.ndarray | None,
@@ -61,11 +61,11 @@ def write_pictures(
     segments = {
         "colors": ["#" + bytes(color).hex() for color in label_palette(scores.num_labels)],
         "pictures": [indexed(labels[t], scores.num_labels) for t in shown],
-        "foreground": [outline(foreground[t]) for t in shown],
+        "foreground": [svg_path(foreground[t]) for t in shown],
     }
     _write(folder / "segments.json", segments)
     annotation = dict(zip(scores.frames, np.where(gt == VOID, 0, gt), strict=True))
-    outlines = [outline(annotation[t]) if t in annotation else None for t in shown]
+    outlines = [svg_path(annotation[t]) if t in annotation else None for t in shown]
     truth = {"size": list(gt.shape[1:]), "shown": shown, "outlines": outlines}
     _write(folder.parent / "truth.json", truth)
     if flow is not None:
@@ -97,7 +97,7 @@ def shown_frames(num_frames: int, scored: Sequence[int]) -> list[int]:
 
 
 def read_layer(path: Path) -> str | None:
-    """Reads one of the files that `write_pictures` wrote.
+    """Reads one of the files that `write_layers` wrote.
 
     Args:
         path: The file.
