@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from jaxmotion.errors import InputError
+from jaxmotion.optical_flow.estimators import ESTIMATORS
 from jaxmotion.optical_flow.raft.official import Weights, default_weights, fetch
 
 AUTO = "auto"
@@ -54,12 +55,16 @@ def choose_estimator(
         The choice.
 
     Raises:
-        InputError: weights for `auto`, which are of one network; or a download that failed.
+        InputError: an unknown name, weights for `auto`, which are of one network, or a download
+            that failed.
     """
     if name == AUTO:
         if weights is not None:
             raise InputError("weights are of one network: expected --estimator raft or raft_small")
         return _best(refined, may_download, ask)
+    if name not in ESTIMATORS:
+        names = ", ".join([AUTO, *ESTIMATORS])
+        raise InputError(f"estimator {name!r}: unknown, expected one of {names}")
     if name in ("raft", "raft_small") and weights is None:
         weights = _cached_or_fetched(default_weights(name), may_download, ask)
     return Choice(name, weights, "")

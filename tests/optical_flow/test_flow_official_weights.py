@@ -243,5 +243,7 @@ def test_nobody_is_asked_in_ci_or_without_a_terminal(monkeypatch):
 
 
 def test_auto_takes_no_weights(tmp_path):
+    with pytest.raises(InputError, match="'best': unknown, expected one of auto, dis, raft, raft"):
+        choose_estimator("best")
     with pytest.raises(InputError, match="weights are of one network: expected --estimator raft"):
         choose_estimator("auto", tmp_path / "raft.pth")
