@@ -5,17 +5,12 @@
 
 Each sequence is segmented as `jaxmotion segment FRAMES --export colmap --dilate 10` does, without
 any annotation, and reconstructed by pycolmap (the extra `sfm`) twice, on the CPU, with the same
-options and seed. The annotation then tells which of what was reconstructed is on the moving object:
-
-- observations: keypoints of registered frames that see a 3D point, and the share on the object;
-- points: 3D points, and the share with most of their observations on the object;
-- registered frames, and the mean reprojection error in pixels.
-
-What was measured is kept in OUT/SEQUENCE.json; the table is of all that are there.
+options and seed. The annotation then tells what is on the moving object. Of the model with most
+frames, there are registered frames; keypoints, and those on the object; observations, which are
+keypoints that see a 3D point; points, and those with most of their observations on the object; and
+the mean reprojection error in pixels. Masks and models are kept in OUT and taken from there.
 """
 
-import json
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +21,6 @@ import tyro
 from jaxmotion.answer import Answer, segment_video
 from jaxmotion.data.pictures import read_image
 from jaxmotion.errors import InputError
-from jaxmotion.files import atomic_path
 from jaxmotion.inference.segmenter import Segmenter
 from jaxmotion.optical_flow import Refined
 from jaxmotion.training.compilation_cache import enable_compilation_cache
@@ -76,8 +70,8 @@ def masks_of(config: BenchmarkConfig, frames: Path) -> Path:
     return masks
 
 
-def reconstruct(config: BenchmarkConfig, frames: Path, masks: Path | None, out: Path) -> Any:
-    """The largest model that COLMAP makes of a folder of frames; None if it makes none."""
+def reconstruct(config: BenchmarkConfig, frames: Path, masks: Path | None, out: Path) -> None:
+    """Leaves the models that COLMAP makes of a folder of frames in OUT/0, OUT/1, ..."""
     out.mkdir(parents=True, exist_ok=True)
     database = out / "database.db"
     database.unlink(missing_ok=True)
@@ -110,76 +104,55 @@ def reconstruct(config: BenchmarkConfig, frames: Path, masks: Path | None, out: 
     pycolmap.match_sequential(
         database, matching_options=matching, pairing_options=pairing, device=device
     )
-    models = pycolmap.incremental_mapping(database, frames, out, options=mapping)
-    return max(models.values(), key=lambda model: model.num_reg_images(), default=None)
+    pycolmap.incremental_mapping(database, frames, out, options=mapping)
 
 
-def measure(model: Any, annotations: Path) -> dict[str, float]:
-    """The figures of a model, `truth` being where the object is."""
-    if model is None:
-        names = ("frames", "observations", "on_object", "points", "points_on_object", "error")
-        return dict.fromkeys(names, 0.0)
+def measure(models: list[Any], annotations: Path) -> str:
+    """What there is of the model with most frames, as cells of the table."""
+    model = max(models, key=lambda model: model.num_reg_images())
     hits: dict[int, list[bool]] = {}
+    keypoints = []
     for image in model.images.values():
-        if not image.has_pose:
-            continue
         truth = read_image(annotations / f"{Path(image.name).stem}.png").max(axis=-1) > 0
         last = np.array(truth.shape[::-1]) - 1
-        for point in image.get_observation_points2D():
+        for point in image.points2D:
             # The center of COLMAP's first pixel is at 0.5.
             column, row = np.clip(np.floor(point.xy).astype(int), 0, last)
-            hits.setdefault(point.point3D_id, []).append(bool(truth[row, column]))
+            keypoints.append(bool(truth[row, column]))
+            if point.has_point3D():
+                hits.setdefault(point.point3D_id, []).append(keypoints[-1])
     observations = [hit for seen in hits.values() for hit in seen]
-    return {
-        "frames": model.num_reg_images(),
-        "observations": len(observations),
-        "on_object": float(np.mean(observations)),
-        "points": len(hits),
-        "points_on_object": float(np.mean([np.mean(seen) > 0.5 for seen in hits.values()])),
-        "error": model.compute_mean_reprojection_error(),
-    }
+    points = [np.mean(seen) > 0.5 for seen in hits.values()]
+    cells = [str(model.num_reg_images())]
+    for group in (keypoints, observations, points):
+        cells += [f"{len(group):,}", f"{sum(group):,}"]
+    return " | ".join([*cells, f"{model.compute_mean_reprojection_error():.3f}"])
 
 
 def main(config: BenchmarkConfig) -> None:
-    """Measures what is not kept yet, then prints the table."""
+    """Reconstructs what is not there yet, and prints the table line by line."""
     if pycolmap is None:
         raise InputError('pycolmap is not installed: pip install "jaxmotion[sfm]"')
     enable_compilation_cache()
-    for name in config.sequences:
-        kept = config.out / f"{name}.json"
-        if kept.exists():
-            continue
-        frames = config.data / "JPEGImages" / "480p" / name
-        masks = masks_of(config, frames)
-        rows = {}
-        for title, folder in (("without", None), ("with", masks)):
-            start = time.process_time()
-            model = reconstruct(config, frames, folder, config.out / "models" / name / title)
-            rows[title] = measure(model, config.data / "Annotations" / "480p" / name)
-            rows[title]["cpu_seconds"] = time.process_time() - start
-        rows["of"] = {"frames": len(list(frames.glob("*.jpg"))[:: config.every])}
-        with atomic_path(kept) as path:
-            path.write_text(json.dumps(rows, indent=1))
     print(
         f"COLMAP {pycolmap.__version__}, {config.features} features in every "
-        f"{config.every}. frame, masks wider by "
-        f"{config.dilate} pixels\n"
+        f"{config.every}. frame, masks wider by {config.dilate} pixels\n\n"
+        "| sequence | masks | frames | keypoints | on the object | observations | on the object "
+        "| points | on the object | error, px |\n|---|---|" + "---:|" * 8
     )
-    print(
-        "| sequence | masks | frames | observations | on the object | points | on the object | "
-        "error, px | CPU s |"
-    )
-    print("|---|---|---:|---:|---:|---:|---:|---:|---:|")
     for name in config.sequences:
-        rows = json.loads((config.out / f"{name}.json").read_text())
-        for title in ("without", "with"):
-            r = rows[title]
-            print(
-                f"| {name} | {title} | {r['frames']:.0f} of {rows['of']['frames']} "
-                f"| {r['observations']:,.0f} | {100 * r['on_object']:.1f} % "
-                f"| {r['points']:,.0f} | {100 * r['points_on_object']:.1f} % "
-                f"| {r['error']:.3f} | {r['cpu_seconds']:.0f} |"
-            )
+        frames = config.data / "JPEGImages" / "480p" / name
+        masks = masks_of(config, frames)
+        for title, folder in (("without", None), ("with", masks)):
+            out = config.out / "models" / name / title
+            if not (out / "0").is_dir():
+                reconstruct(config, frames, folder, out)
+            models = [pycolmap.Reconstruction(str(place)) for place in out.glob("[0-9]*")]
+            if not models:
+                print(f"| {name} | {title} | 0 |" + " |" * 7, flush=True)
+                continue
+            cells = measure(models, config.data / "Annotations" / "480p" / name)
+            print(f"| {name} | {title} | {cells} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -111,7 +111,7 @@ def segment_video(
       segments that are salient over the whole video (`jaxmotion.saliency`).
     - ``masks/NAME.png``, indexed pictures: the label of each pixel, a label being the same segment
       in all frames.
-    - ``overlay.mp4``: the segments in colour over the frames.
+    - ``overlay.mp4``: the segments in color over the frames.
     - ``theta.npz``: the motion models of the segments in each of the N windows that the network
       saw. ``theta`` ``[N, K, P]``, with coordinates from -1 to 1 over the window (`MotionModel`;
       P is its ``num_parameters(length)``); ``start`` ``[N]``, the number of the window's first

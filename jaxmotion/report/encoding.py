@@ -14,7 +14,7 @@ from jaxmotion.optical_flow.colors import flow_to_color, label_palette
 MAX_SIDE = 427  # half of DAVIS's 480p
 FLOW_QUALITY, FRAME_QUALITY = 85, 60  # of WebP, 0 to 100
 _EFFORT = 2  # of WebP, 0 to 6: 4 takes twice the time, for files that are 5 % smaller
-FASTEST = 99  # percentile of the speeds that gets the full colour: outliers would pale the rest
+FASTEST = 99  # percentile of the speeds that gets the full color: outliers would pale the rest
 
 
 def svg_path(objects: np.ndarray) -> str:
@@ -24,7 +24,7 @@ def svg_path(objects: np.ndarray) -> str:
         objects: bool or int `[H, W]`; every value but 0 is an object.
 
     Returns:
-        Closed polygons through the outermost pixels' centres, less than a pixel off in a picture of
+        Closed polygons through the outermost pixels' centers, less than a pixel off in a picture of
         DAVIS's size; empty where there is no object.
     """
     tolerance = 0.8 * objects.shape[1] / 854
@@ -40,13 +40,13 @@ def svg_path(objects: np.ndarray) -> str:
 
 
 def flow_wheel(size: int = 64) -> str:
-    """The legend of flow colours, a picture of all vectors up to the full colour."""
+    """The legend of flow colors, a picture of all vectors up to the full color."""
     axis = np.linspace(-1, 1, size, dtype=np.float32)
     return webp(flow_to_color(np.stack(np.meshgrid(axis, axis), axis=-1), 1.0), FLOW_QUALITY)
 
 
 def full_color(flow: np.ndarray) -> float:
-    """The speed, in pixels per frame, that one scale for the whole sequence gives full colour."""
+    """The speed, in pixels per frame, that one scale for the whole sequence gives full color."""
     sample = flow[:, ::2, ::2]
     speed = np.linalg.norm(sample[known_vectors(sample)], axis=-1)
     return max(round(float(np.percentile(speed, FASTEST)), 3), 0.001) if speed.size else 1.0
@@ -76,7 +76,7 @@ def webp(image: np.ndarray, quality: int) -> str:
 
 
 def indexed(labels: np.ndarray, num_labels: int) -> str:
-    """Labels at the size of a page, in their colours, as data URI.
+    """Labels at the size of a page, in their colors, as data URI.
 
     Args:
         labels: int `[H, W]` in 0..K-1.

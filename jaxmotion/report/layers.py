@@ -46,13 +46,13 @@ def write_layers(
     """Writes what the report shows of one method on one sequence.
 
     Args:
-        folder: Of the method, in the folder of the sequence.
-        scores: Says which frames were scored, and how many segments there are.
+        folder: folder of the method, in the folder of the sequence.
+        scores: scores, which say which frames were scored, and how many segments there are.
         flow: `[T, h, w, 2]`, pixels; None if there is none.
         labels: int `[T, H, W]` in 0..K-1.
         foreground: bool `[T, H, W]`.
         gt: uint8 `[len(scores.frames), H, W]`, 0 for background, 1.. for objects, 255 for void.
-        read_frame: Gives frame t, uint8 `[H, W, 3]`; None to show no video.
+        read_frame: function that gives frame t, uint8 `[H, W, 3]`; None to show no video.
 
     Raises:
         InputError: A frame cannot be read, or a file cannot be written.
@@ -85,8 +85,8 @@ def shown_frames(num_frames: int, scored: Sequence[int]) -> list[int]:
     """Frames of which there are pictures: about `MAX_FRAMES` at most, in even steps.
 
     Args:
-        num_frames: Of the video.
-        scored: Frames that were scored; where they are few, they are all among those shown.
+        num_frames: number of frames of the video.
+        scored: frames that were scored; where they are few, they are all among those shown.
 
     Returns:
         Indices, ascending.
@@ -100,13 +100,13 @@ def read_layer(path: Path) -> str | None:
     """Reads one of the files that `write_layers` wrote.
 
     Args:
-        path: The file.
+        path: the file.
 
     Returns:
         Its JSON text, or None where there is no such file.
 
     Raises:
-        InputError: It cannot be read, or is no JSON.
+        InputError: it cannot be read, or is no JSON.
     """
     if not path.exists():
         return None
