@@ -15,6 +15,7 @@ from jaxmotion.commands.flow import Flow
 from jaxmotion.commands.models import Models
 from jaxmotion.commands.parsing import parse_options
 from jaxmotion.commands.segment import Segment
+from jaxmotion.commands.weights import Weights
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -50,7 +51,14 @@ def commands():
                     yield pytest.param(shlex.split(command), id=f"{name_of(page)}: {command}")
 
 
-OPTIONS = {"eval": EvalConfig, "segment": Segment, "flow": Flow, "export": Export, "models": Models}
+OPTIONS = {
+    "eval": EvalConfig,
+    "segment": Segment,
+    "flow": Flow,
+    "export": Export,
+    "models": Models,
+    "weights": Weights,
+}
 
 
 @pytest.mark.parametrize("words", list(commands()))
