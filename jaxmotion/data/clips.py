@@ -26,10 +26,10 @@ def fingerprint(source: ClipSource) -> str:
     """What tells the content of a source from another one under the same name.
 
     Args:
-      source: any; it may have a method of this name.
+        source: any; it may have a method of this name.
 
     Returns:
-      Empty where a source has none: what it gives follows from its options, as scenes do.
+        Empty where a source has none: what it gives follows from its options, as scenes do.
     """
     return source.fingerprint() if hasattr(source, "fingerprint") else ""  # pyright: ignore
 
@@ -38,10 +38,10 @@ def old_fingerprint(source: ClipSource) -> str:
     """The fingerprint as checkpoints of earlier versions have it; files are read for it.
 
     Args:
-      source: any; it may have a method of this name.
+        source: any; it may have a method of this name.
 
     Returns:
-      That of `fingerprint` where a source has none of its own.
+        That of `fingerprint` where a source has none of its own.
     """
     if hasattr(source, "old_fingerprint"):
         return source.old_fingerprint()  # pyright: ignore
@@ -52,8 +52,8 @@ def has_content(source: ClipSource, known: str) -> bool:
     """Whether a source has the content that a checkpoint says.
 
     Args:
-      source: any.
-      known: what `fingerprint` gave, of this version or an earlier one.
+        source: any.
+        known: what `fingerprint` gave, of this version or an earlier one.
     """
     return known == fingerprint(source) or known == old_fingerprint(source)
 
@@ -69,11 +69,11 @@ def held_out(count: int, fraction: float) -> int:
     """How many of `count` are a fraction: at least one, and not all.
 
     Args:
-      count: number of things to share out.
-      fraction: share of them, between 0 and 1.
+        count: number of things to share out.
+        fraction: share of them, between 0 and 1.
 
     Raises:
-      InputError: another fraction.
+        InputError: another fraction.
     """
     if not 0 < fraction < 1:
         raise InputError(f"a fraction of {fraction} to validate on, expected one between 0 and 1")
@@ -84,7 +84,7 @@ def rank(name: str, seed: int) -> bytes:
     """Where a sequence stands in an order that other sequences do not change.
 
     Args:
-      name: name of the sequence.
-      seed: another one gives another order.
+        name: name of the sequence.
+        seed: another one gives another order.
     """
     return hashlib.sha256(f"{seed}/{name}".encode()).digest()

@@ -30,10 +30,10 @@ class SequenceFiles:
     """Where the parts of one sequence lie. Flow t goes from frame t to frame t + 1.
 
     Attributes:
-      name: name of the sequence.
-      flow: `.npz` file, or folder of one sequence's flow; None where there is none.
-      masks: one mask per annotated frame, in order; may be empty.
-      frames: one picture per frame, in order; may be empty.
+        name: name of the sequence.
+        flow: `.npz` file, or folder of one sequence's flow; None where there is none.
+        masks: one mask per annotated frame, in order; may be empty.
+        frames: one picture per frame, in order; may be empty.
     """
 
     name: str
@@ -46,9 +46,9 @@ def mask_folder(root: Path, name: str = "", annotations: str = "Annotations") ->
     """The folder of the masks of a sequence.
 
     Args:
-      root: the folder laid out like DAVIS.
-      name: name of the sequence; left out, the folder of all.
-      annotations: name of the folder of annotations.
+        root: the folder laid out like DAVIS.
+        name: name of the sequence; left out, the folder of all.
+        annotations: name of the folder of annotations.
     """
     return root / annotations / RESOLUTION / name
 
@@ -57,8 +57,8 @@ def frame_folder(root: Path, name: str = "") -> Path:
     """The folder of the frames of a sequence.
 
     Args:
-      root: the folder laid out like DAVIS.
-      name: name of the sequence; left out, the folder of all.
+        root: the folder laid out like DAVIS.
+        name: name of the sequence; left out, the folder of all.
     """
     return root / "JPEGImages" / RESOLUTION / name
 
@@ -67,14 +67,14 @@ def flow_folder(root: Path, flow: str | None) -> Path:
     """The folder of the flow of all sequences.
 
     Args:
-      root: the folder laid out like DAVIS.
-      flow: NAME of Flows/NAME; None where there is only one.
+        root: the folder laid out like DAVIS.
+        flow: NAME of Flows/NAME; None where there is only one.
 
     Returns:
-      The folder, which is there.
+        The folder, which is there.
 
     Raises:
-      InputError: no such folder, or several and none is named.
+        InputError: no such folder, or several and none is named.
     """
     with reading(root):
         names = sorted(path.name for path in (root / "Flows").iterdir() if path.is_dir())
@@ -90,15 +90,15 @@ def find_files(root: Path, name: str, flow: Path | None) -> SequenceFiles:
     """Finds the masks and frames of a sequence.
 
     Args:
-      root: the folder laid out like DAVIS.
-      name: name of the sequence.
-      flow: where its flow lies; None for none.
+        root: the folder laid out like DAVIS.
+        name: name of the sequence.
+        flow: where its flow lies; None for none.
 
     Returns:
-      What is there; masks and frames may be missing.
+        What is there; masks and frames may be missing.
 
     Raises:
-      InputError: files that are not one numbered series.
+        InputError: files that are not one numbered series.
     """
     masks = _pictures(mask_folder(root, name), MASK_SUFFIXES)
     return SequenceFiles(name, flow, masks, _pictures(frame_folder(root, name), FRAME_SUFFIXES))
@@ -120,16 +120,17 @@ def split_names(root: str | os.PathLike, split: str) -> list[str]:
     """The sequences of a split of a DAVIS-like root.
 
     Args:
-      root: with `ImageSets/SPLIT.txt` or, as in the original archives, `ImageSets/*/SPLIT.txt`; a
-        line is a name, or the original pair of paths of a frame and its annotation (`read_list`).
-      split: SPLIT.
+        root: with `ImageSets/SPLIT.txt` or, as in the original archives, `ImageSets/*/SPLIT.txt`; a
+            line is a name, or the original pair of paths of a frame and its annotation
+            (`read_list`).
+        split: SPLIT.
 
     Returns:
-      The names, sorted.
+        The names, sorted.
 
     Raises:
-      InputError: no such list, several that differ (those of 480p and 1080p name the same), or an
-        empty one.
+        InputError: no such list, several that differ (those of 480p and 1080p name the same), or an
+            empty one.
     """
     folder = Path(root) / "ImageSets"
     with reading(folder):
@@ -156,13 +157,14 @@ def read_list(path: Path) -> list[list[str]]:
     """The words of the lines of a list of sequences, but for comments (`# ...`) and empty lines.
 
     Args:
-      path: a text file in UTF-8, with the mark at its start that Windows' editor writes or without.
+        path: a text file in UTF-8, with the mark at its start that Windows' editor writes or
+            without.
 
     Returns:
-      At least one line of at least one word.
+        At least one line of at least one word.
 
     Raises:
-      InputError: missing, not text, or empty.
+        InputError: missing, not text, or empty.
     """
     with reading(path):
         data = path.read_bytes()

@@ -32,16 +32,16 @@ class VideoFile:
     """A video file that has been read through once, without decoding more than its first frames.
 
     Attributes:
-      path: the file.
-      codec: as FFmpeg calls it: "h264", "av1", ...
-      height: of the frames as they are shown, upright, in pixels.
-      width: of the frames, in pixels.
-      num_frames: the pictures in the file that are to be shown. It is counted, not taken from a
-        header; the few codecs that code a picture in parts can yield fewer frames.
-      fps: mean number of frames per second; None where the file has no times.
-      pixel_aspect: width of a pixel divided by its height.
-      interlaced: the first frame is marked as two fields of different moments.
-      independent: each picture is coded without the others, so that `num_frames` is certain.
+        path: the file.
+        codec: as FFmpeg calls it: "h264", "av1", ...
+        height: of the frames as they are shown, upright, in pixels.
+        width: of the frames, in pixels.
+        num_frames: the pictures in the file that are to be shown. It is counted, not taken from a
+            header; the few codecs that code a picture in parts can yield fewer frames.
+        fps: mean number of frames per second; None where the file has no times.
+        pixel_aspect: width of a pixel divided by its height.
+        interlaced: the first frame is marked as two fields of different moments.
+        independent: each picture is coded without the others, so that `num_frames` is certain.
     """
 
     path: Path
@@ -59,15 +59,15 @@ def probe(path: Path, min_frames: int = 1) -> VideoFile:
     """Reads through a video file and decodes its first frames.
 
     Args:
-      path: a file of a kind that FFmpeg reads.
-      min_frames: how many frames have to be there.
+        path: a file of a kind that FFmpeg reads.
+        min_frames: how many frames have to be there.
 
     Returns:
-      What the file holds.
+        What the file holds.
 
     Raises:
-      InputError: no such file, not a video, a codec that is not known, a file that is cut short or
-        damaged, or too few frames.
+        InputError: no such file, not a video, a codec that is not known, a file that is cut short
+            or damaged, or too few frames.
     """
     with reading(path), open(path, "rb"):
         pass
@@ -107,14 +107,14 @@ def decode(file: VideoFile) -> Iterator[np.ndarray]:
     """Decodes a video file frame by frame; the program ends with the iterator.
 
     Args:
-      file: what `probe` returned.
+        file: what `probe` returned.
 
     Yields:
-      The frames, uint8 `[H, W, 3]`.
+        The frames, uint8 `[H, W, 3]`.
 
     Raises:
-      InputError: the file is damaged or cut short, or its frames change their size; said as soon as
-        FFmpeg says it.
+        InputError: the file is damaged or cut short, or its frames change their size; said as soon
+            as FFmpeg says it.
     """
     height, width = file.height, file.width
     # A filter that cannot be set up for another size, where FFmpeg would rescale without a word.

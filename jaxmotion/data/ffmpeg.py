@@ -25,22 +25,22 @@ class FFmpeg:
     """The FFmpeg program at work on the video of a file; it does not outlive the `with` block.
 
     Attributes:
-      output: what it writes.
-      lines: the last of what it says.
-      damage: the first line that tells of lost or garbled pictures; empty if there is none.
-      returncode: its exit status, once it has ended.
+        output: what it writes.
+        lines: the last of what it says.
+        damage: the first line that tells of lost or garbled pictures; empty if there is none.
+        returncode: its exit status, once it has ended.
     """
 
     def __init__(self, path: Path, level: str, options: list[str]):
         """Starts it.
 
         Args:
-          path: the video file.
-          level: how much it says, "warning" or "info".
-          options: what it does with the frames, without the output, which is `output`.
+            path: the video file.
+            level: how much it says, "warning" or "info".
+            options: what it does with the frames, without the output, which is `output`.
 
         Raises:
-          InputError: there is no such program.
+            InputError: there is no such program.
         """
         try:
             program = imageio_ffmpeg.get_ffmpeg_exe()

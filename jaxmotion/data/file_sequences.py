@@ -38,12 +38,12 @@ def open_all(
     """Opens sequences, several at a time.
 
     Args:
-      files: where they lie.
-      cache: keeps their flow.
-      thorough: as of `open_files`.
+        files: where they lie.
+        cache: keeps their flow.
+        thorough: as of `open_files`.
 
     Returns:
-      The sequences, in that order; see `open_files`.
+        The sequences, in that order; see `open_files`.
     """
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
         jobs = pool.map(partial(open_files, cache=cache, thorough=thorough), files)
@@ -58,12 +58,12 @@ def open_files(files: SequenceFiles, cache: FlowCache, thorough: bool = False) -
     """Opens a sequence by the headers of its files.
 
     Args:
-      files: where its parts lie.
-      cache: keeps its flow, and says at what size.
-      thorough: whether to read all of its flow too, to know what of it is unusable.
+        files: where its parts lie.
+        cache: keeps its flow, and says at what size.
+        thorough: whether to read all of its flow too, to know what of it is unusable.
 
     Returns:
-      The sequence with its faults; where nothing of its flow can be read it has no frame.
+        The sequence with its faults; where nothing of its flow can be read it has no frame.
     """
     try:
         flow, gaps = _flow_files(files.flow)

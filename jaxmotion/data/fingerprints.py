@@ -20,13 +20,13 @@ def file_fingerprint(path: Path) -> bytes:
     """Tells the content of a file of flow, or of records, from that of others.
 
     Args:
-      path: the file.
+        path: the file.
 
     Returns:
-      16 bytes.
+        16 bytes.
 
     Raises:
-      InputError: it cannot be read.
+        InputError: it cannot be read.
     """
     digest = hashlib.blake2b(digest_size=16)
     if path.suffix.lower() == ".npz":
@@ -51,11 +51,11 @@ def content_fingerprint(flow: np.ndarray, valid: np.ndarray | None) -> bytes:
     """Tells flow from other flow by all its numbers, as earlier versions noted it in checkpoints.
 
     Args:
-      flow: `[T, H, W, 2]`, as stored.
-      valid: bool `[T, H, W]`; None where all of it is valid.
+        flow: `[T, H, W, 2]`, as stored.
+        valid: bool `[T, H, W]`; None where all of it is valid.
 
     Returns:
-      16 bytes.
+        16 bytes.
     """
     digest = hashlib.blake2b(repr((flow.shape, flow.dtype.str)).encode(), digest_size=16)
     known = np.ones(flow.shape[:-1], bool) if valid is None else valid > 0

@@ -26,8 +26,8 @@ class FlowCache:
         """Starts empty.
 
         Args:
-          size: `(height, width)` to resize to; as they are when left out.
-          max_bytes: bytes that are kept in memory at most.
+            size: `(height, width)` to resize to; as they are when left out.
+            max_bytes: bytes that are kept in memory at most.
         """
         self.size, self.max_bytes = size, max_bytes
         self._entries: OrderedDict[Hashable, Loaded] = OrderedDict()
@@ -42,11 +42,11 @@ class FlowCache:
         Vectors that are not finite, and not marked unknown, are kept, to be seen.
 
         Args:
-          key: the file, or whatever names the flow.
-          read: reads flow `[T, H, W, 2]` and where it is valid, bool `[T, H, W]`, or None.
+            key: the file, or whatever names the flow.
+            read: reads flow `[T, H, W, 2]` and where it is valid, bool `[T, H, W]`, or None.
 
         Returns:
-          See `prepare`.
+            See `prepare`.
         """
         with self._lock:
             if key in self._entries:
@@ -67,13 +67,13 @@ def prepare(flow: np.ndarray, valid: np.ndarray | None, size: Size | None = None
     """Tells what is known of flow, and brings it to a size.
 
     Args:
-      flow: `[T, H, W, 2]`.
-      valid: bool `[T, H, W]`; None where all of it is valid.
-      size: `(height, width)` to resize to; as it is when left out.
+        flow: `[T, H, W, 2]`.
+        valid: bool `[T, H, W]`; None where all of it is valid.
+        size: `(height, width)` to resize to; as it is when left out.
 
     Returns:
-      Flow, zero where it is unknown, and where it is known. A vector that is valid and not finite
-      is not unknown but wrong: it stays.
+        Flow, zero where it is unknown, and where it is known. A vector that is valid and not finite
+        is not unknown but wrong: it stays.
     """
     known = known_vectors(flow, valid)
     wrong = ~np.isfinite(flow).all(-1)

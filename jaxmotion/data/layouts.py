@@ -26,16 +26,16 @@ def find_flow(
     """Finds out which layout a path has and lists its sequences, without reading them.
 
     Args:
-      root: see `LAYOUTS`.
-      flow: NAME of `root/Flows/NAME`, for a DAVIS-like root with more than one; other layouts have
-        no use for it.
-      split: name of the list of sequences `root/ImageSets/SPLIT.txt`; all when left out.
+        root: see `LAYOUTS`.
+        flow: NAME of `root/Flows/NAME`, for a DAVIS-like root with more than one; other layouts
+            have no use for it.
+        split: name of the list of sequences `root/ImageSets/SPLIT.txt`; all when left out.
 
     Returns:
-      Names and paths of the sequences, sorted by name.
+        Names and paths of the sequences, sorted by name.
 
     Raises:
-      InputError: nothing there, or a layout that is none of the known ones.
+        InputError: nothing there, or a layout that is none of the known ones.
     """
     root = Path(root)
     with reading(root):
@@ -96,13 +96,13 @@ def flow_places(folder: Path) -> dict[str, list[Path]]:
     """Where the flow of each sequence may lie in a folder of flow.
 
     Args:
-      folder: with SEQUENCE.npz, or folders SEQUENCE of one sequence each (`has_flow`).
+        folder: with SEQUENCE.npz, or folders SEQUENCE of one sequence each (`has_flow`).
 
     Returns:
-      All places by the name of the sequence, sorted; see `the_only`.
+        All places by the name of the sequence, sorted; see `the_only`.
 
     Raises:
-      InputError: no such folder, or one that cannot be read.
+        InputError: no such folder, or one that cannot be read.
     """
     places: dict[str, list[Path]] = {}
     for path in list_files(folder, (".npz",)):
@@ -117,13 +117,13 @@ def the_only(places: list[Path]) -> Path:
     """The place of a sequence's flow, where it is clear which.
 
     Args:
-      places: one of the values of `flow_places`.
+        places: one of the values of `flow_places`.
 
     Returns:
-      The place.
+        The place.
 
     Raises:
-      InputError: there are several, such as a folder and an `.npz` file of one name.
+        InputError: there are several, such as a folder and an `.npz` file of one name.
     """
     if len(places) > 1:
         raise InputError(

@@ -41,15 +41,15 @@ def read_labels(path: str | os.PathLike, one_object: bool = False) -> tuple[np.n
     """Reads the labels of a picture, by the rule above.
 
     Args:
-      path: a picture of a lossless kind.
-      one_object: whether it shows one object on black, whose color does not matter.
+        path: a picture of a lossless kind.
+        one_object: whether it shows one object on black, whose color does not matter.
 
     Returns:
-      uint8 `[H, W]`, 0 for the background; and whether the picture has a palette of labels, where
-      some data sets give 255 a meaning of its own.
+        uint8 `[H, W]`, 0 for the background; and whether the picture has a palette of labels, where
+        some data sets give 255 a meaning of its own.
 
     Raises:
-      InputError: missing, damaged, or of values whose meaning is not known.
+        InputError: missing, damaged, or of values whose meaning is not known.
     """
     with reading(path):
         data = Path(path).read_bytes()
@@ -70,14 +70,14 @@ def read_label_pictures(
     """Reads label pictures of one size, several at a time.
 
     Args:
-      paths: the files.
-      size: `(height, width)` that they must have; those of the first by default.
+        paths: the files.
+        size: `(height, width)` that they must have; those of the first by default.
 
     Returns:
-      What `read_labels` gives, of each file.
+        What `read_labels` gives, of each file.
 
     Raises:
-      InputError: of the first file, in order, that is not as expected.
+        InputError: of the first file, in order, that is not as expected.
     """
     with ThreadPoolExecutor() as pool:  # decoding leaves the interpreter lock alone
         pictures = []
@@ -98,11 +98,11 @@ def encode_labels(labels: np.ndarray, palette: bool = True) -> bytes:
     """A labelling as a PNG whose values are the labels.
 
     Args:
-      labels: integers `[H, W]` in 0..255.
-      palette: whether it is an indexed picture with the colors of the labels; grey otherwise.
+        labels: integers `[H, W]` in 0..255.
+        palette: whether it is an indexed picture with the colors of the labels; grey otherwise.
 
     Returns:
-      The bytes of the file.
+        The bytes of the file.
     """
     labels = np.asarray(labels)
     if labels.min() < 0 or labels.max() > MAX_LABEL:
@@ -119,11 +119,11 @@ def write_labels(path: str | os.PathLike, labels: np.ndarray) -> None:
     """Writes a labelling as an indexed PNG: the values are the labels, the palette their colors.
 
     Args:
-      path: where to, `.png`.
-      labels: integers `[H, W]` in 0..255.
+        path: where to, `.png`.
+        labels: integers `[H, W]` in 0..255.
 
     Raises:
-      InputError: it cannot be written there.
+        InputError: it cannot be written there.
     """
     data = encode_labels(labels)
     with atomic_path(path) as temporary:
@@ -136,12 +136,12 @@ def write_label_pictures(
     """Writes `folder/NAME.png` for every frame, indexed pictures as the DAVIS tools read them.
 
     Args:
-      folder: where to; made where it is missing.
-      names: names of the files, without suffix.
-      labels: uint8 `[T, H, W]`.
+        folder: where to; made where it is missing.
+        names: names of the files, without suffix.
+        labels: uint8 `[T, H, W]`.
 
     Raises:
-      InputError: a file cannot be written.
+        InputError: a file cannot be written.
     """
     paths = [Path(folder) / f"{name}.png" for name in names]
     with ThreadPoolExecutor() as pool:
@@ -152,11 +152,11 @@ def check_background(paths: Sequence[Path], labels: Iterable[np.ndarray]) -> Non
     """Checks that one of the masks of a sequence has a background, unless there is just one value.
 
     Args:
-      paths: of the masks, for the message.
-      labels: what `read_labels` gave, of which all but 0 is the object.
+        paths: of the masks, for the message.
+        labels: what `read_labels` gave, of which all but 0 is the object.
 
     Raises:
-      InputError: several labels but no 0: which of them is the background is not known.
+        InputError: several labels but no 0: which of them is the background is not known.
     """
     counts = [np.bincount(part.ravel(), minlength=MAX_LABEL + 1) for part in labels]
     found = np.flatnonzero(np.sum(counts, axis=0))

@@ -16,7 +16,7 @@ class MixedSource:
     An epoch is one of the longest source; the others go round again in it.
 
     Attributes:
-      sources: at least one, with clips of one shape.
+        sources: at least one, with clips of one shape.
     """
 
     sources: tuple[ClipSource, ...]
@@ -49,14 +49,14 @@ def open_sources(specs: str | os.PathLike, **options: Any) -> ClipSource:
     """Opens one source, or several that take turns.
 
     Args:
-      specs: one that `open_source` knows, or several joined by commas.
-      options: those of `open_source`, for all of them; each takes what concerns it.
+        specs: one that `open_source` knows, or several joined by commas.
+        options: those of `open_source`, for all of them; each takes what concerns it.
 
     Returns:
-      The source.
+        The source.
 
     Raises:
-      InputError: as `open_source`.
+        InputError: as `open_source`.
     """
     words: Sequence[str | os.PathLike] = [specs]
     if not os.path.exists(specs):

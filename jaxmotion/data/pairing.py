@@ -28,14 +28,14 @@ def place_files(files: Sequence[Path], names: Sequence[str]) -> list[int | None]
     """Finds the frame of each file.
 
     Args:
-      files: of one kind, any of the frames; at least one.
-      names: of all frames, without suffix, in order.
+        files: of one kind, any of the frames; at least one.
+        names: of all frames, without suffix, in order.
 
     Returns:
-      The index of the frame of each file; None where there is no such frame.
+        The index of the frame of each file; None where there is no such frame.
 
     Raises:
-      InputError: two files are of one frame.
+        InputError: two files are of one frame.
     """
     stems = [file.stem for file in files]
     places = place_names(stems, names)
@@ -52,12 +52,12 @@ def place_names(
     """Finds the frames by name, or else by the number that counts in each name.
 
     Args:
-      stems: names of files or fields, at least one.
-      names: of all frames, in order; None for frames that are numbered from 0, however many.
+        stems: names of files or fields, at least one.
+        names: of all frames, in order; None for frames that are numbered from 0, however many.
 
     Returns:
-      The index of the frame of each, None where there is no such frame; or None where not all are
-      names of frames and no number tells.
+        The index of the frame of each, None where there is no such frame; or None where not all are
+        names of frames and no number tells.
     """
     frames: dict[str | int, int] = {name: index for index, name in enumerate(names or ())}
     if names is not None and set(stems) <= frames.keys():
@@ -81,11 +81,11 @@ def check_places(labels: Sequence[str | os.PathLike], places: Sequence[int | Non
     """Checks that no two files or fields are of one frame.
 
     Args:
-      labels: what to call each in a message.
-      places: of each, the index of its frame; None for none.
+        labels: what to call each in a message.
+        places: of each, the index of its frame; None for none.
 
     Raises:
-      InputError: two are of one frame.
+        InputError: two are of one frame.
     """
     first: dict[int, str | os.PathLike] = {}
     for label, place in zip(labels, places, strict=True):
@@ -98,12 +98,12 @@ def check_flow_names(files: Sequence[Path], names: Sequence[str], gap: int = 1) 
     """Checks that there is a flow of every frame from which one can start.
 
     Args:
-      files: of the flow, one a field.
-      names: of all frames, without suffix, in order.
-      gap: frames from the one that a flow is of to the one that it goes to; below 0 if backward.
+        files: of the flow, one a field.
+        names: of all frames, without suffix, in order.
+        gap: frames from the one that a flow is of to the one that it goes to; below 0 if backward.
 
     Raises:
-      InputError: a flow of no frame, or a frame without a flow.
+        InputError: a flow of no frame, or a frame without a flow.
     """
     places = place_files(files, names)
     for file, place in zip(files, places, strict=True):
@@ -127,14 +127,14 @@ def check_flow_count(
     """Checks that flow without names is of a video: one field a frame, or none of the last.
 
     Args:
-      flow: where it lies, for the message.
-      num_flows: how many fields there are.
-      num_frames: frames of the video.
-      source: what says so, for the message.
-      gap: frames from the one that a flow is of to the one that it goes to.
+        flow: where it lies, for the message.
+        num_flows: how many fields there are.
+        num_frames: frames of the video.
+        source: what says so, for the message.
+        gap: frames from the one that a flow is of to the one that it goes to.
 
     Raises:
-      InputError: too few or too many.
+        InputError: too few or too many.
     """
     if num_flows not in (num_frames, num_frames - gap):
         raise InputError(
@@ -156,14 +156,14 @@ def check_shape(
     published methods bring every video to that size.
 
     Args:
-      path: where the flow lies, for the message.
-      size: height and width of the flow.
-      frame_size: height and width of the frames or masks.
-      source: what these are, for the message.
-      kind: what is looked at, where it is not flow.
+        path: where the flow lies, for the message.
+        size: height and width of the flow.
+        frame_size: height and width of the frames or masks.
+        source: what these are, for the message.
+        kind: what is looked at, where it is not flow.
 
     Raises:
-      InputError: the flow would have to be stretched, or lies on its side.
+        InputError: the flow would have to be stretched, or lies on its side.
     """
     (height, width), (full_height, full_width) = size, frame_size
     if _alike(height / width, full_height / full_width):

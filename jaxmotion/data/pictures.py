@@ -22,13 +22,13 @@ def overlay(
     """Lays the colours of the segments over a frame, with their outlines in full colour.
 
     Args:
-      image: uint8 `[..., H, W, 3]`.
-      labels: integers `[..., H, W]`.
-      alpha: opacity of the colours, 0 to 1.
-      background: the segment that is left as it is in the frame; None colours all.
+        image: uint8 `[..., H, W, 3]`.
+        labels: integers `[..., H, W]`.
+        alpha: opacity of the colours, 0 to 1.
+        background: the segment that is left as it is in the frame; None colours all.
 
     Returns:
-      uint8 `[..., H, W, 3]`.
+        uint8 `[..., H, W, 3]`.
     """
     image, labels = np.asarray(image), np.asarray(labels)
     edge = np.zeros(labels.shape, bool)
@@ -48,14 +48,14 @@ def read_image(path: str | os.PathLike) -> np.ndarray:
     """Reads a picture, turned upright as its camera noted.
 
     Args:
-      path: a file of a kind that Pillow reads (PNG, JPEG, ...), of 8 or 16 bits a channel.
+        path: a file of a kind that Pillow reads (PNG, JPEG, ...), of 8 or 16 bits a channel.
 
     Returns:
-      uint8 `[H, W, 3]`; 16 bits are rounded to 8.
+        uint8 `[H, W, 3]`; 16 bits are rounded to 8.
 
     Raises:
-      InputError: missing, not a picture, damaged, too large, of another depth, or values of 12 bits
-        or fewer in 16, of which 8 bits would leave a few shades.
+        InputError: missing, not a picture, damaged, too large, of another depth, or values of 12
+            bits or fewer in 16, of which 8 bits would leave a few shades.
     """
     values = read_values(path)
     if values.dtype == np.uint16 and values.any() and not uses_16_bits(values):
@@ -67,13 +67,13 @@ def read_values(path: str | os.PathLike) -> np.ndarray:
     """Reads a picture as deep as it is, turned upright.
 
     Args:
-      path: as of `read_image`.
+        path: as of `read_image`.
 
     Returns:
-      uint8 or uint16 `[H, W, 3]`.
+        uint8 or uint16 `[H, W, 3]`.
 
     Raises:
-      InputError: missing, not a picture, damaged, too large, or of another depth.
+        InputError: missing, not a picture, damaged, too large, or of another depth.
     """
     with reading(path):
         data = Path(path).read_bytes()
@@ -136,11 +136,12 @@ def reading_picture(path: str | os.PathLike) -> Iterator[None]:
     """Turns what Pillow and OpenCV say of a file that is no sound picture into our one line.
 
     Args:
-      path: what is read.
+        path: what is read.
 
     Raises:
-      InputError: in the place of any exception: the readers of the many formats raise all kinds on
-        damaged data (`struct.error`, `OverflowError`, `MemoryError` on a size that is absurd, ...).
+        InputError: in the place of any exception: the readers of the many formats raise all kinds
+            on damaged data (`struct.error`, `OverflowError`, `MemoryError` on a size that is
+            absurd, ...).
     """
     try:
         yield
@@ -159,11 +160,11 @@ def write_image(path: str | os.PathLike, image: np.ndarray) -> None:
     """Writes a picture, of the kind that the suffix names, atomically.
 
     Args:
-      path: where to.
-      image: uint8 `[H, W, 3]` or `[H, W]` (grey).
+        path: where to.
+        image: uint8 `[H, W, 3]` or `[H, W]` (grey).
 
     Raises:
-      InputError: it cannot be written there.
+        InputError: it cannot be written there.
     """
     with atomic_path(path) as temporary:
         Image.fromarray(np.asarray(image)).save(temporary)

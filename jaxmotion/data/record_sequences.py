@@ -26,15 +26,15 @@ def open_records(spec: str, split: str | None, cache: FlowCache) -> list[Sequenc
     """Opens the sequences of a built data set.
 
     Args:
-      spec: see `find_built`.
-      split: "train", "validation", ...; all when left out.
-      cache: keeps their flow, and says at what size.
+        spec: see `find_built`.
+        split: "train", "validation", ...; all when left out.
+        cache: keeps their flow, and says at what size.
 
     Returns:
-      The sequences, sorted by name.
+        The sequences, sorted by name.
 
     Raises:
-      InputError: not built, no such split, or damaged.
+        InputError: not built, no such split, or damaged.
     """
     folder = find_built(spec)
     built = Built.open(folder)
@@ -173,11 +173,11 @@ def fill_box(box: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """The pixels of a box.
 
     Args:
-      box: x, y, width and height, as shares of the frame.
-      size: `(height, width)` of the frame.
+        box: x, y, width and height, as shares of the frame.
+        size: `(height, width)` of the frame.
 
     Returns:
-      uint8 `[H, W]`, 1 in the box, whose edges are rounded to whole pixels; one pixel at least.
+        uint8 `[H, W]`, 1 in the box, whose edges are rounded to whole pixels; one pixel at least.
     """
     edges = np.array([box[:2], box[:2] + box[2:]], np.float64) * size[::-1]
     # A share is float32, so that 15.5 pixels may come back as 15.49999.

@@ -24,14 +24,14 @@ def find_built(spec: str) -> Path:
     """The folder of a built data set.
 
     Args:
-      spec: "NAME" or "NAME/CONFIG", with "/VERSION" or not, in TFDS's folder (`TFDS_DATA_DIR`, or
-        ~/tensorflow_datasets), or the path of such a folder.
+        spec: "NAME" or "NAME/CONFIG", with "/VERSION" or not, in TFDS's folder (`TFDS_DATA_DIR`, or
+            ~/tensorflow_datasets), or the path of such a folder.
 
     Returns:
-      The folder of one version, the latest where none is named.
+        The folder of one version, the latest where none is named.
 
     Raises:
-      InputError: no such data set has been built, or several configurations and none is named.
+        InputError: no such data set has been built, or several configurations and none is named.
     """
     home = Path(os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets")).expanduser()
     folder = home / Path(spec).expanduser()  # an absolute path stays what it is
@@ -56,10 +56,10 @@ def write_index(folder: Path) -> None:
     """Writes `sequences.json` beside the records of a data set, so that they open without reading.
 
     Args:
-      folder: of one version of a data set.
+        folder: of one version of a data set.
 
     Raises:
-      InputError: not a readable data set, or the file cannot be written.
+        InputError: not a readable data set, or the file cannot be written.
     """
     built = Built.open(folder)
     content = {
@@ -77,14 +77,14 @@ def about_records(built: "Built", split: str) -> list[dict[str, Any]]:
     """What is known of each record of a split without decoding it.
 
     Args:
-      built: the data set.
-      split: name of the split.
+        built: the data set.
+        split: name of the split.
 
     Returns:
-      As `Built.describe` gives it, from `sequences.json` or from reading all records.
+        As `Built.describe` gives it, from `sequences.json` or from reading all records.
 
     Raises:
-      InputError: a damaged record.
+        InputError: a damaged record.
     """
     known = _read_index(built, split)
     return known or [built.describe(split, index) for index in range(built.count(split))]

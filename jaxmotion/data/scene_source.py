@@ -32,14 +32,14 @@ def draw_sequence(level: str, num_frames: int, size: Size, seed: int, name: str 
     """A procedural scene as a sequence, drawn when the first field is read.
 
     Args:
-      level: a name in `jaxmotion.scenes.LEVELS`.
-      num_frames: T.
-      size: `(height, width)`.
-      seed: which scene, see `jaxmotion.scenes.generate`.
-      name: name of the sequence; level and seed when left out.
+        level: a name in `jaxmotion.scenes.LEVELS`.
+        num_frames: T.
+        size: `(height, width)`.
+        seed: which scene, see `jaxmotion.scenes.generate`.
+        name: name of the sequence; level and seed when left out.
 
     Returns:
-      The sequence, with flow, valid and labels of every frame.
+        The sequence, with flow, valid and labels of every frame.
     """
 
     @cache
@@ -82,15 +82,15 @@ class SceneSource:
     Scene `i` is the same whoever asks, and no two seeds share a scene.
 
     Attributes:
-      level: a name in `jaxmotion.scenes.LEVELS`, or several joined by "+", which take turns.
-      num_frames: T.
-      size: `(height, width)`.
-      seed: which scenes, 0 or more.
-      length: how many make an epoch; they cost nothing until drawn.
-      first: number of the first one.
-      intervals: from one frame of a clip to the next; several take turns, a negative one goes
-        backward in time.
-      fields: names of what a clip holds.
+        level: a name in `jaxmotion.scenes.LEVELS`, or several joined by "+", which take turns.
+        num_frames: T.
+        size: `(height, width)`.
+        seed: which scenes, 0 or more.
+        length: how many make an epoch; they cost nothing until drawn.
+        first: number of the first one.
+        intervals: from one frame of a clip to the next; several take turns, a negative one goes
+            backward in time.
+        fields: names of what a clip holds.
     """
 
     level: str
@@ -137,11 +137,11 @@ class SceneSource:
         that runs from several seeds can be compared.
 
         Args:
-          fraction: of the scenes to validate on, between 0 and 1.
-          seed: another one gives other scenes to validate on.
+            fraction: of the scenes to validate on, between 0 and 1.
+            seed: another one gives other scenes to validate on.
 
         Returns:
-          The scenes to train on and those to validate on.
+            The scenes to train on and those to validate on.
         """
         held = held_out(self.length, fraction)
         train = dataclasses.replace(self, length=self.length - held)

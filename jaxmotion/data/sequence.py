@@ -44,10 +44,10 @@ class Timeline:
     """The frames of a video, and which of them are annotated.
 
     Attributes:
-      names: names of all frames, in order.
-      annotated: index of the frame of each annotation.
-      source: what the frames are known from, for messages.
-      annotations: the files of the annotations, or what stands for them in messages.
+        names: names of all frames, in order.
+        annotated: index of the frame of each annotation.
+        source: what the frames are known from, for messages.
+        annotations: the files of the annotations, or what stands for them in messages.
     """
 
     names: tuple[str, ...]
@@ -61,26 +61,26 @@ class Sequence:
     """A sequence and what can be read of it. Headers have been read, the rest has not.
 
     Attributes:
-      name: name in logs and results.
-      source: where it lies, for messages.
-      length: number of frames that can be read, those that have a flow where there is flow.
-      readers: how each field is read.
-      size: `(height, width)` of the flow as it is read; None without flow.
-      units: `(height, width)` of the picture in whose pixels vectors are measured, where known.
-      usable: bool `[length]`, False where the flow of a frame is known to be unusable.
-      run: int `[length]`, changes where a frame is missing between two neighbors.
-      faults: what is wrong, one line each.
-      place: finds the annotated frames; its argument says whether every frame has to be annotated.
-        None where nothing is annotated.
-      annotations: reads those that `place` counts; None where nothing is annotated. Where only
-        boxes are, their pixels have the label 1.
-      paths: the files that flow and annotation are read from.
-      frame_paths: the files of the frames; may be empty.
-      frame_path: finds the file of a frame by its index.
-      frame_names: names for so many frames, the first ones.
-      fingerprint: what tells the flow from other flow under the same name; see
-        `jaxmotion.data.fingerprints`.
-      old_fingerprint: the same by all numbers, as checkpoints of earlier versions have it.
+        name: name in logs and results.
+        source: where it lies, for messages.
+        length: number of frames that can be read, those that have a flow where there is flow.
+        readers: how each field is read.
+        size: `(height, width)` of the flow as it is read; None without flow.
+        units: `(height, width)` of the picture in whose pixels vectors are measured, where known.
+        usable: bool `[length]`, False where the flow of a frame is known to be unusable.
+        run: int `[length]`, changes where a frame is missing between two neighbors.
+        faults: what is wrong, one line each.
+        place: finds the annotated frames; its argument says whether every frame has to be
+            annotated. None where nothing is annotated.
+        annotations: reads those that `place` counts; None where nothing is annotated. Where only
+            boxes are, their pixels have the label 1.
+        paths: the files that flow and annotation are read from.
+        frame_paths: the files of the frames; may be empty.
+        frame_path: finds the file of a frame by its index.
+        frame_names: names for so many frames, the first ones.
+        fingerprint: what tells the flow from other flow under the same name; see
+            `jaxmotion.data.fingerprints`.
+        old_fingerprint: the same by all numbers, as checkpoints of earlier versions have it.
     """
 
     name: str
@@ -105,14 +105,14 @@ class Sequence:
         """Reads fields of some frames.
 
         Args:
-          fields: names, see the table of `jaxmotion.data.sequence`.
-          frames: T indices into the sequence, in the order wanted.
+            fields: names, see the table of `jaxmotion.data.sequence`.
+            frames: T indices into the sequence, in the order wanted.
 
         Returns:
-          An array for each field.
+            An array for each field.
 
         Raises:
-          InputError: a field that the sequence does not have, or that cannot be read.
+            InputError: a field that the sequence does not have, or that cannot be read.
         """
         fields = tuple(fields)
         self.check_fields(fields)
@@ -126,10 +126,10 @@ class Sequence:
         """Checks that fields are there.
 
         Args:
-          fields: names.
+            fields: names.
 
         Raises:
-          InputError: one of them is not; the message says which are.
+            InputError: one of them is not; the message says which are.
         """
         for name in fields:
             if name not in self.readers:
@@ -140,12 +140,12 @@ class Sequence:
         """Finds the clips that hold usable frames only and span no missing one.
 
         Args:
-          clip_length: T.
-          interval: frames from one of a clip to the next; below 0 backward in time.
-          stride: frames from the start of a clip to that of the next.
+            clip_length: T.
+            interval: frames from one of a clip to the next; below 0 backward in time.
+            stride: frames from the start of a clip to that of the next.
 
         Returns:
-          The earliest frame of each.
+            The earliest frame of each.
         """
         interval = abs(interval)
         span = (clip_length - 1) * interval + 1
@@ -161,10 +161,10 @@ def number_instances(labels: np.ndarray) -> np.ndarray:
     """Numbers the labels that are there 1, 2, ..., in their order.
 
     Args:
-      labels: integers `[T, H, W]`, 0 for the background.
+        labels: integers `[T, H, W]`, 0 for the background.
 
     Returns:
-      int32 `[T, H, W]`.
+        int32 `[T, H, W]`.
     """
     there = np.unique(labels[labels > 0])
     return np.where(labels > 0, np.searchsorted(there, labels) + 1, 0).astype(np.int32)
@@ -176,11 +176,11 @@ def annotation_readers(
     """The readers of all fields that follow from annotations of some frames or of all.
 
     Args:
-      place: see `Sequence`.
-      annotations: see `Sequence`.
+        place: see `Sequence`.
+        annotations: see `Sequence`.
 
     Returns:
-      Those of `labels`, `void` and `instances`.
+        Those of `labels`, `void` and `instances`.
     """
 
     @cache  # files are looked at once, not for each clip

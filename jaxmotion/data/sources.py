@@ -38,12 +38,12 @@ class FlowSource:
     """Clips of sequences.
 
     Attributes:
-      sequences: where the clips are from.
-      clips: int `[num_clips, 3]`, sequence, earliest frame and interval of each; a negative
-        interval goes from the latest frame back to the earliest.
-      clip_length: T.
-      fields: names of what a clip holds.
-      size: `(height, width)` of all fields; as they are when None.
+        sequences: where the clips are from.
+        clips: int `[num_clips, 3]`, sequence, earliest frame and interval of each; a negative
+            interval goes from the latest frame back to the earliest.
+        clip_length: T.
+        fields: names of what a clip holds.
+        size: `(height, width)` of all fields; as they are when None.
     """
 
     sequences: tuple[Sequence, ...]
@@ -86,14 +86,14 @@ class FlowSource:
         added.
 
         Args:
-          fraction: of the sequences (frames, of a single one) to validate on, between 0 and 1.
-          seed: another one chooses others.
+            fraction: of the sequences (frames, of a single one) to validate on, between 0 and 1.
+            seed: another one chooses others.
 
         Returns:
-          The clips to train on and those to validate on.
+            The clips to train on and those to validate on.
 
         Raises:
-          InputError: too little data to leave clips on both sides.
+            InputError: too little data to leave clips on both sides.
         """
         present = sorted({int(i) for i in self.clips[:, 0]})
         if len(present) > 1:
@@ -134,28 +134,28 @@ def open_source(
     read, unless clips are to be left out: to know which, all are read first.
 
     Args:
-      spec: "scenes:LEVEL", "tfds:NAME/CONFIG" (see `jaxmotion.data.records.find_built`), or a
-        path to flow (see `jaxmotion.data.LAYOUTS`).
-      clip_length: T.
-      intervals: from one frame of a clip to the next, in frames of the sequence; of several, each
-        is a clip of its own (of scenes, they take turns), and a negative one goes backward.
-      stride: from the first frame of one clip to that of the next.
-      size: `(height, width)` to resize to, bilinearly and without rescaling vectors; flow of
-        different sizes needs it. Scenes are drawn at this size, 64 x 112 when left out.
-      split: of a DAVIS-like root, the list of sequences; of tfds, the split; all when left out.
-      flow: of a DAVIS-like root with several folders in Flows, which one.
-      on_bad_clip: "error", or "skip" to log and leave out clips with a bad or missing frame.
-      seed: of scenes.
-      num_scenes: of scenes, how many make an epoch.
-      fields: names of what a clip is to hold, see `jaxmotion.data.sequence`; flow and valid when
-        left out, and the labels of scenes.
-      cache_bytes: bytes of flow that are kept in memory at most.
+        spec: "scenes:LEVEL", "tfds:NAME/CONFIG" (see `jaxmotion.data.records.find_built`), or a
+            path to flow (see `jaxmotion.data.LAYOUTS`).
+        clip_length: T.
+        intervals: from one frame of a clip to the next, in frames of the sequence; of several, each
+            is a clip of its own (of scenes, they take turns), and a negative one goes backward.
+        stride: from the first frame of one clip to that of the next.
+        size: `(height, width)` to resize to, bilinearly and without rescaling vectors; flow of
+            different sizes needs it. Scenes are drawn at this size, 64 x 112 when left out.
+        split: of a DAVIS-like root, the list of sequences; of tfds, the split; all when left out.
+        flow: of a DAVIS-like root with several folders in Flows, which one.
+        on_bad_clip: "error", or "skip" to log and leave out clips with a bad or missing frame.
+        seed: of scenes.
+        num_scenes: of scenes, how many make an epoch.
+        fields: names of what a clip is to hold, see `jaxmotion.data.sequence`; flow and valid when
+            left out, and the labels of scenes.
+        cache_bytes: bytes of flow that are kept in memory at most.
 
     Returns:
-      The source.
+        The source.
 
     Raises:
-      InputError: unknown, empty or damaged; the message names the file.
+        InputError: unknown, empty or damaged; the message names the file.
     """
     for name, value in (("clip_length", clip_length), ("stride", stride)):
         if value < 1:

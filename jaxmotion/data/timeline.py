@@ -16,15 +16,15 @@ def find_timeline(files: SequenceFiles, num_flows: int | None, every_frame: bool
     """The frames of a video in files, and of which of them each mask is.
 
     Args:
-      files: where its parts lie, masks among them.
-      num_flows: number of flow fields; None where there is no flow.
-      every_frame: whether every frame must be annotated, but for the last one, which may be.
+        files: where its parts lie, masks among them.
+        num_flows: number of flow fields; None where there is no flow.
+        every_frame: whether every frame must be annotated, but for the last one, which may be.
 
     Returns:
-      The timeline.
+        The timeline.
 
     Raises:
-      InputError: a mask or a flow that is missing or of no frame.
+        InputError: a mask or a flow that is missing or of no frame.
     """
     if every_frame:
         timeline = _place_every_mask(files.masks, files.frames)
@@ -39,8 +39,8 @@ def frame_names(files: SequenceFiles, num_frames: int) -> list[str]:
     """Names for the files of all frames: those of the pictures or masks, or 00000, ...
 
     Args:
-      files: where the parts of a sequence lie.
-      num_frames: number of frames to name, the first ones.
+        files: where the parts of a sequence lie.
+        num_frames: number of frames to name, the first ones.
     """
     frames, masks = ([p.stem for p in paths] for paths in (files.frames, files.masks))
     if frames and masks and None in place_files(files.masks, frames):
@@ -101,13 +101,13 @@ def check_flow(flow: Path, num_flows: int, timeline: Timeline) -> None:
     """Checks that there is flow of every frame, by name, or by count where it has no names.
 
     Args:
-      flow: as of `jaxmotion.optical_flow.read_flow_sequence`.
-      num_flows: number of fields.
-      timeline: the frames.
+        flow: as of `jaxmotion.optical_flow.read_flow_sequence`.
+        num_flows: number of fields.
+        timeline: the frames.
 
     Raises:
-      InputError: too few, too many, or flow of no frame; or backward flow, of which the first frame
-        has none.
+        InputError: too few, too many, or flow of no frame; or backward flow, of which the first
+            frame has none.
     """
     origin = read_flow_origin(flow)
     if origin is not None and origin.backward:

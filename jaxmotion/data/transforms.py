@@ -29,7 +29,7 @@ class Resize:
     pictures the mean over the area; boxes are shares of the frame.
 
     Attributes:
-      size: `(height, width)` of the result.
+        size: `(height, width)` of the result.
     """
 
     size: Size
@@ -38,10 +38,10 @@ class Resize:
         """Resizes.
 
         Args:
-          clip: arrays by field; flow of unknown vectors needs `valid` beside it.
+            clip: arrays by field; flow of unknown vectors needs `valid` beside it.
 
         Returns:
-          The same fields.
+            The same fields.
         """
         result = dict(clip)
         if "flow" in clip and "valid" in clip:
@@ -71,10 +71,10 @@ class Mirror:
         """Mirrors.
 
         Args:
-          clip: arrays by field.
+            clip: arrays by field.
 
         Returns:
-          The same fields.
+            The same fields.
         """
         result = dict(clip)
         for name in ("flow", "frames"):
@@ -99,10 +99,10 @@ class Turn:
         """Turns.
 
         Args:
-          clip: arrays by field.
+            clip: arrays by field.
 
         Returns:
-          The same fields, height and width exchanged.
+            The same fields, height and width exchanged.
         """
         result = dict(clip)
         for name in ("flow", "frames", *_PLANES):
@@ -126,15 +126,15 @@ def resize_flow(
     """Resizes flow in space.
 
     Args:
-      flow: `[..., H, W, 2]`, pixels.
-      size: `(height, width)` of the result.
-      rescale_vectors: measure vectors in pixels of the new size, u times W'/W and v times H'/H. The
-        published systems do not: 128 x 224 fields hold pixels of the original video.
-      method: "bilinear" samples four neighbours (as the published systems), "area" averages all
-        pixels that go into one.
+        flow: `[..., H, W, 2]`, pixels.
+        size: `(height, width)` of the result.
+        rescale_vectors: measure vectors in pixels of the new size, u times W'/W and v times H'/H.
+            The published systems do not: 128 x 224 fields hold pixels of the original video.
+        method: "bilinear" samples four neighbours (as the published systems), "area" averages all
+            pixels that go into one.
 
     Returns:
-      float32 `[..., height, width, 2]`.
+        float32 `[..., height, width, 2]`.
     """
     height, width = flow.shape[-3:-1]
     resized = _resize(flow, size, cv2.INTER_AREA if method == "area" else cv2.INTER_LINEAR)
@@ -149,13 +149,13 @@ def resize_flow_and_valid(
     """Resizes flow with unknown pixels, of which nothing leaks into known ones.
 
     Args:
-      flow: `[..., H, W, 2]`; what it holds at unknown pixels does not matter.
-      valid: `[..., H, W]` in {0, 1}.
-      size: `(height, width)` of the result.
+        flow: `[..., H, W, 2]`; what it holds at unknown pixels does not matter.
+        valid: `[..., H, W]` in {0, 1}.
+        size: `(height, width)` of the result.
 
     Returns:
-      flow float32 `[..., height, width, 2]`, zero where unknown, and valid float32
-      `[..., height, width]`, 1 where at least half of what a pixel is made of is known.
+        flow float32 `[..., height, width, 2]`, zero where unknown, and valid float32 `[..., height,
+        width]`, 1 where at least half of what a pixel is made of is known.
     """
     known = np.asarray(np.asarray(valid) > 0, np.float32)[..., None]
     if known.all():
@@ -170,11 +170,11 @@ def resize_masks(masks: np.ndarray, size: Size) -> np.ndarray:
     """Resizes the probabilities of segments, bilinearly; they still sum to 1.
 
     Args:
-      masks: `[..., h, w, K]`.
-      size: `(height, width)` of the result.
+        masks: `[..., h, w, K]`.
+        size: `(height, width)` of the result.
 
     Returns:
-      float32 `[..., height, width, K]`.
+        float32 `[..., height, width, K]`.
     """
     return _resize(masks, size, cv2.INTER_LINEAR)
 
@@ -183,11 +183,11 @@ def likeliest_labels(masks: np.ndarray, size: Size) -> np.ndarray:
     """The likeliest segment of every pixel at another size: the masks are resized before.
 
     Args:
-      masks: `[h, w, K]`, probabilities.
-      size: `(height, width)` of the result.
+        masks: `[h, w, K]`, probabilities.
+        size: `(height, width)` of the result.
 
     Returns:
-      uint8 `[height, width]`; the first of segments that are equally likely.
+        uint8 `[height, width]`; the first of segments that are equally likely.
     """
     # Plane by plane: half the time of an argmax over the last axis.
     labels, best = np.zeros(size, np.uint8), None
@@ -205,11 +205,11 @@ def resize_labels(labels: np.ndarray, size: Size) -> np.ndarray:
     """Resizes labels: each pixel takes the label of the nearest pixel centre.
 
     Args:
-      labels: integers `[..., H, W]`.
-      size: `(height, width)` of the result.
+        labels: integers `[..., H, W]`.
+        size: `(height, width)` of the result.
 
     Returns:
-      The same kind of integers, `[..., height, width]`.
+        The same kind of integers, `[..., height, width]`.
     """
     height, width = labels.shape[-2:]
     rows = _nearest(height, size[0])

@@ -37,20 +37,20 @@ class GivenFlow:
     that a video is not believed how many it has, nor a folder that it is of this video.
 
     Attributes:
-      files: what is read.
+        files: what is read.
     """
 
     def __init__(self, path: Path, video: "Video"):
         """Finds the fields, and checks what can be checked without reading all of them.
 
         Args:
-          path: an `.npz`; a folder of `.flo` files, of KITTI's `.png`, or with a `flow.npz`, as
-            `write_flow_folder` makes them; or one `.flo` or `.png`.
-          video: that it is of.
+            path: an `.npz`; a folder of `.flo` files, of KITTI's `.png`, or with a `flow.npz`, as
+                `write_flow_folder` makes them; or one `.flo` or `.png`.
+            video: that it is of.
 
         Raises:
-          InputError: no flow there; flow that is not forward with a gap of 1; of another shape than
-            the frames; or a field that is missing or of no frame.
+            InputError: no flow there; flow that is not forward with a gap of 1; of another shape
+                than the frames; or a field that is missing or of no frame.
         """
         self._path, self._video = path, video
         _check_origin(path, video)
@@ -77,8 +77,9 @@ class GivenFlow:
         """Yields flow and valid.
 
         Raises:
-          InputError: a field that cannot be read, that is missing, of another size than the first,
-            or of another frame than was noted beside the flow; or more fields than frames.
+            InputError: a field that cannot be read, that is missing, of another size than the
+                first, or of another frame than was noted beside the flow; or more fields than
+                frames.
         """
         earlier, count = None, 0
         for count, image in enumerate(self._video, start=1):

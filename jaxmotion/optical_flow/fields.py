@@ -28,14 +28,14 @@ def read_flow_sequence(path: str | os.PathLike) -> tuple[np.ndarray, np.ndarray]
     """Reads the flow of a whole video.
 
     Args:
-      path: an `.npz` file, a folder of numbered `.flo` or KITTI `.png` files or with a `flow.npz`,
-        or one such file.
+        path: an `.npz` file, a folder of numbered `.flo` or KITTI `.png` files or with a
+            `flow.npz`, or one such file.
 
     Returns:
-      flow float32 `[T, H, W, 2]`, zero where unknown, and bool `[T, H, W]`, where it is known.
+        flow float32 `[T, H, W, 2]`, zero where unknown, and bool `[T, H, W]`, where it is known.
 
     Raises:
-      InputError: nothing there, a missing frame, files of different sizes, or a bad file.
+        InputError: nothing there, a missing frame, files of different sizes, or a bad file.
     """
     with reading(path):
         files = [Path(path)] if Path(path).is_file() else flow_files(path)
@@ -58,13 +58,13 @@ def flow_files(folder: str | os.PathLike) -> list[Path]:
     """Lists the flow files of a folder in the order of their numbers.
 
     Args:
-      folder: one sequence.
+        folder: one sequence.
 
     Returns:
-      As `field_files`.
+        As `field_files`.
 
     Raises:
-      InputError: no such folder, no such file in it, or a gap in the numbering.
+        InputError: no such folder, no such file in it, or a gap in the numbering.
     """
     files, missing = numbered(field_files(folder))
     if missing:
@@ -76,14 +76,14 @@ def field_files(folder: str | os.PathLike) -> list[Path]:
     """The files that the fields of a folder are in.
 
     Args:
-      folder: one sequence.
+        folder: one sequence.
 
     Returns:
-      Its `.flo` files; where there is none, its `flow.npz` alone, or else its `.png` files. At
-      least one, by name.
+        Its `.flo` files; where there is none, its `flow.npz` alone, or else its `.png` files. At
+        least one, by name.
 
     Raises:
-      InputError: no such folder, no such file in it, or an archive that is not finished.
+        InputError: no such folder, no such file in it, or an archive that is not finished.
     """
     folder = Path(folder)
     files = list_files(folder, (".flo",))
@@ -106,13 +106,13 @@ def field_size(file: str | os.PathLike) -> tuple[int, int, int]:
     """Reads the header of a file of flow.
 
     Args:
-      file: an `.npz`, a `.flo` or a KITTI `.png`.
+        file: an `.npz`, a `.flo` or a KITTI `.png`.
 
     Returns:
-      `(T, height, width)`; T is 1 where a file is a field.
+        `(T, height, width)`; T is 1 where a file is a field.
 
     Raises:
-      InputError: missing, of another kind, or not what its suffix says.
+        InputError: missing, of another kind, or not what its suffix says.
     """
     match Path(file).suffix.lower():
         case ".npz":
@@ -128,14 +128,14 @@ def named_fields(path: str | os.PathLike) -> list[Path]:
     """The names of the fields of a video's flow, for pairing them with frames.
 
     Args:
-      path: as of `read_flow_sequence`.
+        path: as of `read_flow_sequence`.
 
     Returns:
-      A path for each field in order, whose stem is its name: its file, or its place in an archive.
-      Empty where an archive does not name its fields.
+        A path for each field in order, whose stem is its name: its file, or its place in an
+        archive. Empty where an archive does not name its fields.
 
     Raises:
-      InputError: as `flow_files`.
+        InputError: as `flow_files`.
     """
     with reading(path):
         files = [Path(path)] if Path(path).is_file() else flow_files(path)
@@ -149,10 +149,10 @@ def archive_names(path: str | os.PathLike) -> list[str]:
     """The names of the fields in an archive; none where nobody noted them.
 
     Args:
-      path: the `.npz`.
+        path: the `.npz`.
 
     Raises:
-      InputError: it cannot be read.
+        InputError: it cannot be read.
     """
     with open_npz(path, "damaged, expected an .npz file of flow") as archive:
         if "names" not in archive.names:

@@ -70,12 +70,12 @@ class FlowFolderReport:
     """What `write_flow_folder` did.
 
     Attributes:
-      folder: where the flow is.
-      num_flows: fields in the folder, fewer than frames by the gap.
-      num_reused: those that were there already.
-      seconds_per_flow: estimation time of a new one (the median), 0 where there were none.
-      format: of the flow.
-      quality: the mean over the video, where it was asked for.
+        folder: where the flow is.
+        num_flows: fields in the folder, fewer than frames by the gap.
+        num_reused: those that were there already.
+        seconds_per_flow: estimation time of a new one (the median), 0 where there were none.
+        format: of the flow.
+        quality: the mean over the video, where it was asked for.
     """
 
     folder: Path
@@ -115,23 +115,23 @@ def write_flow_folder(
     has grown is the same one.
 
     Args:
-      video: the frames, see `jaxmotion.data.open_video`.
-      folder: where the files go; made where missing.
-      estimator: see `make_estimator`.
-      gap: frames from one to the other, at least 1; vectors are pixels per gap.
-      backward: to the frame before instead of the one after.
-      format: "flo", a file a field; "png", KITTI's, rounded to 1/64 pixel and below 512 pixels;
-        "npz", one `flow.npz` with "flow" `[T, H, W, 2]`.
-      color: also pictures, `color/NAME.png`, by the usual wheel and to one scale.
-      quality: also `quality.json`, see `FlowQuality`; needs the flow back, so twice the time.
-      progress: show progress bars.
+        video: the frames, see `jaxmotion.data.open_video`.
+        folder: where the files go; made where missing.
+        estimator: see `make_estimator`.
+        gap: frames from one to the other, at least 1; vectors are pixels per gap.
+        backward: to the frame before instead of the one after.
+        format: "flo", a file a field; "png", KITTI's, rounded to 1/64 pixel and below 512 pixels;
+            "npz", one `flow.npz` with "flow" `[T, H, W, 2]`.
+        color: also pictures, `color/NAME.png`, by the usual wheel and to one scale.
+        quality: also `quality.json`, see `FlowQuality`; needs the flow back, so twice the time.
+        progress: show progress bars.
 
     Returns:
-      How many fields there are, how long one took, and how good they are.
+        How many fields there are, how long one took, and how good they are.
 
     Raises:
-      InputError: a wrong option, a frame that cannot be read, a folder that holds other flow, or
-        the frames, or that another run writes to, or that cannot be written.
+        InputError: a wrong option, a frame that cannot be read, a folder that holds other flow, or
+            the frames, or that another run writes to, or that cannot be written.
     """
     folder = Path(folder)
     if gap < 1:

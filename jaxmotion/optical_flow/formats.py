@@ -29,13 +29,13 @@ def flo_size(path: str | os.PathLike) -> tuple[int, int]:
     """Checks header and length of a `.flo` file without reading its vectors.
 
     Args:
-      path: the file.
+        path: the file.
 
     Returns:
-      `(height, width)`.
+        `(height, width)`.
 
     Raises:
-      InputError: missing, wrong magic number, absurd size, truncated or too long.
+        InputError: missing, wrong magic number, absurd size, truncated or too long.
     """
     with reading(path), open(path, "rb") as file:
         return _read_flo_header(path, file)
@@ -45,16 +45,16 @@ def read_flo(path: str | os.PathLike) -> np.ndarray:
     """Reads a Middlebury `.flo` file as it stands (unknown vectors keep their large values).
 
     Args:
-      path: the file.
+        path: the file.
 
     Returns:
-      float32 `[H, W, 2]`.
+        float32 `[H, W, 2]`.
 
     Raises:
-      InputError: missing, wrong magic number, absurd size, truncated, too long, NaN or infinite.
+        InputError: missing, wrong magic number, absurd size, truncated, too long, NaN or infinite.
 
     References:
-      Baker et al., A database and evaluation methodology for optical flow, IJCV 2011.
+        Baker et al., A database and evaluation methodology for optical flow, IJCV 2011.
     """
     with reading(path), open(path, "rb") as file:
         height, width = _read_flo_header(path, file)
@@ -91,11 +91,11 @@ def write_flo(path: str | os.PathLike, flow: np.ndarray) -> None:
     """Writes a Middlebury `.flo` file.
 
     Args:
-      path: where to.
-      flow: `[H, W, 2]`, finite.
+        path: where to.
+        flow: `[H, W, 2]`, finite.
 
     Raises:
-      InputError: wrong shape, not finite, or the file cannot be written.
+        InputError: wrong shape, not finite, or the file cannot be written.
     """
     flow = as_flow(path, flow, ndim=3)
     height, width, _ = flow.shape
@@ -108,15 +108,15 @@ def read_flow_npz(path: str | os.PathLike) -> tuple[np.ndarray, np.ndarray | Non
     """Reads a sequence from an `.npz` file with the key `flow` and, possibly, `valid`.
 
     Args:
-      path: the file.
+        path: the file.
 
     Returns:
-      flow float16 or float32 `[T, H, W, 2]` as stored, and valid bool `[T, H, W]` or None where the
-      file has none.
+        flow float16 or float32 `[T, H, W, 2]` as stored, and valid bool `[T, H, W]` or None where
+        the file has none.
 
     Raises:
-      InputError: missing, not an `.npz`, damaged, key absent, wrong shape or kind, or not finite
-        where it is valid.
+        InputError: missing, not an `.npz`, damaged, key absent, wrong shape or kind, or not finite
+            where it is valid.
     """
     flow, valid = load_flow_npz(path)
     check_finite(path, flow, valid)
@@ -139,13 +139,13 @@ def flow_npz_size(path: str | os.PathLike) -> tuple[int, int, int]:
     """Reads the header of an `.npz` of flow.
 
     Args:
-      path: the file.
+        path: the file.
 
     Returns:
-      `(T, height, width)`.
+        `(T, height, width)`.
 
     Raises:
-      InputError: as `read_flow_npz`, but for what is wrong with the numbers.
+        InputError: as `read_flow_npz`, but for what is wrong with the numbers.
     """
     with open_npz(path, _NO_NPZ) as archive:
         shape, _ = _flow_header(path, archive)
@@ -169,12 +169,12 @@ def write_flow_npz(
     """Writes a sequence as a compressed `.npz` with the key `flow` (and `valid`).
 
     Args:
-      path: where to.
-      flow: float16 or float32 `[T, H, W, 2]`, finite where valid; kept in its precision.
-      valid: `[T, H, W]` in {0, 1}; left out of the file when left out here.
+        path: where to.
+        flow: float16 or float32 `[T, H, W, 2]`, finite where valid; kept in its precision.
+        valid: `[T, H, W]` in {0, 1}; left out of the file when left out here.
 
     Raises:
-      InputError: wrong shape, not finite, or the file cannot be written.
+        InputError: wrong shape, not finite, or the file cannot be written.
     """
     if valid is not None:
         valid = as_valid(f"{path}: valid", valid, np.shape(flow)[:-1])
@@ -190,13 +190,13 @@ def read_flow_and_valid(path: str | os.PathLike) -> tuple[np.ndarray, np.ndarray
     """Reads the flow of one pair of frames, `.flo` or KITTI `.png` by the suffix.
 
     Args:
-      path: the file.
+        path: the file.
 
     Returns:
-      flow float32 `[H, W, 2]`, zero where unknown, and bool `[H, W]`, where it is known.
+        flow float32 `[H, W, 2]`, zero where unknown, and bool `[H, W]`, where it is known.
 
     Raises:
-      InputError: another suffix, or a file that is not what its suffix says.
+        InputError: another suffix, or a file that is not what its suffix says.
     """
     match Path(path).suffix.lower():
         case ".flo":

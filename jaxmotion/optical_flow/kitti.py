@@ -23,13 +23,13 @@ def kitti_size(path: str | os.PathLike) -> tuple[int, int]:
     """Reads the header of a KITTI flow picture.
 
     Args:
-      path: the file.
+        path: the file.
 
     Returns:
-      `(height, width)`.
+        `(height, width)`.
 
     Raises:
-      InputError: missing, not a PNG of three channels of 16 bits, or an absurd size.
+        InputError: missing, not a PNG of three channels of 16 bits, or an absurd size.
     """
     with reading(path), open(path, "rb") as file:
         start = file.read(_START.size + len(_DEEP_COLORS))
@@ -44,16 +44,16 @@ def read_kitti_png(path: str | os.PathLike) -> tuple[np.ndarray, np.ndarray]:
     """Reads a KITTI flow picture: 16-bit RGB, `(value - 2**15) / 64` for u and v, B = known.
 
     Args:
-      path: the file.
+        path: the file.
 
     Returns:
-      flow float32 `[H, W, 2]`, zero where unknown, and valid bool `[H, W]`.
+        flow float32 `[H, W, 2]`, zero where unknown, and valid bool `[H, W]`.
 
     Raises:
-      InputError: missing, not a picture, or not three channels of 16 bits.
+        InputError: missing, not a picture, or not three channels of 16 bits.
 
     References:
-      Menze and Geiger, Object scene flow for autonomous vehicles, CVPR 2015 (development kit).
+        Menze and Geiger, Object scene flow for autonomous vehicles, CVPR 2015 (development kit).
     """
     with reading(path):
         data = Path(path).read_bytes()
@@ -93,12 +93,12 @@ def write_kitti_png(
     """Writes a KITTI flow picture; vectors are rounded to 1/64 pixel.
 
     Args:
-      path: where to.
-      flow: `[H, W, 2]`, finite and with components in [-512, 512) where valid.
-      valid: `[H, W]` in {0, 1}; all known when left out.
+        path: where to.
+        flow: `[H, W, 2]`, finite and with components in [-512, 512) where valid.
+        valid: `[H, W]` in {0, 1}; all known when left out.
 
     Raises:
-      InputError: wrong shape, not finite, a vector out of range, or the file cannot be written.
+        InputError: wrong shape, not finite, a vector out of range, or the file cannot be written.
     """
     size = np.shape(flow)[:2]
     valid = np.ones(size, bool) if valid is None else as_valid(f"{path}: valid", valid, size)

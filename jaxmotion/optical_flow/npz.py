@@ -21,7 +21,7 @@ class Npz:
     """An open archive.
 
     Attributes:
-      names: of its arrays, in the order of the file.
+        names: of its arrays, in the order of the file.
     """
 
     def __init__(self, archive: zipfile.ZipFile, length: int) -> None:
@@ -74,14 +74,14 @@ def open_npz(path: str | os.PathLike, fault: str) -> Iterator[Npz]:
     """Opens an archive to read from.
 
     Args:
-      path: the file.
-      fault: what to say of a file that cannot be read, and of what was expected.
+        path: the file.
+        fault: what to say of a file that cannot be read, and of what was expected.
 
     Yields:
-      The archive. What it raises in the block of the `with` becomes one line as well.
+        The archive. What it raises in the block of the `with` becomes one line as well.
 
     Raises:
-      InputError: missing, not an `.npz`, damaged, or larger than memory.
+        InputError: missing, not an `.npz`, damaged, or larger than memory.
     """
     try:
         with reading(path), zipfile.ZipFile(path) as archive:

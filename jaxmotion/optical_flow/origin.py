@@ -20,12 +20,12 @@ class FlowOrigin:
     """What `flow.json` says of the flow beside it.
 
     Attributes:
-      estimator: its name.
-      settings: of the estimator, ready for JSON.
-      gap: frames from one to the other.
-      backward: to the earlier frame.
-      source: name of the video, where it is noted; it may have been renamed since.
-      size: `(height, width)` of the frames, in whose pixels vectors are measured, where noted.
+        estimator: its name.
+        settings: of the estimator, ready for JSON.
+        gap: frames from one to the other.
+        backward: to the earlier frame.
+        source: name of the video, where it is noted; it may have been renamed since.
+        size: `(height, width)` of the frames, in whose pixels vectors are measured, where noted.
     """
 
     estimator: str
@@ -44,13 +44,13 @@ def read_flow_origin(path: str | os.PathLike) -> FlowOrigin | None:
     """Reads what made a flow, where that was noted.
 
     Args:
-      path: a folder of flow, or the `flow.npz` in it.
+        path: a folder of flow, or the `flow.npz` in it.
 
     Returns:
-      The origin; None for flow without a `flow.json`.
+        The origin; None for flow without a `flow.json`.
 
     Raises:
-      InputError: a `flow.json` that is not one of ours.
+        InputError: a `flow.json` that is not one of ours.
     """
     path = Path(path)
     file = (path.parent if path.name == ARCHIVE else path) / DESCRIPTION
@@ -81,12 +81,12 @@ def describe(folder: Path, description: Mapping[str, Any], ours: tuple[str, ...]
     """Writes `flow.json`, or checks that the one which is there says the same.
 
     Args:
-      folder: of the flow.
-      description: what is to stand there, ready for JSON.
-      ours: names of files and folders that none but a run of ours makes.
+        folder: of the flow.
+        description: what is to stand there, ready for JSON.
+        ours: names of files and folders that none but a run of ours makes.
 
     Raises:
-      InputError: other flow is there, or flow that nothing is known of.
+        InputError: other flow is there, or flow that nothing is known of.
     """
     path = folder / DESCRIPTION
     with reading(folder):
