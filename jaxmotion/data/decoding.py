@@ -34,8 +34,8 @@ class VideoFile:
     Attributes:
         path: the file.
         codec: as FFmpeg calls it: "h264", "av1", ...
-        height: of the frames as they are shown, upright, in pixels.
-        width: of the frames, in pixels.
+        height: height of the frames as they are shown, upright, in pixels.
+        width: width of the frames, in pixels.
         num_frames: the pictures in the file that are to be shown. It is counted, not taken from a
             header; the few codecs that code a picture in parts can yield fewer frames.
         fps: mean number of frames per second; None where the file has no times.

@@ -152,7 +152,7 @@ def check_background(paths: Sequence[Path], labels: Iterable[np.ndarray]) -> Non
     """Checks that one of the masks of a sequence has a background, unless there is just one value.
 
     Args:
-        paths: of the masks, for the message.
+        paths: files of the masks, for the message.
         labels: what `read_labels` gave, of which all but 0 is the object.
 
     Raises:

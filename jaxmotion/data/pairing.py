@@ -28,8 +28,8 @@ def place_files(files: Sequence[Path], names: Sequence[str]) -> list[int | None]
     """Finds the frame of each file.
 
     Args:
-        files: of one kind, any of the frames; at least one.
-        names: of all frames, without suffix, in order.
+        files: files of one kind, each of one of the frames; at least one.
+        names: names of all frames, without suffix, in order.
 
     Returns:
         The index of the frame of each file; None where there is no such frame.
@@ -53,7 +53,7 @@ def place_names(
 
     Args:
         stems: names of files or fields, at least one.
-        names: of all frames, in order; None for frames that are numbered from 0, however many.
+        names: names of all frames, in order; None for frames that are numbered from 0, however many.
 
     Returns:
         The index of the frame of each, None where there is no such frame; or None where not all are
@@ -82,7 +82,7 @@ def check_places(labels: Sequence[str | os.PathLike], places: Sequence[int | Non
 
     Args:
         labels: what to call each in a message.
-        places: of each, the index of its frame; None for none.
+        places: index of the frame of each; None for none.
 
     Raises:
         InputError: two are of one frame.
@@ -98,8 +98,8 @@ def check_flow_names(files: Sequence[Path], names: Sequence[str], gap: int = 1) 
     """Checks that there is a flow of every frame from which one can start.
 
     Args:
-        files: of the flow, one a field.
-        names: of all frames, without suffix, in order.
+        files: files of the flow, one a field.
+        names: names of all frames, without suffix, in order.
         gap: frames from the one that a flow is of to the one that it goes to; below 0 if backward.
 
     Raises:

@@ -56,7 +56,7 @@ def write_index(folder: Path) -> None:
     """Writes `sequences.json` beside the records of a data set, so that they open without reading.
 
     Args:
-        folder: of one version of a data set.
+        folder: folder of one version of a data set.
 
     Raises:
         InputError: not a readable data set, or the file cannot be written.

@@ -137,7 +137,7 @@ class SceneSource:
         that runs from several seeds can be compared.
 
         Args:
-            fraction: of the scenes to validate on, between 0 and 1.
+            fraction: share of the scenes to validate on, between 0 and 1.
             seed: another one gives other scenes to validate on.
 
         Returns:

@@ -86,7 +86,8 @@ class FlowSource:
         added.
 
         Args:
-            fraction: of the sequences (frames, of a single one) to validate on, between 0 and 1.
+            fraction: share of the sequences (of the frames of a single one) to validate on, between
+                0 and 1.
             seed: another one chooses others.
 
         Returns:
@@ -142,11 +143,12 @@ def open_source(
         stride: from the first frame of one clip to that of the next.
         size: `(height, width)` to resize to, bilinearly and without rescaling vectors; flow of
             different sizes needs it. Scenes are drawn at this size, 64 x 112 when left out.
-        split: of a DAVIS-like root, the list of sequences; of tfds, the split; all when left out.
-        flow: of a DAVIS-like root with several folders in Flows, which one.
+        split: list of sequences of a DAVIS-like root, or split of a built data set; all when left
+            out.
+        flow: name of a folder in Flows of a DAVIS-like root that has several.
         on_bad_clip: "error", or "skip" to log and leave out clips with a bad or missing frame.
-        seed: of scenes.
-        num_scenes: of scenes, how many make an epoch.
+        seed: seed of scenes.
+        num_scenes: number of scenes in an epoch.
         fields: names of what a clip is to hold, see `jaxmotion.data.sequence`; flow and valid when
             left out, and the labels of scenes.
         cache_bytes: bytes of flow that are kept in memory at most.

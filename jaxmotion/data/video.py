@@ -33,8 +33,8 @@ class Video:
 
     Attributes:
         path: the video file or the folder.
-        height: of the frames, in pixels.
-        width: of the frames, in pixels.
+        height: height of the frames, in pixels.
+        width: width of the frames, in pixels.
         num_frames: exact for a folder; for a file the pictures that were counted in it, see
             `jaxmotion.data.decoding.VideoFile`. What is read is what counts.
         fps: frames per second, the mean where the rate varies, so that a video of constant rate

@@ -74,7 +74,7 @@ class FlowFolderReport:
         num_flows: fields in the folder, fewer than frames by the gap.
         num_reused: those that were there already.
         seconds_per_flow: estimation time of a new one (the median), 0 where there were none.
-        format: of the flow.
+        format: format of the flow.
         quality: the mean over the video, where it was asked for.
     """
 

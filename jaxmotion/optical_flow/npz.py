@@ -21,7 +21,7 @@ class Npz:
     """An open archive.
 
     Attributes:
-        names: of its arrays, in the order of the file.
+        names: names of its arrays, in the order of the file.
     """
 
     def __init__(self, archive: zipfile.ZipFile, length: int) -> None:

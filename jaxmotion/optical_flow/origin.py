@@ -21,7 +21,7 @@ class FlowOrigin:
 
     Attributes:
         estimator: its name.
-        settings: of the estimator, ready for JSON.
+        settings: settings of the estimator, ready for JSON.
         gap: frames from one to the other.
         backward: to the earlier frame.
         source: name of the video, where it is noted; it may have been renamed since.
@@ -81,7 +81,7 @@ def describe(folder: Path, description: Mapping[str, Any], ours: tuple[str, ...]
     """Writes `flow.json`, or checks that the one which is there says the same.
 
     Args:
-        folder: of the flow.
+        folder: folder of the flow.
         description: what is to stand there, ready for JSON.
         ours: names of files and folders that none but a run of ours makes.
 
