@@ -11,20 +11,14 @@ import tyro
 
 from jaxmotion.cli import parse_options, run_command
 from jaxmotion.configs import CONFIGS, get_config
-from jaxmotion.data import SceneSource
+from jaxmotion.experiments.evals import final_scores
 from jaxmotion.experiments.experiment import run_experiment
-from jaxmotion.experiments.scenes import scene_scores
 from jaxmotion.experiments.seeds import run_seeds
-from jaxmotion.inference.segmenter import Segmenter
 from jaxmotion.options import Meta, check_fields
 from jaxmotion.training.config import Config
 from jaxmotion.training.distributed import Processes, end, is_main, joined
 from jaxmotion.training.loop import Result
 from jaxmotion.training.metrics import write_json
-
-# Scenes that no run trains on: those of training have the run's seed.
-TEST_SEED, TUNING_SEED = 1_000_001, 1_000_002
-TEST_FRAMES, TUNING_FRAMES = 100, 50
 
 
 @dataclass(frozen=True)
@@ -53,7 +47,7 @@ class Arguments:
 def main(argv: Sequence[str]) -> None:
     """Trains, then says how good the kept parameters are."""
     arguments = parse(argv)
-    config, workdir = arguments.config, arguments.workdir
+    workdir = arguments.workdir
     start = time.perf_counter()
     with joined(arguments.processes):
         result, losses = _train(arguments)
@@ -68,8 +62,10 @@ def main(argv: Sequence[str]) -> None:
         "minutes": round(minutes, 2),
     }
     print(f"step {result.step}, validation loss {result.validation_loss:.4f}, {minutes:.1f} min")
-    if config.data.source.startswith("scenes:") and "," not in config.data.source:
-        summary |= test_on_scenes(config, Segmenter.load(workdir), arguments.baselines)
+    scores = final_scores(workdir, baselines=arguments.baselines)
+    for name, score in scores.items():
+        print(f"  {name:24s} {score:.3f}")
+    summary |= scores
     write_json(workdir / "summary.json", summary)
     print(f"{workdir}: summary.json, metrics.jsonl, pictures, checkpoints")
 
@@ -93,26 +89,6 @@ def parse(argv: Sequence[str]) -> Arguments:
         prog=f"train.py {name}",
         description=f"Experiments: {', '.join(CONFIGS)}.",
     )
-
-
-def test_on_scenes(config: Config, segmenter: Segmenter, baselines: bool) -> dict[str, float]:
-    """Scores the network, and baselines, on scenes it has not seen, and prints the table."""
-    level = config.data.source.partition(":")[2]
-    size = (config.data.height, config.data.width)
-    length = config.data.clip_length
-    samples, tuning = (
-        list(_clips(SceneSource(level, length, size, seed, -(-frames // length))))
-        for seed, frames in ((TEST_SEED, TEST_FRAMES), (TUNING_SEED, TUNING_FRAMES))
-    )
-    scores = scene_scores(segmenter, samples, tuning if baselines else None)
-    print(f"\nforeground IoU on {len(samples)} held-out scenes ({level})")
-    for name, score in scores.items():
-        print(f"  {name:24s} {score:.3f}")
-    return {"foreground_iou": scores.pop("network"), **scores}
-
-
-def _clips(source: SceneSource):
-    return (source[index] for index in range(len(source)))
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from jaxmotion.motion import FitInfo, MotionModel, fit, inpaint, parametric_flow
 
 if TYPE_CHECKING:
     from jaxmotion import evaluation, saliency
+    from jaxmotion.inference.loading import load
     from jaxmotion.inference.segmenter import Segmenter
 
 __version__ = "0.1.0"
@@ -25,6 +26,7 @@ __all__ = [
     "evaluation",
     "fit",
     "inpaint",
+    "load",
     "losses",
     "metrics",
     "motion",
@@ -36,6 +38,8 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name == "Segmenter":
         return importlib.import_module("jaxmotion.inference.segmenter").Segmenter
+    if name == "load":
+        return importlib.import_module("jaxmotion.inference.loading").load
     if name in ("evaluation", "saliency"):
         return importlib.import_module(f"jaxmotion.{name}")
     raise AttributeError(f"module 'jaxmotion' has no attribute {name!r}")

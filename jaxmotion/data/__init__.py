@@ -1,6 +1,6 @@
 """From files, videos and procedural scenes to batches of flow clips.
 
-`sources` gives clips by index, `mixture` those of several sources in turn; `layouts` finds the
+`config` says which clips; `sources` gives them by index, `mixture` those of several sources in turn; `layouts` finds the
 files behind them, `sequences` checks and reads them. `loader` makes batches and can be resumed
 exactly, `augment` changes batches in JAX inside the training step. `transforms` resizes in numpy;
 `video` and `pictures` read and write frames, `masks` reads annotations; `pairing` tells which file
@@ -8,8 +8,9 @@ is of which frame.
 """
 
 from jaxmotion.data.augment import AugmentConfig, Augmented, augment
+from jaxmotion.data.config import DataConfig
 from jaxmotion.data.layouts import LAYOUTS, find_sequences, split_names
-from jaxmotion.data.loader import Batch, TrainLoader, stack_clips
+from jaxmotion.data.loader import HostBatch, TrainLoader, stack_clips
 from jaxmotion.data.mixture import MixedSource, open_sources
 from jaxmotion.data.pictures import overlay, read_image, write_image, write_labels
 from jaxmotion.data.sources import Clip, ClipSource, FlowSource, SceneSource, open_source
@@ -25,10 +26,11 @@ __all__ = [
     "LAYOUTS",
     "AugmentConfig",
     "Augmented",
-    "Batch",
     "Clip",
     "ClipSource",
+    "DataConfig",
     "FlowSource",
+    "HostBatch",
     "MixedSource",
     "SceneSource",
     "TrainLoader",

@@ -129,7 +129,7 @@ def segment_video(
         first, again = itertools.tee(bar)
         with tqdm(segmenter.stream(first), desc="masks", unit="frame", total=total) as masks:
             written = _written(zip(masks, again, strict=False), frames, pictures)
-            meter = ResidualMeter(segmenter.config.network.num_masks)
+            meter = ResidualMeter(segmenter.task.network.num_masks)
             written = _measured(written, meter)
             kept = []
             if latents:

@@ -7,7 +7,8 @@ import pytest
 from jaxmotion.configs import CONFIGS, get_config
 from jaxmotion.errors import InputError
 from jaxmotion.options import differences, from_json, to_json
-from jaxmotion.training.config import Config, DataConfig
+from jaxmotion.data import DataConfig
+from jaxmotion.training.config import Config, read_config
 from jaxmotion.training.optimizer import OptimizerConfig, learning_rate
 
 
@@ -19,7 +20,7 @@ def test_every_config_survives_json(name):
 
 def test_a_field_of_another_version_is_named():
     values = to_json(Config())
-    values["network"]["colour"] = 3
+    values["task"]["network"]["colour"] = 3
     with pytest.raises(InputError, match="NetworkConfig has no field colour"):
         from_json(Config, values)
 
