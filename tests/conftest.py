@@ -31,17 +31,15 @@ def untrained_run(tmp_path_factory) -> Path:
     import jax
     import numpy as np
 
+    from jaxmotion.data import DataConfig
     from jaxmotion.networks import NetworkConfig, build_segmenter
     from jaxmotion.options import to_json
-    from jaxmotion.data import DataConfig
     from jaxmotion.tasks.segmentation import SegmentationConfig
     from jaxmotion.training.checkpoints import Checkpoints
     from jaxmotion.training.config import Config
 
     network = NetworkConfig(widths=(4, 8), input="scaled")
-    config = Config(
-        data=DataConfig(height=40, width=64), task=SegmentationConfig(network=network)
-    )
+    config = Config(data=DataConfig(height=40, width=64), task=SegmentationConfig(network=network))
     clip = jax.ShapeDtypeStruct((1, 1, 40, 64, 2), np.float32)
     init = build_segmenter(network).init
     shapes = jax.eval_shape(init, jax.random.key(0), clip)["params"]

@@ -1,10 +1,10 @@
 """From files, videos and procedural scenes to batches of flow clips.
 
-`config` says which clips; `sources` gives them by index, `mixture` those of several sources in turn; `layouts` finds the
-files behind them, `sequences` checks and reads them. `loader` makes batches and can be resumed
-exactly, `augment` changes batches in JAX inside the training step. `transforms` resizes in numpy;
-`video` and `pictures` read and write frames, `masks` reads annotations; `pairing` tells which file
-is of which frame.
+`config` says which clips; `sources` gives them by index, `mixture` those of several sources in
+turn; `layouts` finds the files behind them, `sequences` checks and reads them. `loader` makes
+batches and can be resumed exactly, `augment` changes batches in JAX inside the training step.
+`transforms` resizes in numpy; `video` and `pictures` read and write frames, `masks` reads
+annotations; `pairing` tells which file is of which frame.
 """
 
 from jaxmotion.data.augment import AugmentConfig, Augmented, augment

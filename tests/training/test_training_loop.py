@@ -475,7 +475,10 @@ def test_a_run_of_an_earlier_version_says_nothing_of_its_data_and_goes_on(tmp_pa
     [
         ({"start": "nowhere"}, "no checkpoint 'nowhere'"),
         ({"start": "em-k2"}, "its U-net does not fit this network"),
-        ({"task": SegmentationConfig(network=NetworkConfig(num_masks=1))}, "num_masks 1: expected at least 2"),
+        (
+            {"task": SegmentationConfig(network=NetworkConfig(num_masks=1))},
+            "num_masks 1: expected at least 2",
+        ),
         ({"accumulate": 3}, "expected parts that divide"),
         ({"seed": 1_000_001}, "its scenes are kept"),
     ],
