@@ -113,17 +113,12 @@ def objective(setting: Setting, flow: np.ndarray, masks: np.ndarray, theta) -> n
 def lower_bound(setting: Setting, flow: np.ndarray, masks: np.ndarray) -> np.ndarray:
     """A certified lower bound of the minimum, `[B, K]`."""
     if setting.frames > 30:  # float64 of the long clips would not fit everywhere
-        _, info = fit(flow, masks, setting.model, passes=12, return_info=True)
+        found = fit(flow, masks, setting.model, passes=12)
     else:
         with jax.enable_x64(True):
-            _, info = fit(
-                flow.astype(np.float64),
-                masks.astype(np.float64),
-                setting.model,
-                passes=40,
-                return_info=True,
-            )
-    return np.asarray(info.objective, np.float64) - np.asarray(info.gap, np.float64)
+            double = flow.astype(np.float64), masks.astype(np.float64)
+            found = fit(*double, setting.model, passes=40)
+    return np.asarray(found.objective, np.float64) - np.asarray(found.gap, np.float64)
 
 
 def prepare(method: str, setting: Setting, flow: np.ndarray, masks: np.ndarray):
@@ -131,7 +126,7 @@ def prepare(method: str, setting: Setting, flow: np.ndarray, masks: np.ndarray):
     if method == "jaxmotion":
         arrays = jnp.asarray(flow), jnp.asarray(masks)
         compiled = jax.jit(fit, static_argnums=2).lower(*arrays, setting.model).compile()
-        return lambda: np.asarray(compiled(*arrays))
+        return lambda: np.asarray(compiled(*arrays).theta)
     from torch_lbfgs import lbfgs_fit
 
     design = setting.model.design(setting.frames, HEIGHT, WIDTH).astype(np.float32)

@@ -49,7 +49,7 @@ def published() -> Config:
         base,
         data=replace(base.data, source="FlyingThings3D", split="", clip_length=9),
         task=replace(
-            base.task,
+            st_ms.published_segmentation(),
             network=PUBLISHED_LT_MS,
             motion=MotionModel("quadratic", "bspline", knot_spacing=3),
             augment=AugmentConfig(

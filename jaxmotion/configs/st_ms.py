@@ -51,13 +51,16 @@ def published() -> Config:
     return replace(
         base,
         data=replace(base.data, source="DAVIS", split="train", clip_length=3),
-        task=SegmentationConfig(
-            network=PUBLISHED_ST_MS,
-            motion=MotionModel("quadratic", "polynomial"),
-            objective=ObjectiveConfig(
-                normalisation="flow", entropy_weight=0.0, consistency_weight=1.0
-            ),
-            augment=AugmentConfig(global_motion=2.0, corruption_probability=0.2),
-            inference=InferenceConfig(window=3, overlap=2, linking="published"),
-        ),
+        task=published_segmentation(),
+    )
+
+
+def published_segmentation() -> SegmentationConfig:
+    """Four segments as published."""
+    return SegmentationConfig(
+        network=PUBLISHED_ST_MS,
+        motion=MotionModel("quadratic", "polynomial"),
+        objective=ObjectiveConfig(normalisation="flow", entropy_weight=0.0, consistency_weight=1.0),
+        augment=AugmentConfig(global_motion=2.0, corruption_probability=0.2),
+        inference=InferenceConfig(window=3, overlap=2, linking="published"),
     )

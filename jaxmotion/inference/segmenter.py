@@ -23,6 +23,7 @@ from jaxmotion.models.trained import Trained
 from jaxmotion.motion import fit
 from jaxmotion.networks import Segmentation, build_segmenter
 from jaxmotion.optical_flow.arrays import known_flow
+from jaxmotion.tasks.observation import observe
 from jaxmotion.tasks.segmentation import SegmentationConfig
 from jaxmotion.training.config import Config
 
@@ -351,19 +352,20 @@ class Segmenter:
 
     @cached_property
     def _describe(self) -> Callable[[Any, np.ndarray, np.ndarray], Segmentation]:
-        module = build_segmenter(self.task.network)
-        return jax.jit(
-            lambda params, flow, valid: cast(
-                Segmentation, module.apply({"params": params}, flow, valid)
-            )
-        )
+        network = self.task.network
+        module = build_segmenter(network)
+
+        @jax.jit
+        def describe(params: Any, flow: jax.Array, valid: jax.Array) -> Segmentation:
+            seen = observe(flow, valid, network)
+            return cast(Segmentation, module.apply({"params": params}, seen.features, seen.valid))
+
+        return describe
 
     @cached_property
     def _masks(self) -> ShapedFunction:
-        module = build_segmenter(self.task.network)
-
         def masks(params: Any, flow: jax.Array, valid: jax.Array) -> jax.Array:
-            return cast(Segmentation, module.apply({"params": params}, flow, valid)).masks
+            return self._describe(params, flow, valid).masks
 
         return ShapedFunction(masks, self.params)
 
@@ -373,7 +375,8 @@ class Segmenter:
 
         def theta(_: tuple[()], flow: jax.Array, masks: jax.Array, valid: jax.Array) -> jax.Array:
             weights = losses.frame_weights(flow, valid=valid)
-            return fit(flow, masks, model, penalty=penalty, valid=valid, frame_weights=weights)
+            found = fit(flow, masks, model, penalty=penalty, valid=valid, frame_weights=weights)
+            return found.theta
 
         return ShapedFunction(theta, ())
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from typing import Literal, cast, overload
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
@@ -22,10 +22,11 @@ Adjoint = Literal["stop", "implicit", "unroll"]
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
-class FitInfo:
-    """What `fit` reports of each problem.
+class Fit:
+    """What `fit` returns: the parameters of every segment, and how good they are.
 
     Attributes:
+        theta: `[B, K, P]`: parameters, to be given to `parametric_flow`.
       objective: `[B, K]`: sum of mask * valid * frame weight * penalty, at the returned theta.
       gap: `[B, K]`: how far the objective can be above its minimum. A duality gap where the
         smoothed problem is stationary, to which the decrease that a further Newton step promises
@@ -34,6 +35,7 @@ class FitInfo:
       smoothing: `[B, K, 2]`: the final smoothing of each component, in pixels per frame.
     """
 
+    theta: jax.Array
     objective: jax.Array
     gap: jax.Array
     iterations: jax.Array
@@ -50,39 +52,7 @@ class _Options:
     converge_smoothed: bool
 
 
-@overload
-def fit(
-    flow: ArrayLike,
-    masks: ArrayLike,
-    model: MotionModel,
-    *,
-    penalty: Penalty = "l1",
-    huber_delta: ArrayLike = 1.0,
-    valid: ArrayLike | None = None,
-    frame_weights: ArrayLike | None = None,
-    init: ArrayLike | None = None,
-    passes: int = 5,
-    adjoint: Adjoint = "stop",
-    return_info: Literal[False] = False,
-) -> jax.Array: ...
-@overload
-def fit(
-    flow: ArrayLike,
-    masks: ArrayLike,
-    model: MotionModel,
-    *,
-    penalty: Penalty = "l1",
-    huber_delta: ArrayLike = 1.0,
-    valid: ArrayLike | None = None,
-    frame_weights: ArrayLike | None = None,
-    init: ArrayLike | None = None,
-    passes: int = 5,
-    adjoint: Adjoint = "stop",
-    return_info: Literal[True],
-) -> tuple[jax.Array, FitInfo]: ...
-@functools.partial(
-    jax.jit, static_argnames=("model", "penalty", "passes", "adjoint", "return_info")
-)
+@functools.partial(jax.jit, static_argnames=("model", "penalty", "passes", "adjoint"))
 def fit(
     flow: ArrayLike,
     masks: ArrayLike,
@@ -95,8 +65,7 @@ def fit(
     init: jax.Array | None = None,
     passes: int = 5,
     adjoint: Adjoint = "stop",
-    return_info: bool = False,
-) -> jax.Array | tuple[jax.Array, FitInfo]:
+) -> Fit:
     """Fit a motion model to the flow inside every mask.
 
     Minimises `sum_{t, i} frame_weights[t] m_k(t, i) rho(f(t, i) - f_theta(t, i))` over theta, for
@@ -106,7 +75,7 @@ def fit(
     result is never worse than the weighted least-squares start (or `init`), and finite for any
     finite input: an empty mask gives zeros.
 
-    A jitted function: model, penalty, passes, adjoint and return_info are static.
+    A jitted function: model, penalty, passes and adjoint are static.
 
     Args:
       flow: `[B, T, H, W, 2]`, pixels per frame.
@@ -128,11 +97,9 @@ def fit(
         reverse mode only (`jax.jvp` and `jax.jacfwd` raise). "unroll": through all steps, in
         both modes, to check the other with. Both take the smoothing for a constant, and "unroll"
         the lengths of the steps too.
-      return_info: whether to return a `FitInfo` too.
 
     Returns:
-      theta `[B, K, P]`, to be given to `parametric_flow`; with `return_info`, (theta, info).
-      Computed in float32, or float64 where an input is.
+      The `Fit`: theta `[B, K, P]`, and what is known of its quality. Computed in float32, or float64 where an input is.
 
     Raises:
       ValueError: for shapes that do not match, an unknown option, or fewer than 3 passes.
@@ -166,20 +133,16 @@ def fit(
     if init is not None:
         init = jax.lax.stop_gradient(init.astype(dtype))
 
-    if adjoint == "stop":
-        theta, info = _fit(options, *jax.lax.stop_gradient(data), init)
-        theta = jax.lax.stop_gradient(theta)
-    elif adjoint == "implicit":
+    if adjoint == "implicit":
         result = _implicit_fit(options, *data, init)
-        theta, info = cast(tuple[jax.Array, FitInfo], result)
+    elif adjoint == "unroll":
+        result = _fit(options, *data, init)
     else:
-        theta, info = _fit(options, *data, init)
-    return (theta, jax.lax.stop_gradient(info)) if return_info else theta
+        result = jax.lax.stop_gradient(_fit(options, *jax.lax.stop_gradient(data), init))
+    return dataclasses.replace(jax.lax.stop_gradient(result), theta=result.theta)
 
 
-def _fit(
-    options: _Options, flow, masks, frame_weights, huber_delta, init
-) -> tuple[jax.Array, FitInfo]:
+def _fit(options: _Options, flow, masks, frame_weights, huber_delta, init) -> Fit:
     """The fit of checked data; differentiable by unrolling."""
     equations, clip, support = _problem(options, flow, masks, frame_weights)
     penalty = options.penalty
@@ -214,13 +177,13 @@ def _fit(
         lower = jnp.isfinite(objective)
     best = jnp.where(lower[..., None, None], last, search.best)
     objective = jnp.where(lower, objective, search.objective)
-    info = FitInfo(
+    return Fit(
+        theta=equations.join(equations.change_coordinates(best, support.to_image())),
         objective=objective.sum(-1),
         gap=jnp.maximum(objective - minimum, 0.0).sum(-1),
         iterations=jnp.max(search.lowered + lower, axis=-1),
         smoothing=jnp.broadcast_to(search.smoothing, (*search.smoothing.shape[:2], 2)),
     )
-    return equations.join(equations.change_coordinates(best, support.to_image())), info
 
 
 def _problem(options: _Options, flow, masks, frame_weights) -> tuple[Equations, Clip, Support]:
@@ -252,11 +215,11 @@ def _implicit_fit(options: _Options, flow, masks, frame_weights, huber_delta, in
 
 def _implicit_forward(options: _Options, flow, masks, frame_weights, huber_delta, init):
     data = (flow, masks, frame_weights, huber_delta)
-    theta, info = _fit(options, *data, init)
-    return (theta, info), (data, init, theta, info.smoothing)
+    result = _fit(options, *data, init)
+    return result, (data, init, result.theta, result.smoothing)
 
 
-def _implicit_backward(options: _Options, residuals, cotangents):
+def _implicit_backward(options: _Options, residuals, cotangents: Fit):
     """Theta moves by H^-1 d(sum w psi(r) phi), H being the Hessian of the smoothed objective."""
     data, init, theta, smoothing = residuals
     flow, masks, frame_weights, huber_delta = data
@@ -273,7 +236,7 @@ def _implicit_backward(options: _Options, residuals, cotangents):
         huber_delta,
     )
     cotangent = equations.change_coordinates_adjoint(
-        equations.split(cotangents[0]), support.to_image()
+        equations.split(cotangents.theta), support.to_image()
     )
     multiplier = equations.join(
         equations.change_coordinates(equations.solve(moments, cotangent), support.to_image())

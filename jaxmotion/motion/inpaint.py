@@ -77,6 +77,6 @@ def inpaint(
         penalty=penalty,
         passes=_PASSES,
         adjoint=adjoint,
-    )
+    ).theta
     fitted = parametric_flow(model, theta, (1, *flow.shape[2:4])).reshape(flow.shape)
     return (1 - mask[..., None]) * flow + mask[..., None] * fitted

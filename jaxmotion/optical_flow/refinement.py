@@ -188,5 +188,5 @@ def _shrink(picture: np.ndarray, size: Size) -> np.ndarray:
 def _global_motion(flow: jax.Array, weights: jax.Array) -> jax.Array:
     """The robust quadratic motion of a whole frame, as flow `[H, W, 2]`."""
     masks = weights[None, None, ..., None]
-    theta = fit(flow[None, None], masks, _GLOBAL_MOTION, penalty="l1")
+    theta = fit(flow[None, None], masks, _GLOBAL_MOTION, penalty="l1").theta
     return parametric_flow(_GLOBAL_MOTION, theta, (1, *flow.shape[:2]))[0, 0, 0]

@@ -124,7 +124,7 @@ def _sums(
     """Sums of each frame: residuals `[T, K, K]` and pixels `[T, K]`."""
     flow = jnp.where(valid[..., None], flow, 0)
     masks = jax.nn.one_hot(labels, num_labels) * valid[..., None]
-    theta = fit(flow[:, None], masks[:, None], _MOTION)
+    theta = fit(flow[:, None], masks[:, None], _MOTION).theta
     motions = parametric_flow(_MOTION, theta, (1, *flow.shape[1:3]))[:, :, 0]
     residual = jnp.linalg.norm(flow[:, None] - motions, axis=-1)
     total = jnp.einsum("tbhw,thwk->tbk", residual, masks, precision="highest")

@@ -5,7 +5,6 @@ from typing import Any
 
 import jax
 import numpy as np
-from flax.traverse_util import flatten_dict
 
 from jaxmotion.errors import InputError
 
@@ -92,8 +91,11 @@ def same_shapes(fresh: Mapping[str, Any], trained: Mapping[str, Any]) -> None:
         InputError: names the first that differs.
     """
     here, there = (
-        {name: tuple(leaf.shape) for name, leaf in flatten_dict(dict(v), sep="/").items()}
-        for v in (fresh, trained)
+        {
+            jax.tree_util.keystr(path, simple=True, separator="/"): tuple(leaf.shape)
+            for path, leaf in jax.tree_util.tree_leaves_with_path(dict(variables))
+        }
+        for variables in (fresh, trained)
     )
     for name in sorted(here.keys() | there.keys()):
         if here.get(name) != there.get(name):

@@ -15,20 +15,21 @@ import numpy as np
 from tyro.conf import Suppress
 
 from jaxmotion import losses
-from jaxmotion.data.augment import AugmentConfig, augment, known_only
+from jaxmotion.data.augment import AugmentConfig, augment
 from jaxmotion.data.config import DataConfig
 from jaxmotion.data.windows import InferenceConfig
 from jaxmotion.errors import InputError
 from jaxmotion.motion import MotionModel, fit, parametric_flow
 from jaxmotion.networks import (
+    INPUT_CHANNELS,
     NetworkConfig,
     Segmentation,
     UNetSegmenter,
     build_segmenter,
-    global_residual,
 )
 from jaxmotion.networks.warm_start import match_params, warm_start
 from jaxmotion.options import CountOrZero, Meta, NotNegative, check_fields
+from jaxmotion.tasks.observation import Observation, observe
 from jaxmotion.tasks.pictures import segmentation_picture
 from jaxmotion.tasks.task import Batch, Output, Params, Task, TaskConfig, Variables
 
@@ -140,14 +141,25 @@ class SegmentationTask(Task):
 
     def init(self, key: jax.Array, batch: Batch) -> Variables:
         """Fresh parameters."""
-        return {"params": self.module.init(key, batch["flow"][:1])["params"]}
+        clip = (1, *batch["flow"].shape[1:4], INPUT_CHANNELS[self.network.input])
+        return {"params": self.module.init(key, jnp.zeros(clip))["params"]}
 
-    def masks(self, params: Params, batch: Batch, key: jax.Array | None = None) -> jax.Array:
+    def observe(self, batch: Batch, seen: jax.Array | None = None) -> Observation:
+        """What network and loss are given of the clips; the network sees ``seen``, if anything."""
+        config = self.objective
+        with_residual = config.remove_global_motion or config.normalisation == "residual"
+        return observe(
+            batch["flow"], batch["valid"], self.network, seen=seen, with_residual=with_residual
+        )
+
+    def masks(
+        self, params: Params, observation: Observation, key: jax.Array | None = None
+    ) -> jax.Array:
         """Masks ``[B, T, H, W, K]`` of the clips; with a key, the network's dropout is on."""
         output = self.module.apply(
             {"params": params},
-            batch["flow"],
-            batch["valid"],
+            observation.features,
+            observation.valid,
             deterministic=key is None,
             rngs=None if key is None else {"dropout": key},
         )
@@ -157,13 +169,15 @@ class SegmentationTask(Task):
         self, variables: Variables, batch: Batch, *, step: jax.Array, key: jax.Array | None
     ) -> Output:
         """Loss per clip (eq. 2.12, 3.7, 4.8), and its parts; a clip without flow counts nowhere."""
-        flow, valid = known_only(batch["flow"], batch["valid"])
-        seen = flow
+        seen = None
         if key is not None:
-            seen, flow, valid = augment(key, flow, valid, self.augment, self.motion)
+            seen, *known = augment(key, batch["flow"], batch["valid"], self.augment, self.motion)
+            batch = dict(zip(("flow", "valid"), known, strict=True))
             key = jax.random.fold_in(key, 1)
-        masks = self.masks(variables["params"], {"flow": seen, "valid": valid}, key)
-        target, weights = self._target(flow, valid)
+        observation = self.observe(batch, seen)
+        flow, valid = observation.flow, observation.valid
+        masks = self.masks(variables["params"], observation, key)
+        target, weights = self._target(observation)
         theta = self._fit(target, masks, valid, weights)
         parametric = parametric_flow(self.motion, theta, flow.shape[1:4])
 
@@ -193,12 +207,12 @@ class SegmentationTask(Task):
         metrics = {name: (weight * part, weight) for name, part in parts.items()}
         return Output(total, weight, metrics)
 
-    def _target(self, flow: jax.Array, valid: jax.Array) -> tuple[jax.Array, jax.Array]:
+    def _target(self, observation: Observation) -> tuple[jax.Array, jax.Array]:
         """The flow to explain ``[B, T, H, W, 2]``, and what each frame weighs ``[B, T]``."""
         config = self.objective
+        flow, valid, residual, _ = observation
         target = scale = flow
-        if config.remove_global_motion or config.normalisation == "residual":
-            residual = global_residual(flow, valid)
+        if residual is not None:
             target = residual if config.remove_global_motion else flow
             scale = residual if config.normalisation == "residual" else flow
         if config.normalisation != "pixels":
@@ -211,12 +225,18 @@ class SegmentationTask(Task):
         self, target: jax.Array, masks: jax.Array, valid: jax.Array, weights: jax.Array
     ) -> jax.Array:
         """The motion models ``[B, K, P]`` of the masks."""
-        penalty = self.objective.penalty
-        return fit(target, masks, self.motion, penalty=penalty, valid=valid, frame_weights=weights)
+        return fit(
+            target,
+            masks,
+            self.motion,
+            penalty=self.objective.penalty,
+            valid=valid,
+            frame_weights=weights,
+        ).theta
 
     def predict(self, variables: Variables, batch: Batch) -> Mapping[str, jax.Array]:
         """``masks`` ``[B, T, H, W, K]``."""
-        return {"masks": self.masks(variables["params"], batch)}
+        return {"masks": self.masks(variables["params"], self.observe(batch))}
 
     def transfer(self, fresh: Variables, trained: Variables) -> tuple[Variables, str]:
         """What `networks.warm_start` takes of another network."""
@@ -234,14 +254,14 @@ class SegmentationTask(Task):
     def _explain(self):
         @jax.jit
         def explain(params: Params, batch: Batch) -> tuple[jax.Array, jax.Array]:
-            flow, valid = known_only(batch["flow"], batch["valid"])
-            masks = self.masks(params, batch)
-            target, weights = self._target(flow, valid)
-            theta = self._fit(target, masks, valid, weights)
+            observation = self.observe(batch)
+            masks = self.masks(params, observation)
+            target, weights = self._target(observation)
+            theta = self._fit(target, masks, observation.valid, weights)
             parametric = parametric_flow(self.motion, theta, masks.shape[1:4])
             best = jax.nn.one_hot(jnp.argmax(masks, axis=-1), masks.shape[-1])
             explained = jnp.einsum("bthwk,bkthwc->bthwc", best, parametric)
-            return masks, explained + flow - target
+            return masks, explained + observation.flow - target
 
         return explain
 

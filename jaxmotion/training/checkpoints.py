@@ -55,6 +55,7 @@ class Checkpoints:
             self._best = _best_manager(workdir)
         except (OSError, ValueError) as error:
             raise InputError(f"{workdir}: unreadable checkpoints: {_line(error)}") from error
+        self._best_values = self._stored_values()
         seen = gather(self.newest_step or 0)
         if (seen != seen[0]).any():
             raise InputError(
@@ -162,8 +163,7 @@ class Checkpoints:
         """The validation loss of the kept variables; infinite before the first."""
         return float(self._best_values.get("loss", math.inf))
 
-    @property
-    def _best_values(self) -> dict[str, Any]:
+    def _stored_values(self) -> dict[str, Any]:
         step = self._best.best_step()
         return {} if step is None else dict(self._best.metrics(step) or {})
 
@@ -188,11 +188,13 @@ class Checkpoints:
         items: dict[str, Any] = {"params": ocp.args.StandardSave(collections.pop("params"))}
         if collections:
             items["collections"] = ocp.args.StandardSave(collections)
+        # The file is written in the background; the next validation must not wait for it.
+        self._best_values = json_safe(dict(values)) | ({} if cost is None else {_COST: cost})
         with _writing(self._best):
             self._best.save(
                 step,
                 args=ocp.args.Composite(config=ocp.args.JsonSave(self._config), **items),
-                metrics=json_safe(dict(values)) | ({} if cost is None else {_COST: cost}),
+                metrics=self._best_values,
                 force=True,
             )
 

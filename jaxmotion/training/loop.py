@@ -14,6 +14,7 @@ import numpy as np
 from tqdm import tqdm
 
 from jaxmotion.data.loader import HostBatch
+from jaxmotion.errors import INTERRUPTED
 from jaxmotion.options import to_json
 from jaxmotion.tasks.task import Batch, Criterion, Task, Variables
 from jaxmotion.training.checkpoints import Checkpoints
@@ -39,9 +40,13 @@ class ClipIterator(Protocol):
 class NonFiniteLossError(AgreedEndError):
     """The loss or its gradient became NaN or infinite; the checkpoints before it are kept."""
 
+    exit_status = 1
+
 
 class InterruptedTrainingError(AgreedEndError):
     """SIGINT or SIGTERM came to one process; all have stored the state of the same step."""
+
+    exit_status = INTERRUPTED
 
 
 class Start(NamedTuple):
@@ -152,7 +157,7 @@ def train(
                     variables = on_host(state.best_guess)
                     if is_main() and due(config.picture_every):
                         log.picture(step, task.picture(variables, pictured))
-                    if is_main() and scoring and (scores := evaluate(variables)):
+                    if is_main() and scoring and evaluate and (scores := evaluate(variables)):
                         log.write(step, scores)
                 if stopping and step < config.steps:
                     raise InterruptedTrainingError(

@@ -150,7 +150,8 @@ def make_train_step(
             optimizer=optimizer_state,
             finite=finite,
         )
-        return state, {**means, "gradient_norm": norm, "learning_rate": rate(step)}
+        seen = {"gradient_norm": norm, "learning_rate": jnp.asarray(rate(step))}
+        return state, {**means, **seen}
 
     return train_step
 

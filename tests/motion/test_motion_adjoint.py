@@ -80,7 +80,7 @@ def test_implicit_gradient_is_that_of_the_smoothed_problem(penalty, model):
     cotangent = rng.normal(size=(2, model.num_parameters(SHAPE[0])))
 
     def readout(flow, masks, frame_weights):
-        theta, info = fit(
+        found = fit(
             flow,
             masks,
             model,
@@ -89,9 +89,8 @@ def test_implicit_gradient_is_that_of_the_smoothed_problem(penalty, model):
             frame_weights=frame_weights,
             passes=25,
             adjoint="implicit",
-            return_info=True,
         )
-        return jnp.sum(theta * cotangent), (theta, info.smoothing)
+        return jnp.sum(found.theta * cotangent), (found.theta, found.smoothing)
 
     frame_weights = np.array([[1.0, 0.6]])
     gradients, (theta, smoothing) = jax.grad(readout, argnums=(0, 1, 2), has_aux=True)(
@@ -134,7 +133,7 @@ def test_unrolled_gradient_agrees_with_the_implicit_one():
     def readout(masks, adjoint):
         theta = fit(
             flow, masks, MODEL, penalty="huber", huber_delta=0.7, passes=25, adjoint=adjoint
-        )
+        ).theta
         return jnp.sum(jnp.sin(theta))
 
     implicit = jax.grad(readout)(jnp.asarray(masks), "implicit")
@@ -150,7 +149,7 @@ def test_the_threshold_has_a_gradient_and_may_be_traced():
     @jax.value_and_grad
     def readout(delta):
         options = {"penalty": "huber", "passes": 25, "adjoint": "implicit"}
-        return jnp.sum(cotangent * fit(flow, masks, COUPLED, huber_delta=delta, **options))
+        return jnp.sum(cotangent * fit(flow, masks, COUPLED, huber_delta=delta, **options).theta)
 
     def reference(delta):
         return sum(
@@ -197,7 +196,7 @@ def test_gradients_of_degenerate_problems_are_finite(adjoint, penalty):
     def readout(flow, masks, frame_weights):
         theta = fit(
             flow, masks, model, penalty=penalty, frame_weights=frame_weights, adjoint=adjoint
-        )
+        ).theta
         return jnp.sum(jnp.sin(theta + 1.0))
 
     ones = jnp.ones((len(clips), shape[0]), jnp.float32)
@@ -220,19 +219,20 @@ def test_forward_mode_is_for_the_other_two():
     tangents = (jnp.asarray(flow), jnp.asarray(masks))
 
     def theta(adjoint):
-        return lambda *data: fit(*data, COUPLED, penalty="squared", adjoint=adjoint)
+        return lambda *data: fit(*data, COUPLED, penalty="squared", adjoint=adjoint).theta
 
     _, still = jax.jvp(theta("stop"), tangents, tangents)
     assert not np.any(still)
     _, moved = jax.jvp(theta("unroll"), tangents, tangents)  # theta is linear in the flow
-    np.testing.assert_allclose(moved, fit(flow, masks, COUPLED, penalty="squared"), rtol=1e-6)
+    expected = fit(flow, masks, COUPLED, penalty="squared").theta
+    np.testing.assert_allclose(moved, expected, rtol=1e-6)
     with pytest.raises(TypeError, match="forward-mode"):
         jax.jvp(theta("implicit"), tangents, tangents)
 
 
 def test_theta_is_a_constant_by_default():
     flow, masks = clip(3)
-    gradient = jax.grad(lambda m: jnp.sum(fit(flow, m, MODEL)))(jnp.asarray(masks))
+    gradient = jax.grad(lambda m: jnp.sum(fit(flow, m, MODEL).theta))(jnp.asarray(masks))
     assert np.all(np.asarray(gradient) == 0.0)
 
 
@@ -255,7 +255,7 @@ def test_envelope_gradient_is_that_of_the_profiled_loss(penalty):
             huber_delta=0.7,
             frame_weights=weights,
             passes=40,
-        )
+        ).theta
         parametric = parametric_flow(MODEL, theta, SHAPE)
         return losses.reconstruction(
             jnp.asarray(flow), masks, parametric, penalty=penalty, huber_delta=0.7

@@ -13,7 +13,7 @@ def test_l1_reaches_the_optimum_of_the_linear_program():
     flow = rng.normal(0, 1, (1, 1, 24, 32, 2))
     flow[..., :16, :] += 3
     masks = rng.dirichlet(np.ones(2), (1, 1, 24, 32))
-    theta = jm.fit(*(jnp.asarray(a, jnp.float32) for a in (flow, masks)), model, passes=8)
+    theta = jm.fit(*(jnp.asarray(a, jnp.float32) for a in (flow, masks)), model, passes=8).theta
 
     design, target = model.design(1, 24, 32).reshape(-1, 6), flow.reshape(-1)
     identity = np.eye(len(target))
