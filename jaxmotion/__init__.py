@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from jaxmotion import losses, metrics, motion
 from jaxmotion.errors import InputError
-from jaxmotion.motion import Fit, MotionModel, fit, inpaint, parametric_flow
+from jaxmotion.motion import (
+    Fit,
+    MotionModel,
+    fit,
+    frame_coefficients,
+    inpaint,
+    parametric_flow,
+)
 
 if TYPE_CHECKING:
     from jaxmotion import evaluation, saliency
@@ -24,6 +31,7 @@ __all__ = [
     "__version__",
     "evaluation",
     "fit",
+    "frame_coefficients",
     "inpaint",
     "losses",
     "metrics",

@@ -16,7 +16,7 @@ from typing import Literal
 import jax
 import jax.numpy as jnp
 
-from jaxmotion.motion.penalty import Penalty, residual_penalty
+from jaxmotion.motion.penalty import Penalty, PenaltyName, residual_penalty
 from jaxmotion.motion.shapes import check_shapes, promoted
 
 __all__ = ["em", "entropy", "frame_weights", "reconstruction", "temporal_consistency"]
@@ -58,7 +58,7 @@ def reconstruction(
     masks: jax.Array,
     parametric: jax.Array,
     *,
-    penalty: Penalty = "l1",
+    penalty: Penalty | PenaltyName = "l1",
     huber_delta: float | jax.Array = 1.0,
     valid: jax.Array | None = None,
     weights: jax.Array | None = None,
@@ -94,7 +94,7 @@ def em(
     parametric: jax.Array,
     *,
     alpha: float | jax.Array = 1e-2,
-    penalty: Penalty = "l1",
+    penalty: Penalty | PenaltyName = "l1",
     huber_delta: float | jax.Array = 1.0,
     valid: jax.Array | None = None,
     normalization: Literal["none", "flow"] = "none",
@@ -219,7 +219,7 @@ def _coherence(
     flow: jax.Array,
     masks: jax.Array,
     parametric: jax.Array,
-    penalty: Penalty,
+    penalty: Penalty | PenaltyName,
     huber_delta: float | jax.Array,
     valid: jax.Array | None,
 ) -> jax.Array:

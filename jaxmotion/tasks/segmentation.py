@@ -14,7 +14,7 @@ import numpy as np
 
 from jaxmotion import losses
 from jaxmotion.data.augment import AugmentConfig, augment, known_only
-from jaxmotion.motion import MotionModel, fit, parametric_flow
+from jaxmotion.motion import MotionModel, PenaltyName, fit, parametric_flow
 from jaxmotion.networks import (
     NetworkConfig,
     Segmentation,
@@ -56,7 +56,7 @@ class ObjectiveConfig:
         occlusion_quantile: share of the sites that L_c looks at (eq. 3.6).
     """
 
-    penalty: Literal["l1", "l2", "huber", "squared"] = "l1"
+    penalty: PenaltyName = "l1"
     normalisation: Literal["pixels", "flow", "residual"] = "residual"
     remove_global_motion: bool = False
     entropy_weight: NotNegative = 0.01
