@@ -16,7 +16,7 @@ from jaxmotion.experiments.experiment import run_experiment
 from jaxmotion.experiments.scenes import scene_scores
 from jaxmotion.experiments.seeds import run_seeds
 from jaxmotion.inference.segmenter import Segmenter
-from jaxmotion.options import Range, check_fields
+from jaxmotion.options import Meta, check_fields
 from jaxmotion.training.config import Config
 from jaxmotion.training.distributed import Processes, end, is_main, joined
 from jaxmotion.training.loop import Result
@@ -42,7 +42,7 @@ class Arguments:
 
     config: Annotated[Config, tyro.conf.arg(name="")]
     workdir: Path
-    seeds: Annotated[int, Range(1, 1_000)] = 1
+    seeds: Annotated[int, Meta(ge=1, le=1_000)] = 1
     baselines: bool = True
     processes: Annotated[Processes, tyro.conf.arg(name="")] = field(default_factory=Processes)
 

@@ -1,75 +1,37 @@
-"""Configurations: frozen dataclasses whose fields are checked where they are made.
+"""Configurations and result files: frozen dataclasses whose fields are checked where they are made.
 
-What a field may hold stands in its annotation: a type, a `Literal`, a tuple of these, a number with
-its `Range`. `check_fields`, called in ``__post_init__``, reads it, so that the same is checked on
-the command line, in Python, and in what `from_json` reads from the file of a run or a model.
+What a field may hold stands in its annotation: a type, a `Literal`, a tuple or a dictionary of
+these, a number with its `Meta`. msgspec reads it. `check_fields`, called in ``__post_init__``, so
+checks the same on the command line, in Python, and in what `from_json` reads from a file.
 """
 
-import contextlib
 import dataclasses
 import functools
 import math
 import types
 import typing
-from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
 
+import msgspec
 import numpy as np
+from msgspec import Meta
 
 from jaxmotion.errors import InputError
 
 T = TypeVar("T")
 
-
-@dataclass(frozen=True)
-class Range:
-    """What a number may be, or how many entries a tuple may have; ends are included.
-
-    Attributes:
-        least: None for no end, as for `most`.
-        most: see `least`.
-        above: an end that is not included, as `below`.
-        below: see `above`.
-    """
-
-    least: float | None = None
-    most: float | None = None
-    above: float | None = None
-    below: float | None = None
-
-    def __contains__(self, value: float) -> bool:
-        return (
-            (self.least is None or value >= self.least)
-            and (self.most is None or value <= self.most)
-            and (self.above is None or value > self.above)
-            and (self.below is None or value < self.below)
-        )
-
-    def __str__(self) -> str:
-        if self.least is not None and self.most is not None:
-            return f"from {self.least:,} to {self.most:,}"
-        ends = {
-            "of at least": self.least,
-            "above": self.above,
-            "of at most": self.most,
-            "below": self.below,
-        }
-        return " and ".join(f"{word} {end:,}" for word, end in ends.items() if end is not None)
-
-
 MOST = 2**31 - 1
-"""Of any count: steps are numbered in 32 bits on the devices."""
+"""The largest count: steps are numbered in 32 bits on the devices."""
 
-Count = Annotated[int, Range(1, MOST)]
-CountOrZero = Annotated[int, Range(0, MOST)]
-Positive = Annotated[float, Range(above=0)]
-NotNegative = Annotated[float, Range(0)]
-Share = Annotated[float, Range(0, 1)]
+Count = Annotated[int, Meta(ge=1, le=MOST)]
+CountOrZero = Annotated[int, Meta(ge=0, le=MOST)]
+Positive = Annotated[float, Meta(gt=0)]
+NotNegative = Annotated[float, Meta(ge=0)]
+Share = Annotated[float, Meta(ge=0, le=1)]
 
-
-class _UnexpectedError(Exception):
-    """A value that its annotation does not allow."""
+_MAY_BE_NAN = "NaN in Python, null in JSON"
+Figure = Annotated[float, _MAY_BE_NAN]
+"""A measured number of a result; NaN where there is none."""
 
 
 def check_fields(config: Any, option: str = "") -> None:
@@ -86,20 +48,19 @@ def check_fields(config: Any, option: str = "") -> None:
     """
     for name, hint in _hints(type(config)).items():
         value = getattr(config, name)
-        plain = _expect(hint, value, _join(option, name))
-        if plain is not value:
-            object.__setattr__(config, name, plain)
+        object.__setattr__(config, name, _checked(hint, value, _join(option, name)))
 
 
 def to_json(config: Any) -> dict[str, Any]:
-    """A configuration as plain JSON values."""
-    return dataclasses.asdict(config)
+    """A dataclass as plain JSON values; NaN and infinity, which JSON does not know, become null."""
+    return _without_nan(dataclasses.asdict(config))
 
 
 def from_json(kind: type[T], values: Any, option: str = "") -> T:
-    """A configuration from what `to_json` gave.
+    """A dataclass from what `to_json` gave.
 
-    Fields that the values lack take their defaults, so that older checkpoints still load.
+    Fields that the values lack take their defaults, so that older files still load. Of a field
+    that is one of several dataclasses, the entry ``kind`` says which; the first one may lack it.
 
     Args:
         kind: the dataclass.
@@ -107,7 +68,7 @@ def from_json(kind: type[T], values: Any, option: str = "") -> T:
         option: what the command line puts before the names of its fields.
 
     Raises:
-        InputError: on a field that the configuration does not have, or a value that it refuses.
+        InputError: on a field that the dataclass does not have, or a value that it refuses.
     """
     if not isinstance(values, dict):
         raise InputError(f"{option or kind.__name__} {shown(values)}: expected fields by name")
@@ -115,14 +76,9 @@ def from_json(kind: type[T], values: Any, option: str = "") -> T:
     unknown = sorted(values.keys() - hints.keys())
     if unknown:
         raise InputError(f"{kind.__name__} has no field {shown(', '.join(unknown), quoted=False)}")
-    fields = {}
-    for name, value in values.items():
-        path, hint = _join(option, name), hints[name]
-        fields[name] = (
-            from_json(hint, value, path)
-            if dataclasses.is_dataclass(hint) and isinstance(hint, type)
-            else _expect(hint, value, path)
-        )
+    fields = {
+        name: _decoded(hints[name], value, _join(option, name)) for name, value in values.items()
+    }
     try:
         return kind(**fields)
     except InputError:
@@ -132,19 +88,30 @@ def from_json(kind: type[T], values: Any, option: str = "") -> T:
 
 
 def differences(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> list[str]:
-    """The fields that differ between two JSON configurations, as ``name: old → new``."""
+    """The fields that differ between two JSON configurations, as ``name: old → new``.
+
+    Args:
+        old: what `to_json` gave of the one.
+        new: what it gave of the other.
+        prefix: what stands before the names of the fields.
+    """
     rows = []
     for name in sorted(old.keys() | new.keys()):
         a, b = old.get(name), new.get(name)
         if isinstance(a, dict) and isinstance(b, dict):
             rows += differences(a, b, f"{prefix}{name}.")
-        elif _lists(a) != _lists(b):
+        elif _plain(a) != _plain(b):
             rows.append(f"{prefix}{name}: {a} → {b}")
     return rows
 
 
 def shown(value: Any, *, quoted: bool = True) -> str:
-    """A value for a message of one line, however long it is."""
+    """A value for a message of one line, however long it is.
+
+    Args:
+        value: anything.
+        quoted: whether text stands in quotation marks.
+    """
     try:
         text = repr(value) if quoted else str(value)
     except (ValueError, RecursionError):  # an integer of thousands of digits, or what is too deep
@@ -163,64 +130,94 @@ def _join(option: str, name: str) -> str:
     return f"{option}.{name}" if option else name
 
 
-def _expect(hint: Any, value: Any, path: str) -> Any:
-    try:
-        return _plain(hint, value)
-    except _UnexpectedError:
-        expected = _words(hint)
-        raise InputError(f"{path} {shown(value)}: expected {expected}") from None
-
-
-def _plain(hint: Any, value: Any) -> Any:
+def _checked(hint: Any, value: Any, path: str) -> Any:
     """The value in the types of Python, where the annotation allows it."""
-    if isinstance(value, np.generic):
-        value = value.item()
+    if kinds := _dataclasses(hint):
+        if isinstance(value, kinds):
+            return value
+        raise InputError(f"{path} {shown(value)}: expected {_words(hint)}")
+    try:
+        plain = _plain(value)
+        if _is_finite(plain) or _has_figures(hint):
+            return msgspec.convert(plain, hint)
+    except (msgspec.ValidationError, RecursionError):
+        pass
+    raise InputError(f"{path} {shown(value)}: expected {_words(hint)}")
+
+
+def _decoded(hint: Any, value: Any, path: str) -> Any:
+    """A value of JSON; what holds dataclasses is built part by part, so each error has its path."""
+    if kinds := _dataclasses(hint):
+        return from_json(_of_kind(kinds, value, path), value, path)
+    if hint == Figure:
+        return math.nan if value is None else _checked(float, value, path)
     arguments = typing.get_args(hint)
-    match typing.get_origin(hint):
-        case typing.Annotated:
-            plain = _plain(arguments[0], value)
-            size = len(plain) if isinstance(plain, tuple) else plain
-            if any(isinstance(note, Range) and size not in note for note in arguments[1:]):
-                raise _UnexpectedError
-            return plain
-        case typing.Literal:
-            for choice in arguments:
-                if type(value) is type(choice) and value == choice:
-                    return value
-            raise _UnexpectedError
-        case origin if origin is dict:
-            if not isinstance(value, dict):
-                raise _UnexpectedError
-            key, entry = arguments
-            return {_plain(key, k): _plain(entry, v) for k, v in value.items()}
-        case types.UnionType | typing.Union:
-            for choice in arguments:
-                try:
-                    return _plain(choice, value)
-                except _UnexpectedError:
-                    continue
-            raise _UnexpectedError
-        case origin if origin is tuple:
-            if not isinstance(value, list | tuple):
-                raise _UnexpectedError
-            plain = tuple(_plain(h, v) for h, v in _pairs(arguments, value))
-            return value if plain == value else plain
-    if hint is float and isinstance(value, int | float) and not isinstance(value, bool):
-        with contextlib.suppress(OverflowError):
-            if math.isfinite(value):
-                return float(value)
-        raise _UnexpectedError
-    if not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool):
-        raise _UnexpectedError
+    match typing.get_origin(hint), value:
+        case origin, list() if origin is tuple and arguments[1:] == (Ellipsis,):
+            return tuple(_decoded(arguments[0], v, f"{path}[{i}]") for i, v in enumerate(value))
+        case origin, dict() if origin is dict:
+            return {k: _decoded(arguments[1], v, _join(path, shown(k))) for k, v in value.items()}
+    return _checked(hint, value, path)
+
+
+def _dataclasses(hint: Any) -> tuple[type, ...]:
+    """The dataclasses that a field may hold; none where it holds plain values."""
+    if typing.get_origin(hint) is Annotated:
+        hint = typing.get_args(hint)[0]
+    union = typing.get_origin(hint) in (types.UnionType, typing.Union)
+    kinds = typing.get_args(hint) if union else (hint,)
+    found = all(dataclasses.is_dataclass(kind) and isinstance(kind, type) for kind in kinds)
+    return kinds if found else ()
+
+
+def _of_kind(kinds: tuple[type, ...], values: Any, path: str) -> type:
+    """Which of several dataclasses the values are of, by their entry ``kind``."""
+    if len(kinds) == 1 or not isinstance(values, dict) or "kind" not in values:
+        return kinds[0]
+    names = {typing.get_args(_hints(kind)["kind"])[0]: kind for kind in kinds}
+    name = values["kind"]
+    if not isinstance(name, str) or name not in names:
+        expected = " or ".join(map(repr, names))
+        raise InputError(f"{_join(path, 'kind')} {shown(name)}: expected {expected}")
+    return names[name]
+
+
+def _plain(value: Any) -> Any:
+    """The value with numbers of Python for those of numpy, and tuples as lists."""
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, list | tuple):
+        return [_plain(entry) for entry in value]
     return value
 
 
-def _pairs(hints: tuple[Any, ...], values: Any) -> Iterator[tuple[Any, Any]]:
-    if len(hints) == 2 and hints[1] is Ellipsis:
-        hints = hints[:1] * len(values)
-    if len(hints) != len(values):
-        raise _UnexpectedError
-    return zip(hints, values, strict=True)
+def _is_finite(value: Any) -> bool:
+    if isinstance(value, float):
+        return math.isfinite(value)
+    if isinstance(value, dict):
+        value = list(value.values())
+    return not isinstance(value, list) or all(map(_is_finite, value))
+
+
+def _has_figures(hint: Any) -> bool:
+    return hint == Figure or any(map(_has_figures, typing.get_args(hint)))
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _without_nan(entry) for name, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(_without_nan(entry) for entry in value)
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+_NAMES = {
+    int: "a whole number",
+    float: "a finite number",
+    bool: "True or False",
+    str: "a text",
+    types.NoneType: "None",
+}
 
 
 def _words(hint: Any) -> str:
@@ -228,10 +225,12 @@ def _words(hint: Any) -> str:
     arguments = typing.get_args(hint)
     match typing.get_origin(hint):
         case typing.Annotated:
-            range_ = next((str(note) for note in arguments[1:] if isinstance(note, Range)), "")
+            meta = next((note for note in arguments[1:] if isinstance(note, Meta)), Meta())
             if typing.get_origin(arguments[0]) is tuple:
-                return f"{range_} values, each {_words(arguments[0])}"
-            return f"{_words(arguments[0])} {range_}".rstrip()
+                size = _limits(meta.min_length, meta.max_length)
+                return f"{size} values, each {_words(arguments[0])}"
+            limits = _limits(meta.ge, meta.le, meta.gt, meta.lt)
+            return f"{_words(arguments[0])} {limits}".rstrip()
         case typing.Literal:
             return " or ".join(repr(choice) for choice in arguments)
         case types.UnionType | typing.Union:
@@ -242,15 +241,16 @@ def _words(hint: Any) -> str:
             many = arguments[1:] == (Ellipsis,)
             kinds = {_words(a): None for a in (arguments[:1] if many else arguments)}
             return f"{'' if many else f'{len(arguments)} values, each '}{' and '.join(kinds)}"
-    names = {
-        int: "a whole number",
-        float: "a finite number",
-        bool: "True or False",
-        str: "a text",
-        types.NoneType: "None",
-    }
-    return names.get(hint) or f"a {hint.__name__}"
+    return _NAMES.get(hint) or f"a {getattr(hint, '__name__', hint)}"
 
 
-def _lists(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else value
+def _limits(
+    least: float | None,
+    most: float | None,
+    above: float | None = None,
+    below: float | None = None,
+) -> str:
+    if least is not None and most is not None:
+        return f"from {least:,} to {most:,}"
+    ends = {"of at least": least, "above": above, "of at most": most, "below": below}
+    return " and ".join(f"{word} {end:,}" for word, end in ends.items() if end is not None)

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -16,7 +17,15 @@ from jaxmotion.data.windows import InferenceConfig
 from jaxmotion.errors import InputError
 from jaxmotion.motion import MotionModel
 from jaxmotion.networks import DecoderConfig, NetworkConfig
-from jaxmotion.options import differences, from_json, to_json
+from jaxmotion.options import (
+    Count,
+    Figure,
+    Positive,
+    check_fields,
+    differences,
+    from_json,
+    to_json,
+)
 from jaxmotion.scenes import LEVELS, SceneConfig
 from jaxmotion.tasks.segmentation import ObjectiveConfig
 from jaxmotion.training.config import Config, DataConfig
@@ -288,3 +297,58 @@ def test_whatever_json_holds_it_is_a_configuration_or_one_line(field, value):
     else:
         assert to_json(config) == values or isinstance(value, dict | list | float | int)
         hash(config)
+
+
+@dataclasses.dataclass(frozen=True)
+class Circle:
+    radius: Positive
+    kind: Literal["circle"] = "circle"
+
+
+@dataclasses.dataclass(frozen=True)
+class Box:
+    sides: tuple[Count, Count]
+    kind: Literal["box"] = "box"
+
+
+@dataclasses.dataclass(frozen=True)
+class Drawing:
+    shape: Circle | Box = Circle(1.0)
+    more: tuple[Box, ...] = ()
+    errors: dict[str, Figure] = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self):
+        check_fields(self)
+
+
+def test_a_field_that_is_one_of_several_comes_back_as_what_it_was():
+    drawing = Drawing(Box((2, 3)), (Box((1, 1)),), {"a": math.nan, "b": 0.5})
+    text = json.dumps(to_json(drawing))
+    assert json.loads(text)["errors"] == {"a": None, "b": 0.5}
+    again = from_json(Drawing, json.loads(text))
+    assert (again.shape, again.more) == (drawing.shape, drawing.more)
+    assert math.isnan(again.errors["a"])
+    assert again.errors["b"] == 0.5
+    assert from_json(Drawing, {"shape": {"radius": 2}}).shape == Circle(2.0)
+
+
+@pytest.mark.parametrize(
+    ("values", "line"),
+    [
+        ({"shape": {"kind": "line"}}, "shape.kind 'line': expected 'circle' or 'box'"),
+        ({"shape": {"kind": [1]}}, r"shape.kind \[1\]: expected 'circle' or 'box'"),
+        ({"shape": {"kind": "box", "radius": 1}}, "Box has no field radius"),
+        ({"shape": {"kind": "box", "sides": [1, 0]}}, r"shape.sides \[1, 0\]: expected 2 values"),
+        ({"shape": {"kind": "box"}}, "shape: .*missing.*sides"),
+        ({"more": [{"sides": [1, 2]}, {"sides": 3}]}, r"more\[1\].sides 3: expected 2 values"),
+        ({"errors": {"a": "x"}}, "errors.'a' 'x': expected a finite number"),
+    ],
+)
+def test_in_nested_values_the_line_says_where(values, line):
+    with pytest.raises(InputError, match=line):
+        from_json(Drawing, values)
+
+
+def test_another_dataclass_is_refused_from_python_too():
+    with pytest.raises(InputError, match="shape 3: expected a Circle or a Box"):
+        Drawing(3)  # pyright: ignore

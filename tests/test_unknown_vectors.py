@@ -20,6 +20,7 @@ from jaxmotion.data.windows import InferenceConfig
 from jaxmotion.evaluation.methods import baseline_predictor
 from jaxmotion.networks import DecoderConfig, NetworkConfig, build_segmenter
 from jaxmotion.optical_flow import flow_quality
+from jaxmotion.options import to_json
 from jaxmotion.tasks.segmentation import SegmentationTask
 from jaxmotion.training.config import Config, DataConfig
 
@@ -239,7 +240,7 @@ def test_of_flow_quality(clip, seed):
     frames = np.random.default_rng(seed).integers(0, 256, (2, 12, 15, 3)).astype(np.uint8)
     expected = flow_quality(*frames, *flow, *valid)
     found = flow_quality(*frames, *other, *valid)
-    for name, figure in expected.to_json().items():
+    for name, figure in to_json(expected).items():
         assert getattr(found, name) == figure or figure is None
 
 

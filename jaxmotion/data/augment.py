@@ -14,7 +14,7 @@ import jax.numpy as jnp
 
 from jaxmotion.errors import InputError
 from jaxmotion.motion import MotionModel, parametric_flow
-from jaxmotion.options import CountOrZero, NotNegative, Range, Share, check_fields
+from jaxmotion.options import CountOrZero, Meta, NotNegative, Share, check_fields
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class AugmentConfig:
     still_share: Share = 0.0
     flip_horizontal: Share = 0.0
     flip_vertical: Share = 0.0
-    scale_jitter: Annotated[float, Range(1)] = 1.0
+    scale_jitter: Annotated[float, Meta(ge=1)] = 1.0
 
     def __post_init__(self) -> None:
         check_fields(self, "augment")

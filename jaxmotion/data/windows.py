@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Annotated, Literal, TypeVar
 
 from jaxmotion.errors import InputError
-from jaxmotion.options import Range, check_fields
+from jaxmotion.options import Meta, check_fields
 
 T = TypeVar("T")
 
@@ -27,8 +27,8 @@ class InferenceConfig:
             it, and takes labels within a window as the network gives them.
     """
 
-    window: Annotated[int, Range(0, 1_000_000)] = 1
-    overlap: Annotated[int, Range(0, 1_000_000)] = 0
+    window: Annotated[int, Meta(ge=0, le=1_000_000)] = 1
+    overlap: Annotated[int, Meta(ge=0, le=1_000_000)] = 0
     linking: Linking = "assignment"
 
     def __post_init__(self) -> None:

@@ -23,7 +23,7 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 
 from jaxmotion.errors import InputError
 from jaxmotion.networks import build_segmenter
-from jaxmotion.options import CountOrZero, Range, from_json, shown, to_json
+from jaxmotion.options import CountOrZero, Meta, from_json, shown, to_json
 from jaxmotion.output_folder import locked, take_place
 from jaxmotion.tasks.task import Params
 from jaxmotion.tensors import read_safetensors, write_safetensors
@@ -42,7 +42,7 @@ class _Note:
     step: CountOrZero
     metrics: dict[str, float | None]
     provenance: dict[str, str]
-    parts: Annotated[int, Range(1, 1_000)] = 1
+    parts: Annotated[int, Meta(ge=1, le=1_000)] = 1
 
 
 _NOTED = {field.name for field in dataclasses.fields(_Note)}

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jaxmotion.errors import InputError
 from jaxmotion.motion.shapes import check_shapes
 from jaxmotion.networks.slot_attention import Differentiation, SlotAttention
-from jaxmotion.options import Range, check_fields
+from jaxmotion.options import Meta, check_fields
 
 
 @dataclass(frozen=True)
@@ -35,11 +35,11 @@ class DecoderConfig:
     """
 
     kind: Literal["linear", "transformer", "slots"] = "linear"
-    layers: Annotated[int, Range(1, 100)] = 2
-    heads: Annotated[int, Range(1, 1_000)] = 2
-    feed_forward: Annotated[int, Range(1, 100_000)] = 256
-    dropout: Annotated[float, Range(0, below=1)] = 0.0
-    iterations: Annotated[int, Range(1, 100)] = 5
+    layers: Annotated[int, Meta(ge=1, le=100)] = 2
+    heads: Annotated[int, Meta(ge=1, le=1_000)] = 2
+    feed_forward: Annotated[int, Meta(ge=1, le=100_000)] = 256
+    dropout: Annotated[float, Meta(ge=0, lt=1)] = 0.0
+    iterations: Annotated[int, Meta(ge=1, le=100)] = 5
     differentiation: Differentiation = "unroll"
     linear_start: bool = True
 

@@ -16,11 +16,11 @@ from jaxmotion.networks.decoders import DecoderConfig, Queries
 from jaxmotion.networks.inputs import InputKind, network_input
 from jaxmotion.networks.norm import known_share, shrink
 from jaxmotion.networks.unet import UNet, pad_to_multiple
-from jaxmotion.options import NotNegative, Range, check_fields
+from jaxmotion.options import Meta, NotNegative, check_fields
 
 Remat = Literal["none", "norms", "blocks"]
-Width = Annotated[int, Range(1, 65_536)]
-Extent = Annotated[int, Range(1, 99)]
+Width = Annotated[int, Meta(ge=1, le=65_536)]
+Extent = Annotated[int, Meta(ge=1, le=99)]
 
 
 @dataclass(frozen=True)
@@ -61,15 +61,15 @@ class NetworkConfig:
             ``"blocks"``, all inside the left and right parts of the U-net.
     """
 
-    num_masks: Annotated[int, Range(1, 256)] = 2
+    num_masks: Annotated[int, Meta(ge=1, le=256)] = 2
     input: InputKind = "residual"
-    widths: Annotated[tuple[Width, ...], Range(1, 10)] = (16, 32, 64, 128)
+    widths: Annotated[tuple[Width, ...], Meta(min_length=1, max_length=10)] = (16, 32, 64, 128)
     stem: Literal[1, 2] = 2
     down: Literal["max_pool", "strided_conv"] = "max_pool"
     up: Literal["patch", "resize"] = "resize"
     kernel: tuple[Extent, Extent, Extent] = (1, 3, 3)
     norm: parts.Norm = "instance"
-    norm_frames: Annotated[int, Range(1, 10_000)] = 1
+    norm_frames: Annotated[int, Meta(ge=1, le=10_000)] = 1
     activation: Literal["relu", "leaky_relu", "gelu"] = "relu"
     padding: parts.Padding = "zeros"
     favoured_bias: float = 2.0

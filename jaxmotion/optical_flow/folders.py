@@ -23,6 +23,7 @@ from jaxmotion.optical_flow.estimators import Estimator
 from jaxmotion.optical_flow.notes import NOTES, FieldNotes, note_frames
 from jaxmotion.optical_flow.quality import FlowQuality, flow_quality
 from jaxmotion.optical_flow.stores import ARCHIVE, KINDS, UNFINISHED, Store, open_store
+from jaxmotion.options import from_json, to_json
 from jaxmotion.output_folder import keep_apart, locked
 
 DESCRIPTION = "flow.json"  # beside the flow: which estimator made it, of what
@@ -315,8 +316,8 @@ class _Qualities:
         if len(self._figures) == self._num_written:
             return
         content = {
-            "mean": FlowQuality.mean(list(self._figures.values())).to_json(),
-            "frames": {name: figures.to_json() for name, figures in self._figures.items()},
+            "mean": to_json(FlowQuality.mean(list(self._figures.values()))),
+            "frames": {name: to_json(figures) for name, figures in self._figures.items()},
         }
         with atomic_path(self._path) as temporary:
             temporary.write_text(json.dumps(content, indent=1) + "\n")
@@ -340,7 +341,7 @@ def _read_qualities(path: Path) -> dict[str, FlowQuality]:
         text = path.read_text()
     try:
         frames = json.loads(text)["frames"]
-        return {name: FlowQuality.from_json(figures) for name, figures in frames.items()}
+        return {name: from_json(FlowQuality, figures) for name, figures in frames.items()}
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise InputError(f"{path}: damaged, remove it or give another folder") from error
 

@@ -7,12 +7,12 @@ hidden has no match. Vectors that are unknown (`known_vectors`) count nowhere.
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
-from typing import Any
+from dataclasses import dataclass, fields
 
 import numpy as np
 
 from jaxmotion.optical_flow.arrays import known_vectors
+from jaxmotion.options import Figure
 
 # A flow and the one back agree where |f + b|² < 0.01 (|f|² + |b|²) + 0.5.
 _RELATIVE, _ABSOLUTE = 0.01, 0.5
@@ -33,11 +33,11 @@ class FlowQuality:
         others are.
     """
 
-    warp_error: float
-    still_error: float
-    consistency_error: float
-    consistent: float
-    inside: float
+    warp_error: Figure
+    still_error: Figure
+    consistency_error: Figure
+    consistent: Figure
+    inside: Figure
 
     def __str__(self) -> str:
         """One line for the end of the command."""
@@ -46,27 +46,6 @@ class FlowQuality:
             f"forward-backward {self.consistency_error:.2f} px, "
             f"{100 * self.consistent:.1f} % consistent"
         )
-
-    def to_json(self) -> dict[str, float | None]:
-        """The figures by name; JSON knows no NaN, so None stands for it."""
-        return {name: None if math.isnan(x) else x for name, x in asdict(self).items()}
-
-    @classmethod
-    def from_json(cls, figures: dict[str, Any]) -> "FlowQuality":
-        """Back from `to_json`.
-
-        Args:
-          figures: by name.
-
-        Returns:
-          The quality.
-
-        Raises:
-          KeyError, TypeError, ValueError: other figures than these.
-        """
-        if set(figures) != {field.name for field in fields(cls)}:
-            raise KeyError(f"expected {[field.name for field in fields(cls)]}")
-        return cls(**{name: math.nan if x is None else float(x) for name, x in figures.items()})
 
     @classmethod
     def mean(cls, qualities: Sequence["FlowQuality"]) -> "FlowQuality":

@@ -4,9 +4,9 @@ from dataclasses import dataclass, replace
 from typing import Annotated
 
 from jaxmotion.errors import InputError
-from jaxmotion.options import NotNegative, Positive, Range, Share, check_fields
+from jaxmotion.options import Meta, NotNegative, Positive, Share, check_fields
 
-Chances = Annotated[tuple[NotNegative, ...], Range(1, 100)]
+Chances = Annotated[tuple[NotNegative, ...], Meta(min_length=1, max_length=100)]
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class SceneConfig:
     object_speed: NotNegative = 0.015
     object_speed_spread: NotNegative = 0.6
     object_turn: NotNegative = 1.0
-    object_parts: Annotated[int, Range(1, 100)] = 3
+    object_parts: Annotated[int, Meta(ge=1, le=100)] = 3
     nonrigid: NotNegative = 0.4
     stop_probability: Share = 0.0
     tracking_probability: Share = 0.6
@@ -77,7 +77,7 @@ class SceneConfig:
     noise_relative: NotNegative = 0.03
     noise_absolute: NotNegative = 0.0003
     noise_white: NotNegative = 0.01
-    patch_share: Annotated[float, Range(0, below=1)] = 0.15
+    patch_share: Annotated[float, Meta(ge=0, lt=1)] = 0.15
     patch_error: NotNegative = 0.6
     corrupted_probability: Share = 0.0
 

@@ -22,7 +22,7 @@ from jaxmotion.networks import (
     build_segmenter,
     global_residual,
 )
-from jaxmotion.options import CountOrZero, NotNegative, Range, check_fields
+from jaxmotion.options import CountOrZero, Meta, NotNegative, check_fields
 from jaxmotion.tasks.pictures import segmentation_picture
 from jaxmotion.tasks.task import Batch, Params
 
@@ -64,7 +64,7 @@ class ObjectiveConfig:
     border_cost: NotNegative = 0.0
     consistency_weight: NotNegative = 0.0
     consistency_ramp: CountOrZero = 0
-    occlusion_quantile: Annotated[float, Range(above=0, most=1)] = 0.99
+    occlusion_quantile: Annotated[float, Meta(gt=0, le=1)] = 0.99
 
     def __post_init__(self) -> None:
         check_fields(self, "objective")

@@ -9,7 +9,7 @@ from jaxmotion.data.windows import InferenceConfig
 from jaxmotion.errors import InputError
 from jaxmotion.motion import MotionModel
 from jaxmotion.networks import NetworkConfig
-from jaxmotion.options import Count, CountOrZero, Range, check_fields, from_json
+from jaxmotion.options import Count, CountOrZero, Meta, check_fields, from_json
 from jaxmotion.tasks.segmentation import ObjectiveConfig
 from jaxmotion.training.optimizer import OptimizerConfig
 from jaxmotion.training.shardings import MeshConfig
@@ -17,8 +17,8 @@ from jaxmotion.training.shardings import MeshConfig
 MOST_PIXELS = 2**24
 """Of a clip's frame: what is larger (4096×4096) is a slip, or a file that means to fill memory."""
 
-Side = Annotated[int, Range(2, 16_384)]
-Interval = Annotated[int, Range(-100_000, 100_000)]
+Side = Annotated[int, Meta(ge=2, le=16_384)]
+Interval = Annotated[int, Meta(ge=-100_000, le=100_000)]
 
 
 @dataclass(frozen=True)
@@ -46,9 +46,9 @@ class DataConfig:
     split: str = ""
     height: Side = 64
     width: Side = 112
-    clip_length: Annotated[int, Range(1, 100_000)] = 1
-    intervals: Annotated[tuple[Interval, ...], Range(1, 1_000)] = (1,)
-    validation_fraction: Annotated[float, Range(above=0, below=1)] = 0.1
+    clip_length: Annotated[int, Meta(ge=1, le=100_000)] = 1
+    intervals: Annotated[tuple[Interval, ...], Meta(min_length=1, max_length=1_000)] = (1,)
+    validation_fraction: Annotated[float, Meta(gt=0, lt=1)] = 0.1
     validation_clips: Count = 64
 
     def __post_init__(self) -> None:
@@ -104,12 +104,12 @@ class Config:
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     steps: Count = 2000
-    batch_size: Annotated[int, Range(1, 65_536)] = 8
+    batch_size: Annotated[int, Meta(ge=1, le=65_536)] = 8
     accumulate: Count = 1
     mesh: MeshConfig = field(default_factory=MeshConfig)
     start: str = ""
     inference: InferenceConfig = field(default_factory=InferenceConfig)
-    seed: Annotated[int, Range(0, 2**32 - 1)] = 0
+    seed: Annotated[int, Meta(ge=0, le=2**32 - 1)] = 0
     log_every: Count = 50
     validate_every: Count = 250
     checkpoint_every: Count = 250

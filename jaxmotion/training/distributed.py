@@ -18,7 +18,7 @@ import numpy as np
 from jax.experimental import multihost_utils
 
 from jaxmotion.errors import InputError
-from jaxmotion.options import Range, check_fields
+from jaxmotion.options import Meta, check_fields
 
 HEARTBEAT_SECONDS = 100
 """A process that is silent for so long counts as gone, and the others end."""
@@ -53,7 +53,7 @@ class Processes:
     coordinator: str | None = None
     num_processes: int | None = None
     process_id: int | None = None
-    join_timeout: Annotated[int, Range(1, 1_000_000)] = 300
+    join_timeout: Annotated[int, Meta(ge=1, le=1_000_000)] = 300
 
     def __post_init__(self) -> None:
         check_fields(self)

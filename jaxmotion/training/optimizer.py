@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import optax
 
-from jaxmotion.options import Count, CountOrZero, NotNegative, Positive, Range, check_fields
+from jaxmotion.options import Count, CountOrZero, Meta, NotNegative, Positive, check_fields
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class OptimizerConfig:
     halve_every: Count = 10_000
     weight_decay: NotNegative = 1e-4
     clip_norm: NotNegative = 1.0
-    ema_decay: Annotated[float, Range(0, below=1)] = 0.999
+    ema_decay: Annotated[float, Meta(ge=0, lt=1)] = 0.999
 
     def __post_init__(self) -> None:
         check_fields(self, "optimizer")
