@@ -69,8 +69,13 @@ def run_experiment(config: Config, workdir: Path) -> Result:
     share = process_share(mesh, config.batch_size)
     check_parts(config, mesh)
     # Devices that share frames may need clips padded, which their motion must not depend on.
-    motion = config.motion.padded(config.data.clip_length)
-    task = SegmentationTask(config.network, motion, config.objective, config.augment)
+    task = SegmentationTask(
+        config.network,
+        config.motion,
+        config.objective,
+        config.augment,
+        clip_length=config.data.clip_length,
+    )
     validation = validation_batches(config, held_out, share)
     check_folder(config, workdir)
     trained = read_start(config, task, validation[0], workdir)

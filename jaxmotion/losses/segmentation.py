@@ -13,18 +13,28 @@ a compiled program cannot check that.
 
 from typing import Literal
 
+import chex
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxmotion.motion.penalty import Penalty, PenaltyName, residual_penalty
 from jaxmotion.motion.shapes import check_shapes, promoted
+from jaxmotion.motion.spatial import coordinates
 
-__all__ = ["em", "entropy", "frame_weights", "reconstruction", "temporal_consistency"]
+__all__ = [
+    "background_prior",
+    "em",
+    "entropy",
+    "frame_weights",
+    "reconstruction",
+    "temporal_consistency",
+]
 
 
 def frame_weights(
-    flow: jax.Array, *, valid: jax.Array | None = None, min_magnitude: float = 1e-2
-) -> jax.Array:
+    flow: chex.Array, *, valid: chex.Array | None = None, min_magnitude: float = 1e-2
+) -> chex.Array:
     """The weight of each frame in `reconstruction`: one over its flow's norm, averaged over time.
 
     Give the same weights to `jaxmotion.fit`, so that the fit and the loss minimise one function.
@@ -54,15 +64,15 @@ def frame_weights(
 
 
 def reconstruction(
-    flow: jax.Array,
-    masks: jax.Array,
-    parametric: jax.Array,
+    flow: chex.Array,
+    masks: chex.Array,
+    parametric: chex.Array,
     *,
     penalty: Penalty | PenaltyName = "l1",
-    huber_delta: float | jax.Array = 1.0,
-    valid: jax.Array | None = None,
-    weights: jax.Array | None = None,
-) -> jax.Array:
+    huber_delta: chex.Numeric = 1.0,
+    valid: chex.Array | None = None,
+    weights: chex.Array | None = None,
+) -> chex.Array:
     """How badly the segments' motion models explain the flow, relative to the flow's norm.
 
     Args:
@@ -89,16 +99,16 @@ def reconstruction(
 
 
 def em(
-    flow: jax.Array,
-    masks: jax.Array,
-    parametric: jax.Array,
+    flow: chex.Array,
+    masks: chex.Array,
+    parametric: chex.Array,
     *,
-    alpha: float | jax.Array = 1e-2,
+    alpha: chex.Numeric = 1e-2,
     penalty: Penalty | PenaltyName = "l1",
-    huber_delta: float | jax.Array = 1.0,
-    valid: jax.Array | None = None,
+    huber_delta: chex.Numeric = 1.0,
+    valid: chex.Array | None = None,
     normalization: Literal["none", "flow"] = "none",
-) -> jax.Array:
+) -> chex.Array:
     """The expectation-maximisation loss: coherence minus `alpha` times the masks' entropy.
 
     The sum over pixels of the thesis is a mean over valid pixels here, so that the value does not
@@ -139,12 +149,12 @@ def em(
 
 
 def temporal_consistency(
-    masks: jax.Array,
-    flow: jax.Array,
+    masks: chex.Array,
+    flow: chex.Array,
     *,
-    occlusion_quantile: float | jax.Array = 0.99,
-    valid: jax.Array | None = None,
-) -> jax.Array:
+    occlusion_quantile: chex.Numeric = 0.99,
+    valid: chex.Array | None = None,
+) -> chex.Array:
     """How much the masks change from frame to frame, away from occlusions.
 
     Pixels whose flow changes most between the two frames are taken for occluded and left out: the
@@ -188,7 +198,7 @@ def temporal_consistency(
     return total / jnp.maximum(jnp.sum(pair, axis=(1, 2, 3)), 1.0)
 
 
-def entropy(masks: jax.Array, *, valid: jax.Array | None = None) -> jax.Array:
+def entropy(masks: chex.Array, *, valid: chex.Array | None = None) -> chex.Array:
     """Mean entropy of the pixels' segment probabilities, in nats.
 
     Args:
@@ -208,7 +218,50 @@ def entropy(masks: jax.Array, *, valid: jax.Array | None = None) -> jax.Array:
     return total / jnp.maximum(jnp.sum(known, axis=(1, 2, 3)), 1.0)
 
 
-def _known(like: jax.Array, valid: jax.Array | None) -> jax.Array:
+def background_prior(
+    masks: chex.Array,
+    *,
+    foreground_cost: chex.Numeric = 0.0,
+    border_cost: chex.Numeric = 0.0,
+    valid: chex.Array | None = None,
+) -> chex.Array:
+    """What it costs that pixels are not in the first mask, the background.
+
+    A prior by which the background is more likely: a pixel leaves it only where another motion
+    explains it better by this much. The cost may rise towards the border of the frame, with the
+    fourth power of the distance from the center. Who films an object keeps it in the frame; water,
+    ground and branches close to the camera reach over its border.
+
+    Args:
+        masks: `[B, T, H, W, K]`, probabilities; the first is the background.
+        foreground_cost: cost of a pixel outside the background, wherever it is, in the unit of the
+            loss that it is added to.
+        border_cost: further cost on the border of the frame; none at its center.
+        valid: optional `[B, T, H, W]`.
+
+    Returns:
+        `[B]`: the mean over valid pixels of cost * (1 - m_0). With a `foreground_cost` of 1 alone
+        it is the share of the foreground.
+
+    References:
+        -log p(z) of thesis eq. 2.9, which has a uniform prior in the thesis.
+    """
+    check_shapes(
+        masks=(masks, "B T H W K"),
+        valid=(valid, "B T H W"),
+        foreground_cost=(foreground_cost, ""),
+        border_cost=(border_cost, ""),
+    )
+    (masks,) = promoted(masks)
+    y, x = (np.abs(coordinates(size)) for size in masks.shape[2:4])
+    distance = jnp.asarray(np.maximum(y[:, None], x), masks.dtype)
+    cost = foreground_cost + border_cost * distance**4
+    known = _known(masks, valid)
+    total = jnp.sum(jnp.where(known > 0, cost * (1 - masks[..., 0]), 0.0), axis=(1, 2, 3))
+    return total / jnp.maximum(jnp.sum(known, axis=(1, 2, 3)), 1.0)
+
+
+def _known(like: chex.Array, valid: chex.Array | None) -> chex.Array:
     """1 where `valid` is positive, else 0, in the type of `like`; without `valid`, 1 everywhere."""
     if valid is None:
         return jnp.ones(like.shape[:-1], like.dtype)
@@ -216,13 +269,13 @@ def _known(like: jax.Array, valid: jax.Array | None) -> jax.Array:
 
 
 def _coherence(
-    flow: jax.Array,
-    masks: jax.Array,
-    parametric: jax.Array,
+    flow: chex.Array,
+    masks: chex.Array,
+    parametric: chex.Array,
     penalty: Penalty | PenaltyName,
-    huber_delta: float | jax.Array,
-    valid: jax.Array | None,
-) -> jax.Array:
+    huber_delta: chex.Numeric,
+    valid: chex.Array | None,
+) -> chex.Array:
     """Sum over pixels and segments of m_k d(f, f_k): `[B, T]`."""
     check_shapes(
         flow=(flow, "B T H W 2"),
@@ -243,8 +296,8 @@ def _coherence(
 
 
 def _upper_quantile(
-    values: jax.Array, counted: jax.Array, quantile: float | jax.Array
-) -> jax.Array:
+    values: chex.Array, counted: chex.Array, quantile: chex.Numeric
+) -> chex.Array:
     """The least v with at least `quantile` of the counted float32 values <= v; all are >= 0: `[B]`.
 
     A bisection on the bit pattern of the floats (ordered as the floats are, when non-negative)

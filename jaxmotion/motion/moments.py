@@ -7,6 +7,7 @@ linear in the number of frames.
 """
 
 import dataclasses
+import functools
 import math
 from collections.abc import Callable
 
@@ -15,7 +16,7 @@ import jax.numpy as jnp
 
 from jaxmotion.motion.model import evaluate_quadratic
 from jaxmotion.motion.penalty import Penalty, residual_size
-from jaxmotion.motion.sharding import devices_along
+from jaxmotion.motion.sharding import device_count, devices_along
 
 # The exponents (a, b) of the sums of x^a y^b that a sweep makes for the gradient, and for the Gram
 # matrix: all pairs, because the contractions give them, although no model has all.
@@ -24,8 +25,8 @@ GRAM_POWERS = tuple((a, b) for b in range(5) for a in range(5))
 
 # A sweep goes in steps of at most about this many residuals (frame, mask, component, pixel):
 # few enough to stay in a core's cache, or enough to fill an accelerator.
-_RESIDUALS_PER_STEP = {"cpu": 2**19}
-_RESIDUALS_PER_STEP_ELSEWHERE = 2**24
+_RESIDUALS_PER_STEP_ON_CPU = 2**19
+_RESIDUALS_PER_STEP = 2**24
 
 
 @jax.tree_util.register_dataclass
@@ -145,30 +146,41 @@ def _in_steps(step: Callable, per_frame: tuple, per_clip: tuple, residuals: int)
     Returns:
       The arrays `[B, T, ...]` of `step`.
     """
-    batch, frames = per_frame[0].shape[:2]
-    clip_lanes, lanes = devices_along("data", batch), devices_along("time", frames)
-    if frames == 1:  # perhaps of longer clips, divided over both axes
-        clip_lanes = math.gcd(batch, clip_lanes * devices_along("time", batch))
-    limit = _RESIDUALS_PER_STEP.get(_platform(), _RESIDUALS_PER_STEP_ELSEWHERE)
-    total = batch * frames * residuals / (clip_lanes * lanes)
-    steps = min(frames // lanes, math.ceil(total / limit))
-    clip_steps = 1
-    if clip_lanes > 1 or jax.device_count() == 1:  # else devices may share clips unknown to us
-        clip_steps = min(batch // clip_lanes, math.ceil(total / steps / limit))
 
-    def of_clips(*arrays):
+    def of_clips(*arrays, steps, lanes):
         clips, rest = arrays[: len(per_frame)], arrays[len(per_frame) :]
         return _in_turn(lambda *part: step(*part, *rest), clips, 1, lanes, steps)
 
-    return _in_turn(of_clips, (*per_frame, *per_clip), 0, clip_lanes, clip_steps)
+    def of_batch(*arrays, limit):
+        clip_lanes, lanes, clip_steps, steps = _steps(*arrays[0].shape[:2], residuals, limit)
+        part = functools.partial(of_clips, steps=steps, lanes=lanes)
+        return _in_turn(part, arrays, 0, clip_lanes, clip_steps)
+
+    arrays = (*per_frame, *per_clip)
+    on_cpu, elsewhere = (
+        functools.partial(of_batch, limit=limit)
+        for limit in (_RESIDUALS_PER_STEP_ON_CPU, _RESIDUALS_PER_STEP)
+    )
+    shape = per_frame[0].shape[:2]
+    if _steps(*shape, residuals, _RESIDUALS_PER_STEP_ON_CPU)[2:] == (1, 1):
+        return elsewhere(*arrays)
+    # Which it is is known when the program is lowered, not before: it may be for another machine.
+    return jax.lax.platform_dependent(*arrays, cpu=on_cpu, default=elsewhere)
 
 
-def _platform() -> str:
-    """Where the program will run: on `jax.default_device`, where one is set, or the backend's."""
-    device = jax.config.jax_default_device  # pyright: ignore[reportAttributeAccessIssue]
-    if device is None:
-        return jax.default_backend()
-    return device if isinstance(device, str) else device.platform
+def _steps(batch, frames, residuals, limit: int) -> tuple[int, int, int, int]:
+    """How many devices share clips and frames, and in how many steps each takes its own."""
+    if not all(isinstance(size, int) for size in (batch, frames, residuals)):
+        return 1, 1, 1, 1  # of an exported program that is for many sizes
+    clip_lanes, lanes = devices_along("data", batch), devices_along("time", frames)
+    if frames == 1:  # perhaps of longer clips, divided over both axes
+        clip_lanes = math.gcd(batch, clip_lanes * devices_along("time", batch))
+    total = batch * frames * residuals / (clip_lanes * lanes)
+    steps = min(frames // lanes, math.ceil(total / limit))
+    clip_steps = 1
+    if clip_lanes > 1 or device_count() == 1:  # else devices may share clips unknown to us
+        clip_steps = min(batch // clip_lanes, math.ceil(total / steps / limit))
+    return clip_lanes, lanes, clip_steps, steps
 
 
 def _in_turn(step: Callable, arrays: tuple, axis: int, lanes: int, steps: int):

@@ -8,10 +8,17 @@ under, `jax.set_mesh`, with its axes named ``"data"`` and ``"time"``; without on
 taken for granted.
 """
 
+import math
+
 import jax
 
 
 def devices_along(axis: str, length: int) -> int:
     """How many devices an array axis of this length is divided over; 1 where it cannot be."""
     size = jax.sharding.get_abstract_mesh().shape.get(axis, 1)
-    return size if length % size == 0 else 1
+    return size if size > 1 and length % size == 0 else 1
+
+
+def device_count() -> int:
+    """How many devices the program is for."""
+    return math.prod(jax.sharding.get_abstract_mesh().shape.values())

@@ -76,12 +76,21 @@ class SegmentationTask:
 
     A batch holds ``flow`` ``[B, T, H, W, 2]`` and ``valid`` ``[B, T, H, W]`` in {0, 1}. What is not
     valid counts nowhere, whatever it holds.
+
+    Attributes:
+        network: the network.
+        motion: motion model of a segment.
+        objective: the loss.
+        augment: what is done to the clips before.
+        clip_length: number of frames of the clips, where devices that share frames need more
+            behind them; None where there is no padding.
     """
 
     network: NetworkConfig
     motion: MotionModel
     objective: ObjectiveConfig
     augment: AugmentConfig
+    clip_length: int | None = None
 
     @cached_property
     def module(self) -> UNetSegmenter:
@@ -110,26 +119,33 @@ class SegmentationTask:
         flow, valid = known_only(batch["flow"], batch["valid"])
         seen = flow
         if key is not None:
-            seen, flow, valid = augment(key, flow, valid, self.augment, self.motion)
+            seen, flow, valid = augment(
+                key, flow, valid, self.augment, self.motion, self.clip_length
+            )
             key = jax.random.fold_in(key, 1)
         masks = self.masks(params, {"flow": seen, "valid": valid}, key)
         target, weights = self._target(flow, valid)
         theta = self._fit(target, masks, valid, weights)
-        parametric = parametric_flow(self.motion, theta, flow.shape[1:4])
+        parametric = parametric_flow(
+            self.motion, theta, flow.shape[1:4], lengths=self.clip_length
+        )
 
         config = self.objective
         coherence = losses.reconstruction(
             target, masks, parametric, penalty=config.penalty, valid=valid, weights=weights
         )
         entropy = losses.entropy(masks, valid=valid)
-        foreground = 1 - masks[..., 0]
-        cost = config.foreground_cost + config.border_cost * _nearness_to_border(*flow.shape[2:4])
-        prior = _mean(cost * foreground, valid)
+        prior = losses.background_prior(
+            masks,
+            foreground_cost=config.foreground_cost,
+            border_cost=config.border_cost,
+            valid=valid,
+        )
         total = coherence - config.entropy_weight * entropy + prior
         parts = {
             "coherence": coherence,
             "entropy": entropy,
-            "foreground": _mean(foreground, valid),
+            "foreground": losses.background_prior(masks, foreground_cost=1, valid=valid),
         }
         if config.consistency_weight > 0 and flow.shape[1] > 1:
             consistency = losses.temporal_consistency(
@@ -166,6 +182,7 @@ class SegmentationTask:
             penalty=self.objective.penalty,
             valid=valid,
             frame_weights=weights,
+            lengths=self.clip_length,
         ).theta
 
     def picture(self, params: Params, batch: Batch) -> np.ndarray:
@@ -183,21 +200,10 @@ class SegmentationTask:
             masks = self.masks(params, batch)
             target, weights = self._target(flow, valid)
             theta = self._fit(target, masks, valid, weights)
-            parametric = parametric_flow(self.motion, theta, masks.shape[1:4])
+            shape = masks.shape[1:4]
+            parametric = parametric_flow(self.motion, theta, shape, lengths=self.clip_length)
             best = jax.nn.one_hot(jnp.argmax(masks, axis=-1), masks.shape[-1])
             explained = jnp.einsum("bthwk,bkthwc->bthwc", best, parametric)
             return masks, explained + flow - target
 
         return explain
-
-
-def _nearness_to_border(height: int, width: int) -> jax.Array:
-    """``[H, W]`` from 0 at the centre of the frame to 1 on its border."""
-    y, x = (jnp.abs(jnp.linspace(-1, 1, size)) for size in (height, width))
-    return jnp.maximum(y[:, None], x) ** 4
-
-
-def _mean(values: jax.Array, valid: jax.Array) -> jax.Array:
-    """The mean of ``[B, T, H, W]`` over valid pixels, ``[B]``."""
-    total = jnp.sum(values * valid, axis=(1, 2, 3))
-    return total / jnp.maximum(jnp.sum(valid, axis=(1, 2, 3)), 1)

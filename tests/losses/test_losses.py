@@ -203,7 +203,7 @@ def test_unknown_options_are_named(data):
     with pytest.raises(ValueError, match="normalization"):
         losses.em(flow, masks, parametric, normalization="mean")
     with pytest.raises(ValueError, match="penalty"):
-        losses.reconstruction(flow, masks, parametric, penalty="cauchy")
+        losses.reconstruction(flow, masks, parametric, penalty="tukey")
     with pytest.raises(ValueError, match="occlusion_quantile"):
         losses.temporal_consistency(masks, flow, occlusion_quantile=99)
 

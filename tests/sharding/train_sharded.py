@@ -67,8 +67,9 @@ def program(case: dict, config: Config, mesh: MeshConfig, devices=None) -> Jitte
         "flow": jax.ShapeDtypeStruct((*shape, 2), np.float32),
         "valid": jax.ShapeDtypeStruct(shape, np.float32),
     }
-    motion = config.motion.padded(data.clip_length)
-    task = SegmentationTask(config.network, motion, config.objective, config.augment)
+    task = SegmentationTask(
+        config.network, config.motion, config.objective, config.augment, data.clip_length
+    )
     return jit_program(config, task, grid, batch)
 
 
