@@ -172,7 +172,7 @@ def test_clips_of_several_lengths_have_each_its_own_functions(model):
         expected = model.temporal_basis(19, int(length))
         count = expected.shape[1]
         assert count == model.num_functions(length)
-        np.testing.assert_allclose(found[:, :count], expected, atol=2e-6)
+        np.testing.assert_allclose(found[:, :count], expected, atol=1e-5)
         assert not found[:, count:].any()
 
 

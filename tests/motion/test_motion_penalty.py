@@ -100,11 +100,11 @@ def test_the_slack_bounds_that_of_the_conjugate(double, name):
 
 
 def problem(seed):
-    """A clip in which a third of the pixels has another motion, and soft masks."""
+    """A clip with an object of another motion, and soft masks."""
     rng = np.random.default_rng(seed)
     truth = MODEL.design(*SHAPE) @ rng.normal(size=6)
     flow = truth + 0.3 * rng.laplace(size=truth.shape)
-    flow[:, :4] += 5 * rng.normal(size=2)
+    flow[:, 3:8, 5:10] += 5 * rng.normal(size=2)
     masks = rng.dirichlet(np.ones(2), size=SHAPE)
     return flow, masks
 
@@ -129,7 +129,7 @@ def scipys_minimum(penalty, flow, mask, scale, starts):
 @pytest.mark.parametrize("name", [n for n in EVERY if n not in ("l1", "l2", "squared")])
 def test_the_fit_reaches_the_minimum_of_scipy(double, name):
     """From many starts, for the penalties that are not convex."""
-    penalty, scale = EVERY[name], 0.7
+    penalty, scale = EVERY[name], 1.0
     for seed in range(2):
         flow, masks = problem(seed)
         found = fit(
@@ -165,5 +165,5 @@ def test_fit_and_loss_minimise_the_same_function_of_a_penalty_of_ones_own():
 def test_what_is_no_penalty_is_refused():
     with pytest.raises(ValueError, match="penalty must be one of l1, .*got 'tukey'"):
         residual_penalty(jnp.ones(3), jnp.ones(3), "tukey")
-    with pytest.raises(ValueError, match="or a Penalty; got <function"):
+    with pytest.raises(ValueError, match="or a Penalty; got <"):
         residual_penalty(jnp.ones(3), jnp.ones(3), jnp.abs)
