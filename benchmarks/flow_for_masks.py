@@ -23,9 +23,9 @@ from jaxmotion.data.pictures import read_image
 from jaxmotion.data.transforms import resize_flow
 from jaxmotion.errors import InputError
 from jaxmotion.evaluation.davis import find_sequences
-from jaxmotion.evaluation.prediction import predict_labels
+from jaxmotion.evaluation.methods import predict_labels
 from jaxmotion.evaluation.protocol import Protocol
-from jaxmotion.evaluation.scoring import score_labels
+from jaxmotion.evaluation.score import score_labels
 from jaxmotion.files import atomic_path
 from jaxmotion.inference.segmenter import Segmenter
 from jaxmotion.optical_flow import DIS, Estimator, Refined, make_estimator

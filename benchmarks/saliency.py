@@ -23,7 +23,7 @@ import numpy as np
 import tyro
 
 from jaxmotion.evaluation.davis import find_sequences
-from jaxmotion.evaluation.prediction import predict_labels
+from jaxmotion.evaluation.methods import predict_labels
 from jaxmotion.evaluation.protocol import Protocol
 from jaxmotion.inference.segmenter import Segmenter
 from jaxmotion.metrics.davis import jaccard

@@ -99,7 +99,7 @@ def prepare_jax(config: Config) -> tuple[Callable, Callable, str]:
     batch = {"flow": jnp.asarray(flow), "valid": jnp.ones(flow.shape[:-1])}
     state = jax.jit(lambda b: init_state(task, optimizer, b, 0, averaged=decay > 0))(batch)
     step = jax.jit(make_train_step(task, optimizer, rate, 0, decay), donate_argnums=0)
-    masks = jax.jit(lambda params, batch: task.masks(params, batch))
+    masks = jax.jit(lambda params, batch: task.masks(params, task.observe(batch)))
 
     def forward() -> None:
         masks(state.best_guess, batch).block_until_ready()

@@ -109,6 +109,17 @@ def list_files(folder: str | os.PathLike, suffixes: Sequence[str]) -> list[Path]
 _NUMBER = re.compile(r"((?<![0-9])[0-9]{10}\.[0-9]+|(?:(?<![^_=])-)?[0-9]+)")
 
 
+def stamps(path: str | os.PathLike) -> list[list]:
+    """Name, size and time of every file of a folder, or of one file: has anything changed?"""
+    path = Path(path)
+    files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
+    statuses = ((file, file.stat()) for file in files if file.exists())
+    return [
+        [str(file.relative_to(path)) if file != path else file.name, s.st_size, s.st_mtime_ns]
+        for file, s in statuses
+    ]
+
+
 def numbered(files: Sequence[Path]) -> tuple[list[Path], dict[int, Path]]:
     """Sorts numbered files and finds the gaps in their numbering.
 

@@ -16,10 +16,9 @@ import cv2
 import numpy as np
 import pytest
 
-import eval as evaluate
 import jaxmotion as jm
-import train
 from jaxmotion import cli
+from jaxmotion.commands import train
 from jaxmotion.data import SceneSource, open_video, read_image, write_image
 from jaxmotion.optical_flow import write_flo, write_flow_npz
 from jaxmotion.output_folder import locked
@@ -33,16 +32,10 @@ TINY_TRAINING = (
 )
 
 
-COMMANDS = {
-    "train": lambda argv: cli.run_command(train.main, argv),
-    "eval": lambda argv: cli.run_command(evaluate.main, argv),
-    "jaxmotion": lambda argv: cli.run_command(cli.jaxmotion, argv),
-}
-
-
 def status(command, *argv):
+    argv = [str(argument) for argument in argv]
     try:
-        return COMMANDS[command]([str(argument) for argument in argv])
+        return cli.main(argv) if command == "jaxmotion" else cli.run(command, argv)
     except SystemExit as leaving:  # how the parser of the command line ends
         return leaving.code
 
@@ -465,6 +458,19 @@ def test_flow_names_what_is_wrong(refused, frames, tmp_path):
 SCRIPT = "import sys; from jaxmotion.cli import main; sys.exit(main())"
 
 
+AT_ONCE = ("segment", "flow", "export", "models")
+AND_SAYS_WHAT_IT_IMPORTED = """
+import sys
+from jaxmotion.cli import main
+try:
+    status = main()
+except SystemExit as leaving:
+    status = leaving.code
+print([name for name in ("jax", "flax", "cv2", "numpy") if name in sys.modules])
+sys.exit(status)
+"""
+
+
 def program(*argv, cwd):
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     return subprocess.run(
@@ -487,6 +493,27 @@ def test_programs_end_with_one_line_and_status_2(tmp_path, argv, named):
     result = program(*map(str, argv), cwd=tmp_path)
     assert result.returncode == 2
     assert named in one_error_line(result.stderr)
+    assert leftovers(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("argv", "status", "named"),
+    [
+        (["--help"], 0, "usage: jaxmotion COMMAND"),
+        ([], 2, "error: no command: expected one of train, eval, segment"),
+        (["segmnt"], 2, "error: unknown command 'segmnt': did you mean 'segment'?"),
+        (["--bogus"], 2, "error: unknown command '--bogus': expected one of train"),
+        *(((name, "--help"), 0, f"usage: jaxmotion {name}") for name in AT_ONCE),
+        *(((name, "--hlep"), 2, f"jaxmotion {name} --help") for name in AT_ONCE),
+        (["segment", "video", "--out", "o", "--overlp", "3"], 2, "--overlap"),
+    ],
+)
+def test_the_command_line_is_answered_without_jax(tmp_path, argv, status, named):
+    result = program("-c", AND_SAYS_WHAT_IT_IMPORTED, *argv, cwd=tmp_path)
+    assert result.returncode == status
+    *said, imported = result.stdout.splitlines()
+    assert named in " ".join([*said, result.stderr])
+    assert imported == "[]"
     assert leftovers(tmp_path) == []
 
 

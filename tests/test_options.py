@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import train
+from jaxmotion.commands import train
 from jaxmotion.configs import CONFIGS, get_config
 from jaxmotion.data.augment import AugmentConfig
 from jaxmotion.data.windows import InferenceConfig

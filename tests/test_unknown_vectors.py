@@ -18,9 +18,10 @@ from jaxmotion.data.augment import AugmentConfig, augment
 from jaxmotion.data.transforms import resize_flow_and_valid
 from jaxmotion.data.windows import InferenceConfig
 from jaxmotion.evaluation.methods import baseline_predictor
-from jaxmotion.networks import DecoderConfig, NetworkConfig, build_segmenter
+from jaxmotion.networks import INPUT_CHANNELS, DecoderConfig, NetworkConfig, build_segmenter
 from jaxmotion.optical_flow import flow_quality
 from jaxmotion.options import to_json
+from jaxmotion.tasks.observation import observe
 from jaxmotion.tasks.segmentation import SegmentationTask
 from jaxmotion.training.config import Config, DataConfig
 
@@ -64,7 +65,7 @@ def same(found, expected):
 @cache
 def params_of(name):
     """Parameters that are all at work: a fresh network's head and decoder do next to nothing."""
-    clip = np.zeros((1, 1, HEIGHT, WIDTH, 2), np.float32)
+    clip = np.zeros((1, 1, HEIGHT, WIDTH, INPUT_CHANNELS[NETWORKS[name].input]), np.float32)
     params = build_segmenter(NETWORKS[name]).init(jax.random.key(0), clip)["params"]
     rng = np.random.default_rng(0)
     return jax.tree.map(lambda x: x + rng.normal(0, 0.2, x.shape).astype(np.float32), params)
@@ -79,7 +80,12 @@ def segmenter_of(name):
 
 @cache
 def program_of(name):
-    return jax.jit(build_segmenter(NETWORKS[name]).apply)
+    @jax.jit
+    def program(params, flow, valid):
+        seen = observe(flow, valid, NETWORKS[name])
+        return build_segmenter(NETWORKS[name]).apply(params, seen.features, seen.valid)
+
+    return program
 
 
 @pytest.mark.parametrize("name", NETWORKS)

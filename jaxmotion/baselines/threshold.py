@@ -20,7 +20,7 @@ QUADRATIC = MotionModel(spatial="quadratic", temporal="constant")
 # Frames fitted in one jitted call: enough to fill the cores, small enough to stay in their caches.
 FRAMES_PER_CALL = 8
 
-Baseline = Callable[[np.ndarray, np.ndarray | None], np.ndarray]
+ForegroundFunction = Callable[[np.ndarray, np.ndarray | None], np.ndarray]
 
 
 def all_background(flow, valid=None) -> np.ndarray:
@@ -52,7 +52,7 @@ def otsu(flow, valid=None) -> np.ndarray:
     References:
         Otsu, A threshold selection method from gray-level histograms, 1979.
     """
-    residual = global_residual(flow, valid)
+    residual = residual_norm(flow, valid)
     return _around_half(residual - otsu_thresholds(residual, valid)[:, None, None], valid)
 
 
@@ -67,7 +67,7 @@ def scaled_threshold(flow, factor: float, valid=None) -> np.ndarray:
     Returns:
         float32 `[T, h, w]`, foreground probability; 0.5 where the residual is at the threshold.
     """
-    residual = global_residual(flow, valid)
+    residual = residual_norm(flow, valid)
     mean = residual.mean(axis=(1, 2), keepdims=True)
     if valid is not None:  # the residual is zero where nothing is known
         mean /= np.maximum((valid > 0).mean(axis=(1, 2), keepdims=True), 1e-12)
@@ -123,17 +123,15 @@ def two_motion_upper_bound(flow, gt, valid=None) -> np.ndarray:
 
 
 # The baselines that see nothing but the flow, by the names that the commands use.
-BASELINES: dict[str, Baseline] = {
+BASELINES: dict[str, ForegroundFunction] = {
     "all_background": all_background,
     "otsu": otsu,
     "em_1": partial(classical_em_foreground, num_starts=1),
     "em_10": partial(classical_em_foreground, num_starts=10),
 }
-# The one that also sees the ground truth.
-UPPER_BOUND = "upper_bound"
 
 
-def global_residual(flow, valid=None) -> np.ndarray:
+def residual_norm(flow, valid=None) -> np.ndarray:
     """Norm of what a robust (L1) global quadratic motion leaves over: [T, h, w, 2] -> [T, h, w].
 
     Zero where the flow is not valid.
@@ -184,7 +182,7 @@ def tune_threshold(flows: np.ndarray, gt: np.ndarray) -> float:
     Returns:
         The factor, one of 33 between 1/4 and 16.
     """
-    residual = global_residual(flows.reshape(-1, *flows.shape[2:]))
+    residual = residual_norm(flows.reshape(-1, *flows.shape[2:]))
     scaled = residual / np.maximum(residual.mean(axis=(1, 2), keepdims=True), 1e-12)
     object_pixels = gt.reshape(scaled.shape)
     factors = 2.0 ** np.linspace(-2, 4, 33)

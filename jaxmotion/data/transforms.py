@@ -74,6 +74,28 @@ def resize_masks(masks: np.ndarray, size: Size) -> np.ndarray:
     return _resize(masks, size, cv2.INTER_LINEAR)
 
 
+def likeliest_labels(masks: np.ndarray, size: Size) -> np.ndarray:
+    """The likeliest segment of every pixel at another size: the masks are resized before.
+
+    Args:
+      masks: `[h, w, K]`, probabilities.
+      size: `(height, width)` of the result.
+
+    Returns:
+      uint8 `[height, width]`; the first of segments that are equally likely.
+    """
+    # Plane by plane: half the time of an argmax over the last axis.
+    labels, best = np.zeros(size, np.uint8), None
+    for label in range(masks.shape[-1]):
+        plane = resize_masks(masks[..., label : label + 1], size)[..., 0]
+        if best is None:
+            best = plane
+        else:
+            np.putmask(labels, plane > best, label)
+            best = np.maximum(best, plane)
+    return labels
+
+
 def resize_labels(labels: np.ndarray, size: Size) -> np.ndarray:
     """Resizes labels: each pixel takes the label of the nearest pixel centre.
 

@@ -4,9 +4,9 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
+from jaxmotion.baselines import UPPER_BOUND
 from jaxmotion.baselines.threshold import (
     BASELINES,
-    UPPER_BOUND,
     scaled_threshold,
     tune_threshold,
     two_motion_upper_bound,

@@ -22,6 +22,7 @@ from jaxmotion.models.trained import load_trained
 from jaxmotion.motion import fit
 from jaxmotion.networks import Segmentation, build_segmenter
 from jaxmotion.optical_flow.arrays import known_flow
+from jaxmotion.tasks.observation import observe
 from jaxmotion.training.config import Config
 
 Field = np.ndarray | tuple[np.ndarray, np.ndarray | None]
@@ -320,18 +321,18 @@ class Segmenter:
     @cached_property
     def _describe(self) -> Callable[[Any, np.ndarray, np.ndarray], Segmentation]:
         module = build_segmenter(self.config.network)
-        return jax.jit(
-            lambda params, flow, valid: cast(
-                Segmentation, module.apply({"params": params}, flow, valid)
-            )
-        )
+
+        @jax.jit
+        def describe(params: Any, flow: jax.Array, valid: jax.Array) -> Segmentation:
+            seen = observe(flow, valid, self.config.network)
+            return cast(Segmentation, module.apply({"params": params}, seen.features, seen.valid))
+
+        return describe
 
     @cached_property
     def _masks(self) -> Programs:
-        module = build_segmenter(self.config.network)
-
         def masks(params: Any, flow: jax.Array, valid: jax.Array) -> jax.Array:
-            return cast(Segmentation, module.apply({"params": params}, flow, valid)).masks
+            return self._describe(params, flow, valid).masks
 
         return Programs(masks, self.params)
 

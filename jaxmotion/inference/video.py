@@ -14,7 +14,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from jaxmotion.data.pictures import overlay, write_image, write_labels
-from jaxmotion.data.transforms import resize_flow_and_valid, resize_masks
+from jaxmotion.data.transforms import likeliest_labels, resize_flow_and_valid
 from jaxmotion.data.video import Video, VideoWriter, open_video
 from jaxmotion.inference.given_flow import GivenFlow
 from jaxmotion.inference.latents import write_latents
@@ -207,7 +207,7 @@ class _Pictures:
     def write(self, name: str, frame: np.ndarray, masks: np.ndarray) -> None:
         """Adds a frame, uint8 ``[H, W, 3]``, with its masks ``[h, w, K]``."""
         start = time.perf_counter()
-        labels = resize_masks(masks, frame.shape[:2]).argmax(axis=-1).astype(np.uint8)
+        labels = likeliest_labels(masks, frame.shape[:2])
         write_labels(self._folder / "masks" / f"{name}.png", labels)
         self._video.write(overlay(frame, labels))
         self.count += 1

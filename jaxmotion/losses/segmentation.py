@@ -295,9 +295,7 @@ def _coherence(
     return jnp.sum(weights * cost, axis=(1, 3, 4))
 
 
-def _upper_quantile(
-    values: chex.Array, counted: chex.Array, quantile: chex.Numeric
-) -> chex.Array:
+def _upper_quantile(values: chex.Array, counted: chex.Array, quantile: chex.Numeric) -> chex.Array:
     """The least v with at least `quantile` of the counted float32 values <= v; all are >= 0: `[B]`.
 
     A bisection on the bit pattern of the floats (ordered as the floats are, when non-negative)

@@ -1,7 +1,8 @@
-"""Several objects: segments assigned to annotated objects, over a video or frame by frame."""
+"""Several objects: segments assigned to annotated ones, over a video or frame by frame; boxes."""
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
@@ -147,6 +148,29 @@ def bootstrap_iou(
     return dict(zip(objects, best, strict=True))
 
 
+def box_iou(gt: np.ndarray, foreground: np.ndarray) -> float:
+    """IoU of two boxes: around the annotation, and around the largest region of a foreground.
+
+    Args:
+        gt: bool `[H, W]`, whose foreground spans the annotated box.
+        foreground: bool `[H, W]`; its regions are 8-connected. Empty gives 0, unless both are.
+    """
+    count, _, statistics, _ = cv2.connectedComponentsWithStats(
+        foreground.view(np.uint8), connectivity=8
+    )
+    annotated = _spanned(gt)
+    if count < 2 or annotated is None:
+        return float(count < 2 and annotated is None)
+    largest = 1 + statistics[1:, cv2.CC_STAT_AREA].argmax()
+    left, top, width, height, _ = statistics[largest].tolist()
+    a_left, a_top, a_right, a_bottom = annotated
+    across = min(left + width, a_right) - max(left, a_left)
+    down = min(top + height, a_bottom) - max(top, a_top)
+    common = max(across, 0) * max(down, 0)
+    union = width * height + (a_right - a_left) * (a_bottom - a_top) - common
+    return common / union
+
+
 def _checked(gt_labels, pred_labels, void):
     gt_labels, pred_labels = np.asarray(gt_labels), np.asarray(pred_labels)
     if gt_labels.shape != pred_labels.shape or gt_labels.ndim != 3:
@@ -201,3 +225,10 @@ def _boundary_table(segments: np.ndarray, objects: np.ndarray, size: tuple[int, 
     wanted = [Contour(mask, size[1], radius) for mask in objects]
     table = [[contour_f(gt, pred) for gt in wanted] for pred in found]
     return np.array(table, np.float64).reshape(len(segments), len(objects))
+
+
+def _spanned(mask: np.ndarray) -> tuple[int, int, int, int] | None:
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if not len(rows):
+        return None
+    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1

@@ -22,7 +22,7 @@ import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 
 from jaxmotion.errors import InputError
-from jaxmotion.networks import build_segmenter
+from jaxmotion.networks import INPUT_CHANNELS, build_segmenter
 from jaxmotion.options import CountOrZero, Meta, from_json, shown, to_json
 from jaxmotion.output_folder import locked, take_place
 from jaxmotion.tasks.task import Params
@@ -197,7 +197,9 @@ def check_params(path: str | os.PathLike, config: Config, params: Mapping[str, A
         InputError: a name or a shape differs, or the configuration describes no network.
     """
     try:
-        clip = jax.ShapeDtypeStruct((1, 1, config.data.height, config.data.width, 2), np.float32)
+        channels = INPUT_CHANNELS[config.network.input]
+        size = (config.data.height, config.data.width, channels)
+        clip = jax.ShapeDtypeStruct((1, 1, *size), np.float32)
         init = build_segmenter(config.network).init
         network = jax.eval_shape(init, jax.random.key(0), clip)["params"]
     except Exception as error:  # whatever a layer says of a value that it cannot use

@@ -149,9 +149,7 @@ def fit(
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _fit(
-    options: _Options, flow, masks, huber_delta, valid, frame_weights, lengths, init
-) -> Fit:
+def _fit(options: _Options, flow, masks, huber_delta, valid, frame_weights, lengths, init) -> Fit:
     """The fit of checked arguments."""
     flow, masks = promoted(flow, masks)
     dtype = flow.dtype
@@ -186,9 +184,7 @@ def _known(options: _Options, flow, valid, lengths) -> chex.Array | None:
     return inside if known is None else inside & known
 
 
-def _minimise(
-    options: _Options, flow, masks, frame_weights, huber_delta, lengths, init
-) -> Fit:
+def _minimise(options: _Options, flow, masks, frame_weights, huber_delta, lengths, init) -> Fit:
     """The fit of arrays of one type; differentiable by unrolling."""
     equations, clip, support = _problem(options, flow, masks, frame_weights, lengths)
     penalty = options.penalty

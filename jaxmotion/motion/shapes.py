@@ -34,7 +34,10 @@ def check_shapes(**arguments: tuple[Any, str]) -> None:
         try:
             chex.assert_shape(value, expected)
         except AssertionError:
-            here = [axis if size is None else str(size) for axis, size in zip(axes, expected, strict=True)]
+            here = [
+                axis if size is None else str(size)
+                for axis, size in zip(axes, expected, strict=True)
+            ]
             numbers = f" = [{', '.join(here)}]" if here != axes else ""
             raise ValueError(
                 f"{name} must have shape [{', '.join(axes)}]{numbers}; got {shape}"

@@ -14,19 +14,19 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from jaxmotion.evaluation.published import MEAN, folder_name
+from jaxmotion.evaluation.comparison import MEAN, folder_name
 from jaxmotion.evaluation.results import (
     Dataset,
     Difference,
     Evaluation,
     Published,
     Run,
+    plain,
     with_joint_mean,
 )
-from jaxmotion.evaluation.results_json import plain
 from jaxmotion.evaluation.tables import PUBLISHED_PREFIX, score_table
 from jaxmotion.files import atomic_path
-from jaxmotion.report.pictures import SHARED_LAYERS, flow_wheel, read_layer
+from jaxmotion.report.layers import SHARED_LAYERS, flow_wheel, read_layer
 
 SCRIPTS = ("elements.js", "tables.js", "charts.js", "player.js", "sequences.js", "page.js")
 DIGITS = 4
@@ -224,7 +224,7 @@ def _published(column: Published, dataset: Dataset) -> dict[str, Any]:
 
 
 def _difference(difference: Difference) -> dict[str, Any]:
-    return {**asdict(difference), "is_real": difference.is_real}
+    return {**asdict(difference), "excludes_zero": difference.excludes_zero}
 
 
 def _json(value: Any) -> str:

@@ -13,16 +13,17 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxmotion import losses
-from jaxmotion.data.augment import AugmentConfig, augment, known_only
+from jaxmotion.data.augment import AugmentConfig, augment
 from jaxmotion.motion import MotionModel, PenaltyName, fit, parametric_flow
 from jaxmotion.networks import (
+    INPUT_CHANNELS,
     NetworkConfig,
     Segmentation,
     UNetSegmenter,
     build_segmenter,
-    global_residual,
 )
 from jaxmotion.options import CountOrZero, Meta, NotNegative, check_fields
+from jaxmotion.tasks.observation import Observation, observe
 from jaxmotion.tasks.pictures import segmentation_picture
 from jaxmotion.tasks.task import Batch, Params
 
@@ -99,14 +100,25 @@ class SegmentationTask:
 
     def init(self, key: jax.Array, batch: Batch) -> Params:
         """Fresh parameters."""
-        return self.module.init(key, batch["flow"][:1])["params"]
+        clip = (1, *batch["flow"].shape[1:4], INPUT_CHANNELS[self.network.input])
+        return self.module.init(key, jnp.zeros(clip))["params"]
 
-    def masks(self, params: Params, batch: Batch, key: jax.Array | None = None) -> jax.Array:
+    def observe(self, batch: Batch, seen: jax.Array | None = None) -> Observation:
+        """What network and loss are given of the clips; the network sees ``seen``, if anything."""
+        config = self.objective
+        with_residual = config.remove_global_motion or config.normalisation == "residual"
+        return observe(
+            batch["flow"], batch["valid"], self.network, seen=seen, with_residual=with_residual
+        )
+
+    def masks(
+        self, params: Params, observation: Observation, key: jax.Array | None = None
+    ) -> jax.Array:
         """Masks ``[B, T, H, W, K]`` of the clips; with a key, the network's dropout is on."""
         output = self.module.apply(
             {"params": params},
-            batch["flow"],
-            batch["valid"],
+            observation.features,
+            observation.valid,
             deterministic=key is None,
             rngs=None if key is None else {"dropout": key},
         )
@@ -116,19 +128,24 @@ class SegmentationTask:
         self, params: Params, batch: Batch, step: jax.Array, key: jax.Array | None
     ) -> tuple[jax.Array, dict[str, jax.Array]]:
         """Loss per clip ``[B]`` (eq. 2.12, 3.7, 4.8), and its parts."""
-        flow, valid = known_only(batch["flow"], batch["valid"])
-        seen = flow
+        seen = None
         if key is not None:
-            seen, flow, valid = augment(
-                key, flow, valid, self.augment, self.motion, self.clip_length
+            seen, *known = augment(
+                key,
+                batch["flow"],
+                batch["valid"],
+                self.augment,
+                self.motion,
+                self.clip_length,
             )
+            batch = dict(zip(("flow", "valid"), known, strict=True))
             key = jax.random.fold_in(key, 1)
-        masks = self.masks(params, {"flow": seen, "valid": valid}, key)
-        target, weights = self._target(flow, valid)
+        observation = self.observe(batch, seen)
+        flow, valid = observation.flow, observation.valid
+        masks = self.masks(params, observation, key)
+        target, weights = self._target(observation)
         theta = self._fit(target, masks, valid, weights)
-        parametric = parametric_flow(
-            self.motion, theta, flow.shape[1:4], lengths=self.clip_length
-        )
+        parametric = parametric_flow(self.motion, theta, flow.shape[1:4], lengths=self.clip_length)
 
         config = self.objective
         coherence = losses.reconstruction(
@@ -157,12 +174,12 @@ class SegmentationTask:
             parts["consistency"] = consistency
         return total, {name: jnp.mean(value) for name, value in parts.items()}
 
-    def _target(self, flow: jax.Array, valid: jax.Array) -> tuple[jax.Array, jax.Array]:
+    def _target(self, observation: Observation) -> tuple[jax.Array, jax.Array]:
         """The flow to explain ``[B, T, H, W, 2]``, and what each frame weighs ``[B, T]``."""
         config = self.objective
+        flow, valid, residual, _ = observation
         target = scale = flow
-        if config.remove_global_motion or config.normalisation == "residual":
-            residual = global_residual(flow, valid)
+        if residual is not None:
             target = residual if config.remove_global_motion else flow
             scale = residual if config.normalisation == "residual" else flow
         if config.normalisation != "pixels":
@@ -196,14 +213,14 @@ class SegmentationTask:
     def _explain(self):
         @jax.jit
         def explain(params: Params, batch: Batch) -> tuple[jax.Array, jax.Array]:
-            flow, valid = known_only(batch["flow"], batch["valid"])
-            masks = self.masks(params, batch)
-            target, weights = self._target(flow, valid)
-            theta = self._fit(target, masks, valid, weights)
+            observation = self.observe(batch)
+            masks = self.masks(params, observation)
+            target, weights = self._target(observation)
+            theta = self._fit(target, masks, observation.valid, weights)
             shape = masks.shape[1:4]
             parametric = parametric_flow(self.motion, theta, shape, lengths=self.clip_length)
             best = jax.nn.one_hot(jnp.argmax(masks, axis=-1), masks.shape[-1])
             explained = jnp.einsum("bthwk,bkthwc->bthwc", best, parametric)
-            return masks, explained + flow - target
+            return masks, explained + observation.flow - target
 
         return explain

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
+from jaxmotion.errors import INTERRUPTED
 from jaxmotion.models.trained import Trained
 from jaxmotion.networks.warm_start import match_params
 from jaxmotion.options import to_json
@@ -40,9 +41,13 @@ class ClipIterator(Protocol):
 class NonFiniteLossError(AgreedEndError):
     """The loss or its gradient became NaN or infinite; the checkpoints before it are kept."""
 
+    exit_status = 1
+
 
 class InterruptedTrainingError(AgreedEndError):
     """SIGINT or SIGTERM came to one process; all have stored the state of the same step."""
+
+    exit_status = INTERRUPTED
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,9 @@ from jaxmotion.baselines.classical_em import classical_em, initial_mixture, run_
 from jaxmotion.baselines.threshold import (
     BASELINES,
     all_background,
-    global_residual,
     otsu,
     otsu_thresholds,
+    residual_norm,
     scaled_threshold,
     tune_threshold,
     two_motion_upper_bound,
@@ -68,12 +68,12 @@ def test_otsu_finds_what_moves_on_its_own():
 def test_adding_a_global_motion_changes_no_residual(seed):
     flow, _ = two_motions()
     moved = flow + quadratic(seed).astype(np.float32)
-    np.testing.assert_allclose(global_residual(moved), global_residual(flow), atol=0.02)
+    np.testing.assert_allclose(residual_norm(moved), residual_norm(flow), atol=0.02)
 
 
 def test_upsampled_margin_crosses_one_half_where_the_threshold_is():
     flow, _ = two_motions(noise=0.3)
-    residual = global_residual(flow)
+    residual = residual_norm(flow)
     threshold = otsu_thresholds(residual)[:, None, None]
     np.testing.assert_array_equal(otsu(flow) > 0.5, residual > threshold)
     np.testing.assert_array_equal(

@@ -15,8 +15,9 @@ from jaxmotion.errors import InputError
 from jaxmotion.inference import segmenter as segmenter_module
 from jaxmotion.inference.linking import link_masks, unroll
 from jaxmotion.inference.tracking import bridge_gaps, keep_labels
-from jaxmotion.networks import DecoderConfig, NetworkConfig, build_segmenter
+from jaxmotion.networks import INPUT_CHANNELS, DecoderConfig, NetworkConfig, build_segmenter
 from jaxmotion.options import to_json
+from jaxmotion.tasks.observation import observe
 from jaxmotion.tasks.segmentation import ObjectiveConfig
 from jaxmotion.training.checkpoints import Checkpoints
 from jaxmotion.training.config import Config, DataConfig
@@ -28,8 +29,12 @@ CONFIG = Config(
 
 
 def fresh_params(config):
-    flow = np.zeros((1, 1, 16, 24, 2), np.float32)
-    return build_segmenter(config.network).init(jax.random.key(0), flow)["params"]
+    features = np.zeros((1, 1, 16, 24, INPUT_CHANNELS[config.network.input]), np.float32)
+    return build_segmenter(config.network).init(jax.random.key(0), features)["params"]
+
+
+def features_of(config, flow):
+    return observe(flow, None, config.network).features
 
 
 @pytest.fixture(scope="module")
@@ -67,8 +72,8 @@ def test_its_configuration_and_step_come_with_it(workdir):
 
 def test_masks_are_those_of_the_network(workdir):
     flow = moving_square(3, 16, 24)
-    module = build_segmenter(CONFIG.network)
-    expected = module.apply({"params": fresh_params(CONFIG)}, flow[:, None]).masks[:, 0]
+    module, features = build_segmenter(CONFIG.network), features_of(CONFIG, flow[:, None])
+    expected = module.apply({"params": fresh_params(CONFIG)}, features).masks[:, 0]
     np.testing.assert_allclose(jm.Segmenter.load(workdir)(flow), expected, atol=1e-5)
 
 
@@ -171,8 +176,8 @@ def test_one_go_is_one_clip_of_the_network_and_filling_it_up_changes_nothing(
     temporal, temporal_params, frames
 ):
     flow = moving_square(frames, 16, 24)
-    module = build_segmenter(TEMPORAL.network)
-    expected = module.apply({"params": temporal_params}, flow[None]).masks[0]
+    module, features = build_segmenter(TEMPORAL.network), features_of(TEMPORAL, flow[None])
+    expected = module.apply({"params": temporal_params}, features).masks[0]
     np.testing.assert_allclose(temporal()(flow), expected, atol=1e-5)
 
 
@@ -183,7 +188,7 @@ def test_windows_are_clips_of_the_network_linked_unrolled_and_tracked(
     flow = moving_square(25, 16, 24)
     apply = jax.jit(partial(build_segmenter(TEMPORAL.network).apply, {"params": temporal_params}))
     clips = [
-        (start, np.asarray(apply(flow[None, start : start + length]).masks[0]))
+        (start, np.asarray(apply(features_of(TEMPORAL, flow[None, start:][:, :length])).masks[0]))
         for start, length in inference.windows(25)
     ]
     expected = np.stack(list(bridge_gaps(keep_labels(unroll(link_masks(clips))))))

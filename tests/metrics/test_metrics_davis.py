@@ -9,7 +9,7 @@ from scipy import ndimage
 from jaxmotion.evaluation.annotations import Annotation
 from jaxmotion.evaluation.protocol import preset
 from jaxmotion.evaluation.results import Run
-from jaxmotion.evaluation.scoring import score_labels
+from jaxmotion.evaluation.score import score_labels
 from jaxmotion.metrics.davis import boundary_f, jaccard, sequence_statistics
 from jaxmotion.metrics.objects import match_objects
 

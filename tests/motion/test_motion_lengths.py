@@ -74,9 +74,7 @@ def test_gradients_reach_the_frames_of_each_clip_only():
     model, lengths = MODELS[0], np.array(LENGTHS)
 
     def readout(masks, flow, lengths, adjoint):
-        found = fit(
-            flow, masks, model, lengths=lengths, penalty="huber", passes=8, adjoint=adjoint
-        )
+        found = fit(flow, masks, model, lengths=lengths, penalty="huber", passes=8, adjoint=adjoint)
         return jnp.sum(jnp.sin(found.theta))
 
     gradient = jax.grad(readout)(masks, flow, lengths, "implicit")

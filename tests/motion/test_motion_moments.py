@@ -107,7 +107,12 @@ def test_normal_equations_are_those_of_the_design_matrix(model, penalty):
     local = equations.split(jnp.asarray(theta)[None, None])
     scalars = jnp.ones(local.shape[:3])
     found = sweep(
-        clip, equations.coefficients(local), epsilon * scalars, kappa * scalars, equations.penalty, delta
+        clip,
+        equations.coefficients(local),
+        epsilon * scalars,
+        kappa * scalars,
+        equations.penalty,
+        delta,
     )
 
     design = model.design(frames, height, width)
@@ -171,9 +176,9 @@ def test_the_size_of_a_step_is_that_of_the_platform_the_program_is_for(monkeypat
     monkeypatch.setattr(moments, "_RESIDUALS_PER_STEP_ON_CPU", 100)
 
     def program(platform):
-        traced = jax.jit(
-            lambda c: sweep_eagerly(clip, c, scalars, scalars, Absolute(), 1.0)
-        ).trace(coefficients)
+        traced = jax.jit(lambda c: sweep_eagerly(clip, c, scalars, scalars, Absolute(), 1.0)).trace(
+            coefficients
+        )
         return traced.lower(lowering_platforms=(platform,)).as_text()
 
     assert "stablehlo.while" in program("cpu")

@@ -132,9 +132,7 @@ def test_the_fit_reaches_the_minimum_of_scipy(double, name):
     penalty, scale = EVERY[name], 1.0
     for seed in range(2):
         flow, masks = problem(seed)
-        found = fit(
-            flow[None], masks[None], MODEL, penalty=penalty, huber_delta=scale, passes=20
-        )
+        found = fit(flow[None], masks[None], MODEL, penalty=penalty, huber_delta=scale, passes=20)
         rng = np.random.default_rng(seed)
         starts = [np.zeros(6), *rng.normal(size=(3 if penalty.convex else 12, 6)) * 2]
         if not penalty.convex:

@@ -28,8 +28,8 @@ PLAIN = ObjectiveConfig(penalty="squared", normalisation="flow", entropy_weight=
 class GivenMasks(SegmentationTask):
     """Masks by a formula of the flow that the network would see."""
 
-    def masks(self, params, batch, key=None):
-        return jax.nn.softmax(batch["flow"] @ params["w"] + params["b"], axis=-1)
+    def masks(self, params, observation, key=None):
+        return jax.nn.softmax(observation.features @ params["w"] + params["b"], axis=-1)
 
 
 def masks_of(params, seen):
@@ -37,7 +37,7 @@ def masks_of(params, seen):
 
 
 def task_with(objective, augmentation=AugmentConfig()):  # noqa: B008
-    return GivenMasks(NetworkConfig(), MOTION, objective, augmentation)
+    return GivenMasks(NetworkConfig(input="raw"), MOTION, objective, augmentation)
 
 
 @pytest.fixture(scope="module")

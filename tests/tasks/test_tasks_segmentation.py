@@ -32,7 +32,8 @@ def test_the_prior_costs_what_it_says(batch):
     params = plain.init(jax.random.key(0), batch)
     losses = [task.loss(params, batch, np.zeros(()), None)[0] for task in (plain, costly)]
 
-    foreground = 1 - np.asarray(plain.masks(params, batch), np.float64)[..., 0]
+    masks = plain.masks(params, plain.observe(batch))
+    foreground = 1 - np.asarray(masks, np.float64)[..., 0]
     rows, columns = np.mgrid[:HEIGHT, :WIDTH]
     distance = np.maximum(abs(2 * rows / (HEIGHT - 1) - 1), abs(2 * columns / (WIDTH - 1) - 1))
     cost = (0.7 + 3 * distance**4) * foreground * batch["valid"]

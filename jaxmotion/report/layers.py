@@ -19,7 +19,7 @@ from PIL import Image
 
 from jaxmotion.data.transforms import Size, resize_flow, resize_labels
 from jaxmotion.errors import InputError
-from jaxmotion.evaluation.sequence_scores import SequenceScores
+from jaxmotion.evaluation.score import SequenceScores
 from jaxmotion.files import atomic_path, reading
 from jaxmotion.optical_flow.arrays import known_vectors
 from jaxmotion.optical_flow.colors import flow_to_color, label_palette
@@ -32,7 +32,7 @@ MAX_FRAMES = 120  # of one video; of a longer one every other, or every third, .
 SHARED_LAYERS = ("truth", "flow", "frames")
 
 
-def write_pictures(
+def write_layers(
     folder: Path,
     scores: SequenceScores,
     flow: np.ndarray | None,
@@ -59,11 +59,11 @@ def write_pictures(
     segments = {
         "colors": ["#" + bytes(color).hex() for color in label_palette(scores.num_labels)],
         "pictures": [_indexed(labels[t], scores.num_labels) for t in shown],
-        "foreground": [outline(foreground[t]) for t in shown],
+        "foreground": [svg_path(foreground[t]) for t in shown],
     }
     _write(folder / "segments.json", segments)
     annotation = dict(zip(scores.frames, np.where(gt == VOID, 0, gt), strict=True))
-    outlines = [outline(annotation[t]) if t in annotation else None for t in shown]
+    outlines = [svg_path(annotation[t]) if t in annotation else None for t in shown]
     truth = {"size": list(gt.shape[1:]), "shown": shown, "outlines": outlines}
     _write(folder.parent / "truth.json", truth)
     if flow is not None:
@@ -95,7 +95,7 @@ def shown_frames(num_frames: int, scored: Sequence[int]) -> list[int]:
 
 
 def read_layer(path: Path) -> str | None:
-    """Reads one of the files that `write_pictures` wrote.
+    """Reads one of the files that `write_layers` wrote.
 
     Args:
         path: The file.
@@ -117,7 +117,7 @@ def read_layer(path: Path) -> str | None:
     return text
 
 
-def outline(objects: np.ndarray) -> str:
+def svg_path(objects: np.ndarray) -> str:
     """The borders of objects as an SVG path, to be filled by the even-odd rule.
 
     Args:

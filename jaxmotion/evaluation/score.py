@@ -1,27 +1,118 @@
 """Scores one sequence: labels of every frame against the frames that are annotated."""
 
-import cv2
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
 import numpy as np
 
 from jaxmotion.data.transforms import resize_labels
 from jaxmotion.errors import InputError
 from jaxmotion.evaluation.annotations import Annotation
-from jaxmotion.evaluation.protocol import Protocol
-from jaxmotion.evaluation.sequence_scores import FOREGROUND, Cut, ObjectScores, SequenceScores
+from jaxmotion.evaluation.protocol import Average, Protocol
 from jaxmotion.metrics import masks as bitmasks
 from jaxmotion.metrics.davis import (
     BOUND_TH,
     Contour,
     contour_f,
     packed_jaccard,
+    sequence_statistics,
     tolerance,
 )
 from jaxmotion.metrics.foreground import FEW_LABELS, NEED_GROUND_TRUTH, foreground_labels
-from jaxmotion.metrics.objects import bootstrap_iou, match_objects
+from jaxmotion.metrics.objects import bootstrap_iou, box_iou, match_objects
+from jaxmotion.options import Figure
 from jaxmotion.saliency import salient, segment_residuals
+
+STATISTICS = ("mean", "recall", "decay")
+FOREGROUND = "foreground"
+
+Statistics = dict[str, Figure]
+"""`J_mean`, `J_recall`, `J_decay`, the same of every other measure; `JF_mean` where asked for."""
 
 # Where no frame of a cut is annotated, nothing of it is scored: this only decides what is shown.
 WITHOUT_ANNOTATION = "except_largest"
+
+
+@dataclass(frozen=True)
+class Cut:
+    """Frames that were segmented and selected together.
+
+    Attributes:
+        start: index of the first frame.
+        stop: index of the frame after the last one.
+        labels: segments taken as foreground; empty where objects are matched instead.
+    """
+
+    start: int
+    stop: int
+    labels: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class ObjectScores:
+    """Scores of one annotated object, or of the foreground as a whole, in every scored frame.
+
+    Attributes:
+        name: `"foreground"`, or the label of the object in the annotation.
+        scores: a value per scored frame by measure (`"J"`, `"F"`, `"bIoU"`); NaN for none.
+        segment: the predicted label that was assigned to the object; -1 if none was left, None
+            where there was no assignment.
+    """
+
+    name: str
+    scores: dict[str, tuple[Figure, ...]]
+    segment: int | None = None
+
+
+@dataclass(frozen=True)
+class SequenceScores:
+    """Scores of one method on one video.
+
+    Attributes:
+        name: name of the sequence.
+        num_frames: number of frames that were segmented.
+        num_labels: K, one more than the highest label the method may give.
+        frames: indices of the scored frames within the video, ascending.
+        frame_names: names of their annotation files, without suffix.
+        objects: at least one, unless the annotation shows none.
+        cuts: the cuts, in order; they cover all frames.
+        pictures: folder of what the report shows of this method on this sequence, relative to the
+            evaluation's folder, in `/`; None if there is none.
+    """
+
+    name: str
+    num_frames: int
+    num_labels: int
+    frames: tuple[int, ...]
+    frame_names: tuple[str, ...]
+    objects: tuple[ObjectScores, ...]
+    cuts: tuple[Cut, ...]
+    pictures: str | None = None
+
+    @property
+    def measures(self) -> tuple[str, ...]:
+        """Names of what was measured, `"J"` first."""
+        return tuple(self.objects[0].scores) if self.objects else ()
+
+    def weight(self, average: Average) -> float:
+        """The weight of this sequence in the means of a dataset that are taken over `average`."""
+        return float(
+            {"sequence": 1, "frame": len(self.frames), "object": len(self.objects)}[average]
+        )
+
+    def per_frame(self, measure: str) -> np.ndarray:
+        """A measure in every scored frame, mean over the objects: float64 `[n]`."""
+        table = np.array([scored.scores[measure] for scored in self.objects], np.float64)
+        return _nanmean(table) if len(table) else np.full(len(self.frames), np.nan)
+
+    def statistics(self) -> Statistics:
+        """Mean, recall and decay of every measure, each a mean over the objects."""
+        return {
+            f"{measure}_{name}": mean_of(column)
+            for measure in self.measures
+            for name, column in statistics_of(scored.scores[measure] for scored in self.objects)
+        }
 
 
 def score_labels(
@@ -144,36 +235,6 @@ def score_foreground(
     )
 
 
-def box_iou(gt: np.ndarray, foreground: np.ndarray) -> float:
-    """IoU of two boxes: around the annotation, and around the largest region of a foreground.
-
-    Args:
-        gt: bool `[H, W]`, whose foreground spans the annotated box.
-        foreground: bool `[H, W]`; its regions are 8-connected. Empty gives 0, unless both are.
-    """
-    count, _, statistics, _ = cv2.connectedComponentsWithStats(
-        foreground.view(np.uint8), connectivity=8
-    )
-    annotated = _box(gt)
-    if count < 2 or annotated is None:
-        return float(count < 2 and annotated is None)
-    largest = 1 + statistics[1:, cv2.CC_STAT_AREA].argmax()
-    left, top, width, height, _ = statistics[largest].tolist()
-    a_left, a_top, a_right, a_bottom = annotated
-    across = min(left + width, a_right) - max(left, a_left)
-    down = min(top + height, a_bottom) - max(top, a_top)
-    common = max(across, 0) * max(down, 0)
-    union = width * height + (a_right - a_left) * (a_bottom - a_top) - common
-    return common / union
-
-
-def _box(mask: np.ndarray) -> tuple[int, int, int, int] | None:
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    if not len(rows):
-        return None
-    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
-
-
 def _object_scores(
     labels: np.ndarray, annotation: Annotation, protocol: Protocol, background: int | None
 ) -> list[ObjectScores]:
@@ -209,3 +270,25 @@ def _pack_chosen(frame: np.ndarray, chosen: list[int]) -> np.ndarray:
     for label in chosen[1:]:
         words |= bitmasks.pack(frame == label)
     return words
+
+
+def mean_of(values: Iterable[float]) -> float:
+    """Mean of the numbers that exist; NaN where none does."""
+    return float(_nanmean(np.array(list(values), np.float64)))
+
+
+def statistics_of(objects: Iterable[tuple[float, ...]]) -> Iterable[tuple[str, tuple[float, ...]]]:
+    """Mean, recall and decay of the scores per frame of several objects, by their names."""
+    rows = []
+    for scores in objects:
+        known = [score for score in scores if not math.isnan(score)]
+        rows.append(sequence_statistics(known) if known else (math.nan,) * 3)
+    return zip(STATISTICS, zip(*rows, strict=True), strict=True)
+
+
+def _nanmean(table: np.ndarray) -> np.ndarray:
+    """Mean over the first axis of the numbers that exist; NaN, without a warning, where none."""
+    known = ~np.isnan(table)
+    count = known.sum(axis=0)
+    total = np.where(known, table, 0).sum(axis=0)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
