@@ -246,8 +246,8 @@ def penalty_terms(
     gain = penalty.force(far, scale) / far
     newton = penalty.curvature(size, scale)
     below = size < epsilon
-    bend = jnp.where(kappa > 0, jnp.maximum(newton, 0.0), newton)
-    bend = jnp.where(below, gain, jnp.maximum(bend, kappa * gain + (1.0 - kappa) * bend))
+    floored = jnp.where(kappa > 0, jnp.maximum(newton, 0.0), newton)
+    bend = jnp.where(below, gain, floored + kappa * jnp.maximum(gain - floored, 0.0))
     cost = penalty.value(size, scale)
     slack = penalty.slack(size, gain * size, epsilon, scale) if penalty.convex else 0.0 * cost
     inside = below | (newton >= gain)

@@ -85,6 +85,9 @@ class Absolute(Penalty):
     def curvature(self, size, scale):
         return jnp.zeros_like(size)
 
+    def slack(self, size, force, epsilon, scale):
+        return size - force * size
+
 
 @dataclasses.dataclass(frozen=True)
 class Squared(Penalty):
