@@ -458,7 +458,7 @@ def test_flow_names_what_is_wrong(refused, frames, tmp_path):
 SCRIPT = "import sys; from jaxmotion.cli import main; sys.exit(main())"
 
 
-AT_ONCE = ("segment", "flow", "export", "models")
+AT_ONCE = ("eval", "segment", "flow", "export", "models")
 AND_SAYS_WHAT_IT_IMPORTED = """
 import sys
 from jaxmotion.cli import main
@@ -515,6 +515,20 @@ def test_the_command_line_is_answered_without_jax(tmp_path, argv, status, named)
     assert named in " ".join([*said, result.stderr])
     assert imported == "[]"
     assert leftovers(tmp_path) == []
+
+
+@pytest.mark.parametrize("name", ["train", "eval"])
+def test_a_program_of_a_checkout_is_the_command(name, capsys):
+    lines = (ROOT / f"{name}.py").read_text().splitlines()
+    assert len(lines) <= 15
+    assert f'run("{name}", sys.argv[1:], prog="{name}.py")' in lines[-1]
+    for argv in ((name, "--out", "o", "--bogus", "3"), (name, "--out")):
+        assert status("jaxmotion", *argv) == 2
+        ours = capsys.readouterr().err
+        with pytest.raises(SystemExit, match="2"):
+            cli.run(name, argv[1:], prog=f"{name}.py")
+        assert f"jaxmotion {name}" in ours
+        assert f"{name}.py" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])

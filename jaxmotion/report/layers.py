@@ -26,7 +26,7 @@ from jaxmotion.optical_flow.colors import flow_to_color, label_palette
 
 MAX_WIDTH = 427  # half of DAVIS's 480p
 FLOW_QUALITY, FRAME_QUALITY = 85, 60  # of WebP, 0 to 100
-FASTEST = 99  # percentile of the speeds that gets the full colour: outliers would pale the rest
+FASTEST = 99  # percentile of the speeds that gets the full color: outliers would pale the rest
 VOID = 255
 MAX_FRAMES = 120  # of one video; of a longer one every other, or every third, ...
 SHARED_LAYERS = ("truth", "flow", "frames")
@@ -44,13 +44,13 @@ def write_layers(
     """Writes what the report shows of one method on one sequence.
 
     Args:
-        folder: Of the method, in the folder of the sequence.
-        scores: Says which frames were scored, and how many segments there are.
+        folder: folder of the method, in the folder of the sequence.
+        scores: scores, which say which frames were scored, and how many segments there are.
         flow: `[T, h, w, 2]`, pixels; None if there is none.
         labels: int `[T, H, W]` in 0..K-1.
         foreground: bool `[T, H, W]`.
         gt: uint8 `[len(scores.frames), H, W]`, 0 for background, 1.. for objects, 255 for void.
-        read_frame: Gives frame t, uint8 `[H, W, 3]`; None to show no video.
+        read_frame: function that gives frame t, uint8 `[H, W, 3]`; None to show no video.
 
     Raises:
         InputError: A frame cannot be read, or a file cannot be written.
@@ -83,8 +83,8 @@ def shown_frames(num_frames: int, scored: Sequence[int]) -> list[int]:
     """Frames of which there are pictures: about `MAX_FRAMES` at most, in even steps.
 
     Args:
-        num_frames: Of the video.
-        scored: Frames that were scored; where they are few, they are all among those shown.
+        num_frames: number of frames of the video.
+        scored: frames that were scored; where they are few, they are all among those shown.
 
     Returns:
         Indices, ascending.
@@ -98,13 +98,13 @@ def read_layer(path: Path) -> str | None:
     """Reads one of the files that `write_layers` wrote.
 
     Args:
-        path: The file.
+        path: the file.
 
     Returns:
         Its JSON text, or None where there is no such file.
 
     Raises:
-        InputError: It cannot be read, or is no JSON.
+        InputError: it cannot be read, or is no JSON.
     """
     if not path.exists():
         return None
@@ -124,7 +124,7 @@ def svg_path(objects: np.ndarray) -> str:
         objects: bool or int `[H, W]`; every value but 0 is an object.
 
     Returns:
-        Closed polygons through the outermost pixels' centres, less than a pixel off in a picture of
+        Closed polygons through the outermost pixels' centers, less than a pixel off in a picture of
         DAVIS's size; empty where there is no object.
     """
     tolerance = 0.8 * objects.shape[1] / 854
@@ -140,13 +140,13 @@ def svg_path(objects: np.ndarray) -> str:
 
 
 def flow_wheel(size: int = 64) -> str:
-    """The legend of flow colours, a picture of all vectors up to the full colour."""
+    """The legend of flow colors, a picture of all vectors up to the full color."""
     axis = np.linspace(-1, 1, size, dtype=np.float32)
     return _webp(flow_to_color(np.stack(np.meshgrid(axis, axis), axis=-1), 1.0), FLOW_QUALITY)
 
 
 def _full_color(flow: np.ndarray) -> float:
-    """The speed, in pixels per frame, that one scale for the whole sequence gives full colour."""
+    """The speed, in pixels per frame, that one scale for the whole sequence gives full color."""
     sample = flow[:, ::2, ::2]
     speed = np.linalg.norm(sample[known_vectors(sample)], axis=-1)
     return max(round(float(np.percentile(speed, FASTEST)), 3), 0.001) if speed.size else 1.0

@@ -36,18 +36,18 @@ def write_report(folder: Path, evaluation: Evaluation) -> None:
     """Writes `report.html` into the folder of an evaluation.
 
     Args:
-        folder: Where the evaluation's files are; its pictures are looked for there.
-        evaluation: What was evaluated, as far as it got.
+        folder: the folder where the evaluation's files are; its pictures are looked for there.
+        evaluation: what was evaluated, as far as it got.
 
     Raises:
         InputError: A file of pictures is damaged, or the page cannot be written.
     """
-    page = render(folder, evaluation)
+    page = _render(folder, evaluation)
     with atomic_path(folder / "report.html") as path:
         path.write_text(page, encoding="utf-8")
 
 
-def render(folder: Path, evaluation: Evaluation) -> str:
+def _render(folder: Path, evaluation: Evaluation) -> str:
     """The page as text; arguments and errors as `write_report`."""
     style, script = _asset("page.css"), "".join(map(_asset, SCRIPTS))
     layers = Layers()
