@@ -34,7 +34,7 @@ __all__ = [
 
 def frame_weights(
     flow: chex.Array, *, valid: chex.Array | None = None, min_magnitude: float = 1e-2
-) -> chex.Array:
+) -> jax.Array:
     """The weight of each frame in `reconstruction`: one over its flow's norm, averaged over time.
 
     Give the same weights to `jaxmotion.fit`, so that the fit and the loss minimise one function.
@@ -69,10 +69,10 @@ def reconstruction(
     parametric: chex.Array,
     *,
     penalty: Penalty | PenaltyName = "l1",
-    huber_delta: chex.Numeric = 1.0,
+    huber_delta: float | jax.Array = 1.0,
     valid: chex.Array | None = None,
     weights: chex.Array | None = None,
-) -> chex.Array:
+) -> jax.Array:
     """How badly the segments' motion models explain the flow, relative to the flow's norm.
 
     Args:
@@ -103,12 +103,12 @@ def em(
     masks: chex.Array,
     parametric: chex.Array,
     *,
-    alpha: chex.Numeric = 1e-2,
+    alpha: float | jax.Array = 1e-2,
     penalty: Penalty | PenaltyName = "l1",
-    huber_delta: chex.Numeric = 1.0,
+    huber_delta: float | jax.Array = 1.0,
     valid: chex.Array | None = None,
     normalization: Literal["none", "flow"] = "none",
-) -> chex.Array:
+) -> jax.Array:
     """The expectation-maximisation loss: coherence minus `alpha` times the masks' entropy.
 
     The sum over pixels of the thesis is a mean over valid pixels here, so that the value does not
@@ -152,9 +152,9 @@ def temporal_consistency(
     masks: chex.Array,
     flow: chex.Array,
     *,
-    occlusion_quantile: chex.Numeric = 0.99,
+    occlusion_quantile: float | jax.Array = 0.99,
     valid: chex.Array | None = None,
-) -> chex.Array:
+) -> jax.Array:
     """How much the masks change from frame to frame, away from occlusions.
 
     Pixels whose flow changes most between the two frames are taken for occluded and left out: the
@@ -198,7 +198,7 @@ def temporal_consistency(
     return total / jnp.maximum(jnp.sum(pair, axis=(1, 2, 3)), 1.0)
 
 
-def entropy(masks: chex.Array, *, valid: chex.Array | None = None) -> chex.Array:
+def entropy(masks: chex.Array, *, valid: chex.Array | None = None) -> jax.Array:
     """Mean entropy of the pixels' segment probabilities, in nats.
 
     Args:
@@ -221,10 +221,10 @@ def entropy(masks: chex.Array, *, valid: chex.Array | None = None) -> chex.Array
 def background_prior(
     masks: chex.Array,
     *,
-    foreground_cost: chex.Numeric = 0.0,
-    border_cost: chex.Numeric = 0.0,
+    foreground_cost: float | jax.Array = 0.0,
+    border_cost: float | jax.Array = 0.0,
     valid: chex.Array | None = None,
-) -> chex.Array:
+) -> jax.Array:
     """What it costs that pixels are not in the first mask, the background.
 
     A prior by which the background is more likely: a pixel leaves it only where another motion
@@ -261,7 +261,7 @@ def background_prior(
     return total / jnp.maximum(jnp.sum(known, axis=(1, 2, 3)), 1.0)
 
 
-def _known(like: chex.Array, valid: chex.Array | None) -> chex.Array:
+def _known(like: jax.Array, valid: jax.Array | None) -> jax.Array:
     """1 where `valid` is positive, else 0, in the type of `like`; without `valid`, 1 everywhere."""
     if valid is None:
         return jnp.ones(like.shape[:-1], like.dtype)
@@ -269,13 +269,13 @@ def _known(like: chex.Array, valid: chex.Array | None) -> chex.Array:
 
 
 def _coherence(
-    flow: chex.Array,
-    masks: chex.Array,
-    parametric: chex.Array,
+    flow: jax.Array,
+    masks: jax.Array,
+    parametric: jax.Array,
     penalty: Penalty | PenaltyName,
-    huber_delta: chex.Numeric,
-    valid: chex.Array | None,
-) -> chex.Array:
+    huber_delta: float | jax.Array,
+    valid: jax.Array | None,
+) -> jax.Array:
     """Sum over pixels and segments of m_k d(f, f_k): `[B, T]`."""
     check_shapes(
         flow=(flow, "B T H W 2"),
@@ -295,7 +295,9 @@ def _coherence(
     return jnp.sum(weights * cost, axis=(1, 3, 4))
 
 
-def _upper_quantile(values: chex.Array, counted: chex.Array, quantile: chex.Numeric) -> chex.Array:
+def _upper_quantile(
+    values: jax.Array, counted: jax.Array, quantile: float | jax.Array
+) -> jax.Array:
     """The least v with at least `quantile` of the counted float32 values <= v; all are >= 0: `[B]`.
 
     A bisection on the bit pattern of the floats (ordered as the floats are, when non-negative)

@@ -141,7 +141,7 @@ class Equations:
 
     def _gram_map(self, parts: int) -> np.ndarray:
         """What each moment adds to the matrix of a group: `[G, D, 25, n, n]`, D = `parts` of it."""
-        groups, components, _, size = self.embedding.shape
+        groups, _, _, size = self.embedding.shape
         u, v = self.embedding.reshape(2, 6, size)
         pairs = {
             (2, 2): [[(u, u)], [(v, v)]],

@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from typing import Literal
+from typing import Literal, cast
 
 import chex
 import jax
@@ -37,11 +37,11 @@ class Fit:
         smoothing: `[B, K, 2]`: final smoothing of each component, in pixels per frame.
     """
 
-    theta: chex.Array
-    objective: chex.Array
-    gap: chex.Array
-    iterations: chex.Array
-    smoothing: chex.Array
+    theta: jax.Array
+    objective: jax.Array
+    gap: jax.Array
+    iterations: jax.Array
+    smoothing: jax.Array
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,7 +66,7 @@ def fit(
     model: MotionModel,
     *,
     penalty: Penalty | PenaltyName = "l1",
-    huber_delta: chex.Numeric = 1.0,
+    huber_delta: float | jax.Array = 1.0,
     valid: chex.Array | None = None,
     frame_weights: chex.Array | None = None,
     lengths: Lengths = None,
@@ -135,7 +135,7 @@ def fit(
         raise ValueError(f"passes must be at least 3; got {passes}")
     if adjoint not in ("stop", "implicit", "unroll"):
         raise ValueError(f'adjoint must be "stop", "implicit" or "unroll"; got {adjoint!r}')
-    batch, frames = flow.shape[:2]
+    batch, frames = jnp.shape(flow)[:2]
     check_lengths(lengths, frames)
     length = int(lengths) if isinstance(lengths, int | np.integer) else None
     several = None if length else lengths
@@ -163,7 +163,7 @@ def _fit(options: _Options, flow, masks, huber_delta, valid, frame_weights, leng
     if init is not None:
         init = jax.lax.stop_gradient(init.astype(dtype))
     if options.adjoint == "implicit":
-        result = _implicit_fit(options, *data, lengths, init)
+        result = cast(Fit, _implicit_fit(options, *data, lengths, init))
     elif options.adjoint == "unroll":
         result = _minimise(options, *data, lengths, init)
     else:
@@ -173,13 +173,13 @@ def _fit(options: _Options, flow, masks, huber_delta, valid, frame_weights, leng
     return dataclasses.replace(jax.lax.stop_gradient(result), theta=result.theta)
 
 
-def _known(options: _Options, flow, valid, lengths) -> chex.Array | None:
+def _known(options: _Options, flow, valid, lengths) -> jax.Array | None:
     """Which pixels count, broadcastable to `[B, T, H, W]`; None where all do."""
     frames = jnp.arange(flow.shape[1])
     known = None if valid is None else valid > 0
-    if options.length is None and lengths is None:
-        return known
     count = options.length if lengths is None else lengths[:, None]
+    if count is None:
+        return known
     inside = jnp.broadcast_to(frames < count, flow.shape[:2])[:, :, None, None]
     return inside if known is None else inside & known
 

@@ -22,7 +22,7 @@ from jaxmotion.motion.temporal import (
 )
 
 # One number of frames for all clips, or an array `[B]` of those of each.
-Lengths = int | chex.Array | None
+Lengths = int | np.ndarray | jax.Array | None
 
 # Beyond these there is no motion, only memory.
 MOST_DEGREE, MOST_FRAMES = 100, 1_000_000
@@ -79,7 +79,7 @@ class MotionModel:
         """`[2, 6, S]`: component, monomial 1, x, y, x², xy, y², parameter."""
         return spatial_embedding(self.spatial)
 
-    def temporal_basis(self, num_frames: int, lengths: Lengths = None) -> np.ndarray | chex.Array:
+    def temporal_basis(self, num_frames: int, lengths: Lengths = None) -> Any:
         """The temporal functions at the frames.
 
         Args:
@@ -97,6 +97,7 @@ class MotionModel:
         check_lengths(lengths, num_frames)
         spline = self.temporal == "bspline"
         if isinstance(lengths, jax.Array | np.ndarray):
+            lengths = jnp.asarray(lengths)
             if spline:
                 basis = bspline_basis_of(
                     lengths, num_frames, self._degree, self.knot_spacing, self.knots
@@ -168,10 +169,10 @@ def check_lengths(lengths: Lengths, num_frames: int) -> None:
 def parametric_flow(
     model: MotionModel,
     theta: chex.Array,
-    shape: tuple[int, int, int],
+    shape: tuple[int, ...],
     *,
     lengths: Lengths = None,
-) -> chex.Array:
+) -> jax.Array:
     """The flow of a motion model, evaluated separably (no design matrix).
 
     Args:
@@ -198,13 +199,13 @@ def parametric_flow(
 
 
 @jax.jit
-def _flow(coefficients: chex.Array, x: chex.Array, y: chex.Array) -> chex.Array:
+def _flow(coefficients: jax.Array, x: jax.Array, y: jax.Array) -> jax.Array:
     return jnp.moveaxis(evaluate_quadratic(coefficients, x, y), -3, -1)
 
 
 def frame_coefficients(
     model: MotionModel, theta: chex.Array, num_frames: int, *, lengths: Lengths = None
-) -> chex.Array:
+) -> jax.Array:
     """The motion of every frame as one quadratic: what theta says of segment k at frame t.
 
     With x to the right and y down, both from -1 at the center of the first pixel to 1 at that of
@@ -235,9 +236,9 @@ def _coefficients(
     model: MotionModel,
     num_frames: int,
     length: int | None,
-    theta: chex.Array,
-    lengths: chex.Array | None,
-) -> chex.Array:
+    theta: jax.Array,
+    lengths: jax.Array | None,
+) -> jax.Array:
     count = model.num_parameters(num_frames if length is None else length)
     if theta.shape[-1:] != (count,):
         raise ValueError(

@@ -10,6 +10,7 @@ import dataclasses
 import functools
 import math
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -147,12 +148,12 @@ def _in_steps(step: Callable, per_frame: tuple, per_clip: tuple, residuals: int)
       The arrays `[B, T, ...]` of `step`.
     """
 
-    def of_clips(*arrays, steps, lanes):
+    def of_clips(*arrays: Any, steps: int, lanes: int):
         clips, rest = arrays[: len(per_frame)], arrays[len(per_frame) :]
         return _in_turn(lambda *part: step(*part, *rest), clips, 1, lanes, steps)
 
-    def of_batch(*arrays, limit):
-        clip_lanes, lanes, clip_steps, steps = _steps(*arrays[0].shape[:2], residuals, limit)
+    def of_batch(*arrays: Any, limit: int):
+        clip_lanes, lanes, clip_steps, steps = _steps(arrays[0].shape, residuals, limit)
         part = functools.partial(of_clips, steps=steps, lanes=lanes)
         return _in_turn(part, arrays, 0, clip_lanes, clip_steps)
 
@@ -161,15 +162,15 @@ def _in_steps(step: Callable, per_frame: tuple, per_clip: tuple, residuals: int)
         functools.partial(of_batch, limit=limit)
         for limit in (_RESIDUALS_PER_STEP_ON_CPU, _RESIDUALS_PER_STEP)
     )
-    shape = per_frame[0].shape[:2]
-    if _steps(*shape, residuals, _RESIDUALS_PER_STEP_ON_CPU)[2:] == (1, 1):
+    if _steps(arrays[0].shape, residuals, _RESIDUALS_PER_STEP_ON_CPU)[2:] == (1, 1):
         return elsewhere(*arrays)
     # Which it is is known when the program is lowered, not before: it may be for another machine.
     return jax.lax.platform_dependent(*arrays, cpu=on_cpu, default=elsewhere)
 
 
-def _steps(batch, frames, residuals, limit: int) -> tuple[int, int, int, int]:
+def _steps(shape: tuple, residuals: int, limit: int) -> tuple[int, int, int, int]:
     """How many devices share clips and frames, and in how many steps each takes its own."""
+    batch, frames = shape[:2]
     if not all(isinstance(size, int) for size in (batch, frames, residuals)):
         return 1, 1, 1, 1  # of an exported program that is for many sizes
     clip_lanes, lanes = devices_along("data", batch), devices_along("time", frames)

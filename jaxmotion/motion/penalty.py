@@ -1,3 +1,4 @@
+# ruff: noqa: D102  (what the methods of a penalty give is said once, in `Penalty`)
 """The penalties on a flow residual, shared by the fit and by the losses.
 
 They minimise the same function, or the envelope theorem would not hold between them.
@@ -8,6 +9,7 @@ import dataclasses
 from typing import Literal, get_args
 
 import chex
+import jax
 import jax.numpy as jnp
 
 PenaltyName = Literal["l1", "l2", "huber", "squared", "cauchy", "geman_mcclure"]
@@ -32,10 +34,11 @@ class Penalty(abc.ABC):
 
     @property
     def convex(self) -> bool:
+        """Whether `value` is convex."""
         return True
 
     @abc.abstractmethod
-    def value(self, size: chex.Array, scale: chex.Numeric) -> chex.Array:
+    def value(self, size: jax.Array, scale: float | jax.Array) -> jax.Array:
         """The cost of a residual.
 
         Args:
@@ -44,16 +47,16 @@ class Penalty(abc.ABC):
         """
 
     @abc.abstractmethod
-    def force(self, size: chex.Array, scale: chex.Numeric) -> chex.Array:
+    def force(self, size: jax.Array, scale: float | jax.Array) -> jax.Array:
         """The derivative of `value` by the size; from the right at 0."""
 
     @abc.abstractmethod
-    def curvature(self, size: chex.Array, scale: chex.Numeric) -> chex.Array:
+    def curvature(self, size: jax.Array, scale: float | jax.Array) -> jax.Array:
         """The second derivative of `value` by the size."""
 
     def slack(
-        self, size: chex.Array, force: chex.Array, epsilon: chex.Array, scale: chex.Numeric
-    ) -> chex.Array:
+        self, size: jax.Array, force: jax.Array, epsilon: jax.Array, scale: float | jax.Array
+    ) -> jax.Array:
         """How far a force that is not the derivative is from the dual optimum; for the gap.
 
         It bounds `value(size) + conjugate(force) - force * size` of a convex penalty from above.
@@ -199,7 +202,7 @@ def as_penalty(penalty: Penalty | PenaltyName) -> Penalty:
     )
 
 
-def residual_size(ru: chex.Array, rv: chex.Array) -> chex.Array:
+def residual_size(ru: jax.Array, rv: jax.Array) -> jax.Array:
     """The Euclidean norm of vectors, its gradient at a zero vector being zero."""
     squared = ru * ru + rv * rv
     return jnp.where(squared > 0, jnp.sqrt(jnp.where(squared > 0, squared, 1.0)), 0.0)
@@ -209,8 +212,8 @@ def residual_penalty(
     ru: chex.Array,
     rv: chex.Array,
     penalty: Penalty | PenaltyName,
-    huber_delta: chex.Numeric = 1.0,
-) -> chex.Array:
+    huber_delta: float | jax.Array = 1.0,
+) -> jax.Array:
     """The penalty of a residual vector (ru, rv), per pixel.
 
     Args:
@@ -235,6 +238,7 @@ def residual_penalty(
     penalty = as_penalty(penalty)
     if jnp.shape(ru) != jnp.shape(rv):
         raise ValueError(f"rv must have the shape of ru, {jnp.shape(ru)}; got {jnp.shape(rv)}")
+    ru, rv = jnp.asarray(ru), jnp.asarray(rv)
     if penalty.joint:
         return penalty.value(residual_size(ru, rv), huber_delta)
     return penalty.value(jnp.abs(ru), huber_delta) + penalty.value(jnp.abs(rv), huber_delta)

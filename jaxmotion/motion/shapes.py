@@ -8,6 +8,7 @@ import functools
 from typing import Any
 
 import chex
+import jax
 import jax.numpy as jnp
 
 
@@ -45,7 +46,7 @@ def check_shapes(**arguments: tuple[Any, str]) -> None:
         sizes |= dict(zip(axes, shape, strict=True))
 
 
-def promoted(*arrays: Any) -> tuple[chex.Array, ...]:
+def promoted(*arrays: Any) -> tuple[jax.Array, ...]:
     """The arrays in one floating-point type: float32, or float64 where one of them is.
 
     A sum in bfloat16 would count pixels to eight bits only.

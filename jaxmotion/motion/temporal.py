@@ -1,6 +1,8 @@
 """Temporal bases: how the spatial parameters vary along a clip. Each is a matrix `[T, L]`."""
 
-import chex
+from typing import Any
+
+import jax
 import jax.numpy as jnp
 import numpy as np
 from scipy.interpolate import BSpline
@@ -11,7 +13,7 @@ TEMPORAL_MODELS = ("constant", "polynomial", "bspline")
 KNOTS = ("clamped", "cardinal")
 
 
-def num_control_points(num_frames: int, knot_spacing: int) -> int:
+def num_control_points(num_frames: Any, knot_spacing: int) -> Any:
     """L = 2 + floor((T - 2) / knot_spacing) (thesis §4.2.1); 1 for a single frame."""
     return 2 + (num_frames - 2) // knot_spacing
 
@@ -51,7 +53,7 @@ def bspline_basis(num_frames: int, degree: int, knot_spacing: int, knots: str) -
     return np.nan_to_num(centred(offsets))
 
 
-def polynomial_basis_of(lengths: chex.Array, num_frames: int, degree: int) -> chex.Array:
+def polynomial_basis_of(lengths: jax.Array, num_frames: int, degree: int) -> jax.Array:
     """`polynomial_basis` of clips of several lengths, `[B]`: `[B, num_frames, degree + 1]`."""
     last = jnp.maximum(lengths[:, None] - 1, 1)
     t = jnp.where(lengths[:, None] > 1, 2.0 * jnp.arange(num_frames) / last - 1.0, 0.0)
@@ -59,8 +61,8 @@ def polynomial_basis_of(lengths: chex.Array, num_frames: int, degree: int) -> ch
 
 
 def bspline_basis_of(
-    lengths: chex.Array, num_frames: int, degree: int, knot_spacing: int, knots: str
-) -> chex.Array:
+    lengths: jax.Array, num_frames: int, degree: int, knot_spacing: int, knots: str
+) -> jax.Array:
     """`bspline_basis` of clips of several lengths, which may be traced.
 
     Args:
@@ -84,7 +86,7 @@ def bspline_basis_of(
     return jnp.where(jnp.arange(size) < counts[:, None, None], basis, 0.0)
 
 
-def _spline(lengths, counts, num_frames, size, degree, clamped) -> chex.Array:
+def _spline(lengths, counts, num_frames, size, degree, clamped) -> jax.Array:
     """Cox-de Boor's recursion on whole knots, for clips that have at least `degree + 1` points."""
     # Frame i lies at i * spans / last: whole numbers tell exactly in which span, a frame on a
     # knot and the last one included.
@@ -112,5 +114,5 @@ def _spline(lengths, counts, num_frames, size, degree, clamped) -> chex.Array:
     return values
 
 
-def _ratio(over, under) -> chex.Array:
+def _ratio(over, under) -> jax.Array:
     return jnp.where(under > 0, over / jnp.where(under > 0, under, 1.0), 0.0)

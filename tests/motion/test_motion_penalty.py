@@ -161,7 +161,7 @@ def test_fit_and_loss_minimise_the_same_function_of_a_penalty_of_ones_own():
 
 
 def test_what_is_no_penalty_is_refused():
-    with pytest.raises(ValueError, match="penalty must be one of l1, .*got 'tukey'"):
+    with pytest.raises(ValueError, match=r"penalty must be one of l1, .*got 'tukey'"):
         residual_penalty(jnp.ones(3), jnp.ones(3), "tukey")
     with pytest.raises(ValueError, match="or a Penalty; got <"):
         residual_penalty(jnp.ones(3), jnp.ones(3), jnp.abs)
