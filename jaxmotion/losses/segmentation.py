@@ -261,20 +261,20 @@ def background_prior(
     return total / jnp.maximum(jnp.sum(known, axis=(1, 2, 3)), 1.0)
 
 
-def _known(like: jax.Array, valid: jax.Array | None) -> jax.Array:
+def _known(like: chex.Array, valid: chex.Array | None) -> jax.Array:
     """1 where `valid` is positive, else 0, in the type of `like`; without `valid`, 1 everywhere."""
     if valid is None:
         return jnp.ones(like.shape[:-1], like.dtype)
-    return (valid > 0).astype(like.dtype)
+    return (jnp.asarray(valid) > 0).astype(like.dtype)
 
 
 def _coherence(
-    flow: jax.Array,
-    masks: jax.Array,
-    parametric: jax.Array,
+    flow: chex.Array,
+    masks: chex.Array,
+    parametric: chex.Array,
     penalty: Penalty | PenaltyName,
     huber_delta: float | jax.Array,
-    valid: jax.Array | None,
+    valid: chex.Array | None,
 ) -> jax.Array:
     """Sum over pixels and segments of m_k d(f, f_k): `[B, T]`."""
     check_shapes(
