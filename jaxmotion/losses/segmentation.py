@@ -285,6 +285,7 @@ def _coherence(
         huber_delta=(huber_delta, ""),
     )
     flow, masks, parametric = promoted(flow, masks, parametric)
+    valid = None if valid is None else jnp.asarray(valid)
     if valid is not None:  # before the difference: 0 * NaN would be NaN, in the gradient too
         flow = jnp.where(valid[..., None] > 0, flow, 0.0)
     residual = flow[:, None] - parametric
