@@ -96,5 +96,5 @@ def test_a_step_fits_twice(noise, training):
     batch = {"flow": jnp.zeros((*SHAPE, 2)), "valid": jnp.ones(SHAPE)}
     params = jax.eval_shape(task.init, jax.random.key(0), batch)
     key = jax.random.key(0) if training else None
-    count = number_of_fits(lambda p, b: task.loss(p, b, jnp.zeros(()), key), params, batch)
+    count = number_of_fits(lambda p, b: task.loss(p, b, step=jnp.zeros(()), key=key), params, batch)
     assert count == 2
