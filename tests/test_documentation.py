@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -97,3 +98,12 @@ def test_the_map_of_the_house_is_complete():
     packages = {f"{p.parent.name}/" for p in (ROOT / "jaxmotion").glob("*/__init__.py")}
     assert packages <= inside
     assert "docs/images" in readme
+
+
+def test_the_lowest_versions_are_the_bounds():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    bounds = project["dependencies"] + project["optional-dependencies"]["test"]
+    lines = (ROOT / "requirements.lowest").read_text().splitlines()
+    assert [line for line in lines if not line.startswith("#")] == [
+        bound.replace(">=", "==") for bound in bounds
+    ]

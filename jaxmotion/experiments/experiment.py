@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from jaxmotion.data import Clip, ClipSource, TrainLoader, open_sources, stack_clips
-from jaxmotion.data.sources import RESERVED_SEEDS
+from jaxmotion.data.scene_source import RESERVED_SEEDS
 from jaxmotion.errors import InputError
 from jaxmotion.models.trained import Trained, load_trained
 from jaxmotion.networks.warm_start import match_params
@@ -38,6 +38,7 @@ _FREE_FIELDS = (
     "picture_every",
     "mesh",
     "accumulate",
+    "data.cache_bytes",
     "network.remat",
     "network.compute_dtype",
 )
@@ -107,6 +108,7 @@ def open_clips(config: Config) -> tuple[ClipSource, ClipSource]:
         flow=data.flow,
         on_bad_clip=config.on_bad_clip,
         seed=config.seed,
+        cache_bytes=data.cache_bytes,
     )
     return source.hold_out(data.validation_fraction)
 

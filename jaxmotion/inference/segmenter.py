@@ -318,23 +318,20 @@ class Segmenter:
         for start, length, theta in run_windows(self._theta, frames, inference, bucketed=False):
             yield WindowMotions(start, length, theta)
 
+    def _apply(self, params: Any, flow: jax.Array, valid: jax.Array) -> Segmentation:
+        """What the network makes of clips ``[B, T, H, W, 2]``."""
+        network = self.config.network
+        seen = observe(flow, valid, network)
+        output = build_segmenter(network).apply({"params": params}, seen.features, seen.valid)
+        return cast(Segmentation, output)
+
     @cached_property
     def _describe(self) -> Callable[[Any, np.ndarray, np.ndarray], Segmentation]:
-        module = build_segmenter(self.config.network)
-
-        @jax.jit
-        def describe(params: Any, flow: jax.Array, valid: jax.Array) -> Segmentation:
-            seen = observe(flow, valid, self.config.network)
-            return cast(Segmentation, module.apply({"params": params}, seen.features, seen.valid))
-
-        return describe
+        return jax.jit(self._apply)
 
     @cached_property
     def _masks(self) -> Programs:
-        def masks(params: Any, flow: jax.Array, valid: jax.Array) -> jax.Array:
-            return self._describe(params, flow, valid).masks
-
-        return Programs(masks, self.params)
+        return Programs(lambda *arguments: self._apply(*arguments).masks, self.params)
 
     @cached_property
     def _theta(self) -> Programs:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
 from jaxmotion.data.augment import AugmentConfig
+from jaxmotion.data.flow_cache import DEFAULT_BYTES
 from jaxmotion.data.windows import InferenceConfig
 from jaxmotion.errors import InputError
 from jaxmotion.motion import MotionModel
@@ -39,6 +40,7 @@ class DataConfig:
             and a negative one goes backward in time (thesis §3.3.1).
         validation_fraction: share of the sequences of files held out for the validation loss.
         validation_clips: at most this many clips are validated on.
+        cache_bytes: bytes of flow that are kept in memory at most; what is beyond is read again.
     """
 
     source: str = "scenes:default"
@@ -50,6 +52,7 @@ class DataConfig:
     intervals: Annotated[tuple[Interval, ...], Meta(min_length=1, max_length=1_000)] = (1,)
     validation_fraction: Annotated[float, Meta(gt=0, lt=1)] = 0.1
     validation_clips: Count = 64
+    cache_bytes: Annotated[int, Meta(ge=0, le=2**50)] = DEFAULT_BYTES
 
     def __post_init__(self) -> None:
         check_fields(self, "data")
