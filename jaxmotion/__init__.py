@@ -10,6 +10,7 @@ from jaxmotion.errors import InputError
 
 if TYPE_CHECKING:
     from jaxmotion import evaluation, losses, metrics, motion, saliency
+    from jaxmotion.inference.loading import load
     from jaxmotion.inference.segmenter import Segmenter
     from jaxmotion.motion import Fit, MotionModel, fit, inpaint, parametric_flow
 
@@ -24,6 +25,7 @@ __all__ = [
     "evaluation",
     "fit",
     "inpaint",
+    "load",
     "losses",
     "metrics",
     "motion",
@@ -34,6 +36,7 @@ __all__ = [
 
 _HOMES = {
     "Segmenter": "jaxmotion.inference.segmenter",
+    "load": "jaxmotion.inference.loading",
     **dict.fromkeys(
         ("Fit", "MotionModel", "fit", "inpaint", "parametric_flow"), "jaxmotion.motion"
     ),

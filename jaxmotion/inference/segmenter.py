@@ -17,12 +17,14 @@ from jaxmotion.data.windows import LONG_VIDEO, InferenceConfig
 from jaxmotion.errors import InputError
 from jaxmotion.inference.linking import link_masks, unroll
 from jaxmotion.inference.tracking import bridge_gaps, keep_labels
-from jaxmotion.inference.windows import Programs, bucket_length, run_windows
-from jaxmotion.models.trained import load_trained
+from jaxmotion.inference.windows import ShapedFunction, bucket_length, run_windows
+from jaxmotion.models.loading import load_trained
+from jaxmotion.models.trained import Trained
 from jaxmotion.motion import fit
 from jaxmotion.networks import Segmentation, build_segmenter
 from jaxmotion.optical_flow.arrays import known_flow
 from jaxmotion.tasks.observation import observe
+from jaxmotion.tasks.segmentation import SegmentationConfig
 from jaxmotion.training.config import Config
 
 Field = np.ndarray | tuple[np.ndarray, np.ndarray | None]
@@ -57,6 +59,7 @@ class Segmenter:
 
     Attributes:
         config: the frozen configuration it was trained with.
+        task: the part of it that is about segmentation.
         inference: how it goes over a video; as trained, unless told otherwise. May be set.
         params: parameters of the network.
         step: the training step of the parameters.
@@ -76,9 +79,13 @@ class Segmenter:
             params: parameters of its network.
             step: where in training they are from.
             inference: windows to use instead of the configuration's.
+
+        Raises:
+            InputError: where the configuration is of another task.
         """
         self.config = config
-        self.inference = config.inference if inference is None else inference
+        self.task = _segmentation(config)
+        self.inference = self.task.inference if inference is None else inference
         self.step = step
         self.params = jax.device_put(params)
 
@@ -102,14 +109,39 @@ class Segmenter:
             InputError: where there is no readable checkpoint of a segmenter, or its K is fixed.
         """
         trained = load_trained(path_or_name)
-        config = trained.config
-        if num_masks not in (None, config.network.num_masks):
-            if config.network.decoder.kind != "slots" or num_masks < 1:
+        try:
+            return cls.of(trained, inference, num_masks)
+        except InputError as error:
+            raise InputError(f"{path_or_name}: {error}") from error
+
+    @classmethod
+    def of(
+        cls,
+        trained: Trained,
+        inference: InferenceConfig | None = None,
+        num_masks: int | None = None,
+    ) -> "Segmenter":
+        """The segmenter of a trained network.
+
+        Args:
+            trained: the network.
+            inference: see `load`.
+            num_masks: see `load`.
+
+        Raises:
+            InputError: where it was trained for another task, or its K is fixed.
+        """
+        config, task = trained.config, _segmentation(trained.config)
+        network = task.network
+        if num_masks not in (None, network.num_masks):
+            if network.decoder.kind != "slots" or num_masks < 1:
                 raise InputError(
-                    f"{path_or_name}: segments into {config.network.num_masks}, not {num_masks}; "
-                    "only a network with slots takes another number than in training, from 1 on"
+                    f"segments into {network.num_masks}, not {num_masks}; only a network with "
+                    "slots takes another number than in training, from 1 on"
                 )
-            config = replace(config, network=replace(config.network, num_masks=num_masks))
+            config = replace(
+                config, task=replace(task, network=replace(network, num_masks=num_masks))
+            )
         return cls(config, trained.params, trained.step, inference)
 
     def __call__(self, flow: np.ndarray, valid: np.ndarray | None = None) -> np.ndarray:
@@ -132,7 +164,7 @@ class Segmenter:
                 where they are valid.
         """
         flow, valid = _checked(flow, valid)
-        masks = np.empty((*flow.shape[:3], self.config.network.num_masks), np.float32)
+        masks = np.empty((*flow.shape[:3], self.task.network.num_masks), np.float32)
         frames = zip(flow, valid, strict=True)
         for index, frame in enumerate(self._segment(frames, self.inference)):
             masks[index] = frame
@@ -266,7 +298,7 @@ class Segmenter:
             ``(rows, columns)``: the flow's own size where training had it, else about the same
             aspect ratio with about as many pixels as in training.
         """
-        data, network = self.config.data, self.config.network
+        data, network = self.config.data, self.task.network
         if (height, width) == (data.height, data.width):
             return height, width
         multiple = max(network.stem * 2 ** (len(network.widths) - 1), _SIDE_MULTIPLE)
@@ -320,7 +352,7 @@ class Segmenter:
 
     def _apply(self, params: Any, flow: jax.Array, valid: jax.Array) -> Segmentation:
         """What the network makes of clips ``[B, T, H, W, 2]``."""
-        network = self.config.network
+        network = self.task.network
         seen = observe(flow, valid, network)
         output = build_segmenter(network).apply({"params": params}, seen.features, seen.valid)
         return cast(Segmentation, output)
@@ -330,19 +362,25 @@ class Segmenter:
         return jax.jit(self._apply)
 
     @cached_property
-    def _masks(self) -> Programs:
-        return Programs(lambda *arguments: self._apply(*arguments).masks, self.params)
+    def _masks(self) -> ShapedFunction:
+        return ShapedFunction(lambda *arguments: self._apply(*arguments).masks, self.params)
 
     @cached_property
-    def _theta(self) -> Programs:
-        model, penalty = self.config.motion, self.config.objective.penalty
+    def _theta(self) -> ShapedFunction:
+        model, penalty = self.task.motion, self.task.objective.penalty
 
         def theta(_: tuple[()], flow: jax.Array, masks: jax.Array, valid: jax.Array) -> jax.Array:
             weights = losses.frame_weights(flow, valid=valid)
             found = fit(flow, masks, model, penalty=penalty, valid=valid, frame_weights=weights)
             return found.theta
 
-        return Programs(theta, ())
+        return ShapedFunction(theta, ())
+
+
+def _segmentation(config: Config) -> SegmentationConfig:
+    if not isinstance(config.task, SegmentationConfig):
+        raise InputError(f"a network trained for {config.task.kind}, expected one that segments")
+    return config.task
 
 
 def _checked(

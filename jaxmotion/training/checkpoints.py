@@ -4,27 +4,33 @@ Several processes write a checkpoint together, each what its devices hold, and r
 itself, so that a file which one of them cannot read leaves no other waiting.
 
 A run's folder holds ``checkpoints/STEP`` (state and data position, the newest two) and
-``best/STEP`` (parameters alone, those of the lowest validation loss), beside ``config.json``. What
+``best/STEP`` (the variables alone, those of the best validation), beside ``config.json``. What
 cannot be read is moved to ``unreadable/STEP``, never deleted.
 """
 
+import dataclasses
 import logging
 import math
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import orbax.checkpoint as ocp
 from orbax.checkpoint.options import MultiprocessingOptions
 
 from jaxmotion.errors import InputError
+from jaxmotion.tasks.task import Variables
 from jaxmotion.training.distributed import anywhere, gather, is_main
+from jaxmotion.training.metrics import json_safe
 from jaxmotion.training.step import TrainState
 
 _LOG = logging.getLogger(__name__)
+
+_COST = "criterion"
+"""Among the values of a kept network, what it has the least of; older runs have the loss alone."""
 
 # What Orbax and tensorstore raise for files that are missing, cut short or overwritten. A
 # ValueError of tensorstore begins with a status, and some are of the machine, not of the file.
@@ -49,6 +55,7 @@ class Checkpoints:
             self._best = _best_manager(workdir)
         except (OSError, ValueError) as error:
             raise InputError(f"{workdir}: unreadable checkpoints: {_line(error)}") from error
+        self._best_values = self._stored_values()
         seen = gather(self.newest_step or 0)
         if (seen != seen[0]).any():
             raise InputError(
@@ -70,7 +77,7 @@ class Checkpoints:
             self._newest.save(
                 step,
                 args=ocp.args.Composite(
-                    state=ocp.args.StandardSave(state),
+                    state=ocp.args.StandardSave(_tree(state)),
                     data=ocp.args.JsonSave(data),
                     config=ocp.args.JsonSave(self._config),
                 ),
@@ -88,7 +95,7 @@ class Checkpoints:
             InputError: where there are checkpoints but none can be read, or where reading failed
                 for a reason that may pass.
         """
-        abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
+        abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, _tree(like))
         args = ocp.args.Composite(
             state=ocp.args.StandardRestore(abstract), data=ocp.args.JsonRestore()
         )
@@ -112,7 +119,7 @@ class Checkpoints:
                     continue
                 self._put_aside([s for s in steps if s > step])
                 assert restored is not None
-                return restored["state"], restored["data"]
+                return dataclasses.replace(like, **restored["state"]), restored["data"]
         if steps:
             raise InputError(
                 f"{self._newest.directory}: none of the checkpoints {steps} can be read; "
@@ -147,25 +154,47 @@ class Checkpoints:
         return self._newest.latest_step()
 
     @property
-    def best_loss(self) -> float:
-        """The lowest validation loss so far; infinite before the first."""
-        step = self._best.best_step()
-        if step is None:
-            return float("inf")
-        metrics = self._best.metrics(step)
-        return float(metrics["loss"]) if metrics else float("inf")
+    def best_cost(self) -> float:
+        """What the kept variables have the least of; infinite before the first."""
+        return _cost(self._best_values)
 
-    def save_best(self, step: int, params: Any, loss: float) -> None:
-        """Replaces the kept parameters. The earlier ones go only once these are complete."""
+    @property
+    def best_loss(self) -> float:
+        """The validation loss of the kept variables; infinite before the first."""
+        return float(self._best_values.get("loss", math.inf))
+
+    def _stored_values(self) -> dict[str, Any]:
+        step = self._best.best_step()
+        return {} if step is None else dict(self._best.metrics(step) or {})
+
+    def save_best(
+        self,
+        step: int,
+        variables: Variables,
+        values: Mapping[str, float],
+        cost: float | None = None,
+    ) -> None:
+        """Replaces the kept variables. The earlier ones go only once these are complete.
+
+        Args:
+            step: the step they are from.
+            variables: parameters, and whatever else the task keeps.
+            values: loss and metrics in validation.
+            cost: what they have the least of; the loss if not given.
+        """
         if step in self._best.all_steps():  # a resumed run comes by here a second time
             return
+        collections = dict(variables)
+        items: dict[str, Any] = {"params": ocp.args.StandardSave(collections.pop("params"))}
+        if collections:
+            items["collections"] = ocp.args.StandardSave(collections)
+        # The file is written in the background; the next validation must not wait for it.
+        self._best_values = json_safe(dict(values)) | ({} if cost is None else {_COST: cost})
         with _writing(self._best):
             self._best.save(
                 step,
-                args=ocp.args.Composite(
-                    params=ocp.args.StandardSave(params), config=ocp.args.JsonSave(self._config)
-                ),
-                metrics={"loss": loss},
+                args=ocp.args.Composite(config=ocp.args.JsonSave(self._config), **items),
+                metrics=self._best_values,
                 force=True,
             )
 
@@ -223,14 +252,27 @@ def newest_position(workdir: Path) -> dict[str, Any] | None:
         return None
 
 
-def load_best(path: Path) -> tuple[Any, dict[str, Any], int, float]:
-    """The kept parameters of a run, with its configuration.
+class Best(NamedTuple):
+    """What a run kept.
+
+    Attributes:
+        variables: parameters and further collections, on the first local device.
+        config: the configuration as JSON.
+        step: the step they are from.
+        values: loss and metrics in validation.
+    """
+
+    variables: Variables
+    config: dict[str, Any]
+    step: int
+    values: Mapping[str, float]
+
+
+def load_best(path: Path) -> Best:
+    """The kept variables of a run, with its configuration.
 
     Args:
         path: the run's folder.
-
-    Returns:
-        Parameters on the first local device, the configuration as JSON, the step, the loss.
 
     Raises:
         InputError: where the folder holds no readable parameters.
@@ -244,8 +286,9 @@ def load_best(path: Path) -> tuple[Any, dict[str, Any], int, float]:
             if step is None:
                 raise InputError(f"{folder}: the run has no validated parameters yet")
             config = manager.restore(step, args=ocp.args.Composite(config=ocp.args.JsonRestore()))
-            loss = float((manager.metrics(step) or {}).get("loss", math.nan))
-            return _restore_params(manager, step), config["config"], step, loss
+            values = {"loss": math.nan} | dict(manager.metrics(step) or {})
+            values.pop(_COST, None)
+            return Best(_restore_variables(manager, step), config["config"], step, values)
     except InputError:
         raise
     except Exception as error:  # Orbax raises whatever its readers do
@@ -273,12 +316,13 @@ def _best_manager(workdir: Path, *, read_only: bool = False) -> ocp.CheckpointMa
         (workdir / "best").resolve(),
         options=ocp.CheckpointManagerOptions(
             **_keeping(None if read_only else 1),
-            best_fn=lambda metrics: metrics["loss"],
+            best_fn=_cost,
             best_mode="min",
             multiprocessing_options=together,
         ),
         item_handlers={
             "params": ocp.StandardCheckpointHandler(multiprocessing_options=together),
+            "collections": ocp.StandardCheckpointHandler(multiprocessing_options=together),
             "config": ocp.JsonCheckpointHandler(multiprocessing_options=together),
         },
     )
@@ -305,12 +349,28 @@ def _line(error: Exception) -> str:
     return " ".join(str(error).split())[:200]
 
 
-def _restore_params(manager: ocp.CheckpointManager, step: int) -> Any:
-    """Parameters on this process's first device, wherever they lay when they were saved."""
+def _tree(state: TrainState) -> dict[str, Any]:
+    """A state by name, without what the task has none of, so that older checkpoints fit."""
+    fields = {field.name: getattr(state, field.name) for field in dataclasses.fields(state)}
+    return fields if state.collections else {n: v for n, v in fields.items() if n != "collections"}
+
+
+def _cost(values: Mapping[str, Any]) -> float:
+    cost = values.get(_COST, values.get("loss"))
+    return math.inf if cost is None else float(cost)
+
+
+def _restore_variables(manager: ocp.CheckpointManager, step: int) -> Variables:
+    """Variables on this process's first device, wherever they lay when they were saved."""
     here = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
-    metadata = manager.item_metadata(step)["params"]
-    abstract = jax.tree.map(
-        lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=here), metadata
-    )
-    args = ocp.args.Composite(params=ocp.args.StandardRestore(abstract))
-    return manager.restore(step, args=args)["params"]
+    metadata = manager.item_metadata(step)
+
+    def restored(item: str) -> Any:
+        abstract = jax.tree.map(
+            lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=here), metadata[item]
+        )
+        args = ocp.args.Composite(**{item: ocp.args.StandardRestore(abstract)})
+        return manager.restore(step, args=args)[item]
+
+    more = metadata.get("collections") is not None
+    return {"params": restored("params"), **(restored("collections") if more else {})}

@@ -90,7 +90,7 @@ def test_nobody_fits_what_nobody_needs(kind, asked, other, fits):
 @pytest.mark.parametrize("training", [False, True])
 def test_a_step_fits_twice(noise, training):
     """Once the global motion, for network and loss, and once the motions of the masks."""
-    config = get_config("quickstart")
+    config = get_config("quickstart").task
     augmentation = AugmentConfig(flip_horizontal=0.5, corruption_probability=noise)
     task = SegmentationTask(NETWORK, config.motion, config.objective, augmentation)
     batch = {"flow": jnp.zeros((*SHAPE, 2)), "valid": jnp.ones(SHAPE)}
