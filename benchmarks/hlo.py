@@ -117,7 +117,8 @@ def collectives(text: str) -> list[Collective]:
         if kind not in COLLECTIVES:
             continue
         shapes = instruction.shapes
-        if instruction.kind.endswith("-start") and len(shapes) > 1:
+        if instruction.kind.endswith("-start"):
+            shapes = [shape for shape in shapes if shape != ("u32", ())]  # contexts, on a TPU
             shapes = shapes[len(shapes) // 2 :]  # the operands stand before the results
         sizes = [_bits(dtype) * prod(dims) // 8 for dtype, dims in shapes]
         origin = _LOGICAL.search(instruction.text)

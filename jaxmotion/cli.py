@@ -20,10 +20,11 @@ from jaxmotion.errors import INTERRUPTED, InputError
 COMMANDS = {
     "train": "train a network, or continue to",
     "eval": "score segmentations on annotated videos",
-    "segment": "segment a video of your own",
+    "segment": "tell what moves in a video of your own",
     "flow": "estimate the optical flow of a video",
     "export": "write a trained network as one file to share",
     "models": "list the shipped models",
+    "weights": "fetch, verify or remove weights for optical flow",
 }
 """What each module of `jaxmotion.commands` does, by its name."""
 

@@ -30,7 +30,7 @@ _BY_THE_SYSTEM = (".DS_Store", "Thumbs.db", "desktop.ini")  # of file browsers, 
 
 
 @contextmanager
-def locked(folder: Path, file: str = "") -> Iterator[None]:
+def locked(folder: Path, file: str = "", *, wait: bool = False) -> Iterator[None]:
     """Lets no other run write to a folder, or to a file in it, while the block runs.
 
     The system ends the lock with the process, however that ends. Where a file system has no locks,
@@ -39,9 +39,11 @@ def locked(folder: Path, file: str = "") -> Iterator[None]:
     Args:
         folder: made if missing.
         file: the name of a file, where only that one is written.
+        wait: for the end of another run that has the lock.
 
     Raises:
-        InputError: another run has the lock, or the folder cannot be made or written to.
+        InputError: another run has the lock, and is not waited for, or the folder cannot be made
+            or written to.
     """
     path = folder / (f".{file}.lock" if file else ".jaxmotion.lock")
     try:
@@ -49,7 +51,7 @@ def locked(folder: Path, file: str = "") -> Iterator[None]:
     except OSError as error:
         raise InputError(f"{folder}: cannot be made ({error.strerror or error})") from error
     try:
-        descriptor = _lock(path)
+        descriptor = _lock(path, wait)
     except BlockingIOError as error:
         raise InputError(
             f"{folder / file}: another run is writing there; wait for its end, or write to another"
@@ -67,13 +69,13 @@ def locked(folder: Path, file: str = "") -> Iterator[None]:
         os.close(descriptor)
 
 
-def _lock(path: Path) -> int:
+def _lock(path: Path, wait: bool) -> int:
     """The descriptor of a lock that is now ours; `BlockingIOError` where another has it."""
     while True:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
         try:
             if fcntl is not None:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except OSError as error:
             if error.errno in (errno.EAGAIN, errno.EACCES):
                 os.close(descriptor)

@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from jaxmotion.commands.flow import Flow
 from jaxmotion.commands.models import Models
 from jaxmotion.commands.parsing import parse_options
 from jaxmotion.commands.segment import Segment
+from jaxmotion.commands.weights import Weights
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -49,7 +51,14 @@ def commands():
                     yield pytest.param(shlex.split(command), id=f"{name_of(page)}: {command}")
 
 
-OPTIONS = {"eval": EvalConfig, "segment": Segment, "flow": Flow, "export": Export, "models": Models}
+OPTIONS = {
+    "eval": EvalConfig,
+    "segment": Segment,
+    "flow": Flow,
+    "export": Export,
+    "models": Models,
+    "weights": Weights,
+}
 
 
 @pytest.mark.parametrize("words", list(commands()))
@@ -89,3 +98,12 @@ def test_the_map_of_the_house_is_complete():
     packages = {f"{p.parent.name}/" for p in (ROOT / "jaxmotion").glob("*/__init__.py")}
     assert packages <= inside
     assert "docs/images" in readme
+
+
+def test_the_lowest_versions_are_the_bounds():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    bounds = project["dependencies"] + project["optional-dependencies"]["test"]
+    lines = (ROOT / "requirements.lowest").read_text().splitlines()
+    assert [line for line in lines if not line.startswith("#")] == [
+        bound.replace(">=", "==") for bound in bounds
+    ]

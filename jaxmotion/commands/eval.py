@@ -95,14 +95,14 @@ def main(argv: Sequence[str], prog: str = "jaxmotion eval") -> None:
     from jaxmotion.report.layers import write_layers
     from jaxmotion.training.compilation_cache import enable_compilation_cache
 
-    plans = read_plans(config)
-    methods = read_methods(config, plans)
-    total = check(config, plans, methods)
+    plans = _read_plans(config)
+    methods = _read_methods(config, plans)
+    total = _check(config, plans, methods)
     enable_compilation_cache()
     started, failures = time.time(), {}
     with (
         kept_scores(
-            config.out, reads(config, plans), partial(finish, started), masks=config.write_masks
+            config.out, _reads(config, plans), partial(_finish, started), masks=config.write_masks
         ) as scores,
         tqdm(total=total, unit="sequence", dynamic_ncols=True) as bar,
     ):
@@ -124,7 +124,7 @@ def main(argv: Sequence[str], prog: str = "jaxmotion eval") -> None:
         raise InputError(last)
 
 
-def read_plans(config: EvalConfig) -> "list[DatasetPlan]":
+def _read_plans(config: EvalConfig) -> "list[DatasetPlan]":
     """The datasets to evaluate on.
 
     Raises:
@@ -149,7 +149,7 @@ def read_plans(config: EvalConfig) -> "list[DatasetPlan]":
     return [DatasetPlan(name, config.data, flow, protocol, config.sequences, config.split)]
 
 
-def read_methods(config: EvalConfig, plans: "Sequence[DatasetPlan]") -> "list[Method]":
+def _read_methods(config: EvalConfig, plans: "Sequence[DatasetPlan]") -> "list[Method]":
     """What is scored: networks, folders, and where there is flow the baselines beside them."""
     from jaxmotion.evaluation.methods import Baseline
     from jaxmotion.evaluation.suite import network, result_folders
@@ -166,7 +166,7 @@ def read_methods(config: EvalConfig, plans: "Sequence[DatasetPlan]") -> "list[Me
     return [*methods, *(b for b in baselines if with_flow and b.name not in there)]
 
 
-def check(config: EvalConfig, plans: "Sequence[DatasetPlan]", methods: "Sequence[Method]") -> int:
+def _check(config: EvalConfig, plans: "Sequence[DatasetPlan]", methods: "Sequence[Method]") -> int:
     """Tells what is wrong before anything is computed; gives the number of sequences to come."""
     from jaxmotion.evaluation.davis import left_out
     from jaxmotion.evaluation.methods import Network
@@ -187,7 +187,7 @@ def check(config: EvalConfig, plans: "Sequence[DatasetPlan]", methods: "Sequence
     return count * max(1, len(networks))
 
 
-def reads(config: EvalConfig, plans: "Sequence[DatasetPlan]") -> list[Path]:
+def _reads(config: EvalConfig, plans: "Sequence[DatasetPlan]") -> list[Path]:
     """Folders that are read, and that results must not replace."""
     folders = [
         plan.root / name for plan in plans for name in ("Annotations", "Flows", "JPEGImages")
@@ -196,7 +196,7 @@ def reads(config: EvalConfig, plans: "Sequence[DatasetPlan]") -> list[Path]:
     return [*folders, *map(Path, named)]
 
 
-def finish(started: float, out: Path, evaluation: "Evaluation") -> None:
+def _finish(started: float, out: Path, evaluation: "Evaluation") -> None:
     """Writes the report, and prints the tables."""
     from jaxmotion.evaluation.tables import format_differences, format_table, score_table
     from jaxmotion.report.page import write_report

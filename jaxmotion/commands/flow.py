@@ -17,8 +17,11 @@ class Flow:
     Attributes:
         video: a video file, or a folder of frames.
         out: the folder to write to.
-        estimator: what estimates the flow: dis, raft or raft_small.
-        weights: file of the weights, for raft and raft_small.
+        estimator: what estimates the flow: dis, raft or raft_small; auto is raft where its weights
+            are there and an accelerator makes it quick, else dis.
+        weights: file of the weights, for raft and raft_small, instead of those that `jaxmotion
+            weights` fetched.
+        download: fetch the official weights of raft or raft_small if they are not there.
         iterations: of raft and raft_small, 20 if not given.
         correlation: of raft and raft_small: all_pairs, on_demand (less memory), or auto.
         refine: also estimate the flow back, and fill in what the two do not agree on.
@@ -31,8 +34,9 @@ class Flow:
 
     video: tyro.conf.Positional[Path]
     out: Path
-    estimator: str = "dis"
+    estimator: str = "auto"
     weights: Path | None = None
+    download: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     iterations: int | None = None
     correlation: str | None = None
     refine: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
@@ -58,13 +62,21 @@ def main(argv: Sequence[str], prog: str = "jaxmotion flow") -> None:
         make_estimator,
         write_flow_folder,
     )
+    from jaxmotion.optical_flow.choice import ask_at_terminal, choose_estimator
     from jaxmotion.training.compilation_cache import enable_compilation_cache
 
     enable_compilation_cache()
     video = open_video(options.video, min_frames=options.gap + 1)
-    estimator = make_estimator(
+    chosen = choose_estimator(
         options.estimator,
-        weights=options.weights,
+        options.weights,
+        refined=False,
+        may_download=options.download,
+        ask=ask_at_terminal(),
+    )
+    estimator = make_estimator(
+        chosen.name,
+        weights=chosen.weights,
         iterations=options.iterations,
         correlation=options.correlation,
     )
@@ -81,3 +93,5 @@ def main(argv: Sequence[str], prog: str = "jaxmotion flow") -> None:
         quality=options.quality,
     )
     print(report)
+    if chosen.reason:
+        print(chosen.reason)

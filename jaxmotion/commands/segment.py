@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 
@@ -13,15 +13,24 @@ from jaxmotion.models import DEFAULT_MODEL
 
 @dataclass(frozen=True)
 class Segment:
-    """Segments a video: masks (PNG), an overlay video and the motion parameters.
+    """Tells what moves in a video: masks of it, of all segments, and a page to look at.
 
     Attributes:
         video: a video file, or a folder of frames.
         out: the folder to write to.
+        probabilities: also write probabilities/, of each pixel to move, 0 to 255.
+        saliency: also write saliency/, how far what moves is from the motion of the rest, 0 to 255.
+        export: also write what moves for other programs: masks for colmap or nerfstudio, coco.json,
+            pictures (cutout) or a video (alpha) of what moves on a transparent ground, davis
+            annotations.
+        dilate: pixels by which the masks for colmap and nerfstudio are widened.
         checkpoint: the name of a shipped model (`jaxmotion models` lists them), the folder of a
             training run, or a file that `jaxmotion export` wrote.
-        estimator: what estimates the flow: dis (refined for masks), raft or raft_small.
-        weights: file of the weights, for raft and raft_small.
+        estimator: what estimates the flow: dis (refined for masks), raft or raft_small; auto is
+            raft where its weights are there and an accelerator makes it quick, else dis.
+        weights: file of the weights, for raft and raft_small, instead of those that `jaxmotion
+            weights` fetched.
+        download: fetch the official weights of raft or raft_small if they are not there.
         flow: flow that is there already, what `jaxmotion flow` wrote or a .npz or a folder of .flo
             numbered like the frames, instead of an estimator.
         window: frames that the network sees at once, instead of what the checkpoint was trained
@@ -33,9 +42,14 @@ class Segment:
 
     video: tyro.conf.Positional[Path]
     out: Path
+    probabilities: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    saliency: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    export: tuple[Literal["colmap", "nerfstudio", "coco", "cutout", "alpha", "davis"], ...] = ()
+    dilate: int = 0
     checkpoint: str = DEFAULT_MODEL
-    estimator: str = "dis"
+    estimator: str = "auto"
     weights: Path | None = None
+    download: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     flow: Path | None = None
     window: int | None = None
     overlap: int | None = None
@@ -51,16 +65,39 @@ def main(argv: Sequence[str], prog: str = "jaxmotion segment") -> None:
         prog: the command as it was typed.
     """
     options = parse_options(Segment, argv, prog=prog)
+    from jaxmotion.answer import Answer, segment_video
     from jaxmotion.inference.segmenter import Segmenter
-    from jaxmotion.inference.video import segment_video
     from jaxmotion.optical_flow import estimator_for_masks
+    from jaxmotion.optical_flow.choice import ask_at_terminal, choose_estimator
     from jaxmotion.training.compilation_cache import enable_compilation_cache
 
+    answer = Answer(
+        options.probabilities, options.saliency, options.latents, options.export, options.dilate
+    )
     enable_compilation_cache()
     flow = options.flow
+    made_by, advice = f"from {options.flow}", ""
     if flow is None:
-        flow = estimator_for_masks(options.estimator, weights=options.weights)
+        chosen = choose_estimator(
+            options.estimator,
+            options.weights,
+            may_download=options.download,
+            ask=ask_at_terminal(),
+        )
+        advice = chosen.reason
+        flow = estimator_for_masks(chosen.name, weights=chosen.weights)
+        made_by = ", ".join([flow.name, *(f"{k} {value}" for k, value in flow.settings.items())])
     segmenter = Segmenter.load(options.checkpoint, num_masks=options.num_masks)
     segmenter.inference = segmenter.inference.override(options.window, options.overlap)
-    report = segment_video(options.video, segmenter, options.out, flow, latents=options.latents)
-    print(f"{options.out}: masks, moving, overlay.mp4, theta.npz; {report}")
+    windows = segmenter.inference
+    settings = {
+        "Network": options.checkpoint,
+        "Flow": made_by,
+        "Windows": f"{windows.window} frames, sharing {windows.overlap}"
+        if windows.window
+        else "the whole video",
+    }
+    report = segment_video(options.video, segmenter, options.out, flow, answer, settings)
+    print(f"{options.out}: {', '.join(report.written)}; {report}")
+    if advice:
+        print(advice)

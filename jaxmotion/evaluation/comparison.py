@@ -26,7 +26,7 @@ def published_scores(dataset: str = "DAVIS2016-val") -> tuple[Published, ...]:
     """What was reported on a dataset.
 
     Args:
-        dataset: As `Protocol.published` names it; an unknown one has no scores.
+        dataset: name of the dataset, as `Protocol.published` has it; an unknown one has no scores.
 
     Returns:
         Methods with scores per sequence first. The scores of a sequence with several objects are
@@ -89,11 +89,12 @@ def paired_differences(
     """The first run against every other column.
 
     Args:
-        runs: The evaluated one first.
-        published: Those without scores per sequence, or of other sequences, are left out.
+        runs: runs of the dataset, the evaluated one first.
+        published: published scores; those without scores per sequence, or of other sequences, are
+            left out.
         measures: `"J"`, ...; their means are compared.
-        average: Over what the dataset's means are taken: sequences weigh by their frames, by their
-            objects, or all the same.
+        average: what the means of the dataset are taken over: sequences weigh by their frames, by
+            their objects, or all the same.
 
     Returns:
         A difference for every column and measure that both have on some sequence.

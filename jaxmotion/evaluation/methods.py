@@ -3,21 +3,25 @@
 Each gives labels at the size of the annotation, `method.label(video, protocol)`.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import cv2
 import numpy as np
 
 from jaxmotion.baselines import ALL_BASELINES, UPPER_BOUND
-from jaxmotion.baselines.threshold import BASELINES, two_motion_upper_bound
+from jaxmotion.baselines.threshold import (
+    BASELINES,
+    shrink_ground_truth,
+    two_motion_upper_bound,
+    upsample_foreground,
+)
 from jaxmotion.data.masks import MASK_SUFFIXES, check_background
 from jaxmotion.data.pairing import place_files
-from jaxmotion.data.transforms import Size, likeliest_labels, resize_masks
+from jaxmotion.data.transforms import Size, likeliest_labels
 from jaxmotion.errors import InputError
 from jaxmotion.evaluation.annotations import Annotation, read_label_pictures
 from jaxmotion.evaluation.davis_sequence import DavisSequence
@@ -71,7 +75,7 @@ class AnnotatedVideo(NamedTuple):
         return self.flow
 
 
-class Labelled(NamedTuple):
+class Labeled(NamedTuple):
     """What a method says of a video.
 
     Attributes:
@@ -110,10 +114,15 @@ class Network:
         """The predictor."""
         return self.load()
 
-    def label(self, video: AnnotatedVideo, protocol: Protocol) -> Labelled:
-        """Segments the flow of a video."""
+    def label(self, video: AnnotatedVideo, protocol: Protocol) -> Labeled:
+        """Segments the flow of a video.
+
+        Args:
+            video: gives the flow.
+            protocol: says how it is cut.
+        """
         flow, size = video.known_flow(), video.annotation.size
-        return Labelled(*predict_labels(self.predictor, flow, size, protocol, video.valid))
+        return Labeled(*predict_labels(self.predictor, flow, size, protocol, video.valid))
 
     def inputs(self, sequence: DavisSequence) -> dict[str, Any]:
         """What its result on a sequence depends on, beside the data."""
@@ -132,7 +141,7 @@ class ResultFolder:
         name: name of the method.
         folder: with a folder for every sequence.
         select: rule that reads the labels as one foreground; by default all but 0 are.
-        num_masks: labels must be below it; None for no limit but the protocol's.
+        num_masks: number that labels must be below; None for no limit but the protocol's.
     """
 
     name: str
@@ -146,7 +155,7 @@ class ResultFolder:
         """The folder."""
         return str(self.folder)
 
-    def label(self, video: AnnotatedVideo, protocol: Protocol) -> Labelled:
+    def label(self, video: AnnotatedVideo, protocol: Protocol) -> Labeled:
         """Reads the masks.
 
         Frames that are not scored may be missing, unless the rule has to see them.
@@ -176,7 +185,7 @@ class ResultFolder:
             labels[t] = picture
         if binary:
             labels, highest = (labels != 0).astype(np.uint8), 1
-        return Labelled(labels, highest + 1, self.select, background=0)
+        return Labeled(labels, highest + 1, self.select, background=0)
 
     def inputs(self, sequence: DavisSequence) -> dict[str, Any]:
         """What its result on a sequence depends on, beside the data."""
@@ -227,8 +236,13 @@ class Baseline:
                 f"baseline {self.name!r} is unknown, expected some of {', '.join(ALL_BASELINES)}"
             )
 
-    def label(self, video: AnnotatedVideo, protocol: Protocol) -> Labelled:
-        """The foreground, in the scored frames; nothing in the others."""
+    def label(self, video: AnnotatedVideo, protocol: Protocol) -> Labeled:
+        """The foreground, in the scored frames; nothing in the others.
+
+        Args:
+            video: gives the flow.
+            protocol: of no meaning here.
+        """
         flow, annotation = video.known_flow(), video.annotation
         frames = annotation.frames[annotation.frames < len(flow)]
         valid = None if video.valid is None else video.valid[frames]
@@ -239,7 +253,7 @@ class Baseline:
             small = BASELINES[self.name](flow[frames], valid)
         labels = np.zeros((len(flow), *annotation.size), np.uint8)
         labels[frames] = upsample_foreground(small, annotation.size)
-        return Labelled(labels, 2, "nonzero")
+        return Labeled(labels, 2, "nonzero")
 
     def inputs(self, sequence: DavisSequence) -> dict[str, Any]:
         """What its result on a sequence depends on, beside the data."""
@@ -276,22 +290,6 @@ def predict_labels(
         if masks.ndim != 4 or masks.shape[:-1] != flow[cut].shape[:-1]:
             raise ValueError(f"predictor gave masks {masks.shape} for flow {flow[cut].shape}")
         num_labels = masks.shape[-1]
-        labels[cut] = _per_frame(partial(likeliest_labels, size=size), masks)
+        with ThreadPoolExecutor() as pool:  # OpenCV and numpy leave the interpreter lock alone
+            labels[cut] = list(pool.map(partial(likeliest_labels, size=size), masks))
     return labels, num_labels
-
-
-def upsample_foreground(foreground: np.ndarray, size: Size) -> np.ndarray:
-    """Foreground probability [T, h, w] to bool [T, H, W]: bilinear, then above one half."""
-    return _per_frame(lambda frame: resize_masks(frame[..., None], size)[..., 0] > 0.5, foreground)
-
-
-def shrink_ground_truth(gt: np.ndarray, size: Size) -> np.ndarray:
-    """Share of every pixel of a smaller grid that the object covers: [T, H, W] -> [T, h, w]."""
-    area = partial(cv2.resize, dsize=size[::-1], interpolation=cv2.INTER_AREA)
-    return _per_frame(lambda frame: area(frame.astype(np.float32)), gt)
-
-
-def _per_frame(function: Callable[[np.ndarray], np.ndarray], frames: Iterable) -> np.ndarray:
-    """Maps frames in threads: OpenCV and numpy leave the interpreter lock alone."""
-    with ThreadPoolExecutor() as pool:
-        return np.stack(list(pool.map(function, frames)))

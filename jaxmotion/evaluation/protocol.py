@@ -23,23 +23,23 @@ class Protocol:
     """How a dataset is scored.
 
     Attributes:
-        select: Rule that reads the segments as one foreground, see `SELECTION_RULES`; of no
+        select: rule that reads the segments as one foreground, see `SELECTION_RULES`; of no
             meaning where objects are matched.
-        cut: Frames given to the predictor at once, and for which the foreground is selected
+        cut: frames given to the predictor at once, and for which the foreground is selected
             together; 0 takes the whole sequence. The last cut may be shorter.
         frames: `"flow"` scores every annotated frame that has a flow: all but the last.
             `"official"` scores those of the dataset's own code, see `official`.
-        name: Of the preset.
-        target: What is scored. `"foreground"`: all objects as one. `"box"`: the box around the
+        name: name of the preset.
+        target: what is scored. `"foreground"`: all objects as one. `"box"`: the box around the
             largest connected region of the foreground against the annotated box. `"objects"`: each
             object with the segment that is assigned to it over the whole video.
         measures: `"J"`, `"F"`, `"bIoU"`.
-        average: Over what the dataset's means are taken.
-        every_frame: Whether every frame must be annotated, or only some are.
-        void: Label of the pixels that do not count, in annotations that are indexed pictures.
-        max_segments: Labels that a result may have at most; 0 for any number.
-        published: Name of the dataset in `published.csv`.
-        official: Frames that the dataset's own code scores: `"inner"`, all but the first and the
+        average: what the means of a dataset are taken over.
+        every_frame: whether every frame must be annotated, or only some are.
+        void: label of the pixels that do not count, in annotations that are indexed pictures.
+        max_segments: labels that a result may have at most; 0 for any number.
+        published: name of the dataset in `published.csv`.
+        official: frames that the dataset's own code scores: `"inner"`, all but the first and the
             last one; `"all"` (masks that come from flow end a frame earlier); None where it has no
             rule of its own.
     """
@@ -81,9 +81,9 @@ class Protocol:
         """Which of the annotated frames count.
 
         Args:
-            annotated: Index of each annotated frame within the video, ascending.
-            num_frames: Frames of the video.
-            num_flows: Frames that have a flow, the first ones.
+            annotated: index of each annotated frame within the video, ascending.
+            num_frames: frames of the video.
+            num_flows: frames that have a flow, the first ones.
 
         Returns:
             Positions in `annotated`, at least one if there is any with a flow.
@@ -132,10 +132,10 @@ def preset(name: str, **changes) -> Protocol:
 
     Args:
         name: A key of `PRESETS`.
-        changes: Fields to replace; None leaves one as it is.
+        changes: fields to replace; None leaves one as it is.
 
     Raises:
-        InputError: The name, or what a field became, is unknown.
+        InputError: the name, or what a field became, is unknown.
     """
     if name not in PRESETS:
         raise InputError(f"--protocol {name}: unknown, expected {', '.join(PRESETS)}")

@@ -214,17 +214,17 @@ def _evaluate_sequence(
 def _evaluate_method(
     out: Path, plan: DatasetPlan, video: AnnotatedVideo, method: Method, options: Options
 ) -> SequenceScores:
-    labelled, protocol = method.label(video, plan.protocol), plan.protocol
-    if labelled.select is not None:
-        protocol = replace(protocol, select=labelled.select)
-    name, labels = video.sequence.name, labelled.labels
+    labeled, protocol = method.label(video, plan.protocol), plan.protocol
+    if labeled.select is not None:
+        protocol = replace(protocol, select=labeled.select)
+    name, labels = video.sequence.name, labeled.labels
     scores, packed = score_labels(
         name,
         labels,
         video.annotation,
         protocol,
-        labelled.num_labels,
-        labelled.background,
+        labeled.num_labels,
+        labeled.background,
         video.flow,
         video.valid,
     )
@@ -233,7 +233,7 @@ def _evaluate_method(
     if options.write_masks:
         foreground = unpack(packed, labels.shape[2]).astype(np.uint8)
         # The official tools take 0 for background, which no segment is.
-        objects = labels if labelled.background is not None else labels + np.uint8(1)
+        objects = labels if labeled.background is not None else labels + np.uint8(1)
         masks = objects if protocol.target == "objects" else foreground
         frame_names = video.sequence.frame_names(len(labels))
         write_masks(out, (plan.name, method.name, name), frame_names, masks, labels)

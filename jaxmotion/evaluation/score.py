@@ -12,7 +12,6 @@ from jaxmotion.evaluation.annotations import Annotation
 from jaxmotion.evaluation.protocol import Average, Protocol
 from jaxmotion.metrics import masks as bitmasks
 from jaxmotion.metrics.davis import (
-    BOUND_TH,
     Contour,
     contour_f,
     packed_jaccard,
@@ -128,12 +127,12 @@ def score_labels(
     """Selects the foreground, or assigns the objects, and scores.
 
     Args:
-        name: Of the sequence.
+        name: name of the sequence.
         labels: uint8 `[T, H, W]` of all frames that were segmented.
-        annotation: The frames that count; those beyond T are left out.
-        protocol: What is scored.
+        annotation: the frames that count; those beyond T are left out.
+        protocol: what is scored.
         num_labels: K, one more than the highest label there may be.
-        background: Label that is no segment where objects are matched; None if all are.
+        background: label that is no segment where objects are matched; None if all are.
         flow: `[T, h, w, 2]`, for the rule `"salient"`.
         valid: `[T, h, w]`, where the flow is known; everywhere by default.
 
@@ -173,6 +172,13 @@ def select_by_cut(
 
     A rule that looks at the ground truth sees the annotated frames of the cut, any other all of
     them.
+
+    Args:
+        labels: uint8 `[T, H, W]`.
+        annotation: the frames that count.
+        protocol: says the cuts and the rule.
+        flow: `[T, h, w, 2]`, for the rule `"salient"`.
+        valid: `[T, h, w]`, where the flow is known; everywhere by default.
     """
     foreground, cuts = [], []
     for cut in protocol.cuts(len(labels)):
@@ -190,7 +196,10 @@ def select_by_cut(
             known = None if valid is None else valid[cut]
             is_chosen = salient(segment_residuals(small, flow[cut], int(frames.max()) + 1, known))
         else:
-            is_chosen = _by_counting(frames, gt, rule)
+            try:
+                is_chosen = foreground_labels(frames, gt, rule)
+            except ValueError as error:  # more segments than the rule can try
+                raise InputError(str(error)) from error
         # A label that the rule did not see is in no frame that counts.
         chosen = np.flatnonzero(is_chosen).tolist()
         foreground += [_pack_chosen(frame, chosen) for frame in labels[cut]]
@@ -198,41 +207,33 @@ def select_by_cut(
     return np.stack(foreground), cuts
 
 
-def _by_counting(labels: np.ndarray, gt: np.ndarray | None, rule: str) -> np.ndarray:
-    """Which labels a rule of `metrics.foreground` takes; what it refuses, the user gets to hear."""
-    try:
-        return foreground_labels(labels, gt, rule)
-    except ValueError as error:
-        raise InputError(str(error)) from error
-
-
 def score_foreground(
     foreground: np.ndarray, annotation: Annotation, protocol: Protocol
 ) -> ObjectScores:
-    """Scores the packed foreground `[n, H, w]` of the annotated frames as one object."""
-    height, width = annotation.size
-    radius = tolerance(height, width, BOUND_TH)
+    """Scores the foreground of the annotated frames as one object.
+
+    Args:
+        foreground: packed masks `[n, H, w]`.
+        annotation: the n frames.
+        protocol: says what is measured.
+    """
+    width, radius = annotation.size[1], tolerance(*annotation.size)
     annotated, with_boundary = annotation.foreground, "F" in protocol.measures
 
-    def box(i: int) -> tuple[float, ...]:
-        return (box_iou(annotated[i], bitmasks.unpack(foreground[i], width)),)
-
-    def region_and_boundary(i: int) -> tuple[float, ...]:
-        gt, found = bitmasks.pack(annotated[i]), foreground[i]
-        if annotation.void is not None:
-            known = ~bitmasks.pack(annotation.void[i])
-            gt, found = gt & known, found & known
+    def measure(gt: np.ndarray, found: np.ndarray, void: np.ndarray | None) -> tuple[float, ...]:
+        if protocol.target == "box":
+            return (box_iou(gt, bitmasks.unpack(found, width)),)
+        gt, known = bitmasks.pack(gt), ~bitmasks.pack(void) if void is not None else ~np.uint64(0)
+        gt, found = gt & known, found & known
         j = packed_jaccard(gt, found)
         if not with_boundary:
             return (j,)
         return j, contour_f(Contour(gt, width, radius), Contour(found, width, radius))
 
-    measure = box if protocol.target == "box" else region_and_boundary
-    rows = np.array([measure(i) for i in range(len(foreground))], np.float64)
+    voids = annotation.void if annotation.void is not None else [None] * len(annotated)
+    rows = [measure(*frame) for frame in zip(annotated, foreground, voids, strict=True)]
     names = ("J", "F") if with_boundary else ("J",)
-    return ObjectScores(
-        FOREGROUND, {name: tuple(rows[:, i].tolist()) for i, name in enumerate(names)}
-    )
+    return ObjectScores(FOREGROUND, dict(zip(names, zip(*rows, strict=True), strict=True)))
 
 
 def _object_scores(

@@ -74,8 +74,8 @@ def result_folders(
 
     Args:
         texts: `NAME=FOLDER` or `FOLDER`.
-        select: Rule for all of them; None takes every label but 0 for foreground.
-        num_masks: Labels must be below it.
+        select: rule for all of them; None takes every label but 0 for foreground.
+        num_masks: number that labels must be below.
 
     Raises:
         InputError: A folder is missing, or there can be no label.

@@ -22,9 +22,9 @@ def score_table(dataset: Dataset, statistic: str, max_published: int | None = No
     """One statistic of every method on every sequence.
 
     Args:
-        dataset: With at least one run.
+        dataset: a dataset with at least one run.
         statistic: `"J_mean"`, ...
-        max_published: Columns of published scores, the first ones; None for all.
+        max_published: columns of published scores, the first ones; None for all.
 
     Returns:
         By method, then by sequence and `"mean"` as the protocol averages. Evaluated methods come
@@ -65,8 +65,8 @@ def format_table(table: Mapping[str, Mapping[str, float]], title: str) -> str:
     """A table as markdown with aligned columns, best read in a terminal.
 
     Args:
-        table: Score by column and row.
-        title: Heading of the first column.
+        table: score by column and row.
+        title: heading of the first column.
     """
     rows = dict.fromkeys(row for column in table.values() for row in column if row != MEAN)
     if any(MEAN in column for column in table.values()):
@@ -90,7 +90,12 @@ def format_table(table: Mapping[str, Mapping[str, float]], title: str) -> str:
 
 
 def format_differences(dataset: Dataset, statistic: str) -> str:
-    """Paired differences of the first run to all others, a line each; empty if there is none."""
+    """Paired differences of the first run to all others, a line each; empty if there is none.
+
+    Args:
+        dataset: a dataset with its differences.
+        statistic: `"J_mean"`, ...
+    """
     lines = []
     for difference in dataset.differences:
         if difference.statistic != statistic:

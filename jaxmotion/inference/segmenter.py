@@ -350,24 +350,20 @@ class Segmenter:
         for start, length, theta in run_windows(self._theta, frames, inference, bucketed=False):
             yield WindowMotions(start, length, theta)
 
+    def _apply(self, params: Any, flow: jax.Array, valid: jax.Array) -> Segmentation:
+        """What the network makes of clips ``[B, T, H, W, 2]``."""
+        network = self.task.network
+        seen = observe(flow, valid, network)
+        output = build_segmenter(network).apply({"params": params}, seen.features, seen.valid)
+        return cast(Segmentation, output)
+
     @cached_property
     def _describe(self) -> Callable[[Any, np.ndarray, np.ndarray], Segmentation]:
-        network = self.task.network
-        module = build_segmenter(network)
-
-        @jax.jit
-        def describe(params: Any, flow: jax.Array, valid: jax.Array) -> Segmentation:
-            seen = observe(flow, valid, network)
-            return cast(Segmentation, module.apply({"params": params}, seen.features, seen.valid))
-
-        return describe
+        return jax.jit(self._apply)
 
     @cached_property
     def _masks(self) -> ShapedFunction:
-        def masks(params: Any, flow: jax.Array, valid: jax.Array) -> jax.Array:
-            return self._describe(params, flow, valid).masks
-
-        return ShapedFunction(masks, self.params)
+        return ShapedFunction(lambda *arguments: self._apply(*arguments).masks, self.params)
 
     @cached_property
     def _theta(self) -> ShapedFunction:

@@ -7,9 +7,9 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from jaxmotion.metrics import masks as bitmasks
+from jaxmotion.metrics.arguments import binary_masks, check_shapes, label_arrays
 from jaxmotion.metrics.davis import (
     Contour,
-    Statistics,
     contour_f,
     packed_jaccard,
     sequence_statistics,
@@ -33,12 +33,12 @@ class ObjectMatch:
     boundary_f: np.ndarray
 
     @property
-    def J(self) -> list[Statistics]:
+    def J(self) -> list[tuple[float, float, float]]:
         """Mean, recall and decay of J for each pair."""
         return [sequence_statistics(scores) for scores in self.jaccard]
 
     @property
-    def F(self) -> list[Statistics]:
+    def F(self) -> list[tuple[float, float, float]]:
         """Mean, recall and decay of F for each pair."""
         return [sequence_statistics(scores) for scores in self.boundary_f]
 
@@ -68,7 +68,7 @@ def match_objects(
 ) -> ObjectMatch:
     """Assigns predicted segments to annotated objects, as the DAVIS 2017 unsupervised benchmark.
 
-    The assignment maximises the sum over objects of (J + F) / 2 averaged over the frames
+    The assignment maximizes the sum over objects of (J + F) / 2 averaged over the frames
     (Hungarian). Every label that occurs in the prediction is a candidate, 0 included, since a
     motion segmentation has no label set aside for the background; in the ground truth 0 is
     background. Segments that are left over count for nothing.
@@ -79,13 +79,14 @@ def match_objects(
         void: bool `[T, H, W]`: pixels that count neither for nor against; none by default.
         background: A predicted label that is no candidate; None if all are. The official code
             takes 0 for it, which no segment of a motion segmentation is.
-        use_boundary: False assigns by J alone and leaves F NaN.
+        use_boundary: whether F counts; False assigns by J alone and leaves F NaN.
 
     Returns:
         The match and its scores per frame; empty if the ground truth has no object.
 
     Raises:
-        ValueError: The shapes differ or are not `[T, H, W]`, or a label is negative.
+        ValueError: the shapes differ or are not `[T, H, W]`, or a label is negative.
+        TypeError: labels are no integers.
 
     References:
         Caelles et al., The 2019 DAVIS Challenge on VOS, arXiv:1905.00737.
@@ -130,7 +131,7 @@ def bootstrap_iou(
         By object, float64 `[T]`; NaN in frames that do not show the object.
 
     Raises:
-        ValueError: As `match_objects`.
+        ValueError, TypeError: as `match_objects`.
 
     References:
         Thesis table 4.5; Lao et al., Divided Attention: Unsupervised Multi-Object Discovery with
@@ -154,7 +155,12 @@ def box_iou(gt: np.ndarray, foreground: np.ndarray) -> float:
     Args:
         gt: bool `[H, W]`, whose foreground spans the annotated box.
         foreground: bool `[H, W]`; its regions are 8-connected. Empty gives 0, unless both are.
+
+    Raises:
+        ValueError: the shapes differ or are not `[H, W]`.
+        TypeError: a mask is neither bool nor integer.
     """
+    gt, foreground = binary_masks("[H, W]", gt=gt, foreground=foreground)
     count, _, statistics, _ = cv2.connectedComponentsWithStats(
         foreground.view(np.uint8), connectivity=8
     )
@@ -172,18 +178,10 @@ def box_iou(gt: np.ndarray, foreground: np.ndarray) -> float:
 
 
 def _checked(gt_labels, pred_labels, void):
-    gt_labels, pred_labels = np.asarray(gt_labels), np.asarray(pred_labels)
-    if gt_labels.shape != pred_labels.shape or gt_labels.ndim != 3:
-        raise ValueError(
-            "gt_labels and pred_labels must both be [T, H, W], "
-            f"got {gt_labels.shape} and {pred_labels.shape}"
-        )
-    if min(gt_labels.min(initial=0), pred_labels.min(initial=0)) < 0:
-        raise ValueError("labels must be >= 0")
+    gt_labels, pred_labels = label_arrays(gt_labels=gt_labels, pred_labels=pred_labels)
     if void is not None:
         void = np.asarray(void, bool)
-        if void.shape != gt_labels.shape:
-            raise ValueError(f"void must be {gt_labels.shape} as the labels, got {void.shape}")
+        check_shapes("[T, H, W]", {"gt_labels": gt_labels, "void": void})
     return gt_labels, pred_labels, void
 
 

@@ -16,8 +16,8 @@ class Observation(NamedTuple):
     Attributes:
         flow: ``[B, T, H, W, 2]``, pixels per frame; what the loss explains.
         valid: ``[B, T, H, W]`` float32 in {0, 1}.
-        residual: ``[B, T, H, W, 2]``, the flow minus its global motion; None where nothing asks
-            for it.
+        residual: ``[B, T, H, W, 2]``, the flow minus its global motion; None where neither network
+            nor loss asks for it.
         features: ``[B, T, H, W, C]``, what the network sees.
     """
 
@@ -47,7 +47,7 @@ def observe(
         network: whose features these are.
         seen: ``[B, T, H, W, 2]``, what the network sees instead of the flow, such as the same with
             noise; None, or the very same array, for the flow.
-        with_residual: whether the loss needs the residual, too.
+        with_residual: whether the loss needs the residual of the flow.
 
     Returns:
         The `Observation`.
@@ -55,19 +55,24 @@ def observe(
     Raises:
         ValueError: for shapes that do not belong together.
     """
-    same = seen is None or seen is flow
     if valid is None:
         valid = jnp.ones(flow.shape[:-1], jnp.float32)
-    flow, valid = known_only(flow, valid)
-    seen = flow if same else known_only(seen, valid)[0]
     sees_residual = needs_residual(network.input)
-    residual = seen_residual = None
-    if sees_residual and with_residual and not same:
-        both = jnp.stack([flow, seen])
-        residual, seen_residual = jax.vmap(global_residual, (0, None))(both, valid)
-    elif sees_residual or with_residual:
-        residual = seen_residual = global_residual(flow if with_residual else seen, valid)
+    if seen is None or seen is flow:
+        flow, valid = known_only(flow, valid)
+        seen = flow
+        residual = seen_residual = None
+        if sees_residual or with_residual:
+            residual = seen_residual = global_residual(flow, valid)
+    else:
+        (flow, _), (seen, valid) = known_only(flow, valid), known_only(seen, valid)
+        if sees_residual and with_residual:  # in one fit
+            both = jnp.stack([flow, seen])
+            residual, seen_residual = jax.vmap(global_residual, (0, None))(both, valid)
+        else:
+            residual = global_residual(flow, valid) if with_residual else None
+            seen_residual = global_residual(seen, valid) if sees_residual else None
     features = network_features(
         seen, network.input, residual=seen_residual, valid=valid, frames=network.norm_frames
     )
-    return Observation(flow, valid, residual if with_residual else None, features)
+    return Observation(flow, valid, residual, features)

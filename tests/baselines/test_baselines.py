@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from jaxmotion.baselines import ALL_BASELINES, UPPER_BOUND
 from jaxmotion.baselines.classical_em import classical_em, initial_mixture, run_em
 from jaxmotion.baselines.threshold import (
     BASELINES,
@@ -189,3 +190,7 @@ def test_more_starts_find_a_higher_likelihood():
     flow, _ = two_motions(frames=8, noise=0.5)
     one, ten = (classical_em(flow, num_segments=3, num_starts=starts)[1] for starts in (1, 10))
     assert ten.mean() > one.mean() + 1
+
+
+def test_the_names_that_commands_know_are_those_that_exist():
+    assert (*BASELINES, UPPER_BOUND) == ALL_BASELINES

@@ -5,6 +5,7 @@ import json
 import re
 import shutil
 from dataclasses import asdict
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from made_up_davis import (
 from PIL import Image
 from scipy import stats
 
+from jaxmotion.errors import InputError
 from jaxmotion.evaluation import folder as evaluation_folder
 from jaxmotion.evaluation import preset
 from jaxmotion.evaluation.comparison import paired_differences, published_scores
@@ -246,6 +248,31 @@ def test_results_survive_json():
     assert again.datasets[0].runs[0].reasons == ("b: gone", "not reached: c")
     assert again.partial
     assert again.datasets[0].published == published_scores()[:2]
+
+
+def test_an_evaluation_of_an_earlier_version_is_read():
+    text = (Path(__file__).parent / "earlier_evaluation.json").read_text()
+    (dataset,) = loads(text).datasets
+    assert dumps(Evaluation((dataset,))) == text
+    assert [run.method for run in dataset.runs] == ["broken", "otsu"]
+    assert [failure.sequence for failure in dataset.runs[0].failures] == ["unused", "dog"]
+    assert np.isnan(dataset.differences[0].low)  # one sequence has no interval
+    assert dataset.protocol == json.loads(text)["datasets"][0]["protocol"]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("{", "not an evaluation"),
+        ("[]", "expected fields by name"),
+        ("{}", "datasets"),
+        ('{"datasets": [], "more": 1}', "has no field more"),
+        ('{"datasets": [{"runs": [{"kind": "network"}]}]}', r"kind 'network': expected"),
+    ],
+)
+def test_what_is_no_evaluation_is_refused(text, words):
+    with pytest.raises(InputError, match=words):
+        loads(text)
 
 
 # Bad results -------------------------------------------------------------------------------------

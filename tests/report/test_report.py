@@ -28,7 +28,8 @@ from jaxmotion.evaluation import find_sequences
 from jaxmotion.evaluation.results import Dataset, Evaluation, Failure, Run
 from jaxmotion.evaluation.score import Cut, ObjectScores, SequenceScores
 from jaxmotion.optical_flow.colors import flow_to_color
-from jaxmotion.report.layers import MAX_FRAMES, shown_frames, svg_path, write_layers
+from jaxmotion.report.encoding import svg_path
+from jaxmotion.report.layers import MAX_FRAMES, shown_frames, write_layers
 from jaxmotion.report.page import write_report
 
 

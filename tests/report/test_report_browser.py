@@ -1,10 +1,10 @@
 """`report.html` in headless Chromium: what a reader sees and what keys do."""
 
 import pytest
-from report_browser import Page, find_browser
+from browser import Page, find_browser
 from report_example import CUT, FRAMES, HOSTILE, HOSTILE_METHOD, SEQUENCES, truth, write_example
 
-from jaxmotion.report.layers import svg_path
+from jaxmotion.report.encoding import svg_path
 from jaxmotion.report.page import write_report
 
 BROWSER = find_browser()

@@ -8,17 +8,18 @@ import numpy as np
 import pytest
 
 import jaxmotion as jm
+from jaxmotion.answer import Answer, segment_video
 from jaxmotion.data import open_video, read_image, write_image
 from jaxmotion.data.transforms import resize_masks
 from jaxmotion.data.windows import InferenceConfig
 from jaxmotion.inference import segmenter as segmenter_module
-from jaxmotion.inference.video import segment_video
 from jaxmotion.optical_flow import Refined, read_flo, write_flo, write_flow_npz
 from jaxmotion.saliency import salient_segments
 from jaxmotion.tasks.segmentation import ObjectiveConfig
 
 SIZE = (40, 64)
 FRAMES = 12
+ALWAYS = {"index.html", "masks", "moving", "overlay.mp4", "theta.npz"}
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +82,7 @@ def test_the_files_are_what_the_segmenter_says(video, segmenter, tmp_path, infer
             archive["theta"], segmenter.motions(flow, masks), rtol=1e-3, atol=1e-3
         )
         moving = archive["moving"]
-    assert names_in(tmp_path) == {"masks", "moving", "overlay.mp4", "theta.npz"}
+    assert names_in(tmp_path) == ALWAYS
     np.testing.assert_array_equal(moving, salient_segments(masks, flow))
     pictures = np.stack([read_image(path) for path in sorted((tmp_path / "moving").iterdir())])
     there = moving[np.concatenate([expected, expected[-1:]])]
@@ -117,9 +118,11 @@ def test_a_long_video_is_cut_by_itself_and_that_is_said(
         assert list(archive["length"]) == [3] * 9
 
 
-def test_flow_is_estimated_segmented_and_written_in_turn(video, segmenter, tmp_path):
+def test_flow_is_estimated_segmented_and_written_in_turn(segmenter, tmp_path):
     """So that no more than some windows of it are ever held."""
-    written_when_estimated = []
+    written_when_estimated, frames = [], 40
+    for t in range(frames):
+        write_image(tmp_path / "video" / f"{t:03d}.png", np.full((*SIZE, 3), t, np.uint8))
 
     @dataclasses.dataclass(frozen=True)
     class Estimator:
@@ -127,15 +130,16 @@ def test_flow_is_estimated_segmented_and_written_in_turn(video, segmenter, tmp_p
         settings: dict = dataclasses.field(default_factory=dict)
 
         def __call__(self, image0, image1):
-            written_when_estimated.append(len(list(tmp_path.glob(".jaxmotion*/masks/*.png"))))
+            written_when_estimated.append(len(list(tmp_path.glob("out/.jaxmotion*/masks/*.png"))))
             return np.zeros((*SIZE, 2), np.float32)
 
     segmenter.inference = InferenceConfig(3, 2)
-    segment_video(video / "frames", segmenter, tmp_path, Estimator())
-    assert len(written_when_estimated) == FRAMES - 1
-    held = np.arange(FRAMES - 1) - written_when_estimated
-    # Three windows of three, all but two frames of each shared, and three frames to look ahead.
-    assert held.max() <= 9
+    segment_video(tmp_path / "video", segmenter, tmp_path / "out", Estimator())
+    assert len(written_when_estimated) == frames - 1
+    held = np.arange(frames - 1) - written_when_estimated
+    # Three windows of three, all but two frames of each shared, three frames to look ahead, and
+    # six by which each of two stages may be ahead of the next: four wait, one comes, one goes.
+    assert held.max() <= 9 + 2 * 6
     assert written_when_estimated[-1] > 0
 
 
@@ -198,18 +202,11 @@ def shorter(video, folder):
 def test_results_of_an_earlier_video_do_not_stay(video, segmenter, tmp_path):
     segmenter.inference = InferenceConfig(1)
     out, short = tmp_path / "out", shorter(video, tmp_path)
-    segment_video(video / "frames", segmenter, out, video / "flow", latents=True)
-    assert names_in(out) == {
-        "masks",
-        "moving",
-        "overlay.mp4",
-        "theta.npz",
-        "latents.npz",
-        "latents.png",
-    }
+    segment_video(video / "frames", segmenter, out, video / "flow", Answer(latents=True))
+    assert names_in(out) == ALWAYS | {"latents.npz", "latents.png"}
     (out / "notes.txt").write_text("mine")
     segment_video(short / "frames", segmenter, out, short / "flow")
-    assert names_in(out) == {"masks", "moving", "overlay.mp4", "theta.npz", "notes.txt"}
+    assert names_in(out) == ALWAYS | {"notes.txt"}
     assert sorted(path.name for path in (out / "masks").iterdir()) == [
         f"short{number:03d}.png" for number in range(3)
     ]
@@ -234,6 +231,7 @@ def test_results_of_a_version_without_marks_are_replaced_unless_worked_on(
         segment_video(video / "frames", segmenter, out, video / "flow")
         (out / ".jaxmotion.segment.json").unlink()
         shutil.rmtree(out / "moving")  # which that version did not tell
+        (out / "index.html").unlink()
         with np.load(out / "theta.npz") as archive:
             known = {name: archive[name] for name in ("theta", "start", "length")}
         np.savez(out / "theta.npz", allow_pickle=False, **known)

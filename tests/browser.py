@@ -68,12 +68,12 @@ class Page:
             message += byte
         return json.loads(message)
 
-    def open(self, path: Path, fragment: str = ""):
-        """Opens a file and waits until it is there; `events` starts anew."""
+    def open(self, path: Path, fragment: str = "", ready: str = "li"):
+        """Opens a file and waits until an element is there; `events` starts anew."""
         self.call("Page.navigate", url="about:blank")  # another fragment alone would not load
         self.events.clear()
         self.call("Page.navigate", url=path.resolve().as_uri() + fragment)
-        self.wait("document.readyState === 'complete' && document.querySelector('li')")
+        self.wait("document.readyState === 'complete' && document.querySelector('" + ready + "')")
 
     def heard(self, method: str) -> list[dict]:
         return [event["params"] for event in self.events if event.get("method") == method]
