@@ -1,6 +1,7 @@
 """What network and loss are given: each thing once, whatever is held where nothing is known."""
 
 from dataclasses import replace
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -94,7 +95,8 @@ def test_a_step_fits_twice(noise, training):
     augmentation = AugmentConfig(flip_horizontal=0.5, corruption_probability=noise)
     task = SegmentationTask(NETWORK, config.motion, config.objective, augmentation)
     batch = {"flow": jnp.zeros((*SHAPE, 2)), "valid": jnp.ones(SHAPE)}
-    params = jax.eval_shape(task.init, jax.random.key(0), batch)
+    variables = jax.eval_shape(task.init, jax.random.key(0), batch)
     key = jax.random.key(0) if training else None
-    count = number_of_fits(lambda p, b: task.loss(p, b, step=jnp.zeros(()), key=key), params, batch)
+    loss = partial(task.loss, step=jnp.zeros(()), key=key)
+    count = number_of_fits(loss, variables, batch)
     assert count == 2
