@@ -1,9 +1,10 @@
 """From files, videos and procedural scenes to batches of clips with named fields.
 
 `config` says which clips. `sequence` is the record of one video, whose fields are read when they
-are asked for: from files (`file_sequences`; `layouts` and `davis` know where they lie, `timeline` and `pairing` which is of
-which frame, `masks` what annotations mean), from a built data set (`record_sequences`), or from a
-scene (`scene_source`). `sources` gives clips by index, `mixture` those of several sources in turn.
+are asked for: from files (`file_sequences`; `layouts` and `davis` know where they lie, `timeline`
+and `pairing` which is of which frame, `masks` what annotations mean), from a built data set
+(`record_sequences`), or from a scene (`scene_source`). `sources` gives clips by index, `mixture`
+those of several sources in turn.
 `loader` makes batches and can be resumed exactly, `augment` changes batches in JAX inside the
 training step; `transforms` changes clips in numpy. `video` and `pictures` read and write frames.
 """
