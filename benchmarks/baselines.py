@@ -23,7 +23,7 @@ from jaxmotion.baselines.threshold import (
     upsample_foreground,
 )
 from jaxmotion.baselines.threshold import two_motion_upper_bound as upper_bound
-from jaxmotion.evaluation.davis import find_sequences
+from jaxmotion.evaluation.discovery import find_sequences
 from jaxmotion.evaluation.tables import format_table
 from jaxmotion.metrics.davis import jaccard
 

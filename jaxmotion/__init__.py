@@ -12,7 +12,14 @@ if TYPE_CHECKING:
     from jaxmotion import evaluation, losses, metrics, motion, saliency
     from jaxmotion.inference.loading import load
     from jaxmotion.inference.segmenter import Segmenter
-    from jaxmotion.motion import Fit, MotionModel, fit, inpaint, parametric_flow
+    from jaxmotion.motion import (
+        Fit,
+        MotionModel,
+        fit,
+        frame_coefficients,
+        inpaint,
+        parametric_flow,
+    )
 
 __version__ = "0.1.0"
 
@@ -24,6 +31,7 @@ __all__ = [
     "__version__",
     "evaluation",
     "fit",
+    "frame_coefficients",
     "inpaint",
     "load",
     "losses",
@@ -38,7 +46,8 @@ _HOMES = {
     "Segmenter": "jaxmotion.inference.segmenter",
     "load": "jaxmotion.inference.loading",
     **dict.fromkeys(
-        ("Fit", "MotionModel", "fit", "inpaint", "parametric_flow"), "jaxmotion.motion"
+        ("Fit", "MotionModel", "fit", "frame_coefficients", "inpaint", "parametric_flow"),
+        "jaxmotion.motion",
     ),
 }
 

@@ -99,6 +99,7 @@ WRONG = {
         "intervals": [(), (0,), (1, 0), (1.5,), 1, (10**9,)],
         "validation_fraction": [0, 1, -0.1, 2, NAN],
         "validation_clips": [0, -5, 2.5],
+        "cache_bytes": [-1, 2**60, 1.5],
         "reader_workers": [-1, 1.5],
         "prefetch": [0],
     },

@@ -13,7 +13,8 @@ import numpy as np
 from PIL import Image
 
 from jaxmotion.answer.exports import Export, Frame
-from jaxmotion.data.pictures import overlay, write_image, write_labels
+from jaxmotion.data.masks import write_labels
+from jaxmotion.data.pictures import overlay, write_image
 from jaxmotion.data.transforms import likeliest_labels
 from jaxmotion.data.video import Video, VideoWriter
 from jaxmotion.saliency import saliency_map

@@ -31,7 +31,8 @@ class EvalConfig:
 
     Attributes:
         out: where scores.json, scores.csv, report.html and the rest go.
-        data: folder with Annotations/480p/SEQ/*.png and Flows/NAME/SEQ.npz (or SEQ/*.flo).
+        data: folder with Annotations/480p/SEQ/*.png and Flows/NAME/SEQ.npz (or SEQ/*.flo); or
+            tfds:NAME/CONFIG, a data set that jaxmotion_datasets built.
         suite: several datasets instead, a TOML file; what is scored already is not scored again.
         checkpoint: names of shipped models (`jaxmotion models` lists them) or of baselines,
             training runs' folders, files that `jaxmotion export` wrote; NAME=FOLDER names one.
@@ -39,7 +40,8 @@ class EvalConfig:
         results: folders of masks SEQ/FRAME.png to score, or NAME=FOLDER; without a checkpoint, and
             without Flows, nothing else.
         compare: the same, as columns beside what is scored.
-        protocol: davis2016, segtrack_v2, fbms59, moca, davis2017_motion or fbms59_multi.
+        protocol: davis2016, segtrack_v2, fbms59, moca, davis2017_motion or fbms59_multi; davis2016,
+            or that of the built data set, if not given.
         flow: which flow, a folder of Flows.
         select: which segments are the foreground: salient, except_largest, best_subset, overlap,
             linear_assignment, or nonzero (what results default to).
@@ -49,7 +51,7 @@ class EvalConfig:
         frames: score every frame that has a flow, or leave out the first as the official
             benchmark does.
         sequences: only these.
-        split: or those of ImageSets/SPLIT.txt.
+        split: or those of ImageSets/SPLIT.txt, or of that split of a built data set.
         baselines: which to compare with; "none" for none.
         write_masks: write the masks and the segments as indexed PNG.
         include_frames: show the video frames in the report.
@@ -61,7 +63,7 @@ class EvalConfig:
     checkpoint: tuple[str, ...] = ()
     results: tuple[str, ...] = ()
     compare: tuple[str, ...] = ()
-    protocol: str = "davis2016"
+    protocol: str | None = None
     flow: str = "raft"
     select: str | None = None
     cut: int | None = None
@@ -130,6 +132,7 @@ def _read_plans(config: EvalConfig) -> "list[DatasetPlan]":
     Raises:
         InputError: neither data nor a suite is named, or both, or what they say is wrong.
     """
+    from jaxmotion.evaluation.discovery import data_name, is_built, protocol_of
     from jaxmotion.evaluation.protocol import preset
     from jaxmotion.evaluation.run import DatasetPlan
     from jaxmotion.evaluation.suite import plan_name, read_suite
@@ -142,10 +145,16 @@ def _read_plans(config: EvalConfig) -> "list[DatasetPlan]":
             if getattr(config, name) != getattr(alone, name):
                 raise InputError(f"--{name} belongs to a dataset of the suite: say it in the file")
         return read_suite(config.suite or "")
-    protocol = preset(config.protocol, select=config.select, cut=config.cut, frames=config.frames)
+    protocol = preset(
+        config.protocol or protocol_of(config.data),
+        select=config.select,
+        cut=config.cut,
+        frames=config.frames,
+    )
     only_masks = config.results and not config.checkpoint
-    flow = None if only_masks and not (config.data / "Flows").is_dir() else config.flow
-    name = plan_name(config.data.resolve().name)
+    there = is_built(config.data) or (config.data / "Flows").is_dir()
+    flow = None if only_masks and not there else config.flow
+    name = plan_name(data_name(config.data))
     return [DatasetPlan(name, config.data, flow, protocol, config.sequences, config.split)]
 
 
@@ -168,7 +177,7 @@ def _read_methods(config: EvalConfig, plans: "Sequence[DatasetPlan]") -> "list[M
 
 def _check(config: EvalConfig, plans: "Sequence[DatasetPlan]", methods: "Sequence[Method]") -> int:
     """Tells what is wrong before anything is computed; gives the number of sequences to come."""
-    from jaxmotion.evaluation.davis import left_out
+    from jaxmotion.evaluation.discovery import left_out
     from jaxmotion.evaluation.methods import Network
 
     for plan in plans:
@@ -189,9 +198,9 @@ def _check(config: EvalConfig, plans: "Sequence[DatasetPlan]", methods: "Sequenc
 
 def _reads(config: EvalConfig, plans: "Sequence[DatasetPlan]") -> list[Path]:
     """Folders that are read, and that results must not replace."""
-    folders = [
-        plan.root / name for plan in plans for name in ("Annotations", "Flows", "JPEGImages")
-    ]
+    from jaxmotion.evaluation.discovery import inputs
+
+    folders = [folder for plan in plans for folder in inputs(plan.root)]
     named = (text.partition("=")[2] or text for text in (*config.results, *config.compare))
     return [*folders, *map(Path, named)]
 

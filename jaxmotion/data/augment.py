@@ -89,6 +89,7 @@ def augment(
     valid: jax.Array | None,
     config: AugmentConfig,
     model: MotionModel,
+    clip_length: int | None = None,
 ) -> Augmented:
     """Augments a batch; each clip is drawn for itself, and each part has its own key.
 
@@ -99,6 +100,7 @@ def augment(
         no motion.
       config: what to do; a part that is switched off costs nothing.
       model: the motion model of the method, in whose span the added motion lies exactly.
+      clip_length: number of frames of the clips, T where it is None; the rest is padding.
 
     Returns:
       What the network sees and what the loss explains.
@@ -113,7 +115,7 @@ def augment(
         exponent = jax.random.uniform(scale_key, (flow.shape[0], 1, 1, 1, 1), minval=-1.0)
         flow = flow * config.scale_jitter**exponent
     if config.global_motion > 0:
-        added = random_global_motion(motion_key, flow, valid, config, model)
+        added = random_global_motion(motion_key, flow, valid, config, model, clip_length)
         flow = flow + valid[..., None] * added
     network_input = flow
     if config.corruption_probability > 0:
@@ -151,7 +153,12 @@ def random_flip(
 
 
 def random_global_motion(
-    key: jax.Array, flow: jax.Array, valid: jax.Array, config: AugmentConfig, model: MotionModel
+    key: jax.Array,
+    flow: jax.Array,
+    valid: jax.Array,
+    config: AugmentConfig,
+    model: MotionModel,
+    clip_length: int | None = None,
 ) -> jax.Array:
     """Draws one global motion a clip, about as fast as the clip's own flow.
 
@@ -165,6 +172,7 @@ def random_global_motion(
       valid: `[B, T, H, W]`.
       config: strength and probability.
       model: the motion model.
+      clip_length: number of frames of the clips, T where it is None; the rest is padding.
 
     Returns:
       `[B, T, H, W, 2]`, what to add.
@@ -174,10 +182,12 @@ def random_global_motion(
     """
     batch, *shape = flow.shape[:-1]
     theta_key, strength_key, choice_key = jax.random.split(key, 3)
+    clip_length = clip_length or shape[0]
     theta = jax.random.uniform(
-        theta_key, (batch, 1, model.num_parameters(shape[0])), minval=-1.0, maxval=1.0
+        theta_key, (batch, 1, model.num_parameters(clip_length)), minval=-1.0, maxval=1.0
     )
-    motion = parametric_flow(model, theta, (shape[0], shape[1], shape[2]))[:, 0]
+    motion = parametric_flow(model, theta, (shape[0], shape[1], shape[2]), lengths=clip_length)
+    motion = motion[:, 0]
     strength = config.global_motion * jax.random.uniform(strength_key, (batch,))
     chosen = jax.random.bernoulli(choice_key, config.global_motion_probability, (batch,))
     scale = _mean_length(flow, valid) / jnp.maximum(_mean_length(motion, valid), 1e-12)

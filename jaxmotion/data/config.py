@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated
 
+from jaxmotion.data.flow_cache import DEFAULT_BYTES
 from jaxmotion.errors import InputError
 from jaxmotion.options import Count, Meta, check_fields
 
@@ -33,6 +34,7 @@ class DataConfig:
         validation_clips: at most this many clips are validated on.
         reader_workers: threads of each process that read clips; 0 reads between the steps.
         prefetch: batches that each process keeps ready.
+        cache_bytes: bytes of flow that are kept in memory at most; what is beyond is read again.
     """
 
     source: str = "scenes:default"
@@ -46,6 +48,7 @@ class DataConfig:
     validation_clips: Count = 64
     reader_workers: Annotated[int, Meta(ge=0, le=1_000)] = 2
     prefetch: Annotated[int, Meta(ge=1, le=10_000)] = 4
+    cache_bytes: Annotated[int, Meta(ge=0, le=2**50)] = DEFAULT_BYTES
 
     def __post_init__(self) -> None:
         check_fields(self, "data")

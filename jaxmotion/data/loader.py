@@ -13,7 +13,7 @@ from typing import Any
 import grain
 import numpy as np
 
-from jaxmotion.data.sources import Clip, ClipSource, fingerprint
+from jaxmotion.data.clips import Clip, ClipSource, fingerprint, has_content
 from jaxmotion.errors import InputError
 
 HostBatch = dict[str, np.ndarray]
@@ -119,7 +119,7 @@ class TrainLoader:
                     f"data position: saved with {key} {state.get(key)}, now it is {value}; "
                     "expected the data, batch size and seed of the run that is resumed"
                 )
-        if state.get("content", self._content) != self._content:
+        if "content" in state and not has_content(self.source, state["content"]):
             raise InputError(
                 "data position: saved with other flow under the same names; expected the data of "
                 "the run that is resumed"

@@ -32,15 +32,15 @@ class Video:
     """A video that can be iterated over, any number of times, without being held in memory.
 
     Attributes:
-      path: the video file or the folder.
-      height: of the frames, in pixels.
-      width: of the frames, in pixels.
-      num_frames: exact for a folder; for a file the pictures that were counted in it, see
-        `jaxmotion.data.decoding.VideoFile`. What is read is what counts.
-      fps: frames per second, the mean where the rate varies, so that a video of constant rate takes
-        as long; None for a folder, or where the file has no times.
-      files: the pictures of a folder in order; empty for a video file.
-      source: the video file; None for a folder.
+        path: the video file or the folder.
+        height: height of the frames, in pixels.
+        width: width of the frames, in pixels.
+        num_frames: exact for a folder; for a file the pictures that were counted in it, see
+            `jaxmotion.data.decoding.VideoFile`. What is read is what counts.
+        fps: frames per second, the mean where the rate varies, so that a video of constant rate
+            takes as long; None for a folder, or where the file has no times.
+        files: the pictures of a folder in order; empty for a video file.
+        source: the video file; None for a folder.
     """
 
     path: Path
@@ -84,16 +84,17 @@ def open_video(path: str | os.PathLike, min_frames: int = 2) -> Video:
     """Opens a video file or a folder of numbered pictures.
 
     Args:
-      path: a file of a kind that FFmpeg reads, or a folder of PNG, JPEG, ... pictures of one size.
-      min_frames: fewer are an error; motion needs two.
+        path: a file of a kind that FFmpeg reads, or a folder of PNG, JPEG, ... pictures of one
+            size.
+        min_frames: fewer are an error; motion needs two.
 
     Returns:
-      The video. A file has been read through, so that one that is cut short is found before the
-      work, and its first frames have been decoded.
+        The video. A file has been read through, so that one that is cut short is found before the
+        work, and its first frames have been decoded.
 
     Raises:
-      InputError: nothing there, no pictures in the folder, a missing or unreadable picture, not a
-        video, one that is cut short, or too few frames.
+        InputError: nothing there, no pictures in the folder, a missing or unreadable picture, not a
+            video, one that is cut short, or too few frames.
     """
     path = Path(path)
     with reading(path):
@@ -173,12 +174,12 @@ class VideoWriter:
         """Prepares a writer.
 
         Args:
-          path: where to; `.mp4`, or `.mov` with alpha.
-          fps: frames per second; 25 when left out.
-          pixel_aspect: width of a pixel divided by its height, for players to stretch the frames.
+            path: where to; `.mp4`, or `.mov` with alpha.
+            fps: frames per second; 25 when left out.
+            pixel_aspect: width of a pixel divided by its height, for players to stretch the frames.
 
         Raises:
-          InputError: another suffix.
+            InputError: another suffix.
         """
         self.path, self.fps = Path(path), fps or 25.0
         self.pixel_aspect = Fraction(pixel_aspect)
@@ -201,11 +202,11 @@ class VideoWriter:
         """Adds a frame.
 
         Args:
-          frame: uint8 `[H, W, 3]`, with alpha `[H, W, 4]`, all of one size.
+            frame: uint8 `[H, W, 3]`, with alpha `[H, W, 4]`, all of one size.
 
         Raises:
-          ValueError: another size or type than the first frame.
-          InputError: it cannot be written.
+            ValueError: another size or type than the first frame.
+            InputError: it cannot be written.
         """
         if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[-1] != self._channels:
             raise ValueError(

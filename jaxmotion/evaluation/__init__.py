@@ -2,27 +2,26 @@
 
 `protocol` names how each dataset is scored, `methods` are what can be scored (a network, a
 baseline, the masks of another method), `score` does it for one sequence, `run` goes through all of
-them, and `suite` reads what to go through. `davis` finds sequences, `davis_sequence` and
-`annotations` read them, `timeline` places their files in the video. `results` is what comes out,
+them, and `suite` reads what to go through. `discovery` finds sequences, in a folder or in a
+built data set, and `sequences` reads what of them counts. `results` is what comes out,
 one tree of plain values; `comparison` sets it beside what others reported and gives paired
 differences; `tables` shows it as text and CSV, and `folder` keeps its files.
 """
 
 from jaxmotion.baselines import ALL_BASELINES
-from jaxmotion.evaluation.annotations import Annotation
 from jaxmotion.evaluation.comparison import (
     paired_differences,
     published_scores,
     with_differences,
 )
-from jaxmotion.evaluation.davis import find_sequences
-from jaxmotion.evaluation.davis_sequence import DavisSequence
+from jaxmotion.evaluation.discovery import find_sequences
 from jaxmotion.evaluation.folder import write_scores
 from jaxmotion.evaluation.methods import Baseline, Network, ResultFolder
 from jaxmotion.evaluation.protocol import PRESETS, Protocol, preset
 from jaxmotion.evaluation.results import Evaluation, dumps, loads
 from jaxmotion.evaluation.run import DatasetPlan, Options, evaluate
 from jaxmotion.evaluation.score import SequenceScores, score_labels
+from jaxmotion.evaluation.sequences import Annotation, ScoredSequence
 from jaxmotion.evaluation.tables import format_table, score_table
 from jaxmotion.metrics.objects import box_iou
 
@@ -32,12 +31,12 @@ __all__ = [
     "Annotation",
     "Baseline",
     "DatasetPlan",
-    "DavisSequence",
     "Evaluation",
     "Network",
     "Options",
     "Protocol",
     "ResultFolder",
+    "ScoredSequence",
     "SequenceScores",
     "box_iou",
     "dumps",

@@ -21,8 +21,8 @@ from pathlib import Path
 
 import numpy as np
 
+from jaxmotion.data.masks import write_label_pictures
 from jaxmotion.errors import InputError
-from jaxmotion.evaluation.annotations import write_label_pictures
 from jaxmotion.evaluation.comparison import with_differences
 from jaxmotion.evaluation.results import Evaluation, dumps, loads, plain
 from jaxmotion.evaluation.tables import dataset_csv, frame_csv, scores_dict, sequence_csv

@@ -19,14 +19,13 @@ from jaxmotion.baselines.threshold import (
     two_motion_upper_bound,
     upsample_foreground,
 )
-from jaxmotion.data.masks import MASK_SUFFIXES, check_background
+from jaxmotion.data.masks import MASK_SUFFIXES, check_background, read_label_pictures
 from jaxmotion.data.pairing import place_files
 from jaxmotion.data.transforms import Size, likeliest_labels
 from jaxmotion.errors import InputError
-from jaxmotion.evaluation.annotations import Annotation, read_label_pictures
-from jaxmotion.evaluation.davis_sequence import DavisSequence
 from jaxmotion.evaluation.protocol import Protocol
 from jaxmotion.evaluation.results import Kind
+from jaxmotion.evaluation.sequences import Annotation, ScoredSequence
 from jaxmotion.files import list_files, stamps
 
 Predictor = Callable[..., np.ndarray]
@@ -44,14 +43,14 @@ class AnnotatedVideo(NamedTuple):
         valid: bool `[T, h, w]`, where the flow is known; None for everywhere.
     """
 
-    sequence: DavisSequence
+    sequence: ScoredSequence
     flow: np.ndarray | None
     annotation: Annotation
     num_frames: int
     valid: np.ndarray | None = None
 
     @classmethod
-    def read(cls, sequence: DavisSequence, protocol: Protocol) -> "AnnotatedVideo":
+    def read(cls, sequence: ScoredSequence, protocol: Protocol) -> "AnnotatedVideo":
         """Reads a sequence.
 
         Args:
@@ -61,7 +60,7 @@ class AnnotatedVideo(NamedTuple):
         Raises:
             InputError: a file is missing or damaged, or flow and annotation do not fit together.
         """
-        flow, valid = sequence.read_flow() if sequence.flow_path is not None else (None, None)
+        flow, valid = sequence.read_flow() if sequence.has_flow else (None, None)
         num_flows = len(flow) if flow is not None else None
         annotation, num_frames = sequence.read_annotation(protocol, num_flows)
         if flow is not None:
@@ -124,7 +123,7 @@ class Network:
         flow, size = video.known_flow(), video.annotation.size
         return Labeled(*predict_labels(self.predictor, flow, size, protocol, video.valid))
 
-    def inputs(self, sequence: DavisSequence) -> dict[str, Any]:
+    def inputs(self, sequence: ScoredSequence) -> dict[str, Any]:
         """What its result on a sequence depends on, beside the data."""
         return dict(self.identity)
 
@@ -187,7 +186,7 @@ class ResultFolder:
             labels, highest = (labels != 0).astype(np.uint8), 1
         return Labeled(labels, highest + 1, self.select, background=0)
 
-    def inputs(self, sequence: DavisSequence) -> dict[str, Any]:
+    def inputs(self, sequence: ScoredSequence) -> dict[str, Any]:
         """What its result on a sequence depends on, beside the data."""
         files = stamps(self.folder / sequence.name)
         return {"files": files, "select": self.select, "num_masks": self.num_masks}
@@ -198,7 +197,7 @@ class ResultFolder:
         if not folder.is_dir():
             raise InputError(f"{folder}: no such folder of results")
         scored = dict(zip(video.annotation.frames.tolist(), video.annotation.names, strict=True))
-        names = video.sequence.frame_names(video.num_frames)
+        names = video.sequence.record.frame_names(video.num_frames)
         with_flow = len(video.flow) if video.flow is not None else len(names) - 1
         wanted = {t: scored.get(t, names[t]) for t in range(max(max(scored) + 1, with_flow))}
         files = list_files(folder, MASK_SUFFIXES)
@@ -255,7 +254,7 @@ class Baseline:
         labels[frames] = upsample_foreground(small, annotation.size)
         return Labeled(labels, 2, "nonzero")
 
-    def inputs(self, sequence: DavisSequence) -> dict[str, Any]:
+    def inputs(self, sequence: ScoredSequence) -> dict[str, Any]:
         """What its result on a sequence depends on, beside the data."""
         return {}
 

@@ -11,13 +11,13 @@ import numpy as np
 
 from jaxmotion.errors import InputError
 from jaxmotion.evaluation.comparison import published_scores
-from jaxmotion.evaluation.davis import look_for_sequences
-from jaxmotion.evaluation.davis_sequence import DavisSequence
+from jaxmotion.evaluation.discovery import look_for_sequences
 from jaxmotion.evaluation.folder import write_masks
 from jaxmotion.evaluation.methods import AnnotatedVideo, Baseline, Method, Network
 from jaxmotion.evaluation.protocol import Protocol
 from jaxmotion.evaluation.results import Dataset, Evaluation, Failure, Run, plain
 from jaxmotion.evaluation.score import SequenceScores, score_labels
+from jaxmotion.evaluation.sequences import ScoredSequence
 from jaxmotion.files import atomic_path, stamps
 from jaxmotion.metrics.masks import unpack
 from jaxmotion.options import from_json
@@ -31,7 +31,7 @@ class DatasetPlan:
 
     Attributes:
         name: unique, a name for folders.
-        root: folder laid out like DAVIS.
+        root: folder laid out like DAVIS, or `tfds:NAME/CONFIG`.
         flow: folder of `root/Flows`; None compares masks alone.
         protocol: how it is scored.
         sequences: names of the sequences wanted; empty for all.
@@ -47,7 +47,7 @@ class DatasetPlan:
     split: str | None = None
     methods: tuple[Method, ...] = ()
 
-    def find(self) -> tuple[list[DavisSequence], dict[str, str]]:
+    def find(self) -> tuple[list[ScoredSequence], dict[str, str]]:
         """The sequences that are there, and what is missing of the others."""
         return look_for_sequences(self.root, self.flow, self.sequences, self.split)
 
@@ -166,7 +166,7 @@ def evaluate(
 def _evaluate_sequence(
     out: Path,
     plan: DatasetPlan,
-    sequence: DavisSequence,
+    sequence: ScoredSequence,
     columns: Sequence[_Column],
     options: Options,
 ) -> None:
@@ -235,7 +235,7 @@ def _evaluate_method(
         # The official tools take 0 for background, which no segment is.
         objects = labels if labeled.background is not None else labels + np.uint8(1)
         masks = objects if protocol.target == "objects" else foreground
-        frame_names = video.sequence.frame_names(len(labels))
+        frame_names = video.sequence.record.frame_names(len(labels))
         write_masks(out, (plan.name, method.name, name), frame_names, masks, labels)
     if options.write_pictures is not None:
         folder = Path("pictures") / plan.name / name / method.name
@@ -244,21 +244,20 @@ def _evaluate_method(
         annotated = np.flatnonzero(video.annotation.frames < len(labels))
         gt = video.annotation.select(annotated).shown()
         read_frame = None
-        if options.include_frames and video.sequence.frame_paths:
+        if options.include_frames and video.sequence.has_frames:
             read_frame = partial(video.sequence.read_frame, size=video.annotation.size)
         options.write_pictures(out / folder, scores, video.flow, labels, foreground, gt, read_frame)
     return scores
 
 
-def _data_stamps(sequence: DavisSequence, options: Options) -> list:
-    paths = [*sequence.mask_paths, *(sequence.frame_paths if options.include_frames else ())]
-    paths += [sequence.flow_path] if sequence.flow_path is not None else []
-    names = [path.name for path in sequence.frame_paths]  # they say of which frame a mask is
+def _data_stamps(sequence: ScoredSequence, options: Options) -> list:
+    paths = sequence.files(options.include_frames)
+    names = [path.name for path in sequence.record.frame_paths]  # say of which frame a mask is
     return [names, *(stamps(path) for path in paths)]
 
 
 def _digest(
-    plan: DatasetPlan, method: Method, sequence: DavisSequence, data: list, options: Options
+    plan: DatasetPlan, method: Method, sequence: ScoredSequence, data: list, options: Options
 ) -> str:
     """A short name of everything that a result depends on."""
     shows = options.write_pictures is not None

@@ -8,8 +8,8 @@ import numpy as np
 
 from jaxmotion.data.transforms import resize_labels
 from jaxmotion.errors import InputError
-from jaxmotion.evaluation.annotations import Annotation
 from jaxmotion.evaluation.protocol import Average, Protocol
+from jaxmotion.evaluation.sequences import Annotation
 from jaxmotion.metrics import masks as bitmasks
 from jaxmotion.metrics.davis import (
     Contour,

@@ -11,6 +11,7 @@ import numpy as np
 
 from jaxmotion.baselines.threshold import BASELINES
 from jaxmotion.errors import InputError
+from jaxmotion.evaluation.discovery import data_name, is_built, protocol_of
 from jaxmotion.evaluation.methods import Network, Predictor, ResultFolder
 from jaxmotion.evaluation.protocol import preset
 from jaxmotion.evaluation.run import DatasetPlan
@@ -27,9 +28,9 @@ class SuiteEntry:
     """What a suite file may say of a dataset, in the words of `jaxmotion eval`.
 
     Attributes:
-        data: folder laid out like DAVIS, relative to the file.
+        data: folder laid out like DAVIS, relative to the file; or `tfds:NAME/CONFIG`.
         name: name of the dataset; that of the folder if not given.
-        protocol: name of the protocol.
+        protocol: name of the protocol; that of the data set if not given (`protocol_of`).
         flow: folder of `Flows`.
         select: selection rule.
         cut: frames of a cut, or several numbers, each of which makes a dataset.
@@ -41,7 +42,7 @@ class SuiteEntry:
 
     data: Text
     name: Text = ""
-    protocol: Text = "davis2016"
+    protocol: Text = ""
     flow: Text = "raft"
     select: Text = ""
     cut: int | Annotated[tuple[int, ...], Meta(min_length=1)] = 0
@@ -160,8 +161,8 @@ def _plans(folder: Path, values: Any) -> list[DatasetPlan]:
     if "data" not in values:
         raise InputError("a dataset without data, expected data = FOLDER")
     entry = from_json(SuiteEntry, values)
-    root = folder / entry.data
-    name = plan_name(entry.name or root.resolve().name)
+    root = Path(entry.data) if is_built(entry.data) else folder / entry.data
+    name = plan_name(entry.name or data_name(root))
     compare = [
         replace(results, name=plan_name(key))
         for key, text in entry.compare.items()
@@ -174,7 +175,7 @@ def _plans(folder: Path, values: Any) -> list[DatasetPlan]:
             root=root,
             flow=entry.flow,
             protocol=preset(
-                entry.protocol,
+                entry.protocol or protocol_of(root),
                 select=entry.select or None,
                 cut=cut,
                 frames=entry.frames or None,

@@ -6,7 +6,7 @@ import jax
 import numpy as np
 
 from jaxmotion.data import ClipSource, TrainLoader, open_sources, stack_clips
-from jaxmotion.data.sources import RESERVED_SEEDS
+from jaxmotion.data.scene_source import RESERVED_SEEDS
 from jaxmotion.errors import InputError
 from jaxmotion.experiments.evals import evaluation_of
 from jaxmotion.experiments.folder import check_folder, check_position, claim_folder, sole_run
@@ -89,6 +89,7 @@ def open_clips(config: Config, source: ClipSource | None = None) -> tuple[ClipSo
         flow=data.flow,
         on_bad_clip=config.on_bad_clip,
         seed=config.seed,
+        cache_bytes=data.cache_bytes,
     )
     return source.hold_out(data.validation_fraction)
 

@@ -31,6 +31,7 @@ _CHANGEABLE = (
     "evals",
     "data.reader_workers",
     "data.prefetch",
+    "data.cache_bytes",
 )
 
 NETWORKS = "networks.json"

@@ -4,6 +4,7 @@
 """
 
 from jaxmotion.losses.segmentation import (
+    background_prior,
     em,
     entropy,
     frame_weights,
@@ -11,4 +12,11 @@ from jaxmotion.losses.segmentation import (
     temporal_consistency,
 )
 
-__all__ = ["em", "entropy", "frame_weights", "reconstruction", "temporal_consistency"]
+__all__ = [
+    "background_prior",
+    "em",
+    "entropy",
+    "frame_weights",
+    "reconstruction",
+    "temporal_consistency",
+]

@@ -13,17 +13,27 @@ a compiled program cannot check that.
 
 from typing import Literal
 
+import chex
 import jax
 import jax.numpy as jnp
+import numpy as np
 
-from jaxmotion.motion.penalty import Penalty, residual_penalty
+from jaxmotion.motion.penalty import Penalty, PenaltyName, residual_penalty
 from jaxmotion.motion.shapes import check_shapes, promoted
+from jaxmotion.motion.spatial import coordinates
 
-__all__ = ["em", "entropy", "frame_weights", "reconstruction", "temporal_consistency"]
+__all__ = [
+    "background_prior",
+    "em",
+    "entropy",
+    "frame_weights",
+    "reconstruction",
+    "temporal_consistency",
+]
 
 
 def frame_weights(
-    flow: jax.Array, *, valid: jax.Array | None = None, min_magnitude: float = 1e-2
+    flow: chex.Array, *, valid: chex.Array | None = None, min_magnitude: float = 1e-2
 ) -> jax.Array:
     """The weight of each frame in `reconstruction`: one over its flow's norm, averaged over time.
 
@@ -54,14 +64,14 @@ def frame_weights(
 
 
 def reconstruction(
-    flow: jax.Array,
-    masks: jax.Array,
-    parametric: jax.Array,
+    flow: chex.Array,
+    masks: chex.Array,
+    parametric: chex.Array,
     *,
-    penalty: Penalty = "l1",
+    penalty: Penalty | PenaltyName = "l1",
     huber_delta: float | jax.Array = 1.0,
-    valid: jax.Array | None = None,
-    weights: jax.Array | None = None,
+    valid: chex.Array | None = None,
+    weights: chex.Array | None = None,
 ) -> jax.Array:
     """How badly the segments' motion models explain the flow, relative to the flow's norm.
 
@@ -89,14 +99,14 @@ def reconstruction(
 
 
 def em(
-    flow: jax.Array,
-    masks: jax.Array,
-    parametric: jax.Array,
+    flow: chex.Array,
+    masks: chex.Array,
+    parametric: chex.Array,
     *,
     alpha: float | jax.Array = 1e-2,
-    penalty: Penalty = "l1",
+    penalty: Penalty | PenaltyName = "l1",
     huber_delta: float | jax.Array = 1.0,
-    valid: jax.Array | None = None,
+    valid: chex.Array | None = None,
     normalization: Literal["none", "flow"] = "none",
 ) -> jax.Array:
     """The expectation-maximisation loss: coherence minus `alpha` times the masks' entropy.
@@ -139,11 +149,11 @@ def em(
 
 
 def temporal_consistency(
-    masks: jax.Array,
-    flow: jax.Array,
+    masks: chex.Array,
+    flow: chex.Array,
     *,
     occlusion_quantile: float | jax.Array = 0.99,
-    valid: jax.Array | None = None,
+    valid: chex.Array | None = None,
 ) -> jax.Array:
     """How much the masks change from frame to frame, away from occlusions.
 
@@ -188,7 +198,7 @@ def temporal_consistency(
     return total / jnp.maximum(jnp.sum(pair, axis=(1, 2, 3)), 1.0)
 
 
-def entropy(masks: jax.Array, *, valid: jax.Array | None = None) -> jax.Array:
+def entropy(masks: chex.Array, *, valid: chex.Array | None = None) -> jax.Array:
     """Mean entropy of the pixels' segment probabilities, in nats.
 
     Args:
@@ -208,20 +218,63 @@ def entropy(masks: jax.Array, *, valid: jax.Array | None = None) -> jax.Array:
     return total / jnp.maximum(jnp.sum(known, axis=(1, 2, 3)), 1.0)
 
 
-def _known(like: jax.Array, valid: jax.Array | None) -> jax.Array:
+def background_prior(
+    masks: chex.Array,
+    *,
+    foreground_cost: float | jax.Array = 0.0,
+    border_cost: float | jax.Array = 0.0,
+    valid: chex.Array | None = None,
+) -> jax.Array:
+    """What it costs that pixels are not in the first mask, the background.
+
+    A prior by which the background is more likely: a pixel leaves it only where another motion
+    explains it better by this much. The cost may rise towards the border of the frame, with the
+    fourth power of the distance from the center. Who films an object keeps it in the frame; water,
+    ground and branches close to the camera reach over its border.
+
+    Args:
+        masks: `[B, T, H, W, K]`, probabilities; the first is the background.
+        foreground_cost: cost of a pixel outside the background, wherever it is, in the unit of the
+            loss that it is added to.
+        border_cost: further cost on the border of the frame; none at its center.
+        valid: optional `[B, T, H, W]`.
+
+    Returns:
+        `[B]`: the mean over valid pixels of cost * (1 - m_0). With a `foreground_cost` of 1 alone
+        it is the share of the foreground.
+
+    References:
+        -log p(z) of thesis eq. 2.9, which has a uniform prior in the thesis.
+    """
+    check_shapes(
+        masks=(masks, "B T H W K"),
+        valid=(valid, "B T H W"),
+        foreground_cost=(foreground_cost, ""),
+        border_cost=(border_cost, ""),
+    )
+    (masks,) = promoted(masks)
+    y, x = (np.abs(coordinates(size)) for size in masks.shape[2:4])
+    distance = jnp.asarray(np.maximum(y[:, None], x), masks.dtype)
+    cost = foreground_cost + border_cost * distance**4
+    known = _known(masks, valid)
+    total = jnp.sum(jnp.where(known > 0, cost * (1 - masks[..., 0]), 0.0), axis=(1, 2, 3))
+    return total / jnp.maximum(jnp.sum(known, axis=(1, 2, 3)), 1.0)
+
+
+def _known(like: chex.Array, valid: chex.Array | None) -> jax.Array:
     """1 where `valid` is positive, else 0, in the type of `like`; without `valid`, 1 everywhere."""
     if valid is None:
         return jnp.ones(like.shape[:-1], like.dtype)
-    return (valid > 0).astype(like.dtype)
+    return (jnp.asarray(valid) > 0).astype(like.dtype)
 
 
 def _coherence(
-    flow: jax.Array,
-    masks: jax.Array,
-    parametric: jax.Array,
-    penalty: Penalty,
+    flow: chex.Array,
+    masks: chex.Array,
+    parametric: chex.Array,
+    penalty: Penalty | PenaltyName,
     huber_delta: float | jax.Array,
-    valid: jax.Array | None,
+    valid: chex.Array | None,
 ) -> jax.Array:
     """Sum over pixels and segments of m_k d(f, f_k): `[B, T]`."""
     check_shapes(
@@ -232,6 +285,7 @@ def _coherence(
         huber_delta=(huber_delta, ""),
     )
     flow, masks, parametric = promoted(flow, masks, parametric)
+    valid = None if valid is None else jnp.asarray(valid)
     if valid is not None:  # before the difference: 0 * NaN would be NaN, in the gradient too
         flow = jnp.where(valid[..., None] > 0, flow, 0.0)
     residual = flow[:, None] - parametric

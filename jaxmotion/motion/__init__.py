@@ -8,14 +8,30 @@ the pixels, `banded` its linear solver. `penalty` is shared with `jaxmotion.loss
 from jaxmotion.motion.fit import Fit, fit
 from jaxmotion.motion.global_motion import global_residual
 from jaxmotion.motion.inpaint import inpaint
-from jaxmotion.motion.model import MotionModel, parametric_flow
-from jaxmotion.motion.penalty import Penalty, residual_penalty
+from jaxmotion.motion.model import MotionModel, frame_coefficients, parametric_flow
+from jaxmotion.motion.penalty import (
+    Absolute,
+    Cauchy,
+    GemanMcClure,
+    Huber,
+    Penalty,
+    PenaltyName,
+    Squared,
+    residual_penalty,
+)
 
 __all__ = [
+    "Absolute",
+    "Cauchy",
     "Fit",
+    "GemanMcClure",
+    "Huber",
     "MotionModel",
     "Penalty",
+    "PenaltyName",
+    "Squared",
     "fit",
+    "frame_coefficients",
     "global_residual",
     "inpaint",
     "parametric_flow",

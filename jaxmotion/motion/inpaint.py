@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from jaxmotion.motion.fit import Adjoint, fit
 from jaxmotion.motion.model import MotionModel, parametric_flow
-from jaxmotion.motion.penalty import Penalty
+from jaxmotion.motion.penalty import Penalty, PenaltyName
 from jaxmotion.motion.shapes import check_shapes
 
 # A fill is looked at, not only differentiated: within 0.01 % of the least objective (see `fit`).
@@ -21,7 +21,7 @@ def inpaint(
     model: MotionModel | None = None,
     *,
     support: jax.Array | None = None,
-    penalty: Penalty = "l1",
+    penalty: Penalty | PenaltyName = "l1",
     valid: jax.Array | None = None,
     adjoint: Adjoint = "stop",
 ) -> jax.Array:

@@ -8,6 +8,8 @@ under, `jax.set_mesh`, with its axes named ``"data"`` and ``"time"``; without on
 taken for granted.
 """
 
+import math
+
 import jax
 
 
@@ -19,7 +21,12 @@ def devices_along(axis: str, length: int) -> int:
         length: size of the array axis.
     """
     size = jax.sharding.get_abstract_mesh().shape.get(axis, 1)
-    return size if length % size == 0 else 1
+    return size if size > 1 and length % size == 0 else 1
+
+
+def device_count() -> int:
+    """How many devices the program is for."""
+    return math.prod(jax.sharding.get_abstract_mesh().shape.values())
 
 
 def fold_time(x: jax.Array) -> jax.Array:

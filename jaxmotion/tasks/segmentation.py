@@ -19,7 +19,7 @@ from jaxmotion.data.augment import AugmentConfig, augment
 from jaxmotion.data.config import DataConfig
 from jaxmotion.data.windows import InferenceConfig
 from jaxmotion.errors import InputError
-from jaxmotion.motion import MotionModel, fit, parametric_flow
+from jaxmotion.motion import MotionModel, PenaltyName, fit, parametric_flow
 from jaxmotion.networks import (
     INPUT_CHANNELS,
     NetworkConfig,
@@ -63,7 +63,7 @@ class ObjectiveConfig:
         occlusion_quantile: share of the sites that L_c looks at (eq. 3.6).
     """
 
-    penalty: Literal["l1", "l2", "huber", "squared"] = "l1"
+    penalty: PenaltyName = "l1"
     normalisation: Literal["pixels", "flow", "residual"] = "residual"
     remove_global_motion: bool = False
     entropy_weight: NotNegative = 0.01
@@ -112,9 +112,9 @@ class SegmentationConfig(TaskConfig):
                 f"network.num_masks {self.network.num_masks}: expected at least 2 to train; a "
                 "single mask is the same whatever the network learns"
             )
-        # Devices that share frames may need clips padded, which their motion must not depend on.
-        motion = self.motion.padded(data.clip_length)
-        return SegmentationTask(self.network, motion, self.objective, self.augment)
+        return SegmentationTask(
+            self.network, self.motion, self.objective, self.augment, data.clip_length
+        )
 
 
 @dataclass(frozen=True)
@@ -122,12 +122,21 @@ class SegmentationTask(Task):
     """Trains a segmenter without labels.
 
     ``valid`` is in {0, 1}. What is not valid counts nowhere, whatever ``flow`` holds there.
+
+    Attributes:
+        network: architecture of the segmenter.
+        motion: motion model of a segment.
+        objective: the loss.
+        augment: random changes of a training clip.
+        clip_length: number of frames of the clips, where devices that share frames need more
+            behind them; None where there is no padding.
     """
 
     network: NetworkConfig
     motion: MotionModel
     objective: ObjectiveConfig
     augment: AugmentConfig
+    clip_length: int | None = None
 
     @property
     def spec(self) -> Mapping[str, str]:
@@ -171,7 +180,14 @@ class SegmentationTask(Task):
         """Loss per clip (eq. 2.12, 3.7, 4.8), and its parts; a clip without flow counts nowhere."""
         seen = None
         if key is not None:
-            seen, *known = augment(key, batch["flow"], batch["valid"], self.augment, self.motion)
+            seen, *known = augment(
+                key,
+                batch["flow"],
+                batch["valid"],
+                self.augment,
+                self.motion,
+                self.clip_length,
+            )
             batch = dict(zip(("flow", "valid"), known, strict=True))
             key = jax.random.fold_in(key, 1)
         observation = self.observe(batch, seen)
@@ -179,21 +195,24 @@ class SegmentationTask(Task):
         masks = self.masks(variables["params"], observation, key)
         target, weights = self._target(observation)
         theta = self._fit(target, masks, valid, weights)
-        parametric = parametric_flow(self.motion, theta, flow.shape[1:4])
+        parametric = parametric_flow(self.motion, theta, flow.shape[1:4], lengths=self.clip_length)
 
         config = self.objective
         coherence = losses.reconstruction(
             target, masks, parametric, penalty=config.penalty, valid=valid, weights=weights
         )
         entropy = losses.entropy(masks, valid=valid)
-        foreground = 1 - masks[..., 0]
-        cost = config.foreground_cost + config.border_cost * _nearness_to_border(*flow.shape[2:4])
-        prior = _mean(cost * foreground, valid)
+        prior = losses.background_prior(
+            masks,
+            foreground_cost=config.foreground_cost,
+            border_cost=config.border_cost,
+            valid=valid,
+        )
         total = coherence - config.entropy_weight * entropy + prior
         parts = {
             "coherence": coherence,
             "entropy": entropy,
-            "foreground": _mean(foreground, valid),
+            "foreground": losses.background_prior(masks, foreground_cost=1, valid=valid),
         }
         if config.consistency_weight > 0 and flow.shape[1] > 1:
             consistency = losses.temporal_consistency(
@@ -232,6 +251,7 @@ class SegmentationTask(Task):
             penalty=self.objective.penalty,
             valid=valid,
             frame_weights=weights,
+            lengths=self.clip_length,
         ).theta
 
     def predict(self, variables: Variables, batch: Batch) -> Mapping[str, jax.Array]:
@@ -258,21 +278,10 @@ class SegmentationTask(Task):
             masks = self.masks(params, observation)
             target, weights = self._target(observation)
             theta = self._fit(target, masks, observation.valid, weights)
-            parametric = parametric_flow(self.motion, theta, masks.shape[1:4])
+            shape = masks.shape[1:4]
+            parametric = parametric_flow(self.motion, theta, shape, lengths=self.clip_length)
             best = jax.nn.one_hot(jnp.argmax(masks, axis=-1), masks.shape[-1])
             explained = jnp.einsum("bthwk,bkthwc->bthwc", best, parametric)
             return masks, explained + observation.flow - target
 
         return explain
-
-
-def _nearness_to_border(height: int, width: int) -> jax.Array:
-    """``[H, W]`` from 0 at the centre of the frame to 1 on its border."""
-    y, x = (jnp.abs(jnp.linspace(-1, 1, size)) for size in (height, width))
-    return jnp.maximum(y[:, None], x) ** 4
-
-
-def _mean(values: jax.Array, valid: jax.Array) -> jax.Array:
-    """The mean of ``[B, T, H, W]`` over valid pixels, ``[B]``."""
-    total = jnp.sum(values * valid, axis=(1, 2, 3))
-    return total / jnp.maximum(jnp.sum(valid, axis=(1, 2, 3)), 1)

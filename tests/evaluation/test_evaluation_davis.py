@@ -23,10 +23,10 @@ from made_up_davis import (
 from PIL import Image
 
 from jaxmotion.evaluation import Protocol, find_sequences, published_scores
-from jaxmotion.evaluation.annotations import Annotation
 from jaxmotion.evaluation.methods import Baseline, Network, predict_labels
 from jaxmotion.evaluation.run import DatasetPlan, Options, evaluate
 from jaxmotion.evaluation.score import select_by_cut
+from jaxmotion.evaluation.sequences import Annotation
 from jaxmotion.evaluation.tables import score_table
 from jaxmotion.metrics.davis import boundary_f, jaccard, sequence_statistics
 from jaxmotion.metrics.masks import unpack

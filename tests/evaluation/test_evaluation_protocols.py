@@ -11,11 +11,11 @@ from scipy import ndimage
 
 from jaxmotion.errors import InputError
 from jaxmotion.evaluation import PRESETS, find_sequences, preset
-from jaxmotion.evaluation.annotations import Annotation
 from jaxmotion.evaluation.comparison import published_scores
 from jaxmotion.evaluation.methods import Network
 from jaxmotion.evaluation.run import DatasetPlan, Options, evaluate
 from jaxmotion.evaluation.score import score_labels
+from jaxmotion.evaluation.sequences import Annotation
 from jaxmotion.metrics import masks
 from jaxmotion.metrics.davis import boundary_f, jaccard
 from jaxmotion.metrics.objects import bootstrap_iou, box_iou, match_objects

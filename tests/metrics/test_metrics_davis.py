@@ -6,10 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from jaxmotion.evaluation.annotations import Annotation
 from jaxmotion.evaluation.protocol import preset
 from jaxmotion.evaluation.results import Run
 from jaxmotion.evaluation.score import score_labels
+from jaxmotion.evaluation.sequences import Annotation
 from jaxmotion.metrics.davis import boundary_f, jaccard, sequence_statistics
 from jaxmotion.metrics.objects import match_objects
 

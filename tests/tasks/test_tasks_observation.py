@@ -28,7 +28,7 @@ def clips():
 
 
 def number_of_fits(function, *arguments):
-    return str(jax.make_jaxpr(function)(*arguments)).count("name=fit\n")
+    return str(jax.make_jaxpr(function)(*arguments)).count("name=_fit\n")
 
 
 def test_the_network_sees_one_flow_and_the_loss_another_in_one_fit():

@@ -1,45 +1,61 @@
 """The frames of a video, and which of them are annotated and have flow: told by names."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
+from jaxmotion.data.davis import SequenceFiles
 from jaxmotion.data.pairing import check_flow_count, check_flow_names, place_files
+from jaxmotion.data.sequence import Timeline, number_frames
 from jaxmotion.errors import InputError
 from jaxmotion.files import numbered
-from jaxmotion.optical_flow import flow_files, read_flow_origin
+from jaxmotion.optical_flow.fields import named_fields
+from jaxmotion.optical_flow.origin import read_flow_origin
 
 
-@dataclass(frozen=True)
-class Timeline:
-    """The frames of a video.
-
-    Attributes:
-        names: Of all frames, in order.
-        annotated: Index of the frame of each mask.
-        source: Where the frames are known from, for messages.
-    """
-
-    names: tuple[str, ...]
-    annotated: tuple[int, ...]
-    source: str
-
-
-def place_every_mask(
-    masks: Sequence[Path], frames: Sequence[Path], flow: Path | None, num_flows: int | None
-) -> Timeline:
-    """The timeline of a video whose every frame is annotated, but for the last one, which may be.
+def find_timeline(files: SequenceFiles, num_flows: int | None, every_frame: bool) -> Timeline:
+    """The frames of a video in files, and of which of them each mask is.
 
     Args:
-        masks: In order.
-        frames: In order; may be empty, or some only.
-        flow: Where the flow lies; of no meaning here.
-        num_flows: How many fields; of no meaning here.
+        files: where its parts lie, masks among them.
+        num_flows: number of flow fields; None where there is no flow.
+        every_frame: whether every frame must be annotated, but for the last one, which may be.
+
+    Returns:
+        The timeline.
 
     Raises:
-        InputError: A mask is missing.
+        InputError: a mask or a flow that is missing or of no frame.
     """
-    del flow, num_flows
+    if every_frame:
+        timeline = _place_every_mask(files.masks, files.frames)
+    else:
+        timeline = _place_some_masks(files, num_flows)
+    if files.flow is not None and num_flows is not None:
+        check_flow(files.flow, num_flows, timeline)
+    return timeline
+
+
+def frame_names(files: SequenceFiles, num_frames: int) -> list[str]:
+    """Names for the files of all frames: those of the pictures or masks, or 00000, ...
+
+    Args:
+        files: where the parts of a sequence lie.
+        num_frames: number of frames to name, the first ones.
+    """
+    frames, masks = ([p.stem for p in paths] for paths in (files.frames, files.masks))
+    if frames and masks and None in place_files(files.masks, frames):
+        frames = []  # some are missing
+    for names in (frames, masks):
+        if len(names) >= num_frames:
+            return names[:num_frames]
+    return number_frames(num_frames)
+
+
+def _place_every_mask(masks: Sequence[Path], frames: Sequence[Path]) -> Timeline:
+    """The timeline of a video whose every frame is annotated, but for the last one, which may be.
+
+    Frames may be there, some of them, or none.
+    """
     _, gaps = numbered(masks)
     for missing in gaps.values():
         raise InputError(f"{missing}: no such mask, expected one of every frame")
@@ -51,31 +67,24 @@ def place_every_mask(
             missing = masks[0].with_stem(without[0].stem)
             raise InputError(f"{missing}: no such mask, expected one of every frame")
         names = tuple(path.stem for path in frames)
-    return Timeline(names, tuple(range(len(masks))), f"masks in {masks[0].parent}")
+    source = f"masks in {masks[0].parent}"
+    return Timeline(names, tuple(range(len(masks))), source, tuple(masks))
 
 
-def place_some_masks(
-    masks: Sequence[Path], frames: Sequence[Path], flow: Path | None, num_flows: int | None
-) -> Timeline:
+def _place_some_masks(files: SequenceFiles, num_flows: int | None) -> Timeline:
     """The timeline of a video of which any frames are annotated.
 
-    The frames are those of the pictures; without pictures, those of the `.flo` files and the one
-    after them; without these, as many as there are masks, if that fits the flow; otherwise the
-    number that a mask has for a name is that of its frame, from 0.
-
-    Args:
-        masks: In order.
-        frames: In order; all of them, or none.
-        flow: An `.npz` file or a folder of `.flo` files; None for none.
-        num_flows: How many fields; None for none.
-
-    Raises:
-        InputError: A mask of no frame.
+    The frames are those of the pictures; without pictures, those of the fields of flow that have
+    names and the one after them; without these, as many as there are masks, if that fits the flow;
+    otherwise the number that a mask has for a name is that of its frame, from 0.
     """
+    masks, frames, flow = files.masks, files.frames, files.flow
+    fields = named_fields(flow) if flow is not None and not frames else []
     if frames:
         names, source = [path.stem for path in frames], f"frames in {frames[0].parent}"
-    elif flow is not None and flow.is_dir():
-        names, source = _names_from_flow(flow), f"frames that {flow} is of"
+    elif fields and flow is not None:
+        names = _names_from_fields([path.stem for path in fields], _gap(flow))
+        source = f"frames that {flow} is of"
     else:
         return _place_by_count_or_number(masks, num_flows, _gap(flow))
     places = []
@@ -85,29 +94,29 @@ def place_some_masks(
                 f"{path}: a mask of no frame, the {source} are {names[0]} to {names[-1]}"
             )
         places.append(place)
-    return Timeline(tuple(names), tuple(places), source)
+    return Timeline(tuple(names), tuple(places), source, tuple(masks))
 
 
 def check_flow(flow: Path, num_flows: int, timeline: Timeline) -> None:
     """Checks that there is flow of every frame, by name, or by count where it has no names.
 
     Args:
-        flow: An `.npz` file, a folder of `.flo` files, or one such file.
-        num_flows: How many fields there are.
-        timeline: The frames.
+        flow: as of `jaxmotion.optical_flow.read_flow_sequence`.
+        num_flows: number of fields.
+        timeline: the frames.
 
     Raises:
-        InputError: Too few, too many, or flow of no frame; or backward flow, of which the first
+        InputError: too few, too many, or flow of no frame; or backward flow, of which the first
             frame has none.
     """
     origin = read_flow_origin(flow)
     if origin is not None and origin.backward:
         raise InputError(f"{flow}: {origin}, expected forward flow")
-    gap = _gap(flow)
-    if flow.is_dir():
-        check_flow_names(flow_files(flow), timeline.names, gap)
+    fields = named_fields(flow)
+    if fields and (len(fields) > 1 or flow.is_dir()):
+        check_flow_names(fields, timeline.names, _gap(flow))
     else:
-        check_flow_count(flow, num_flows, len(timeline.names), timeline.source, gap)
+        check_flow_count(flow, num_flows, len(timeline.names), timeline.source, _gap(flow))
 
 
 def _gap(flow: Path | None) -> int:
@@ -115,15 +124,14 @@ def _gap(flow: Path | None) -> int:
     return origin.gap if origin is not None else 1
 
 
-def _names_from_flow(flow: Path) -> list[str]:
+def _names_from_fields(names: list[str], gap: int) -> list[str]:
     """Names of the frames that flow is of, and numbers for those that it has to go to."""
-    names = [path.stem for path in flow_files(flow)]
     first, last = _number(names[0]), _number(names[-1])
     if first is None or last is None:
         return names
     step = max((last[1] - first[1]) // max(len(names) - 1, 1), 1)
     stem, number, digits = last
-    following = (number + step * (t + 1) for t in range(_gap(flow)))
+    following = (number + step * (t + 1) for t in range(gap))
     return [*names, *(f"{stem}{n:0{digits}d}" for n in following)]
 
 
@@ -141,7 +149,7 @@ def _place_by_count_or_number(masks: Sequence[Path], num_flows: int | None, gap:
         _, gaps = numbered(masks)
         if not gaps:
             names += tuple(f"{names[-1]}+{t + 1}" for t in range(num_flows + gap - len(names)))
-            return Timeline(names, tuple(range(len(masks))), source)
+            return Timeline(names, tuple(range(len(masks))), source, tuple(masks))
     for path in masks:
         if not (path.stem.isascii() and path.stem.isdigit()):
             raise InputError(
@@ -155,4 +163,5 @@ def _place_by_count_or_number(masks: Sequence[Path], num_flows: int | None, gap:
             raise InputError(
                 f"{path}: a mask of frame {frame}, but there are {num_flows} flow fields"
             )
-    return Timeline(tuple(f"{t:05d}" for t in range(count)), tuple(frames), source)
+    names = tuple(number_frames(count))
+    return Timeline(names, tuple(frames), source, tuple(masks))
