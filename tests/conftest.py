@@ -49,7 +49,7 @@ def untrained_run(tmp_path_factory) -> Path:
     )
     folder = tmp_path_factory.mktemp("untrained")
     checkpoints = Checkpoints(folder, to_json(config))
-    checkpoints.save_best(3, {"params": params}, {"loss": 0.5})
+    checkpoints.best.save(3, {"params": params}, {"loss": 0.5})
     checkpoints.close()
     return folder
 

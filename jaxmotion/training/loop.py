@@ -146,10 +146,10 @@ def train(
                     values = program.validate(state, held_out)
                     log.write(step, {f"validation_{name}": v for name, v in values.items()})
                     cost = _cost(task.criterion, values)
-                    if cost < checkpoints.best_cost:
+                    if cost < checkpoints.best.cost:
                         kept = {name: values[name] for name in ("loss", task.criterion.metric)}
                         other = None if cost == kept["loss"] else cost
-                        checkpoints.save_best(step, state.best_guess, kept, other)
+                        checkpoints.best.save(step, state.best_guess, kept, other)
                 if pause:
                     checkpoints.save(state, clips.get_state())
                 scoring = evaluate is not None and _between(step, config.evals.every, config.steps)
@@ -164,7 +164,7 @@ def train(
                         f"interrupted; step {step} is stored, the same command continues from it"
                     )
         checkpoints.wait()
-        return Result(step, checkpoints.best_loss, checkpoints.best_cost)
+        return Result(step, checkpoints.best.loss, checkpoints.best.cost)
     finally:
         # What the disk refused has been raised by now; closing must not hide it.
         for closing in (log.close, checkpoints.close):

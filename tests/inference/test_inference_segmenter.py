@@ -41,7 +41,7 @@ def features_of(config, flow):
 def workdir(tmp_path_factory):
     folder = tmp_path_factory.mktemp("run")
     checkpoints = Checkpoints(folder, to_json(CONFIG))
-    checkpoints.save_best(7, {"params": fresh_params(CONFIG)}, {"loss": 0.5})
+    checkpoints.best.save(7, {"params": fresh_params(CONFIG)}, {"loss": 0.5})
     checkpoints.close()
     return folder
 
@@ -121,7 +121,7 @@ def test_parameters_of_another_network_are_told_by_name(tmp_path):
     network = dataclasses.replace(NETWORK, widths=(4, 16))
     other = dataclasses.replace(CONFIG, task=SegmentationConfig(network=network))
     checkpoints = Checkpoints(tmp_path, to_json(CONFIG))
-    checkpoints.save_best(1, {"params": fresh_params(other)}, {"loss": 0.5})
+    checkpoints.best.save(1, {"params": fresh_params(other)}, {"loss": 0.5})
     checkpoints.close()
     with pytest.raises(jm.InputError, match=r"parameters of another network; .*left_1"):
         jm.Segmenter.load(tmp_path)
@@ -129,7 +129,7 @@ def test_parameters_of_another_network_are_told_by_name(tmp_path):
 
 def test_a_damaged_checkpoint_is_one_line(tmp_path):
     checkpoints = Checkpoints(tmp_path, to_json(CONFIG))
-    checkpoints.save_best(1, {"params": fresh_params(CONFIG)}, {"loss": 0.5})
+    checkpoints.best.save(1, {"params": fresh_params(CONFIG)}, {"loss": 0.5})
     checkpoints.close()
     for file in (tmp_path / "best" / "1").rglob("*"):
         if file.is_file():
@@ -388,7 +388,7 @@ def test_slots_take_another_number_of_masks_and_others_refuse(workdir, tmp_path)
     network = NetworkConfig(num_masks=3, widths=(4, 8), decoder=DecoderConfig("slots"))
     config = dataclasses.replace(CONFIG, task=SegmentationConfig(network=network))
     checkpoints = Checkpoints(tmp_path, to_json(config))
-    checkpoints.save_best(1, {"params": fresh_params(config)}, {"loss": 0.5})
+    checkpoints.best.save(1, {"params": fresh_params(config)}, {"loss": 0.5})
     checkpoints.close()
     flow = moving_square(2, 16, 24)
     for count in (2, 5):
