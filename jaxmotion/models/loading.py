@@ -9,8 +9,8 @@ from jaxmotion.errors import InputError
 from jaxmotion.models import shipped_models
 from jaxmotion.models.files import read_model
 from jaxmotion.models.trained import Trained, check_variables, flat_variables
-from jaxmotion.training.checkpoints import load_best
 from jaxmotion.training.config import read_config
+from jaxmotion.training.kept import load_best
 
 
 def find_trained(path_or_name: str | Path) -> Path:

@@ -2,7 +2,7 @@
 
 `config` is an experiment as frozen dataclasses. `optimizer` says how parameters move; `step` is the
 state and the pure step, `program` its compiled form, `loop` the loop around it. `shardings` says
-which device holds what and `distributed` makes several processes one; `checkpoints` and `metrics`
-are what a run leaves behind. What a task is says `jaxmotion.tasks`; `jaxmotion.experiments` puts
+which device holds what and `distributed` makes several processes one; `checkpoints` (through
+`checkpoint_managers`) and `metrics` are what a run leaves behind, `kept` reads the best of it. What a task is says `jaxmotion.tasks`; `jaxmotion.experiments` puts
 data, task and training together.
 """

@@ -15,22 +15,25 @@ import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import orbax.checkpoint as ocp
-from orbax.checkpoint.options import MultiprocessingOptions
 
 from jaxmotion.errors import InputError
 from jaxmotion.tasks.task import Variables
+from jaxmotion.training.checkpoint_managers import (
+    COST,
+    best_manager,
+    cost,
+    newest_manager,
+    one_line,
+)
 from jaxmotion.training.distributed import anywhere, gather, is_main
 from jaxmotion.training.metrics import json_safe
 from jaxmotion.training.step import TrainState
 
 _LOG = logging.getLogger(__name__)
-
-_COST = "criterion"
-"""Among the values of a kept network, what it has the least of; older runs have the loss alone."""
 
 # What Orbax and tensorstore raise for files that are missing, cut short or overwritten. A
 # ValueError of tensorstore begins with a status, and some are of the machine, not of the file.
@@ -51,10 +54,10 @@ class Checkpoints:
     def __init__(self, workdir: Path, config: dict[str, Any]) -> None:
         self._workdir, self._config = workdir, config
         try:
-            self._newest = _newest_manager(workdir)
-            self._best = _best_manager(workdir)
+            self._newest = newest_manager(workdir)
+            self._best = best_manager(workdir)
         except (OSError, ValueError) as error:
-            raise InputError(f"{workdir}: unreadable checkpoints: {_line(error)}") from error
+            raise InputError(f"{workdir}: unreadable checkpoints: {one_line(error)}") from error
         self._best_values = self._stored_values()
         seen = gather(self.newest_step or 0)
         if (seen != seen[0]).any():
@@ -100,13 +103,13 @@ class Checkpoints:
             state=ocp.args.StandardRestore(abstract), data=ocp.args.JsonRestore()
         )
         steps = sorted(self._newest.all_steps(), reverse=True)
-        with _newest_manager(self._workdir, read_only=True) as reader:
+        with newest_manager(self._workdir, read_only=True) as reader:
             for step in steps:
                 restored, problem, passing = None, "another process cannot", False
                 try:
                     restored = reader.restore(step, args=args)
                 except (*_DAMAGE, OSError, MemoryError) as error:
-                    problem, passing = _line(error) or type(error).__name__, _may_pass(error)
+                    problem, passing = one_line(error) or type(error).__name__, _may_pass(error)
                 if anywhere(passing):
                     raise InputError(
                         f"{self._newest.directory / str(step)}: cannot be read now ({problem}); "
@@ -156,7 +159,7 @@ class Checkpoints:
     @property
     def best_cost(self) -> float:
         """What the kept variables have the least of; infinite before the first."""
-        return _cost(self._best_values)
+        return cost(self._best_values)
 
     @property
     def best_loss(self) -> float:
@@ -189,7 +192,7 @@ class Checkpoints:
         if collections:
             items["collections"] = ocp.args.StandardSave(collections)
         # The file is written in the background; the next validation must not wait for it.
-        self._best_values = json_safe(dict(values)) | ({} if cost is None else {_COST: cost})
+        self._best_values = json_safe(dict(values)) | ({} if cost is None else {COST: cost})
         with _writing(self._best):
             self._best.save(
                 step,
@@ -218,7 +221,7 @@ def _writing(manager: ocp.CheckpointManager) -> Iterator[None]:
     except (OSError, ValueError) as error:  # tensorstore's are ValueErrors
         raise InputError(
             f"{manager.directory}: a checkpoint cannot be written, earlier ones are kept: "
-            f"{_line(error)}"
+            f"{one_line(error)}"
         ) from error
 
 
@@ -245,132 +248,14 @@ def newest_position(workdir: Path) -> dict[str, Any] | None:
     if not steps:
         return None
     try:
-        with _newest_manager(workdir, read_only=True) as reader:
+        with newest_manager(workdir, read_only=True) as reader:
             args = ocp.args.Composite(data=ocp.args.JsonRestore())
             return reader.restore(steps[-1], args=args)["data"]
     except (*_DAMAGE, OSError):
         return None
 
 
-class Best(NamedTuple):
-    """What a run kept.
-
-    Attributes:
-        variables: parameters and further collections, on the first local device.
-        config: the configuration as JSON.
-        step: the step they are from.
-        values: loss and metrics in validation.
-    """
-
-    variables: Variables
-    config: dict[str, Any]
-    step: int
-    values: Mapping[str, float]
-
-
-def load_best(path: Path) -> Best:
-    """The kept variables of a run, with its configuration.
-
-    Args:
-        path: the run's folder.
-
-    Raises:
-        InputError: where the folder holds no readable parameters.
-    """
-    folder = path / "best"
-    if not folder.is_dir():
-        raise InputError(f"{path}: no checkpoint here; expected a folder that train.py wrote")
-    try:
-        with _best_manager(path, read_only=True) as manager:
-            step = manager.best_step()
-            if step is None:
-                raise InputError(f"{folder}: the run has no validated parameters yet")
-            config = manager.restore(step, args=ocp.args.Composite(config=ocp.args.JsonRestore()))
-            values = {"loss": math.nan} | dict(manager.metrics(step) or {})
-            values.pop(_COST, None)
-            return Best(_restore_variables(manager, step), config["config"], step, values)
-    except InputError:
-        raise
-    except Exception as error:  # Orbax raises whatever its readers do
-        raise InputError(f"{folder}: the parameters cannot be read: {_line(error)}") from error
-
-
-def _newest_manager(workdir: Path, *, read_only: bool = False) -> ocp.CheckpointManager:
-    together = _processes("newest", alone=read_only)
-    return ocp.CheckpointManager(
-        (workdir / "checkpoints").resolve(),
-        options=ocp.CheckpointManagerOptions(
-            **_keeping(None if read_only else 2), multiprocessing_options=together
-        ),
-        item_handlers={
-            "state": ocp.StandardCheckpointHandler(multiprocessing_options=together),
-            "data": ocp.JsonCheckpointHandler(multiprocessing_options=together),
-            "config": ocp.JsonCheckpointHandler(multiprocessing_options=together),
-        },
-    )
-
-
-def _best_manager(workdir: Path, *, read_only: bool = False) -> ocp.CheckpointManager:
-    together = _processes("best", alone=read_only)
-    return ocp.CheckpointManager(
-        (workdir / "best").resolve(),
-        options=ocp.CheckpointManagerOptions(
-            **_keeping(None if read_only else 1),
-            best_fn=_cost,
-            best_mode="min",
-            multiprocessing_options=together,
-        ),
-        item_handlers={
-            "params": ocp.StandardCheckpointHandler(multiprocessing_options=together),
-            "collections": ocp.StandardCheckpointHandler(multiprocessing_options=together),
-            "config": ocp.JsonCheckpointHandler(multiprocessing_options=together),
-        },
-    )
-
-
-def _keeping(count: int | None) -> dict[str, Any]:
-    """How many checkpoints a manager keeps; None for one that reads.
-
-    A manager writes when it is told to, and a reader is told nothing. Orbax's own ``read_only``
-    would change its options back to these, with a warning about each.
-    """
-    return {"max_to_keep": count, "create": count is not None}
-
-
-def _processes(name: str, *, alone: bool) -> MultiprocessingOptions:
-    """Who works on a folder: all processes, process 0 first among them, or this one alone."""
-    if not alone:
-        return MultiprocessingOptions(barrier_sync_key_prefix=name)
-    here = jax.process_index()
-    return MultiprocessingOptions(primary_host=here, active_processes={here})
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]
-
-
 def _tree(state: TrainState) -> dict[str, Any]:
     """A state by name, without what the task has none of, so that older checkpoints fit."""
     fields = {field.name: getattr(state, field.name) for field in dataclasses.fields(state)}
     return fields if state.collections else {n: v for n, v in fields.items() if n != "collections"}
-
-
-def _cost(values: Mapping[str, Any]) -> float:
-    cost = values.get(_COST, values.get("loss"))
-    return math.inf if cost is None else float(cost)
-
-
-def _restore_variables(manager: ocp.CheckpointManager, step: int) -> Variables:
-    """Variables on this process's first device, wherever they lay when they were saved."""
-    here = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
-    metadata = manager.item_metadata(step)
-
-    def restored(item: str) -> Any:
-        abstract = jax.tree.map(
-            lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=here), metadata[item]
-        )
-        args = ocp.args.Composite(**{item: ocp.args.StandardRestore(abstract)})
-        return manager.restore(step, args=args)[item]
-
-    more = metadata.get("collections") is not None
-    return {"params": restored("params"), **(restored("collections") if more else {})}

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from jaxmotion.training.checkpoints import Checkpoints, load_best
+from jaxmotion.training.checkpoints import Checkpoints
+from jaxmotion.training.kept import load_best
 
 ROOT = Path(__file__).parents[2]
 OPTIONS = (

@@ -18,8 +18,9 @@ from jaxmotion.networks import NetworkConfig
 from jaxmotion.options import to_json
 from jaxmotion.tasks.segmentation import ObjectiveConfig, SegmentationConfig
 from jaxmotion.tasks.task import Output, Task
-from jaxmotion.training.checkpoints import Checkpoints, load_best, stored_steps
+from jaxmotion.training.checkpoints import Checkpoints, stored_steps
 from jaxmotion.training.config import Config
+from jaxmotion.training.kept import load_best
 from jaxmotion.training.loop import InterruptedTrainingError, NonFiniteLossError, train
 from jaxmotion.training.metrics import write_json
 from jaxmotion.training.optimizer import OptimizerConfig
