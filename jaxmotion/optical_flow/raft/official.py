@@ -15,7 +15,7 @@ from pathlib import Path
 from jaxmotion.downloads import download, wrong_digest
 from jaxmotion.errors import InputError
 from jaxmotion.files import atomic_path, reading
-from jaxmotion.output_folder import locked
+from jaxmotion.locks import locked
 from jaxmotion.user_cache import user_cache
 
 _BASE = "https://download.pytorch.org/models"
