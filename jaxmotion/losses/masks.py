@@ -18,11 +18,11 @@ def entropy(masks: chex.Array, *, valid: chex.Array | None = None) -> jax.Array:
     """Mean entropy of the pixels' segment probabilities, in nats.
 
     Args:
-      masks: `[B, T, H, W, K]`, probabilities.
-      valid: optional `[B, T, H, W]`.
+        masks: `[B, T, H, W, K]`, probabilities.
+        valid: optional `[B, T, H, W]`.
 
     Returns:
-      `[B]`, between 0 and log K.
+        `[B]`, between 0 and log K.
     """
     check_shapes(masks=(masks, "B T H W K"), valid=(valid, "B T H W"))
     (masks,) = promoted(masks)

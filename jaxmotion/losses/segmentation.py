@@ -37,17 +37,17 @@ def frame_weights(
     Give the same weights to `jaxmotion.fit`, so that the fit and the loss minimise one function.
 
     Args:
-      flow: `[B, T, H, W, 2]`.
-      valid: optional `[B, T, H, W]`.
-      min_magnitude: mean L1 magnitude (pixels per frame) below which a frame counts as still and
-        is divided by this instead.
+        flow: `[B, T, H, W, 2]`.
+        valid: optional `[B, T, H, W]`.
+        min_magnitude: mean L1 magnitude (pixels per frame) below which a frame counts as still and
+            is divided by this instead.
 
     Returns:
-      `[B, T]`: 1 / (T_valid * sum_i |f_i|_1), T_valid being the number of frames with a valid
-      pixel; zero for a frame without one.
+        `[B, T]`: 1 / (T_valid * sum_i |f_i|_1), T_valid being the number of frames with a valid
+        pixel; zero for a frame without one.
 
     References:
-      Thesis eq. 3.4 and 4.4 (their division by zero for a still frame is guarded here).
+        Thesis eq. 3.4 and 4.4 (their division by zero for a still frame is guarded here).
     """
     check_shapes(flow=(flow, "B T H W 2"), valid=(valid, "B T H W"))
     (flow,) = promoted(flow)
@@ -73,20 +73,20 @@ def reconstruction(
     """How badly the segments' motion models explain the flow, relative to the flow's norm.
 
     Args:
-      flow: `[B, T, H, W, 2]`.
-      masks: `[B, T, H, W, K]`.
-      parametric: `[B, K, T, H, W, 2]`.
-      penalty: distance of flow and model; see `residual_penalty`.
-      huber_delta: threshold of the "huber" penalty, pixels per frame.
-      valid: optional `[B, T, H, W]`.
-      weights: optional `[B, T]`, what each frame's sum is multiplied by; `frame_weights` of the
-        flow by default.
+        flow: `[B, T, H, W, 2]`.
+        masks: `[B, T, H, W, K]`.
+        parametric: `[B, K, T, H, W, 2]`.
+        penalty: distance of flow and model; see `residual_penalty`.
+        huber_delta: threshold of the "huber" penalty, pixels per frame.
+        valid: optional `[B, T, H, W]`.
+        weights: optional `[B, T]`, what each frame's sum is multiplied by; `frame_weights` of the
+            flow by default.
 
     Returns:
-      `[B]`: the mean over frames of sum_i sum_k m_k(i) d(f(i), f_k(i)) / sum_i |f(i)|_1.
+        `[B]`: the mean over frames of sum_i sum_k m_k(i) d(f(i), f_k(i)) / sum_i |f(i)|_1.
 
     References:
-      Thesis eq. 3.4, 4.4 and 6.11.
+        Thesis eq. 3.4, 4.4 and 6.11.
     """
     check_shapes(flow=(flow, "B T H W 2"), weights=(weights, "B T"))
     per_frame = _coherence(flow, masks, parametric, penalty, huber_delta, valid)
@@ -112,25 +112,25 @@ def em(
     depend on the image size; constants that depend on neither masks nor theta are left out.
 
     Args:
-      flow: `[B, T, H, W, 2]`.
-      masks: `[B, T, H, W, K]`.
-      parametric: `[B, K, T, H, W, 2]`.
-      alpha: weight of sum_k m_k log m_k (natural logarithm).
-      penalty: distance of flow and model; see `residual_penalty`.
-      huber_delta: threshold of the "huber" penalty, pixels per frame.
-      valid: optional `[B, T, H, W]`.
-      normalization: "none" leaves the coherence in pixels per frame (the published loss); "flow"
-        divides it frame by frame by the flow's norm, as `reconstruction` does, so that `alpha`
-        weighs the same for slow and fast motion.
+        flow: `[B, T, H, W, 2]`.
+        masks: `[B, T, H, W, K]`.
+        parametric: `[B, K, T, H, W, 2]`.
+        alpha: weight of sum_k m_k log m_k (natural logarithm).
+        penalty: distance of flow and model; see `residual_penalty`.
+        huber_delta: threshold of the "huber" penalty, pixels per frame.
+        valid: optional `[B, T, H, W]`.
+        normalization: "none" leaves the coherence in pixels per frame (the published loss); "flow"
+            divides it frame by frame by the flow's norm, as `reconstruction` does, so that `alpha`
+            weighs the same for slow and fast motion.
 
     Returns:
-      `[B]`: mean_i [ sum_k m_k(i) d(f(i), f_k(i)) + alpha * sum_k m_k(i) log m_k(i) ].
+        `[B]`: mean_i [ sum_k m_k(i) d(f(i), f_k(i)) + alpha * sum_k m_k(i) log m_k(i) ].
 
     Raises:
-      ValueError: for an unknown normalization.
+        ValueError: for an unknown normalization.
 
     References:
-      Thesis eq. 2.12 and algorithm 7.1.4.
+        Thesis eq. 2.12 and algorithm 7.1.4.
     """
     if normalization == "flow":
         coherence = reconstruction(
@@ -158,20 +158,20 @@ def temporal_consistency(
     top 1 - `occlusion_quantile` of the clip's valid pixel pairs.
 
     Args:
-      masks: `[B, T, H, W, K]`.
-      flow: `[B, T, H, W, 2]`; no gradient passes through it.
-      occlusion_quantile: in [0, 1]; 1 leaves nothing out.
-      valid: optional `[B, T, H, W]`; a pair counts where both pixels are valid.
+        masks: `[B, T, H, W, K]`.
+        flow: `[B, T, H, W, 2]`; no gradient passes through it.
+        occlusion_quantile: in [0, 1]; 1 leaves nothing out.
+        valid: optional `[B, T, H, W]`; a pair counts where both pixels are valid.
 
     Returns:
-      `[B]`: the mean over valid pixel pairs of sum_k |m_k(t + 1) - m_k(t)| / (2 K); zero for a
-      clip of one frame.
+        `[B]`: the mean over valid pixel pairs of sum_k |m_k(t + 1) - m_k(t)| / (2 K); zero for a
+        clip of one frame.
 
     Raises:
-      ValueError: for a quantile outside [0, 1], where it is a number and not traced.
+        ValueError: for a quantile outside [0, 1], where it is a number and not traced.
 
     References:
-      Thesis eq. 3.5-3.6 and 4.6-4.7, with the mean over time steps and one quantile per clip.
+        Thesis eq. 3.5-3.6 and 4.6-4.7, with the mean over time steps and one quantile per clip.
     """
     check_shapes(
         masks=(masks, "B T H W K"),
