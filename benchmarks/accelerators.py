@@ -124,9 +124,7 @@ def lower(program: Program, target: str) -> Any:
         if program.kind == "train":
             return functions.train_step.lower(functions.state, functions.batch)
         if program.kind == "validate":
-            return functions.validation_step.lower(
-                functions.state, functions.batch, functions.real
-            )
+            return functions.validation_step.lower(functions.state, functions.batch, functions.real)
         variables = {"params": functions.state.params, **functions.state.collections}
         return jax.jit(task.predict).lower(variables, functions.batch)
 
@@ -231,7 +229,9 @@ def main() -> None:
         return
     out: Path | None = arguments.out
     known = json.loads(out.read_text()) if out and out.exists() else {}
-    print("| program | target | compiled in | code | temporaries | given on | kernels | cycles | moved |")
+    print(
+        "| program | target | compiled in | code | temporaries | given on | kernels | cycles | moved |"
+    )
     print("|---|---|---|---|---|---|---|---|---|")
     for name in arguments.programs:
         for target in arguments.targets:

@@ -16,10 +16,14 @@ from pathlib import Path
 import numpy as np
 import tyro
 
-from jaxmotion.baselines.threshold import BASELINES, classical_em_foreground
+from jaxmotion.baselines.threshold import (
+    BASELINES,
+    classical_em_foreground,
+    shrink_ground_truth,
+    upsample_foreground,
+)
 from jaxmotion.baselines.threshold import two_motion_upper_bound as upper_bound
-from jaxmotion.evaluation.davis import find_sequences
-from jaxmotion.evaluation.prediction import shrink_ground_truth, upsample_foreground
+from jaxmotion.evaluation.discovery import find_sequences
 from jaxmotion.evaluation.tables import format_table
 from jaxmotion.metrics.davis import jaccard
 

@@ -18,9 +18,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from jaxmotion.evaluation.annotations import Annotation
 from jaxmotion.evaluation.protocol import Protocol
-from jaxmotion.evaluation.scoring import score_labels
+from jaxmotion.evaluation.score import score_labels
+from jaxmotion.evaluation.sequences import Annotation
 
 HEIGHT, WIDTH = 480, 854
 DAVIS_FRAMES, SEQUENCE = 1376, 69  # of the 20 validation sequences, and of one on average

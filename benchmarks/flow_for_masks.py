@@ -22,10 +22,10 @@ import tyro
 from jaxmotion.data.pictures import read_image
 from jaxmotion.data.transforms import resize_flow
 from jaxmotion.errors import InputError
-from jaxmotion.evaluation.davis import find_sequences
-from jaxmotion.evaluation.prediction import predict_labels
+from jaxmotion.evaluation.discovery import find_sequences
+from jaxmotion.evaluation.methods import predict_labels
 from jaxmotion.evaluation.protocol import Protocol
-from jaxmotion.evaluation.scoring import score_labels
+from jaxmotion.evaluation.score import score_labels
 from jaxmotion.files import atomic_path
 from jaxmotion.inference.segmenter import Segmenter
 from jaxmotion.optical_flow import DIS, Estimator, Refined, make_estimator
@@ -118,7 +118,8 @@ def main(config: BenchmarkConfig) -> None:
         for reduction in config.reductions:
             seconds, scores = [], {network: [] for network in segmenters}
             for sequence in sequences:
-                width = read_image(sequence.mask_paths[0]).shape[1]
+                assert sequence.record.units is not None
+                width = sequence.record.units[1]
                 flow, cpu = flow_of(config, name, reduction, sequence.name, width)
                 seconds.append(cpu)
                 annotation, _ = sequence.read_annotation(protocol, len(flow))

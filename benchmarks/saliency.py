@@ -22,8 +22,8 @@ import cv2
 import numpy as np
 import tyro
 
-from jaxmotion.evaluation.davis import find_sequences
-from jaxmotion.evaluation.prediction import predict_labels
+from jaxmotion.evaluation.discovery import find_sequences
+from jaxmotion.evaluation.methods import predict_labels
 from jaxmotion.evaluation.protocol import Protocol
 from jaxmotion.inference.segmenter import Segmenter
 from jaxmotion.metrics.davis import jaccard
@@ -103,7 +103,7 @@ def still_video(frame: np.ndarray, camera: str, seed: int) -> Iterator[np.ndarra
 def still_residuals(config: BenchmarkConfig, segmenter: Segmenter) -> Iterator[tuple[str, float]]:
     """Name and greatest mean residual of a segment, pixels per frame, of each still video."""
     for number, sequence in enumerate(find_sequences(config.data, config.flow, split=config.split)):
-        if not sequence.frame_paths:
+        if not sequence.has_frames:
             continue
         frame = sequence.read_frame(0)
         for camera in CAMERAS:

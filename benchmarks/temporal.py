@@ -14,7 +14,7 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 from tqdm import tqdm
 
-from jaxmotion.data import SceneSource
+from jaxmotion.data import Clip, SceneSource
 from jaxmotion.inference.segmenter import Segmenter
 from jaxmotion.metrics import jaccard, select_foreground
 
@@ -56,7 +56,7 @@ MEASURES: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {
 }
 
 
-def scores_of(segmenter: Segmenter, clips: list[dict]) -> dict[tuple[str, str], float]:
+def scores_of(segmenter: Segmenter, clips: list[Clip]) -> dict[tuple[str, str], float]:
     """The mean of each measure over the clips of each level, and over all."""
     rows: dict[tuple[str, str], list[float]] = {}
     for clip in tqdm(clips, unit="clip", leave=False):

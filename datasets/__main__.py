@@ -59,6 +59,8 @@ class Build:
         import tensorflow_datasets as tfds
         from jaxmotion_datasets.flow_configs import FlowOptions
 
+        from jaxmotion.data.records import INDEX, write_index
+
         module = importlib.import_module(f"jaxmotion_datasets.{self.dataset}")
         self._check_options()
         if self.dataset == "flow_scenes":
@@ -69,6 +71,8 @@ class Build:
             builder = module.Builder(config=config, data_dir=self.data_dir, options=options)
         if builder.data_path.exists():
             print(f"{builder.data_path}: built already")
+            if not (Path(builder.data_path) / INDEX).exists():  # by an earlier version
+                write_index(Path(builder.data_path))
             return
         settings: dict[str, Any] = {}
         if self.dataset != "flow_scenes":
@@ -80,6 +84,7 @@ class Build:
         except OSError as error:  # what is read has its own line: this is of what TFDS writes
             reason = error.strerror or error
             raise InputError(f"{builder.data_path}: cannot be written ({reason})") from error
+        write_index(Path(builder.data_path))
         counts = {name: split.num_examples for name, split in builder.info.splits.items()}
         words = ", ".join(f"{count} in {split}" for split, count in counts.items())
         print(f"{builder.data_path}: {words} ({builder.info.dataset_size})")

@@ -13,8 +13,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
 
-import cv2
-import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
@@ -223,42 +221,3 @@ def size_error(
     return InputError(
         f"{path}: {size[1]} x {size[0]}, expected {expected[1]} x {expected[0]} as {source}"
     )
-
-
-def read_colors(path: Path) -> np.ndarray:
-    """Reads an annotation as it is: uint8 `[H, W]` (grey, or indices of a palette) or `[H, W, 3]`.
-
-    Args:
-        path: the picture.
-
-    Returns:
-        The values.
-
-    Raises:
-        InputError: missing, damaged, or not of 8 bits.
-    """
-    with reading(path):
-        data = path.read_bytes()
-    with reading_picture(path), Image.open(io.BytesIO(data)) as image:
-        mode = image.mode
-        if mode in ("L", "P"):
-            return np.array(image)
-        if mode == "1":
-            return np.array(image).astype(np.uint8) * 255
-        if mode in ("RGB", "RGBA", "LA"):
-            return np.array(image.convert("RGB"))
-    raise InputError(f"{path}: a picture of mode {mode}, expected 8 bits a channel")
-
-
-def encode_labels(labels: np.ndarray) -> bytes:
-    """A labelling as a grey PNG, whose values are the labels.
-
-    Args:
-        labels: uint8 `[H, W]`.
-
-    Returns:
-        The bytes of the file.
-    """
-    encoded, data = cv2.imencode(".png", labels)
-    assert encoded
-    return data.tobytes()

@@ -10,7 +10,7 @@ import logging
 import shutil
 from abc import abstractmethod
 from collections.abc import Iterator
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
@@ -18,7 +18,6 @@ import numpy as np
 import tensorflow_datasets as tfds
 from jaxmotion_datasets.archives import (
     ArchiveSequence,
-    encode_labels,
     in_parallel,
     size_error,
 )
@@ -26,7 +25,7 @@ from jaxmotion_datasets.downloads import Archive
 from jaxmotion_datasets.flow_configs import FLOW_CONFIGS, FlowConfig, FlowOptions
 from jaxmotion_datasets.flow_records import SequenceFlow, estimate, flow_places, read_files
 
-from jaxmotion.data.masks import read_labels
+from jaxmotion.data.masks import MAX_LABEL, encode_labels, read_labels
 from jaxmotion.data.pairing import check_shape
 from jaxmotion.errors import InputError
 from jaxmotion.optical_flow import Estimator, make_estimator
@@ -124,8 +123,15 @@ class ClipBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         return read_files(sequence)
 
     def labels(self, paths: tuple[Path, ...]) -> np.ndarray:
-        """Labels `[H, W]` from the pictures that annotate a frame; 0 is background."""
-        return read_labels(paths[0])[0]
+        """Labels `[H, W]` from the pictures that annotate a frame; 0 is background.
+
+        A record keeps 255 for pixels that no one judges, as pictures with a palette do: another
+        picture's object of this value gets the label 1, which is the one object's everywhere else.
+        """
+        labels, indexed = read_labels(paths[0])
+        if not indexed and labels.max() == MAX_LABEL and not (labels == 1).any():
+            labels = np.where(labels == MAX_LABEL, np.uint8(1), labels)
+        return labels
 
     def labels_of(self, sequence: ArchiveSequence) -> dict[int, np.ndarray]:
         """Labels uint8 `[H, W]` by the number of the annotated frame."""
@@ -250,7 +256,9 @@ def _example(
     size: tuple[int, int],
 ) -> dict[str, Any]:
     origin = found.origin
-    pictures = in_parallel(encode_labels, list(masks.values()), f"masks of {sequence.name}")
+    pictures = in_parallel(
+        partial(encode_labels, palette=False), list(masks.values()), f"masks of {sequence.name}"
+    )
     return {
         "name": sequence.name,
         "frame_names": list(found.frame_names),

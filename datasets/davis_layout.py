@@ -13,11 +13,9 @@ from jaxmotion_datasets.archives import (
     numbered_pictures,
 )
 
-from jaxmotion.data.layouts import read_list
+from jaxmotion.data.davis import frame_folder, mask_folder, read_list, sequence_name
 from jaxmotion.data.masks import MASK_SUFFIXES
 from jaxmotion.errors import InputError
-
-RESOLUTION = "480p"
 
 
 def listed_sequences(root: Path, folders: Sequence[str], file: str) -> list[str]:
@@ -38,14 +36,11 @@ def listed_sequences(root: Path, folders: Sequence[str], file: str) -> list[str]
     path = next((place for place in places if place.is_file()), places[0])
     names = set()
     for words in read_list(path):
-        first = Path(words[0])
-        if len(words) > 1 and len(first.parts) > 1:
+        if len(words) > 1 and "/" in words[0]:
             annotation = root / words[1].lstrip("/")
             if not annotation.is_file():
                 raise InputError(f"{annotation}: no such file, though {path.name} lists it")
-            names.add(first.parent.name)
-        else:
-            names.add(words[0])
+        names.add(sequence_name(words[0]))
     return sorted(names)
 
 
@@ -72,11 +67,11 @@ def find_sequence(
     Raises:
         InputError: a file is missing, or of another size than the others.
     """
-    folder = root / annotations / RESOLUTION / name
+    folder = mask_folder(root, name, annotations)
     if needs_masks:
         existing_folder(folder, f"the masks of the sequence {name}")
     masks = numbered_pictures(folder, MASK_SUFFIXES) if folder.is_dir() else ()
-    frames = root / "JPEGImages" / RESOLUTION / name
+    frames = frame_folder(root, name)
     if needs_frames or not masks:
         existing_folder(frames, f"the frames of the sequence {name}")
     video = frames_of(frames) if frames.is_dir() else None

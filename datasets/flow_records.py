@@ -14,14 +14,17 @@ import numpy as np
 from jaxmotion_datasets.archives import ArchiveSequence
 from tqdm import tqdm
 
-from jaxmotion.data.layouts import find_sequences
+from jaxmotion.data.davis import SequenceFiles
+from jaxmotion.data.file_sequences import open_files
+from jaxmotion.data.flow_cache import FlowCache
+from jaxmotion.data.layouts import find_flow
 from jaxmotion.data.pairing import check_flow_names
-from jaxmotion.data.sequences import FlowCache, inspect
 from jaxmotion.data.transforms import resize_flow
 from jaxmotion.data.video import Video
 from jaxmotion.errors import InputError
 from jaxmotion.files import atomic_path
 from jaxmotion.optical_flow import Estimator, FlowOrigin, read_flow_origin
+from jaxmotion.optical_flow.fields import named_fields
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,7 @@ def flow_places(root: Path, flow_name: str | None) -> dict[str, Path]:
             f"{root / 'Flows'}: no such folder, expected Flows/NAME/SEQUENCE.npz or "
             "Flows/NAME/SEQUENCE/*.flo (or another --flow than files)"
         )
-    return dict(find_sequences(root, flow_name))
+    return dict(find_flow(root, flow_name))
 
 
 def read_files(sequence: ArchiveSequence) -> SequenceFlow:
@@ -83,12 +86,11 @@ def read_files(sequence: ArchiveSequence) -> SequenceFlow:
         InputError: missing, damaged, not finite, beyond float16, or of another number of frames.
     """
     assert sequence.flow is not None
-    origin = read_flow_origin(sequence.flow) or FlowOrigin("files", {})
-    cache = FlowCache()
-    found = inspect(sequence.name, sequence.flow, cache)
+    found = open_files(SequenceFiles(sequence.name, sequence.flow), FlowCache(), thorough=True)
     if found.faults:
         raise InputError(found.faults[0])
-    count, num_frames = len(found.sound), sequence.num_frames
+    origin = read_flow_origin(sequence.flow) or FlowOrigin("files", {})
+    count, num_frames = found.length, sequence.num_frames
     if num_frames is None and sequence.video is not None:
         num_frames = sum(1 for _ in sequence.video)  # the header of a file can be off
     if num_frames is not None and count != num_frames - origin.gap:
@@ -96,11 +98,13 @@ def read_files(sequence: ArchiveSequence) -> SequenceFlow:
             f"{sequence.flow}: {count} flow fields, expected {num_frames - origin.gap} "
             f"for the {num_frames} frames of {sequence.name}"
         )
-    if sequence.frame_names and sequence.flow.is_dir():
+    fields = named_fields(sequence.flow)
+    if sequence.frame_names and fields:
         gap = -origin.gap if origin.backward else origin.gap
-        check_flow_names(found.files, sequence.frame_names, gap)
-    flow, valid = cache.read(found, range(count))
-    return SequenceFlow(as_half(sequence.flow, flow), valid > 0, sequence.frame_names, origin)
+        check_flow_names(fields, sequence.frame_names, gap)
+    read = found.read(("flow", "valid"), range(count))
+    flow = as_half(sequence.flow, read["flow"])
+    return SequenceFlow(flow, read["valid"] > 0, sequence.frame_names, origin)
 
 
 def estimate(

@@ -1,18 +1,25 @@
 """jaxmotion: unsupervised motion segmentation of video from optical flow, in JAX.
 
-The robust fit and the losses stand alone; the rest is loaded when it is first asked for.
+Everything is loaded when it is first asked for, so that a command line is answered without JAX.
 """
 
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from jaxmotion import losses, metrics, motion
 from jaxmotion.errors import InputError
-from jaxmotion.motion import Fit, MotionModel, fit, inpaint, parametric_flow
 
 if TYPE_CHECKING:
-    from jaxmotion import evaluation, saliency
+    from jaxmotion import evaluation, losses, metrics, motion, saliency
+    from jaxmotion.inference.loading import load
     from jaxmotion.inference.segmenter import Segmenter
+    from jaxmotion.motion import (
+        Fit,
+        MotionModel,
+        fit,
+        frame_coefficients,
+        inpaint,
+        parametric_flow,
+    )
 
 __version__ = "0.1.0"
 
@@ -24,7 +31,9 @@ __all__ = [
     "__version__",
     "evaluation",
     "fit",
+    "frame_coefficients",
     "inpaint",
+    "load",
     "losses",
     "metrics",
     "motion",
@@ -33,9 +42,23 @@ __all__ = [
 ]
 
 
+_HOMES = {
+    "Segmenter": "jaxmotion.inference.segmenter",
+    "load": "jaxmotion.inference.loading",
+    **dict.fromkeys(
+        ("Fit", "MotionModel", "fit", "frame_coefficients", "inpaint", "parametric_flow"),
+        "jaxmotion.motion",
+    ),
+}
+
+
 def __getattr__(name: str) -> Any:
-    if name == "Segmenter":
-        return importlib.import_module("jaxmotion.inference.segmenter").Segmenter
-    if name in ("evaluation", "saliency"):
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
+    if name in __all__:
         return importlib.import_module(f"jaxmotion.{name}")
     raise AttributeError(f"module 'jaxmotion' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

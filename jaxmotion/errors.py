@@ -1,4 +1,7 @@
-"""The one exception of the library that speaks to a user rather than to a programmer."""
+"""What ends a command in one line: it carries the exit status."""
+
+INTERRUPTED = 130
+"""The exit status of what was interrupted: an end, and no error."""
 
 
 class InputError(ValueError):
@@ -7,3 +10,5 @@ class InputError(ValueError):
     The message is one line that names the thing and says what was expected. Every entry point
     (`train.py`, `eval.py`, `jaxmotion`) prints it as `error: …` and exits with status 2.
     """
+
+    exit_status = 2

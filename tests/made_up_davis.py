@@ -1,14 +1,12 @@
 """A small made-up folder laid out like DAVIS, and `eval.py` run on it."""
 
-import importlib.util
-import sys
 from pathlib import Path
 
 import cv2
 import numpy as np
 from PIL import Image
 
-from jaxmotion.cli import run_command
+from jaxmotion import cli
 from jaxmotion.optical_flow.formats import write_flo
 
 REPOSITORY = Path(__file__).parent.parent
@@ -72,17 +70,6 @@ def by_u(flow):
     return np.stack([right, 1 - right], axis=-1)
 
 
-def load_eval():
-    """The module `eval.py`."""
-    specification = importlib.util.spec_from_file_location("eval_command", REPOSITORY / "eval.py")
-    assert specification is not None
-    assert specification.loader is not None
-    module = importlib.util.module_from_spec(specification)
-    sys.modules["eval_command"] = module  # dataclasses look their module up
-    specification.loader.exec_module(module)
-    return module
-
-
 def run_eval(*args):
-    """Runs `eval.py` in this process; returns its exit status."""
-    return run_command(load_eval().main, [str(arg) for arg in args])
+    """Runs `jaxmotion eval` in this process; returns its exit status."""
+    return cli.run("eval", [str(arg) for arg in args])

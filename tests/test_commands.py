@@ -16,13 +16,12 @@ import cv2
 import numpy as np
 import pytest
 
-import eval as evaluate
 import jaxmotion as jm
-import train
 from jaxmotion import cli
+from jaxmotion.commands import train
 from jaxmotion.data import SceneSource, open_video, read_image, write_image
+from jaxmotion.locks import locked
 from jaxmotion.optical_flow import write_flo, write_flow_npz
-from jaxmotion.output_folder import locked
 
 ROOT = Path(__file__).parent.parent
 SIZE = (40, 64)
@@ -33,16 +32,10 @@ TINY_TRAINING = (
 )
 
 
-COMMANDS = {
-    "train": lambda argv: cli.run_command(train.main, argv),
-    "eval": lambda argv: cli.run_command(evaluate.main, argv),
-    "jaxmotion": lambda argv: cli.run_command(cli.jaxmotion, argv),
-}
-
-
 def status(command, *argv):
+    argv = [str(argument) for argument in argv]
     try:
-        return COMMANDS[command]([str(argument) for argument in argv])
+        return cli.main(argv) if command == "jaxmotion" else cli.run(command, argv)
     except SystemExit as leaving:  # how the parser of the command line ends
         return leaving.code
 
@@ -50,6 +43,7 @@ def status(command, *argv):
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path, monkeypatch):
     monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(tmp_path / "xla"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
 
 
@@ -284,7 +278,10 @@ def test_segment_writes_masks_overlay_and_parameters(frames, untrained_run, tmp_
     assert (
         status("jaxmotion", "segment", frames, "--out", "out", "--checkpoint", untrained_run) == 0
     )
-    assert "ms/frame" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "out: index.html, masks, moving, overlay.mp4, theta.npz; " in said
+    assert "ms/frame" in said
+    assert "jaxmotion weights fetch raft-sintel" in said.splitlines()[-1]
     masks = sorted((tmp_path / "out" / "masks").iterdir())
     assert [path.name for path in masks] == [f"{t:05d}.png" for t in range(FRAMES)]
     assert read_image(masks[0]).shape == (*SIZE, 3)
@@ -294,6 +291,65 @@ def test_segment_writes_masks_overlay_and_parameters(frames, untrained_run, tmp_
         assert archive["theta"].shape == (FRAMES - 1, 2, 12)
         assert np.isfinite(archive["theta"]).all()
     assert [name for name in leftovers(tmp_path) if ".part" in name] == []
+
+
+def test_segment_writes_what_else_is_asked_for(frames, untrained_run, tmp_path, capsys):
+    argv = ("segment", frames, "--out", "out", "--checkpoint", untrained_run, "--estimator", "dis")
+    more = ("--probabilities", "--saliency", "--export", "colmap", "coco", "--dilate", "2")
+    assert status("jaxmotion", *argv, *more) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert len(said) == 1  # who chose the estimator needs no advice
+    assert "probabilities, saliency, overlay.mp4, theta.npz, colmap, coco.json; " in said[0]
+    for kind in ("colmap/masks", "probabilities", "saliency"):
+        assert len(list((tmp_path / "out" / kind).iterdir())) == FRAMES
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--dilate", "2"), "dilate 2: widens the masks of the exports colmap and nerfstudio"),
+        (("--dilate=-1", "--export", "colmap"), "dilate -1: expected 0 or more pixels"),
+        (("--weights", "raft.pth"), "weights are of one network: expected --estimator raft or"),
+        (("--estimator", "raft"), "`jaxmotion weights fetch raft-sintel` or --download, or give"),
+    ],
+)
+def test_segment_refuses_before_it_works(refused, options, words, frames, untrained_run, tmp_path):
+    argv = ("segment", frames, "--out", "o", "--checkpoint", untrained_run)
+    assert words in refused("jaxmotion", *argv, *options)
+    assert not (tmp_path / "o").exists()
+
+
+def test_weights_are_listed_taken_verified_and_removed(refused, tmp_path, capsys):
+    assert status("jaxmotion", "weights") == 0
+    table = capsys.readouterr().out
+    assert [line.split()[3] for line in table.splitlines()] == ["cached", *["no"] * 4]
+    (tmp_path / "wrong.pth").write_bytes(b"no weights")
+    line = refused("jaxmotion", "weights", "fetch", "raft-small", "--file", "wrong.pth")
+    assert "wrong.pth: its digest is sha256:" in line
+    for options, words in (
+        (("fetch",), "weights fetch: expected a name, see `jaxmotion weights list`"),
+        (("list", "raft-small"), "weights list: expected no name"),
+        (("fetch", "raft-tiny"), "weights 'raft-tiny': unknown, expected one of raft-sintel, raft"),
+        (("verify", "raft-small"), "not there; `jaxmotion weights fetch raft-small` gets it"),
+        (("remove", "raft-small"), "nothing to remove"),
+        (("remove", "raft-small", "--file", "a"), "--file and --url belong to fetch"),
+        (("fetch", "raft-small", "--file", "a", "--url", "b"), "expected --file or --url, not bo"),
+    ):
+        assert words in refused("jaxmotion", "weights", *options)
+    assert leftovers(tmp_path / "cache") == []
+
+
+@pytest.mark.real
+def test_segment_takes_weights_from_the_cache(shared, frames, untrained_run, tmp_path, capsys):
+    """As a user with RAFT's own file does, without any download."""
+    file = shared / "data" / "raft" / "raft-small.pth"
+    assert status("jaxmotion", "weights", "fetch", "raft-small", "--file", file) == 0
+    assert status("jaxmotion", "weights", "verify", "raft-small") == 0
+    argv = ("segment", frames, "--out", "out", "--checkpoint", untrained_run)
+    assert status("jaxmotion", *argv, "--estimator", "raft_small") == 0
+    assert "raft_small, weights raft-small.pth" in (tmp_path / "out" / "index.html").read_text()
+    assert status("jaxmotion", "weights", "remove", "raft-small") == 0
+    assert leftovers(tmp_path / "cache" / "jaxmotion" / "weights") == []
 
 
 def test_segment_needs_a_video(refused, untrained_run, tmp_path):
@@ -465,6 +521,19 @@ def test_flow_names_what_is_wrong(refused, frames, tmp_path):
 SCRIPT = "import sys; from jaxmotion.cli import main; sys.exit(main())"
 
 
+AT_ONCE = ("eval", "segment", "flow", "export", "models")
+AND_SAYS_WHAT_IT_IMPORTED = """
+import sys
+from jaxmotion.cli import main
+try:
+    status = main()
+except SystemExit as leaving:
+    status = leaving.code
+print([name for name in ("jax", "flax", "cv2", "numpy") if name in sys.modules])
+sys.exit(status)
+"""
+
+
 def program(*argv, cwd):
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     return subprocess.run(
@@ -488,6 +557,41 @@ def test_programs_end_with_one_line_and_status_2(tmp_path, argv, named):
     assert result.returncode == 2
     assert named in one_error_line(result.stderr)
     assert leftovers(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("argv", "status", "named"),
+    [
+        (["--help"], 0, "usage: jaxmotion COMMAND"),
+        ([], 2, "error: no command: expected one of train, eval, segment"),
+        (["segmnt"], 2, "error: unknown command 'segmnt': did you mean 'segment'?"),
+        (["--bogus"], 2, "error: unknown command '--bogus': expected one of train"),
+        *(((name, "--help"), 0, f"usage: jaxmotion {name}") for name in AT_ONCE),
+        *(((name, "--hlep"), 2, f"jaxmotion {name} --help") for name in AT_ONCE),
+        (["segment", "video", "--out", "o", "--overlp", "3"], 2, "--overlap"),
+    ],
+)
+def test_the_command_line_is_answered_without_jax(tmp_path, argv, status, named):
+    result = program("-c", AND_SAYS_WHAT_IT_IMPORTED, *argv, cwd=tmp_path)
+    assert result.returncode == status
+    *said, imported = result.stdout.splitlines()
+    assert named in " ".join([*said, result.stderr])
+    assert imported == "[]"
+    assert leftovers(tmp_path) == []
+
+
+@pytest.mark.parametrize("name", ["train", "eval"])
+def test_a_program_of_a_checkout_is_the_command(name, capsys):
+    lines = (ROOT / f"{name}.py").read_text().splitlines()
+    assert len(lines) <= 15
+    assert f'run("{name}", sys.argv[1:], prog="{name}.py")' in lines[-1]
+    for argv in ((name, "--out", "o", "--bogus", "3"), (name, "--out")):
+        assert status("jaxmotion", *argv) == 2
+        ours = capsys.readouterr().err
+        with pytest.raises(SystemExit, match="2"):
+            cli.run(name, argv[1:], prog=f"{name}.py")
+        assert f"jaxmotion {name}" in ours
+        assert f"{name}.py" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])

@@ -2,14 +2,20 @@
 
 import re
 import shlex
+import tomllib
 from pathlib import Path
 
 import pytest
-import tyro
 
-import eval as evaluate
-import train
 from jaxmotion import cli
+from jaxmotion.commands import train
+from jaxmotion.commands.eval import EvalConfig
+from jaxmotion.commands.export import Export
+from jaxmotion.commands.flow import Flow
+from jaxmotion.commands.models import Models
+from jaxmotion.commands.parsing import parse_options
+from jaxmotion.commands.segment import Segment
+from jaxmotion.commands.weights import Weights
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -45,21 +51,30 @@ def commands():
                     yield pytest.param(shlex.split(command), id=f"{name_of(page)}: {command}")
 
 
+OPTIONS = {
+    "eval": EvalConfig,
+    "segment": Segment,
+    "flow": Flow,
+    "export": Export,
+    "models": Models,
+    "weights": Weights,
+}
+
+
 @pytest.mark.parametrize("words", list(commands()))
 def test_command_of_a_page_parses(words):
     words = ["quickstart" if word == "NAME" else word for word in words]
     if words[-1] == "--help":
         return
     match words:
-        case ["python", "train.py", *options]:
-            train.parse(options)
-        case ["python", "eval.py", *options]:
-            if options:
-                tyro.cli(evaluate.EvalConfig, args=options)
-        case ["jaxmotion", "segment" | "flow" | "export"]:
-            pass  # only named
-        case ["jaxmotion", *options]:
-            tyro.cli(cli.Command, args=options)
+        case ["python", program, *options]:
+            name = program.removesuffix(".py")
+        case ["jaxmotion", name, *options]:
+            assert name in cli.COMMANDS
+    if name == "train":
+        train.parse(options)
+    elif options or name == "models":
+        parse_options(OPTIONS[name], options)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
@@ -83,3 +98,12 @@ def test_the_map_of_the_house_is_complete():
     packages = {f"{p.parent.name}/" for p in (ROOT / "jaxmotion").glob("*/__init__.py")}
     assert packages <= inside
     assert "docs/images" in readme
+
+
+def test_the_lowest_versions_are_the_bounds():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    bounds = project["dependencies"] + project["optional-dependencies"]["test"]
+    lines = (ROOT / "requirements.lowest").read_text().splitlines()
+    assert [line for line in lines if not line.startswith("#")] == [
+        bound.replace(">=", "==") for bound in bounds
+    ]

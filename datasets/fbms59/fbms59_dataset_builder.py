@@ -12,10 +12,10 @@ from jaxmotion_datasets.archives import (
     archive_root,
     existing_folder,
     frames_of,
-    read_colors,
 )
 from jaxmotion_datasets.clips import ClipBuilder
 
+from jaxmotion.data.pictures import read_values
 from jaxmotion.errors import InputError
 from jaxmotion.files import reading
 
@@ -51,12 +51,11 @@ class Builder(ClipBuilder):
         """The number of the region, in the order of the definition; the first is background."""
         picture, definition = paths
         scales, _ = read_definition(definition)
-        values = read_colors(picture).astype(np.int64)
-        if values.ndim == 3:
-            values = values @ np.array([1 << 16, 1 << 8, 1])
-        else:
-            values = values * (1 + (1 << 8) + (1 << 16))
-        # A scale up to 255 is a grey, in pictures of one channel and of three.
+        values = read_values(picture)
+        if values.dtype != np.uint8:
+            raise InputError(f"{picture}: a picture of 16 bits, expected 8 bits a channel")
+        values = values.astype(np.int64) @ np.array([1 << 16, 1 << 8, 1])
+        # A scale up to 255 is a grey: the same value in each channel.
         wanted = [scale if scale > 255 else scale * (1 + (1 << 8) + (1 << 16)) for scale in scales]
         labels = np.full(values.shape, -1)
         for region, value in enumerate(wanted):

@@ -1,6 +1,6 @@
 """Classical EM: motion segmentation of one frame as a mixture of parametric motions.
 
-The iterative algorithm that the EM network amortises. No network, no memory from frame to frame:
+The iterative algorithm that the EM network amortizes. No network, no memory from frame to frame:
 random parameters, then a segmentation and new parameters in turn until the likelihood stands.
 """
 
@@ -47,15 +47,16 @@ def classical_em(
     Args:
         flow: `[T, H, W, 2]`, pixels per frame; the frames are independent problems.
         num_segments: K.
-        num_starts: Random initialisations of the motions; the one with the highest likelihood
+        num_starts: random initializations of the motions; the one with the highest likelihood
             is returned, frame by frame.
         valid: `[T, H, W]` in {0, 1}; unknown vectors count nowhere, and share the posterior of a
             vector of zero. Everywhere by default.
-        alpha: Spread of the likelihood `exp(-|residual|^2 / alpha)`, in square pixels, with equal
+        alpha: spread of the likelihood `exp(-|residual|^2 / alpha)`, in square pixels, with equal
             priors (thesis eq. 2.10). `None` estimates variance and share of every segment as
             well, as a textbook mixture of regressions does.
-        num_iterations: Of EM; most on every second pixel of each axis, the last four on all.
-        seed: Of the initialisations.
+        num_iterations: number of EM steps; most are on every second pixel of each axis,
+            the last four on all.
+        seed: seed of the initializations.
 
     Returns:
         masks float32 `[T, H, W, K]`, the posterior, and the mean log-likelihood per pixel
@@ -106,7 +107,7 @@ def initial_mixture(
         key: JAX random key.
         num_segments: K.
         num_starts: S.
-        alpha: As of `classical_em`.
+        alpha: spread of the likelihood, as `classical_em` has it.
         known: `[H, W]` in {0, 1}; None for all. The flow is zero elsewhere.
     """
     planar, basis = _pixels(flow)
@@ -132,11 +133,11 @@ def run_em(
 
     Args:
         flow: `[H, W, 2]`.
-        state: Where to begin.
-        alpha: As of `classical_em`.
-        num_iterations: Steps.
-        stride: Take every `stride`-th pixel of both axes.
-        known: As of `initial_mixture`.
+        state: the mixture to begin with.
+        alpha: spread of the likelihood, as `classical_em` has it.
+        num_iterations: number of steps.
+        stride: distance of the pixels that are taken: every `stride`-th pixel of both axes.
+        known: known pixels, as `initial_mixture` has them.
 
     Returns:
         The new mixture, and the mean log-likelihood per pixel before each step,
@@ -152,12 +153,12 @@ def run_em(
         likelihood = _mean(jax.nn.logsumexp(log_joint, axis=1), counted)
         if counted is not None:  # a mean over the known pixels is one over all of them
             posterior *= counted * (counted.size / jnp.maximum(jnp.sum(counted), 1))
-        return _maximise(planar, basis, products, posterior, state, alpha), likelihood
+        return _maximize(planar, basis, products, posterior, state, alpha), likelihood
 
     return jax.lax.scan(step, state, length=num_iterations)
 
 
-def _maximise(planar, basis, products, posterior, state: Mixture, alpha) -> Mixture:
+def _maximize(planar, basis, products, posterior, state: Mixture, alpha) -> Mixture:
     """M step: weighted least squares in every segment [S, K, n], then spread and share."""
     num_pixels = planar.shape[1]
     weights = posterior / num_pixels

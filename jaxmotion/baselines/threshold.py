@@ -9,18 +9,20 @@ Vectors that are unknown count in no motion and no threshold, and are background
 from collections.abc import Callable
 from functools import partial
 
+import cv2
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from jaxmotion.baselines.classical_em import classical_em
+from jaxmotion.data.transforms import Size, resize_masks
 from jaxmotion.motion import MotionModel, fit, parametric_flow
 
 QUADRATIC = MotionModel(spatial="quadratic", temporal="constant")
 # Frames fitted in one jitted call: enough to fill the cores, small enough to stay in their caches.
 FRAMES_PER_CALL = 8
 
-Baseline = Callable[[np.ndarray, np.ndarray | None], np.ndarray]
+ForegroundFunction = Callable[[np.ndarray, np.ndarray | None], np.ndarray]
 
 
 def all_background(flow, valid=None) -> np.ndarray:
@@ -28,7 +30,7 @@ def all_background(flow, valid=None) -> np.ndarray:
 
     Args:
         flow: `[T, h, w, 2]`, pixels per frame.
-        valid: As of `otsu`; it does not matter here.
+        valid: where the flow is known; it does not matter here.
 
     Returns:
         float32 `[T, h, w]`, zeros.
@@ -52,7 +54,7 @@ def otsu(flow, valid=None) -> np.ndarray:
     References:
         Otsu, A threshold selection method from gray-level histograms, 1979.
     """
-    residual = global_residual(flow, valid)
+    residual = residual_norm(flow, valid)
     return _around_half(residual - otsu_thresholds(residual, valid)[:, None, None], valid)
 
 
@@ -61,13 +63,13 @@ def scaled_threshold(flow, factor: float, valid=None) -> np.ndarray:
 
     Args:
         flow: `[T, h, w, 2]`, pixels per frame.
-        factor: In units of each frame's mean residual norm; see `tune_threshold`.
-        valid: As of `otsu`.
+        factor: threshold in units of each frame's mean residual norm; see `tune_threshold`.
+        valid: where the flow is known, as `otsu` has it.
 
     Returns:
         float32 `[T, h, w]`, foreground probability; 0.5 where the residual is at the threshold.
     """
-    residual = global_residual(flow, valid)
+    residual = residual_norm(flow, valid)
     mean = residual.mean(axis=(1, 2), keepdims=True)
     if valid is not None:  # the residual is zero where nothing is known
         mean /= np.maximum((valid > 0).mean(axis=(1, 2), keepdims=True), 1e-12)
@@ -81,10 +83,10 @@ def classical_em_foreground(
 
     Args:
         flow: `[T, h, w, 2]`, pixels per frame.
-        valid: As of `otsu`.
-        num_starts: Random initialisations; the likelihood chooses among them, frame by frame.
-        alpha: See `classical_em`.
-        seed: Of the initialisations.
+        valid: where the flow is known, as `otsu` has it.
+        num_starts: random initializations; the likelihood chooses among them, frame by frame.
+        alpha: spread of the likelihood, as `classical_em` has it.
+        seed: seed of the initializations.
 
     Returns:
         float32 `[T, h, w]`, posterior probability of the foreground.
@@ -105,7 +107,7 @@ def two_motion_upper_bound(flow, gt, valid=None) -> np.ndarray:
     Args:
         flow: `[T, h, w, 2]`, pixels per frame.
         gt: `[T, h, w]` in [0, 1]: the share of each flow pixel that the object covers.
-        valid: As of `otsu`.
+        valid: where the flow is known, as `otsu` has it.
 
     Returns:
         float32 `[T, h, w]`, foreground probability; nothing in frames whose ground truth is empty.
@@ -123,30 +125,54 @@ def two_motion_upper_bound(flow, gt, valid=None) -> np.ndarray:
 
 
 # The baselines that see nothing but the flow, by the names that the commands use.
-BASELINES: dict[str, Baseline] = {
+BASELINES: dict[str, ForegroundFunction] = {
     "all_background": all_background,
     "otsu": otsu,
     "em_1": partial(classical_em_foreground, num_starts=1),
     "em_10": partial(classical_em_foreground, num_starts=10),
 }
-# The one that also sees the ground truth.
-UPPER_BOUND = "upper_bound"
 
 
-def global_residual(flow, valid=None) -> np.ndarray:
-    """Norm of what a robust (L1) global quadratic motion leaves over: [T, h, w, 2] -> [T, h, w].
+def residual_norm(flow, valid=None) -> np.ndarray:
+    """Norm of what a robust (L1) global quadratic motion leaves over.
 
-    Zero where the flow is not valid.
+    Args:
+        flow: `[T, h, w, 2]`, pixels per frame.
+        valid: `[T, h, w]` in {0, 1}; everywhere by default.
+
+    Returns:
+        float32 `[T, h, w]`, zero where the flow is not valid.
     """
     flow = np.asarray(flow, np.float32)
     residual = _residuals(flow, np.ones((*flow.shape[:-1], 1), np.float32), valid)[..., 0, :]
     return np.linalg.norm(residual, axis=-1)
 
 
-def otsu_thresholds(values: np.ndarray, valid: np.ndarray | None = None) -> np.ndarray:
-    """The threshold of each frame that maximises the variance between the two classes.
+def upsample_foreground(foreground: np.ndarray, size: Size) -> np.ndarray:
+    """Foreground at another size: bilinear, then above one half.
 
-    Every gap between two neighbouring values is tried, so that no histogram has to be chosen.
+    Args:
+        foreground: probability `[T, h, w]`.
+        size: height and width of the result, bool `[T, H, W]`.
+    """
+    return resize_masks(foreground[..., None], size)[..., 0] > 0.5
+
+
+def shrink_ground_truth(gt: np.ndarray, size: Size) -> np.ndarray:
+    """Share of every pixel of a smaller grid that the object covers.
+
+    Args:
+        gt: bool `[T, H, W]`.
+        size: height and width of the result, float32 `[T, h, w]`.
+    """
+    frames = (frame.astype(np.float32) for frame in gt)
+    return np.stack([cv2.resize(f, size[::-1], interpolation=cv2.INTER_AREA) for f in frames])
+
+
+def otsu_thresholds(values: np.ndarray, valid: np.ndarray | None = None) -> np.ndarray:
+    """The threshold of each frame that maximizes the variance between the two classes.
+
+    Every gap between two neighboring values is tried, so that no histogram has to be chosen.
 
     Args:
         values: `[T, h, w]`.
@@ -184,7 +210,7 @@ def tune_threshold(flows: np.ndarray, gt: np.ndarray) -> float:
     Returns:
         The factor, one of 33 between 1/4 and 16.
     """
-    residual = global_residual(flows.reshape(-1, *flows.shape[2:]))
+    residual = residual_norm(flows.reshape(-1, *flows.shape[2:]))
     scaled = residual / np.maximum(residual.mean(axis=(1, 2), keepdims=True), 1e-12)
     object_pixels = gt.reshape(scaled.shape)
     factors = 2.0 ** np.linspace(-2, 4, 33)

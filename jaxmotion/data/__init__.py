@@ -1,19 +1,30 @@
-"""From files, videos and procedural scenes to batches of flow clips.
+"""From files, videos and procedural scenes to batches of clips with named fields.
 
-`sources` gives clips by index, `mixture` those of several sources in turn; `layouts` finds the
-files behind them, `sequences` checks and reads them. `loader` makes batches and can be resumed
-exactly, `augment` changes batches in JAX inside the training step. `transforms` resizes in numpy;
-`video` and `pictures` read and write frames, `masks` reads annotations; `pairing` tells which file
-is of which frame.
+`config` says which clips. `sequence` is the record of one video, whose fields are read when they
+are asked for: from files (`file_sequences`; `layouts` and `davis` know where they lie, `timeline`
+and `pairing` which is of which frame, `masks` what annotations mean), from a built data set
+(`record_sequences`), or from a scene (`scene_source`). `sources` gives clips by index, `mixture`
+those of several sources in turn. `loader` makes batches and can be resumed exactly, `augment`
+changes batches in JAX inside the training step; `transforms` changes clips in numpy. `video` and
+`pictures` read and write frames.
 """
 
 from jaxmotion.data.augment import AugmentConfig, Augmented, augment
-from jaxmotion.data.layouts import LAYOUTS, find_sequences, split_names
-from jaxmotion.data.loader import Batch, TrainLoader, stack_clips
+from jaxmotion.data.clips import Clip, ClipSource
+from jaxmotion.data.config import DataConfig
+from jaxmotion.data.davis import split_names
+from jaxmotion.data.layouts import LAYOUTS, find_flow
+from jaxmotion.data.loader import HostBatch, TrainLoader, stack_clips
+from jaxmotion.data.masks import write_labels
 from jaxmotion.data.mixture import MixedSource, open_sources
-from jaxmotion.data.pictures import overlay, read_image, write_image, write_labels
-from jaxmotion.data.sources import Clip, ClipSource, FlowSource, SceneSource, open_source
+from jaxmotion.data.pictures import overlay, read_image, write_image
+from jaxmotion.data.scene_source import SceneSource
+from jaxmotion.data.sequence import FIELDS, Sequence
+from jaxmotion.data.sources import FlowSource, open_source
 from jaxmotion.data.transforms import (
+    Mirror,
+    Resize,
+    Turn,
     resize_flow,
     resize_flow_and_valid,
     resize_labels,
@@ -22,20 +33,26 @@ from jaxmotion.data.transforms import (
 from jaxmotion.data.video import Video, VideoWriter, open_video
 
 __all__ = [
+    "FIELDS",
     "LAYOUTS",
     "AugmentConfig",
     "Augmented",
-    "Batch",
     "Clip",
     "ClipSource",
+    "DataConfig",
     "FlowSource",
+    "HostBatch",
+    "Mirror",
     "MixedSource",
+    "Resize",
     "SceneSource",
+    "Sequence",
     "TrainLoader",
+    "Turn",
     "Video",
     "VideoWriter",
     "augment",
-    "find_sequences",
+    "find_flow",
     "open_source",
     "open_sources",
     "open_video",

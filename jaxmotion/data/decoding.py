@@ -9,31 +9,20 @@ To take them apart invents half of the lines, and would blur the many videos tha
 interlaced. Who needs it is told the command.
 """
 
-import io
 import re
 import shlex
-import subprocess
-import threading
 from array import array
-from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
-import imageio_ffmpeg
 import numpy as np
 
+from jaxmotion.data.ffmpeg import FFmpeg
 from jaxmotion.errors import InputError
 from jaxmotion.files import reading
 
-# What FFmpeg says where pictures are lost or garbled. Its other complaints, such as a reference
-# that is missing where a recording was cut, come with good files too.
-_DAMAGE = re.compile(
-    "corrupt decoded frame|Decoding error|Error submitting packet|Error while decoding stream"
-    "|error while decoding MB|Error at MB|oncealing bitstream errors|LZW decode failed"
-    "|Error during demuxing|CRC mismatch|ended prematurely|partial file"
-)
 _KEY, _CORRUPT, _DISCARDED = 1, 2, 4  # flags of a packet; discarded: decoded, but not shown
 _NEVER = -(2**63)  # what FFmpeg writes for a time that it does not know
 
@@ -43,16 +32,16 @@ class VideoFile:
     """A video file that has been read through once, without decoding more than its first frames.
 
     Attributes:
-      path: the file.
-      codec: as FFmpeg calls it: "h264", "av1", ...
-      height: of the frames as they are shown, upright, in pixels.
-      width: of the frames, in pixels.
-      num_frames: the pictures in the file that are to be shown. It is counted, not taken from a
-        header; the few codecs that code a picture in parts can yield fewer frames.
-      fps: mean number of frames per second; None where the file has no times.
-      pixel_aspect: width of a pixel divided by its height.
-      interlaced: the first frame is marked as two fields of different moments.
-      independent: each picture is coded without the others, so that `num_frames` is certain.
+        path: the file.
+        codec: as FFmpeg calls it: "h264", "av1", ...
+        height: height of the frames as they are shown, upright, in pixels.
+        width: width of the frames, in pixels.
+        num_frames: the pictures in the file that are to be shown. It is counted, not taken from a
+            header; the few codecs that code a picture in parts can yield fewer frames.
+        fps: mean number of frames per second; None where the file has no times.
+        pixel_aspect: width of a pixel divided by its height.
+        interlaced: the first frame is marked as two fields of different moments.
+        independent: each picture is coded without the others, so that `num_frames` is certain.
     """
 
     path: Path
@@ -70,15 +59,15 @@ def probe(path: Path, min_frames: int = 1) -> VideoFile:
     """Reads through a video file and decodes its first frames.
 
     Args:
-      path: a file of a kind that FFmpeg reads.
-      min_frames: how many frames have to be there.
+        path: a file of a kind that FFmpeg reads.
+        min_frames: how many frames have to be there.
 
     Returns:
-      What the file holds.
+        What the file holds.
 
     Raises:
-      InputError: no such file, not a video, a codec that is not known, a file that is cut short or
-        damaged, or too few frames.
+        InputError: no such file, not a video, a codec that is not known, a file that is cut short
+            or damaged, or too few frames.
     """
     with reading(path), open(path, "rb"):
         pass
@@ -86,7 +75,7 @@ def probe(path: Path, min_frames: int = 1) -> VideoFile:
     is_shown = flags & _DISCARDED == 0
     count, fps = int(is_shown.sum()), _rate(times[is_shown], tick) if is_shown.any() else None
     options = ["-vf", "showinfo=checksum=0", "-frames:v", str(max(min_frames, 1)), "-f", "null"]
-    with _FFmpeg(path, "info", options) as program:
+    with FFmpeg(path, "info", options) as program:
         program.finish()
     shown = [found for line in program.lines if (found := _SHOWN.search(line))]
     if not shown:
@@ -118,21 +107,21 @@ def decode(file: VideoFile) -> Iterator[np.ndarray]:
     """Decodes a video file frame by frame; the program ends with the iterator.
 
     Args:
-      file: what `probe` returned.
+        file: what `probe` returned.
 
     Yields:
-      The frames, uint8 `[H, W, 3]`.
+        The frames, uint8 `[H, W, 3]`.
 
     Raises:
-      InputError: the file is damaged or cut short, or its frames change their size; said as soon as
-        FFmpeg says it.
+        InputError: the file is damaged or cut short, or its frames change their size; said as soon
+            as FFmpeg says it.
     """
     height, width = file.height, file.width
     # A filter that cannot be set up for another size, where FFmpeg would rescale without a word.
     one_size = f"crop=w='if(eq(iw,{width})*eq(ih,{height}),{width},0)':h={height}:exact=1"
     options = ["-vf", one_size, "-noautoscale", "-f", "rawvideo", "-pix_fmt", "rgb24"]
     count = 0
-    with _FFmpeg(file.path, "warning", options) as program:
+    with FFmpeg(file.path, "warning", options) as program:
         while True:
             frame = np.empty((height, width, 3), np.uint8)
             filled = program.output.readinto(frame.data.cast("B"))
@@ -166,7 +155,7 @@ def _packets(path: Path) -> tuple[str, np.ndarray, np.ndarray, Fraction]:
     The times, of decoding and of showing, count ticks of so many seconds.
     """
     codec, tick, flags, times = "", Fraction(1), array("B"), array("q")
-    with _FFmpeg(path, "warning", ["-c", "copy", "-f", "framecrc"]) as program:
+    with FFmpeg(path, "warning", ["-c", "copy", "-f", "framecrc"]) as program:
         for line in program.output:
             words = line.decode(errors="replace").replace(",", " ").split()
             if words[0] == "#codec_id":
@@ -245,70 +234,3 @@ _SHOWN = re.compile(
     r"showinfo.* pts_time:(?P<time>\S+) .* sar:(?P<aspect>\d+/\d+) "
     r"s:(?P<width>\d+)x(?P<height>\d+) i:(?P<fields>\w)"
 )
-_ORIGIN = re.compile(r"^(\[[^]]*\] *)+")  # "[h264 @ 0x55f] [error] "
-
-
-class _FFmpeg:
-    """The FFmpeg program at work on the video of a file; it does not outlive the `with` block.
-
-    Attributes:
-      output: what it writes.
-      lines: the last of what it says.
-      damage: the first line that tells of lost or garbled pictures; empty if there is none.
-      returncode: its exit status, once it has ended.
-    """
-
-    def __init__(self, path: Path, level: str, options: list[str]):
-        try:
-            program = imageio_ffmpeg.get_ffmpeg_exe()
-        except RuntimeError as error:
-            raise InputError(f"{path}: cannot be read (no FFmpeg program)") from error
-        self.lines: deque[str] = deque(maxlen=1000)
-        self.damage, self.returncode = "", None
-        self._process = subprocess.Popen(
-            [
-                program, "-nostdin", "-hide_banner", "-nostats", "-v", f"level+{level}",
-                # A playlist shall not fetch files from elsewhere. What a decoder knows to lack its
-                # references, at the start of a recording, is no frame.
-                "-protocol_whitelist", "file", "-flags", "-output_corrupt",
-                # Decoders that work on several frames at once say of one in time or too late that
-                # it is corrupt.
-                "-thread_type", "slice", "-i", f"file:{path}",
-                "-map", "0:V:0", "-fps_mode", "passthrough", *options, "-",
-            ],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            start_new_session=True,  # an interrupt at the keyboard is ours to handle
-        )  # fmt: skip
-        assert isinstance(self._process.stdout, io.BufferedReader)
-        self.output = self._process.stdout
-        self._listener = threading.Thread(target=self._listen, daemon=True)
-        self._listener.start()
-
-    def __enter__(self) -> "_FFmpeg":
-        return self
-
-    def __exit__(self, *error_details) -> None:
-        self._process.kill()
-        self.finish()
-        self.output.close()
-
-    def _listen(self) -> None:
-        assert self._process.stderr is not None
-        with self._process.stderr as words:
-            for line in words:
-                text = line.decode(errors="replace").rstrip()
-                self.lines.append(text)
-                if not self.damage and _DAMAGE.search(text):
-                    self.damage = _ORIGIN.sub("", text)
-
-    def finish(self) -> None:
-        """Waits until the program has ended and all is heard that it said."""
-        self.returncode = self._process.wait()
-        self._listener.join()
-
-    @property
-    def last_words(self) -> str:
-        """The first error among the last lines, without what it comes from; empty if none."""
-        errors = [line for line in self.lines if "[error]" in line or "[fatal]" in line]
-        return _ORIGIN.sub("", errors[0]) if errors else ""

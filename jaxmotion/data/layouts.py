@@ -2,57 +2,48 @@
 
 import logging
 import os
-import re
 from collections import Counter
 from pathlib import Path
 
+from jaxmotion.data.davis import flow_folder, split_names
 from jaxmotion.errors import InputError
 from jaxmotion.files import list_files, reading
+from jaxmotion.optical_flow.fields import ARCHIVE, field_files, field_size
+from jaxmotion.optical_flow.origin import DESCRIPTION
 
 _log = logging.getLogger(__name__)
 
 LAYOUTS = (
-    "an .npz file (key 'flow', [T, H, W, 2]), a folder of .flo files, a folder of such folders or "
-    ".npz files, or a DAVIS-like root with Flows/NAME/SEQUENCE.npz or Flows/NAME/SEQUENCE/*.flo"
+    "an .npz file (key 'flow', [T, H, W, 2]), a folder of .flo files or KITTI .png files, a folder "
+    "of such folders or .npz files, or a DAVIS-like root with Flows/NAME/SEQUENCE.npz or "
+    "Flows/NAME/SEQUENCE/*.flo"
 )
 
 
-def find_sequences(
+def find_flow(
     root: str | os.PathLike, flow: str | None = None, split: str | None = None
 ) -> list[tuple[str, Path]]:
     """Finds out which layout a path has and lists its sequences, without reading them.
 
     Args:
-      root: see `LAYOUTS`.
-      flow: NAME of `root/Flows/NAME`, for a DAVIS-like root with more than one; other layouts have
-        no use for it.
-      split: name of the list of sequences `root/ImageSets/SPLIT.txt`; all when left out.
+        root: see `LAYOUTS`.
+        flow: NAME of `root/Flows/NAME`, for a DAVIS-like root with more than one; other layouts
+            have no use for it.
+        split: name of the list of sequences `root/ImageSets/SPLIT.txt`; all when left out.
 
     Returns:
-      Names and paths of the sequences, sorted by name.
+        Names and paths of the sequences, sorted by name.
 
     Raises:
-      InputError: nothing there, or a layout that is none of the known ones.
+        InputError: nothing there, or a layout that is none of the known ones.
     """
+    root = Path(root)
     with reading(root):
-        return _find_sequences(Path(root), flow, split)
-
-
-def _find_sequences(root: Path, flow: str | None, split: str | None) -> list[tuple[str, Path]]:
-    if not root.exists():
-        raise InputError(f"{root}: no such file or folder, expected scenes:LEVEL, {LAYOUTS}")
-    if root.is_file():
-        if root.suffix.lower() not in (".npz", ".flo"):
-            raise InputError(f"{root}: a {root.suffix or 'nameless'} file, expected {LAYOUTS}")
-        places = [(root.stem, root)]
-    elif (root / "Flows").is_dir():
-        places, split = _davis_sequences(root, flow, split), None
-    elif list_files(root, (".flo",)):
-        if beside := flow_places(root):
-            _log.warning("%s: read as one sequence; left out: %s", root, ", ".join(beside))
-        places = [(root.resolve().name, root)]
-    else:
-        places = _sequences_of(root)
+        if not root.exists():
+            raise InputError(f"{root}: no such file or folder, expected scenes:LEVEL, {LAYOUTS}")
+        if is_davis(root):
+            return _davis_flow(root, flow, split)
+        places = _places(root)
     if not places:
         raise InputError(f"{root}: {_contents(root)}, expected {LAYOUTS}")
     if split:
@@ -60,9 +51,27 @@ def _find_sequences(root: Path, flow: str | None, split: str | None) -> list[tup
     return places
 
 
-def _sequences_of(folder: Path) -> list[tuple[str, Path]]:
-    _tell_left_out(folder)
-    return [(name, the_only(paths)) for name, paths in flow_places(folder).items()]
+def is_davis(root: Path) -> bool:
+    """Whether a folder is laid out like DAVIS, with flow."""
+    return (root / "Flows").is_dir()
+
+
+def _places(root: Path) -> list[tuple[str, Path]]:
+    if root.is_file():
+        if root.suffix.lower() not in (".npz", ".flo", ".png"):
+            raise InputError(f"{root}: a {root.suffix or 'nameless'} file, expected {LAYOUTS}")
+        return [(root.stem, root)]
+    if has_flow(root) and not _is_one_of_many(field_files(root)[0]):
+        if beside := [name for name in flow_places(root) if name != Path(ARCHIVE).stem]:
+            _log.warning("%s: read as one sequence; left out: %s", root, ", ".join(beside))
+        return [(root.resolve().name, root)]
+    _tell_left_out(root)
+    return [(name, the_only(paths)) for name, paths in flow_places(root).items()]
+
+
+def _is_one_of_many(file: Path) -> bool:
+    """Whether an archive is of a sequence `flow` beside others, not made by `jaxmotion flow`."""
+    return file.name == ARCHIVE and not file.with_name(DESCRIPTION).is_file()
 
 
 def _tell_left_out(folder: Path) -> None:
@@ -74,23 +83,32 @@ def _tell_left_out(folder: Path) -> None:
         _log.warning("%s: left out, no .flo file in: %s", folder, ", ".join(names))
 
 
+def has_flow(folder: Path) -> bool:
+    """Whether a folder holds the flow of one sequence; pictures are flow where they are KITTI's."""
+    try:
+        files = field_files(folder)
+        return files[0].suffix.lower() != ".png" or field_size(files[0])[0] == 1
+    except InputError:
+        return False
+
+
 def flow_places(folder: Path) -> dict[str, list[Path]]:
     """Where the flow of each sequence may lie in a folder of flow.
 
     Args:
-      folder: with SEQUENCE.npz or SEQUENCE/*.flo.
+        folder: with SEQUENCE.npz, or folders SEQUENCE of one sequence each (`has_flow`).
 
     Returns:
-      All places by the name of the sequence, sorted; see `the_only`.
+        All places by the name of the sequence, sorted; see `the_only`.
 
     Raises:
-      InputError: no such folder, or one that cannot be read.
+        InputError: no such folder, or one that cannot be read.
     """
     places: dict[str, list[Path]] = {}
     for path in list_files(folder, (".npz",)):
         places.setdefault(path.stem, []).append(path)
     for path in sorted(folder.iterdir()):
-        if path.is_dir() and not path.name.startswith(".") and list_files(path, (".flo",)):
+        if path.is_dir() and not path.name.startswith(".") and has_flow(path):
             places.setdefault(path.name, []).append(path)
     return dict(sorted(places.items()))
 
@@ -99,13 +117,13 @@ def the_only(places: list[Path]) -> Path:
     """The place of a sequence's flow, where it is clear which.
 
     Args:
-      places: one of the values of `flow_places`.
+        places: one of the values of `flow_places`.
 
     Returns:
-      The place.
+        The place.
 
     Raises:
-      InputError: there are several, such as a folder and an `.npz` file of one name.
+        InputError: there are several, such as a folder and an `.npz` file of one name.
     """
     if len(places) > 1:
         raise InputError(
@@ -122,13 +140,8 @@ def _contents(folder: Path) -> str:
     return "holds " + ", ".join(f"{n} {kind}{'s' * (n > 1)}" for kind, n in kinds.most_common(4))
 
 
-def _davis_sequences(root: Path, flow: str | None, split: str | None) -> list[tuple[str, Path]]:
-    names = sorted(path.name for path in (root / "Flows").iterdir() if path.is_dir())
-    if not flow and len(names) != 1:
-        raise InputError(f"{root / 'Flows'}: holds {names}, expected the option flow to name one")
-    folder = root / "Flows" / (flow or names[0])
-    if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder, there are {names}")
+def _davis_flow(root: Path, flow: str | None, split: str | None) -> list[tuple[str, Path]]:
+    folder = flow_folder(root, flow)
     places = flow_places(folder)
     if not places:
         raise InputError(f"{folder}: {_contents(folder)}, expected SEQUENCE.npz or SEQUENCE/*.flo")
@@ -139,62 +152,3 @@ def _davis_sequences(root: Path, flow: str | None, split: str | None) -> list[tu
         if name not in places:
             raise InputError(f"{folder / name}: no flow of this sequence of the split {split!r}")
     return [(name, the_only(places[name])) for name in wanted]
-
-
-def split_names(root: str | os.PathLike, split: str) -> list[str]:
-    """The sequences of a split of a DAVIS-like root.
-
-    Args:
-      root: with `ImageSets/SPLIT.txt` or, as in the original archives, `ImageSets/*/SPLIT.txt`; a
-        line is a name, or the original pair of paths of a frame and its annotation (`read_list`).
-      split: SPLIT.
-
-    Returns:
-      The names, sorted.
-
-    Raises:
-      InputError: no such list, several that differ (those of 480p and 1080p name the same), or an
-        empty one.
-    """
-    folder = Path(root) / "ImageSets"
-    with reading(folder):
-        found = [folder / f"{split}.txt"]
-        if not found[0].is_file():
-            found = sorted(folder.glob(f"*/{split}.txt"))
-    lists = {tuple(_names_in(path)) for path in found}
-    if len(lists) != 1:
-        known = sorted({path.stem for path in folder.glob("**/*.txt")})
-        raise InputError(f"{folder}: {len(lists)} lists of the split {split!r}, there are {known}")
-    return list(lists.pop())
-
-
-def _names_in(path: Path) -> list[str]:
-    names = [words[0] for words in read_list(path)]
-    return sorted({Path(name).parent.name if "/" in name else name for name in names})
-
-
-def read_list(path: Path) -> list[list[str]]:
-    """The words of the lines of a list of sequences, but for comments (`# ...`) and empty lines.
-
-    Args:
-      path: a text file in UTF-8, with the mark at its start that Windows' editor writes or without.
-
-    Returns:
-      At least one line of at least one word.
-
-    Raises:
-      InputError: missing, not text, or empty.
-    """
-    with reading(path):
-        data = path.read_bytes()
-    try:
-        lines = data.decode("utf-8-sig").splitlines()
-    except UnicodeDecodeError as error:
-        raise InputError(
-            f"{path}: not a text file in UTF-8, expected a list of sequences"
-        ) from error
-    words = [re.sub(r"(^|\s)#.*", "", line).split() for line in lines]
-    words = [line for line in words if line]
-    if not words:
-        raise InputError(f"{path}: empty, expected the name of a sequence in a line")
-    return words

@@ -1,4 +1,4 @@
-"""Annotated masks: the one reader of label pictures, whoever wants them.
+"""Annotated masks: the one reader and the one writer of label pictures, whoever wants them.
 
 What a value means is decided here, by one rule:
 
@@ -17,6 +17,7 @@ numbers that are wrong without a word.
 import io
 import os
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import cv2
@@ -25,7 +26,8 @@ from PIL import Image
 
 from jaxmotion.data.pictures import reading_picture
 from jaxmotion.errors import InputError
-from jaxmotion.files import reading
+from jaxmotion.files import atomic_path, reading
+from jaxmotion.optical_flow.colors import label_palette
 
 MASK_SUFFIXES = (".png", ".bmp", ".tif", ".tiff", ".gif", ".pgm")
 MAX_LABEL = 255
@@ -39,15 +41,15 @@ def read_labels(path: str | os.PathLike, one_object: bool = False) -> tuple[np.n
     """Reads the labels of a picture, by the rule above.
 
     Args:
-      path: a picture of a lossless kind.
-      one_object: whether it shows one object on black, whose color does not matter.
+        path: a picture of a lossless kind.
+        one_object: whether it shows one object on black, whose color does not matter.
 
     Returns:
-      uint8 `[H, W]`, 0 for the background; and whether the picture has a palette of labels, where
-      some data sets give 255 a meaning of its own.
+        uint8 `[H, W]`, 0 for the background; and whether the picture has a palette of labels, where
+        some data sets give 255 a meaning of its own.
 
     Raises:
-      InputError: missing, damaged, or of values whose meaning is not known.
+        InputError: missing, damaged, or of values whose meaning is not known.
     """
     with reading(path):
         data = Path(path).read_bytes()
@@ -62,15 +64,99 @@ def read_labels(path: str | os.PathLike, one_object: bool = False) -> tuple[np.n
             return _labels(path, image, depths, one_object)
 
 
+def read_label_pictures(
+    paths: Sequence[Path], size: tuple[int, int] | None = None
+) -> list[tuple[np.ndarray, bool]]:
+    """Reads label pictures of one size, several at a time.
+
+    Args:
+        paths: the files.
+        size: `(height, width)` that they must have; those of the first by default.
+
+    Returns:
+        What `read_labels` gives, of each file.
+
+    Raises:
+        InputError: of the first file, in order, that is not as expected.
+    """
+    with ThreadPoolExecutor() as pool:  # decoding leaves the interpreter lock alone
+        pictures = []
+        for path, picture in zip(paths, pool.map(read_labels, paths), strict=True):
+            expected = size or (pictures or [picture])[0][0].shape
+            if picture[0].shape != expected:
+                height, width = picture[0].shape
+                like = "the annotation" if size else paths[0].name
+                raise InputError(
+                    f"{path}: mask of {width} x {height}, expected {expected[1]} x {expected[0]} "
+                    f"as {like}"
+                )
+            pictures.append(picture)
+    return pictures
+
+
+def encode_labels(labels: np.ndarray, palette: bool = True) -> bytes:
+    """A labelling as a PNG whose values are the labels.
+
+    Args:
+        labels: integers `[H, W]` in 0..255.
+        palette: whether it is an indexed picture with the colors of the labels; grey otherwise.
+
+    Returns:
+        The bytes of the file.
+    """
+    labels = np.asarray(labels)
+    if labels.min() < 0 or labels.max() > MAX_LABEL:
+        raise ValueError(f"labels of 0 to 255 fit a PNG, got {labels.min()} to {labels.max()}")
+    data = io.BytesIO()
+    image = Image.fromarray(labels.astype(np.uint8), mode="P" if palette else "L")
+    if palette:
+        image.putpalette(label_palette(256).tobytes())
+    image.save(data, format="PNG")
+    return data.getvalue()
+
+
+def write_labels(path: str | os.PathLike, labels: np.ndarray) -> None:
+    """Writes a labelling as an indexed PNG: the values are the labels, the palette their colors.
+
+    Args:
+        path: where to, `.png`.
+        labels: integers `[H, W]` in 0..255.
+
+    Raises:
+        InputError: it cannot be written there.
+    """
+    data = encode_labels(labels)
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def write_label_pictures(
+    folder: str | os.PathLike, names: Iterable[str], labels: np.ndarray
+) -> None:
+    """Writes `folder/NAME.png` for every frame, indexed pictures as the DAVIS tools read them.
+
+    Args:
+        folder: where to; made where it is missing.
+        names: names of the files, without suffix.
+        labels: uint8 `[T, H, W]`.
+
+    Raises:
+        InputError: a file cannot be written.
+    """
+    paths = [Path(folder) / f"{name}.png" for name in names]
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(write_labels, paths, labels))
+
+
 def check_background(paths: Sequence[Path], labels: Iterable[np.ndarray]) -> None:
     """Checks that one of the masks of a sequence has a background, unless there is just one value.
 
     Args:
-      paths: of the masks, for the message.
-      labels: what `read_labels` gave, of which all but 0 is the object.
+        paths: files of the masks, for the message.
+        labels: what `read_labels` gave, of which all but 0 is the object.
 
     Raises:
-      InputError: several labels but no 0: which of them is the background is not known.
+        InputError: several labels but no 0: which of them is the background is not known.
     """
     counts = [np.bincount(part.ravel(), minlength=MAX_LABEL + 1) for part in labels]
     found = np.flatnonzero(np.sum(counts, axis=0))

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from jaxmotion.data.sources import Clip, ClipSource, fingerprint, open_source
+from jaxmotion.data.clips import Clip, ClipSource, fingerprint, old_fingerprint
+from jaxmotion.data.sources import open_source
 
 
 @dataclass(frozen=True)
@@ -15,7 +16,7 @@ class MixedSource:
     An epoch is one of the longest source; the others go round again in it.
 
     Attributes:
-      sources: at least one, with clips of one shape.
+        sources: at least one, with clips of one shape.
     """
 
     sources: tuple[ClipSource, ...]
@@ -33,6 +34,10 @@ class MixedSource:
         """Those of the sources; see `fingerprint`."""
         return "+".join(fingerprint(source) for source in self.sources)
 
+    def old_fingerprint(self) -> str:
+        """Those of the sources; see `old_fingerprint`."""
+        return "+".join(old_fingerprint(source) for source in self.sources)
+
     def hold_out(self, fraction: float, seed: int = 0) -> tuple["MixedSource", "MixedSource"]:
         """Holds the fraction out of each source; arguments and errors are those of its own."""
         pairs = [source.hold_out(fraction, seed) for source in self.sources]
@@ -44,14 +49,14 @@ def open_sources(specs: str | os.PathLike, **options: Any) -> ClipSource:
     """Opens one source, or several that take turns.
 
     Args:
-      specs: one that `open_source` knows, or several joined by commas.
-      options: those of `open_source`, for all of them; each takes what concerns it.
+        specs: one that `open_source` knows, or several joined by commas.
+        options: those of `open_source`, for all of them; each takes what concerns it.
 
     Returns:
-      The source.
+        The source.
 
     Raises:
-      InputError: as `open_source`.
+        InputError: as `open_source`.
     """
     words: Sequence[str | os.PathLike] = [specs]
     if not os.path.exists(specs):

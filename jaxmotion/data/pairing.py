@@ -7,6 +7,8 @@ by the names, never by the place in a list:
 - where not all names agree (`7.flo` and `frame_0007.png`), a file is of the frame of its number,
   the one that differs from name to name;
 - names without a number, or with several that differ, go by the very name alone.
+
+Frames of a video file have no names: their numbers are those of their places, from 0.
 """
 
 import os
@@ -26,40 +28,82 @@ def place_files(files: Sequence[Path], names: Sequence[str]) -> list[int | None]
     """Finds the frame of each file.
 
     Args:
-      files: of one kind, any of the frames; at least one.
-      names: of all frames, without suffix, in order.
+        files: files of one kind, each of one of the frames; at least one.
+        names: names of all frames, without suffix, in order.
 
     Returns:
-      The index of the frame of each file; None where there is no such frame.
+        The index of the frame of each file; None where there is no such frame.
 
     Raises:
-      InputError: two files are of one frame.
+        InputError: two files are of one frame.
     """
     stems = [file.stem for file in files]
-    frames = {name: index for index, name in enumerate(names)}
-    if not set(stems) <= frames.keys():
-        numbers, counted = _numbers(stems, names), _numbers(names, names)
-        if numbers is not None and counted is not None:
-            of_number = {number: index for index, number in enumerate(counted)}
-            frames = {s: of_number.get(n) for s, n in zip(stems, numbers, strict=True)}
-    places = [frames.get(stem) for stem in stems]
-    first: dict[int, Path] = {}
-    for file, place in zip(files, places, strict=True):
-        if place is not None and first.setdefault(place, file) is not file:
-            raise InputError(f"{file}: of the same frame as {first[place].name}, expected one file")
+    places = place_names(stems, names)
+    if places is None:
+        frames = {name: index for index, name in enumerate(names)}
+        places = [frames.get(stem) for stem in stems]
+    check_places(files, places)
     return places
+
+
+def place_names(
+    stems: Sequence[str], names: Sequence[str] | None = None
+) -> list[int | None] | None:
+    """Finds the frames by name, or else by the number that counts in each name.
+
+    Args:
+        stems: names of files or fields, at least one.
+        names: names of all frames, in order; None for frames numbered from 0, however many.
+
+    Returns:
+        The index of the frame of each, None where there is no such frame; or None where not all are
+        names of frames and no number tells.
+    """
+    frames: dict[str | int, int] = {name: index for index, name in enumerate(names or ())}
+    if names is not None and set(stems) <= frames.keys():
+        return [frames[stem] for stem in stems]
+    if names is None:
+        numbers = _numbers(stems, stems) if len(stems) > 1 else _last_number(stems[0])
+        return None if numbers is None else [*numbers]
+    numbers, counted = _numbers(stems, names), frame_numbers(names)
+    if numbers is None or counted is None:
+        return None
+    of_number = {number: index for index, number in enumerate(counted)}
+    return [of_number.get(number) for number in numbers]
+
+
+def frame_numbers(names: Sequence[str]) -> list[int] | None:
+    """The number that counts in the name of each frame; None where there is no such number."""
+    return _numbers(names, names)
+
+
+def check_places(labels: Sequence[str | os.PathLike], places: Sequence[int | None]) -> None:
+    """Checks that no two files or fields are of one frame.
+
+    Args:
+        labels: what to call each in a message.
+        places: index of the frame of each; None for none.
+
+    Raises:
+        InputError: two are of one frame.
+    """
+    first: dict[int, str | os.PathLike] = {}
+    for label, place in zip(labels, places, strict=True):
+        if place is not None and first.setdefault(place, label) is not label:
+            other = Path(first[place]).name
+            raise InputError(f"{label}: of the same frame as {other}, expected one file")
 
 
 def check_flow_names(files: Sequence[Path], names: Sequence[str], gap: int = 1) -> None:
     """Checks that there is a flow of every frame from which one can start.
 
     Args:
-      files: of the flow, one a field.
-      names: of all frames, without suffix, in order.
-      gap: frames from the one that a flow is of to the one that it goes to; below 0 if backward.
+        files: files of the flow, one a field.
+        names: names of all frames, without suffix, in order.
+        gap: frames from the one that a flow is of to the one that it goes to; below 0 if backward.
 
     Raises:
-      InputError: a flow of no frame, or a frame without a flow.
+        InputError: a flow of no frame, or a frame without a flow.
     """
     places = place_files(files, names)
     for file, place in zip(files, places, strict=True):
@@ -83,14 +127,14 @@ def check_flow_count(
     """Checks that flow without names is of a video: one field a frame, or none of the last.
 
     Args:
-      flow: where it lies, for the message.
-      num_flows: how many fields there are.
-      num_frames: frames of the video.
-      source: what says so, for the message.
-      gap: frames from the one that a flow is of to the one that it goes to.
+        flow: where it lies, for the message.
+        num_flows: how many fields there are.
+        num_frames: frames of the video.
+        source: what says so, for the message.
+        gap: frames from the one that a flow is of to the one that it goes to.
 
     Raises:
-      InputError: too few or too many.
+        InputError: too few or too many.
     """
     if num_flows not in (num_frames, num_frames - gap):
         raise InputError(
@@ -112,14 +156,14 @@ def check_shape(
     published methods bring every video to that size.
 
     Args:
-      path: where the flow lies, for the message.
-      size: height and width of the flow.
-      frame_size: height and width of the frames or masks.
-      source: what these are, for the message.
-      kind: what is looked at, where it is not flow.
+        path: where the flow lies, for the message.
+        size: height and width of the flow.
+        frame_size: height and width of the frames or masks.
+        source: what these are, for the message.
+        kind: what is looked at, where it is not flow.
 
     Raises:
-      InputError: the flow would have to be stretched, or lies on its side.
+        InputError: the flow would have to be stretched, or lies on its side.
     """
     (height, width), (full_height, full_width) = size, frame_size
     if _alike(height / width, full_height / full_width):
@@ -154,6 +198,11 @@ def _numbers(stems: Sequence[str], names: Sequence[str]) -> list[int] | None:
     if len(columns) != 1:
         return None
     return [int(p[columns[0]]) for p in pieces]
+
+
+def _last_number(stem: str) -> list[int] | None:
+    found = re.findall("[0-9]+", stem)
+    return [int(found[-1])] if found else None
 
 
 def _counting(pieces: Sequence[Sequence[str]]) -> list[int]:

@@ -1,4 +1,4 @@
-"""Pictures: reading frames, segments laid over a frame, and labels as indexed PNG files."""
+"""Pictures: reading and writing frames, and segments laid over a frame."""
 
 import contextlib
 import io
@@ -13,7 +13,7 @@ from PIL.PpmImagePlugin import PpmImageFile
 
 from jaxmotion.errors import InputError
 from jaxmotion.files import atomic_path, reading
-from jaxmotion.optical_flow.colors import color_labels, label_palette
+from jaxmotion.optical_flow.colors import color_labels
 
 
 def overlay(
@@ -22,13 +22,13 @@ def overlay(
     """Lays the colours of the segments over a frame, with their outlines in full colour.
 
     Args:
-      image: uint8 `[..., H, W, 3]`.
-      labels: integers `[..., H, W]`.
-      alpha: opacity of the colours, 0 to 1.
-      background: the segment that is left as it is in the frame; None colours all.
+        image: uint8 `[..., H, W, 3]`.
+        labels: integers `[..., H, W]`.
+        alpha: opacity of the colours, 0 to 1.
+        background: the segment that is left as it is in the frame; None colours all.
 
     Returns:
-      uint8 `[..., H, W, 3]`.
+        uint8 `[..., H, W, 3]`.
     """
     image, labels = np.asarray(image), np.asarray(labels)
     edge = np.zeros(labels.shape, bool)
@@ -48,14 +48,14 @@ def read_image(path: str | os.PathLike) -> np.ndarray:
     """Reads a picture, turned upright as its camera noted.
 
     Args:
-      path: a file of a kind that Pillow reads (PNG, JPEG, ...), of 8 or 16 bits a channel.
+        path: a file of a kind that Pillow reads (PNG, JPEG, ...), of 8 or 16 bits a channel.
 
     Returns:
-      uint8 `[H, W, 3]`; 16 bits are rounded to 8.
+        uint8 `[H, W, 3]`; 16 bits are rounded to 8.
 
     Raises:
-      InputError: missing, not a picture, damaged, too large, of another depth, or values of 12 bits
-        or fewer in 16, of which 8 bits would leave a few shades.
+        InputError: missing, not a picture, damaged, too large, of another depth, or values of 12
+            bits or fewer in 16, of which 8 bits would leave a few shades.
     """
     values = read_values(path)
     if values.dtype == np.uint16 and values.any() and not uses_16_bits(values):
@@ -67,13 +67,13 @@ def read_values(path: str | os.PathLike) -> np.ndarray:
     """Reads a picture as deep as it is, turned upright.
 
     Args:
-      path: as of `read_image`.
+        path: as of `read_image`.
 
     Returns:
-      uint8 or uint16 `[H, W, 3]`.
+        uint8 or uint16 `[H, W, 3]`.
 
     Raises:
-      InputError: missing, not a picture, damaged, too large, or of another depth.
+        InputError: missing, not a picture, damaged, too large, or of another depth.
     """
     with reading(path):
         data = Path(path).read_bytes()
@@ -136,11 +136,12 @@ def reading_picture(path: str | os.PathLike) -> Iterator[None]:
     """Turns what Pillow and OpenCV say of a file that is no sound picture into our one line.
 
     Args:
-      path: what is read.
+        path: what is read.
 
     Raises:
-      InputError: in the place of any exception: the readers of the many formats raise all kinds on
-        damaged data (`struct.error`, `OverflowError`, `MemoryError` on a size that is absurd, ...).
+        InputError: in the place of any exception: the readers of the many formats raise all kinds
+            on damaged data (`struct.error`, `OverflowError`, `MemoryError` on a size that is
+            absurd, ...).
     """
     try:
         yield
@@ -159,30 +160,11 @@ def write_image(path: str | os.PathLike, image: np.ndarray) -> None:
     """Writes a picture, of the kind that the suffix names, atomically.
 
     Args:
-      path: where to.
-      image: uint8 `[H, W, 3]` or `[H, W]` (grey).
+        path: where to.
+        image: uint8 `[H, W, 3]` or `[H, W]` (grey).
 
     Raises:
-      InputError: it cannot be written there.
+        InputError: it cannot be written there.
     """
     with atomic_path(path) as temporary:
         Image.fromarray(np.asarray(image)).save(temporary)
-
-
-def write_labels(path: str | os.PathLike, labels: np.ndarray) -> None:
-    """Writes a labelling as an indexed PNG: the values are the labels, the palette their colours.
-
-    Args:
-      path: where to, `.png`.
-      labels: integers `[H, W]` in 0..255.
-
-    Raises:
-      InputError: it cannot be written there.
-    """
-    labels = np.asarray(labels)
-    if labels.min() < 0 or labels.max() > 255:
-        raise ValueError(f"labels of 0 to 255 fit a PNG, got {labels.min()} to {labels.max()}")
-    image = Image.fromarray(labels.astype(np.uint8), mode="P")
-    image.putpalette(label_palette(256).tobytes())
-    with atomic_path(path) as temporary:
-        image.save(temporary)

@@ -1,163 +1,82 @@
-"""Sources of clips with random access: procedural scenes, and sequences of flow on disk.
+"""Sources of clips with random access: sequences of flow on disk, or in built data sets.
 
-A source has a length and gives clip `i` as a dict of numpy arrays, always the same for the same
-`i`: that is what makes shuffling, sharding over hosts and exact resuming possible (it is the
-protocol of grain's `RandomAccessDataSource`). A clip holds
-
-    flow    float32 [T, H, W, 2]   pixels per frame
-    valid   float32 [T, H, W]      1 where the flow is known, else 0
-    name    str                    for logs and results
-    labels  int32   [T, H, W]      ground truth, of scenes only; 0 is background
+A source has a length and gives clip `i` as named arrays, always the same for the same `i`: that is
+what makes shuffling, sharding over hosts and exact resuming possible (it is the protocol of grain's
+`RandomAccessDataSource`). A clip holds the fields that were asked for, see
+`jaxmotion.data.sequence`, all at one size, and its `name` for logs and results.
 """
 
 import dataclasses
 import hashlib
+import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
-from jaxmotion import scenes
-from jaxmotion.data.layouts import find_sequences
-from jaxmotion.data.sequences import FlowCache, FlowSequence, OnBadClip, inspect_all
-from jaxmotion.data.tfds_source import open_records
-from jaxmotion.data.transforms import Size
+from jaxmotion.data.clips import Clip, checked_index, held_out, rank
+from jaxmotion.data.davis import SequenceFiles, find_files
+from jaxmotion.data.file_sequences import open_all
+from jaxmotion.data.flow_cache import DEFAULT_BYTES, FlowCache
+from jaxmotion.data.layouts import find_flow, is_davis
+from jaxmotion.data.record_sequences import open_records
+from jaxmotion.data.scene_source import SceneSource
+from jaxmotion.data.sequence import Sequence
+from jaxmotion.data.transforms import Resize, Size
 from jaxmotion.errors import InputError
 
-Clip = dict[str, Any]
+_log = logging.getLogger(__name__)
 
-VALIDATION_SEED = 2_000_000
-"""Of procedural scenes to validate on."""
-
-RESERVED_SEEDS = frozenset({1_000_001, 1_000_002, 1_000_003, VALIDATION_SEED})
-"""Of scenes that trained networks are tested, tuned, measured and validated on: no run trains on
-them."""
-
-
-class ClipSource(Protocol):
-    """What a loader needs of a source."""
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, index: int) -> Clip: ...
-
-    def hold_out(self, fraction: float, seed: int = 0) -> tuple["ClipSource", "ClipSource"]:
-        """Splits into clips to train on and clips to validate on, which share no flow."""
-        ...
-
-
-@dataclass(frozen=True)
-class SceneSource:
-    """Procedural scenes, drawn when asked for.
-
-    Scene `i` is the same whoever asks, and no two seeds share a scene.
-
-    Attributes:
-      level: a name in `jaxmotion.scenes.LEVELS`, or several joined by "+", which take turns.
-      num_frames: T.
-      size: `(height, width)`.
-      seed: which scenes, 0 or more.
-      length: how many make an epoch; they cost nothing until drawn.
-      first: number of the first one.
-      intervals: from one frame of a clip to the next; several take turns, a negative one goes
-        backward in time.
-    """
-
-    level: str
-    num_frames: int = 1
-    size: Size = (64, 112)
-    seed: int = 0
-    length: int = 100_000
-    first: int = 0
-    intervals: tuple[int, ...] = (1,)
-
-    def __post_init__(self):
-        if not set(self.level.split("+")) <= scenes.LEVELS.keys():
-            raise InputError(
-                f"scenes:{self.level}: unknown level, expected one of {', '.join(scenes.LEVELS)}"
-            )
-        if self.length < 1 or self.num_frames < 1 or min(self.size) < 2 or self.seed < 0:
-            raise InputError(
-                f"scenes:{self.level}: {self.length} clips of {self.num_frames} frames of "
-                f"{self.size} with seed {self.seed}, expected positive sizes and seed >= 0"
-            )
-
-    def __len__(self) -> int:
-        return self.length
-
-    def __getitem__(self, index: int) -> Clip:
-        number = self.first + _checked(index, self.length)
-        levels = self.level.split("+")
-        level, turn = levels[number % len(levels)], number // len(levels)
-        interval = self.intervals[turn % len(self.intervals)]
-        scene = scenes.generate(
-            scenes.LEVELS[level],
-            (self.num_frames - 1) * abs(interval) + 1,
-            *self.size,
-            seed=self.seed * 2**32 + number,  # so that neighbouring seeds have no scene in common
-        )
-        flow = np.ascontiguousarray(scene.flow[::interval])
-        return {
-            "flow": flow,
-            "valid": np.ones(flow.shape[:-1], np.float32),
-            "labels": np.ascontiguousarray(scene.labels[::interval]),
-            "name": f"{level}/{self.seed}/{number}",
-        }
-
-    def hold_out(self, fraction: float, seed: int = 0) -> tuple["SceneSource", "SceneSource"]:
-        """Gives other scenes to validate on, the same whatever the seed of those to train on, so
-        that runs from several seeds can be compared.
-
-        Args:
-          fraction: of the scenes to validate on, between 0 and 1.
-          seed: another one gives other scenes to validate on.
-
-        Returns:
-          The scenes to train on and those to validate on.
-        """
-        held = _held(self.length, fraction)
-        train = dataclasses.replace(self, length=self.length - held)
-        return train, dataclasses.replace(self, length=held, seed=VALIDATION_SEED + seed)
+OnBadClip = Literal["error", "skip"]
 
 
 @dataclass(frozen=True, eq=False)
 class FlowSource:
-    """Clips of sequences of flow on disk.
+    """Clips of sequences.
 
     Attributes:
-      sequences: what `inspect_all` found.
-      cache: reads them.
-      clips: int `[num_clips, 3]`, sequence, earliest frame and interval of each; a negative
-        interval goes from the latest frame back to the earliest.
-      clip_length: T.
+        sequences: where the clips are from.
+        clips: int `[num_clips, 3]`, sequence, earliest frame and interval of each; a negative
+            interval goes from the latest frame back to the earliest.
+        clip_length: T.
+        fields: names of what a clip holds.
+        size: `(height, width)` of all fields; as they are when None.
     """
 
-    sequences: tuple[FlowSequence, ...]
-    cache: FlowCache
+    sequences: tuple[Sequence, ...]
     clips: np.ndarray
     clip_length: int = 1
+    fields: tuple[str, ...] = ("flow", "valid")
+    size: Size | None = None
 
     def __len__(self) -> int:
         return len(self.clips)
 
     def __getitem__(self, index: int) -> Clip:
-        number, start, interval = (int(i) for i in self.clips[_checked(index, len(self))])
+        number, start, interval = (int(i) for i in self.clips[checked_index(index, len(self))])
         sequence = self.sequences[number]
         frames = range(start, start + self.clip_length * abs(interval), abs(interval))
-        flow, valid = self.cache.read(sequence, frames if interval > 0 else frames[::-1])
-        return {"flow": flow, "valid": valid, "name": f"{sequence.name}/{start:05d}"}
+        clip = sequence.read(self.fields, frames if interval > 0 else frames[::-1])
+        if self.size is not None:
+            clip = Resize(self.size)(clip)
+        return {**clip, "name": f"{sequence.name}/{start:05d}"}
 
     def fingerprint(self) -> str:
         """What tells this flow from other flow in files of the same names, wherever they are."""
+        return self._digest(lambda sequence: sequence.fingerprint())
+
+    def old_fingerprint(self) -> str:
+        """The same as checkpoints of earlier versions have it; reads all flow."""
+        return self._digest(lambda sequence: sequence.old_fingerprint())
+
+    def _digest(self, of: Callable[[Sequence], bytes]) -> str:
         digest = hashlib.blake2b(digest_size=16)
         for sequence in sorted(self.sequences, key=lambda sequence: sequence.name):
             digest.update(repr(sequence.name).encode())
-            one_file = len(sequence.files) == 1
-            sound = [sequence.sound.any()] if one_file else list(sequence.sound)
-            for file, usable in zip(sequence.files, sound, strict=True):
-                digest.update(self.cache.digest(file) if usable else b"-")
+            digest.update(of(sequence))
         return digest.hexdigest()
 
     def hold_out(self, fraction: float, seed: int = 0) -> tuple["FlowSource", "FlowSource"]:
@@ -167,23 +86,24 @@ class FlowSource:
         added.
 
         Args:
-          fraction: of the sequences (frames, of a single one) to validate on, between 0 and 1.
-          seed: another one chooses others.
+            fraction: share of the sequences (of the frames of a single one) to validate on, between
+                0 and 1.
+            seed: another one chooses others.
 
         Returns:
-          The clips to train on and those to validate on.
+            The clips to train on and those to validate on.
 
         Raises:
-          InputError: too little data to leave clips on both sides.
+            InputError: too little data to leave clips on both sides.
         """
         present = sorted({int(i) for i in self.clips[:, 0]})
         if len(present) > 1:
-            order = sorted(present, key=lambda i: _rank(self.sequences[i].name, seed))
-            held = np.isin(self.clips[:, 0], order[: _held(len(present), fraction)])
+            order = sorted(present, key=lambda i: rank(self.sequences[i].name, seed))
+            held = np.isin(self.clips[:, 0], order[: held_out(len(present), fraction)])
             train, validation = self.clips[~held], self.clips[held]
         else:
-            count = len(self.sequences[present[0]].sound)
-            cut = count - _held(count, fraction)
+            count = self.sequences[present[0]].length
+            cut = count - held_out(count, fraction)
             last = self.clips[:, 1] + (self.clip_length - 1) * np.abs(self.clips[:, 2])
             train, validation = self.clips[last < cut], self.clips[self.clips[:, 1] >= cut]
         if not len(train) or not len(validation):
@@ -194,39 +114,11 @@ class FlowSource:
         return dataclasses.replace(self, clips=train), dataclasses.replace(self, clips=validation)
 
 
-def fingerprint(source: ClipSource) -> str:
-    """What tells the content of a source from another one under the same name.
-
-    Args:
-      source: any; it may have a method of this name.
-
-    Returns:
-      Empty where a source has none: what it gives follows from its options, as scenes do.
-    """
-    return source.fingerprint() if hasattr(source, "fingerprint") else ""  # pyright: ignore
-
-
-def _checked(index: int, length: int) -> int:
-    if not 0 <= index < length:
-        raise IndexError(f"clip {index} of {length}")
-    return int(index)
-
-
-def _held(count: int, fraction: float) -> int:
-    if not 0 < fraction < 1:
-        raise InputError(f"a fraction of {fraction} to validate on, expected one between 0 and 1")
-    return min(max(round(fraction * count), 1), max(count - 1, 1))
-
-
-def _rank(name: str, seed: int) -> bytes:
-    return hashlib.sha256(f"{seed}/{name}".encode()).digest()
-
-
 def open_source(
     spec: str | os.PathLike,
     *,
     clip_length: int = 1,
-    intervals: Sequence[int] = (1,),
+    intervals: Iterable[int] = (1,),
     stride: int = 1,
     size: Size | None = None,
     split: str | None = None,
@@ -234,31 +126,38 @@ def open_source(
     on_bad_clip: OnBadClip = "error",
     seed: int = 0,
     num_scenes: int = 100_000,
+    fields: Iterable[str] | None = None,
+    cache_bytes: int = DEFAULT_BYTES,
 ) -> SceneSource | FlowSource:
     """Opens the source that a word on the command line names.
 
-    Files are read through once here, so that a bad one shows now and not in the middle of training.
+    Here the headers of files are read. What is wrong with the vectors of a field shows when it is
+    read, unless clips are to be left out: to know which, all are read first.
 
     Args:
-      spec: "scenes:LEVEL", "tfds:NAME/CONFIG" (see `jaxmotion.data.tfds_source.find_built`), or a
-        path to flow (see `jaxmotion.data.LAYOUTS`).
-      clip_length: T.
-      intervals: from one frame of a clip to the next, in frames of the sequence; of several, each
-        is a clip of its own (of scenes, they take turns), and a negative one goes backward.
-      stride: from the first frame of one clip to that of the next.
-      size: `(height, width)` to resize to, bilinearly and without rescaling vectors; flow of
-        different sizes needs it. Scenes are drawn at this size, 64 x 112 when left out.
-      split: of a DAVIS-like root, the list of sequences; of tfds, the split; all when left out.
-      flow: of a DAVIS-like root with several folders in Flows, which one.
-      on_bad_clip: "error", or "skip" to log and leave out clips with a bad or missing frame.
-      seed: of scenes.
-      num_scenes: of scenes, how many make an epoch.
+        spec: "scenes:LEVEL", "tfds:NAME/CONFIG" (see `jaxmotion.data.records.find_built`), or a
+            path to flow (see `jaxmotion.data.LAYOUTS`).
+        clip_length: T.
+        intervals: from one frame of a clip to the next, in frames of the sequence; of several, each
+            is a clip of its own (of scenes, they take turns), and a negative one goes backward.
+        stride: from the first frame of one clip to that of the next.
+        size: `(height, width)` to resize to, bilinearly and without rescaling vectors; flow of
+            different sizes needs it. Scenes are drawn at this size, 64 x 112 when left out.
+        split: list of sequences of a DAVIS-like root, or split of a built data set; all when left
+            out.
+        flow: name of a folder in Flows of a DAVIS-like root that has several.
+        on_bad_clip: "error", or "skip" to log and leave out clips with a bad or missing frame.
+        seed: seed of scenes.
+        num_scenes: number of scenes in an epoch.
+        fields: names of what a clip is to hold, see `jaxmotion.data.sequence`; flow and valid when
+            left out, and the labels of scenes.
+        cache_bytes: bytes of flow that are kept in memory at most.
 
     Returns:
-      The source.
+        The source.
 
     Raises:
-      InputError: unknown, empty or damaged; the message names the file.
+        InputError: unknown, empty or damaged; the message names the file.
     """
     for name, value in (("clip_length", clip_length), ("stride", stride)):
         if value < 1:
@@ -271,14 +170,18 @@ def open_source(
     kind, _, level = str(spec).partition(":")
     if kind == "scenes":
         size = size or (64, 112)
-        return SceneSource(level, clip_length, size, seed, num_scenes, intervals=intervals)
+        scenes = SceneSource(level, clip_length, size, seed, num_scenes, intervals=intervals)
+        return scenes if fields is None else dataclasses.replace(scenes, fields=tuple(fields))
+    wanted = ("flow", "valid") if fields is None else tuple(fields)
+    cache = FlowCache(size, cache_bytes)
     if kind == "tfds":
-        sequences, cache = open_records(level, split, size)
+        sequences = tuple(open_records(level, split, cache))
     else:
-        places = find_sequences(spec, flow, split)
-        cache = FlowCache(size)
-        sequences = tuple(inspect_all(places, cache, on_bad_clip))
-    sizes = {s.size: s.name for s in sequences if s.sound.any()}
+        sequences = _open_files(Path(spec), flow, split, wanted, cache, on_bad_clip)
+    for sequence in sequences:
+        if sequence.usable.any():
+            sequence.check_fields(wanted)
+    sizes = {s.size: s.name for s in sequences if s.usable.any() and s.size is not None}
     if len(sizes) > 1:
         shown = ", ".join(f"{name} {w} x {h}" for (h, w), name in sorted(sizes.items())[:3])
         raise InputError(f"{spec}: flow of several sizes ({shown}), expected the option size")
@@ -289,9 +192,32 @@ def open_source(
         for start in sequence.starts(clip_length, interval, stride)
     ]
     if not clips:
-        longest = max((len(sequence.sound) for sequence in sequences), default=0)
+        longest = max((sequence.length for sequence in sequences), default=0)
         raise InputError(
             f"{spec}: no sound clip of {clip_length} frames at intervals {intervals} in "
             f"{len(sequences)} sequence(s) of at most {longest} flow fields"
         )
-    return FlowSource(sequences, cache, np.array(clips), clip_length)
+    return FlowSource(sequences, np.array(clips), clip_length, wanted, size)
+
+
+def _open_files(
+    root: Path,
+    flow: str | None,
+    split: str | None,
+    fields: tuple[str, ...],
+    cache: FlowCache,
+    on_bad_clip: OnBadClip,
+) -> tuple[Sequence, ...]:
+    """The sequences of a path; raises the first fault, or says all of them."""
+    files = [SequenceFiles(name, path) for name, path in find_flow(root, flow, split)]
+    if not set(fields) <= {"flow", "valid"} and is_davis(root):
+        files = [find_files(root, one.name, one.flow) for one in files]
+    sequences = open_all(files, cache, thorough=on_bad_clip == "skip")
+    faults = [fault for sequence in sequences for fault in sequence.faults]
+    if faults and on_bad_clip == "error":
+        raise InputError(faults[0])
+    for fault in faults:
+        _log.warning("left out: %s", fault)
+    if faults:
+        _log.warning("clips with any of these %d faults are left out", len(faults))
+    return tuple(sequences)

@@ -1,15 +1,120 @@
-"""Geometry of clips in numpy: resizing, flipping and cropping flow, labels and masks.
+"""Geometry of clips in numpy: resizing, mirroring and turning flow, labels, pictures and boxes.
 
 A flow field is not a picture: mirroring it turns vectors round, and resizing it may or may not
-change their lengths. Pixel centres are kept (half-pixel convention) wherever a size changes.
+change their lengths. Pixel centers are kept (half-pixel convention) wherever a size changes.
+
+`Resize`, `Mirror` and `Turn` change all fields of a clip alike, each in its way; the fields are
+those of `jaxmotion.data.sequence`. What is no such field stays as it is.
 """
 
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import cv2
 import numpy as np
 
 Size = tuple[int, int]  # height, width
+
+
+_LABELS = ("labels", "instances", "void")
+_PLANES = ("valid", *_LABELS)  # [T, H, W]
+
+
+@dataclass(frozen=True)
+class Resize:
+    """Brings all fields of a clip to one size.
+
+    Vectors keep their lengths, in pixels of the size that they had; labels take the nearest pixel,
+    pictures the mean over the area; boxes are shares of the frame.
+
+    Attributes:
+        size: `(height, width)` of the result.
+    """
+
+    size: Size
+
+    def __call__(self, clip: Mapping[str, Any]) -> dict[str, Any]:
+        """Resizes.
+
+        Args:
+            clip: arrays by field; flow of unknown vectors needs `valid` beside it.
+
+        Returns:
+            The same fields.
+        """
+        result = dict(clip)
+        if "flow" in clip and "valid" in clip:
+            result |= dict(
+                zip(
+                    ("flow", "valid"),
+                    resize_flow_and_valid(clip["flow"], clip["valid"], self.size),
+                    strict=True,
+                )
+            )
+        elif "flow" in clip:
+            result["flow"] = resize_flow(clip["flow"], self.size)
+        for name in _LABELS:
+            if name in clip:
+                result[name] = resize_labels(clip[name], self.size)
+        if "frames" in clip:
+            frames = _resize(clip["frames"], self.size, cv2.INTER_AREA)
+            result["frames"] = np.rint(frames).astype(np.uint8)
+        return result
+
+
+@dataclass(frozen=True)
+class Mirror:
+    """Mirrors a clip left to right; vectors are mirrored as well."""
+
+    def __call__(self, clip: Mapping[str, Any]) -> dict[str, Any]:
+        """Mirrors.
+
+        Args:
+            clip: arrays by field.
+
+        Returns:
+            The same fields.
+        """
+        result = dict(clip)
+        for name in ("flow", "frames"):
+            if name in clip:
+                result[name] = clip[name][..., ::-1, :]
+        for name in _PLANES:
+            if name in clip:
+                result[name] = clip[name][..., ::-1]
+        if "flow" in clip:
+            result["flow"] = result["flow"] * np.array([-1, 1], np.float32)
+        if "boxes" in clip:
+            x, y, width, height = np.moveaxis(clip["boxes"], -1, 0)
+            result["boxes"] = np.stack([1 - x - width, y, width, height], axis=-1)
+        return result
+
+
+@dataclass(frozen=True)
+class Turn:
+    """Turns a clip by a right angle, the upper edge to the left; vectors are turned as well."""
+
+    def __call__(self, clip: Mapping[str, Any]) -> dict[str, Any]:
+        """Turns.
+
+        Args:
+            clip: arrays by field.
+
+        Returns:
+            The same fields, height and width exchanged.
+        """
+        result = dict(clip)
+        for name in ("flow", "frames", *_PLANES):
+            if name in clip:
+                result[name] = np.rot90(clip[name], axes=(1, 2))
+        if "flow" in clip:  # what went right goes up, what went down goes right
+            u, v = np.moveaxis(result["flow"], -1, 0)
+            result["flow"] = np.stack([v, -u], axis=-1)
+        if "boxes" in clip:
+            x, y, width, height = np.moveaxis(clip["boxes"], -1, 0)
+            result["boxes"] = np.stack([y, 1 - x - width, height, width], axis=-1)
+        return result
 
 
 def resize_flow(
@@ -21,15 +126,15 @@ def resize_flow(
     """Resizes flow in space.
 
     Args:
-      flow: `[..., H, W, 2]`, pixels.
-      size: `(height, width)` of the result.
-      rescale_vectors: measure vectors in pixels of the new size, u times W'/W and v times H'/H. The
-        published systems do not: 128 x 224 fields hold pixels of the original video.
-      method: "bilinear" samples four neighbours (as the published systems), "area" averages all
-        pixels that go into one.
+        flow: `[..., H, W, 2]`, pixels.
+        size: `(height, width)` of the result.
+        rescale_vectors: measure vectors in pixels of the new size, u times W'/W and v times H'/H.
+            The published systems do not: 128 x 224 fields hold pixels of the original video.
+        method: "bilinear" samples four neighbours (as the published systems), "area" averages all
+            pixels that go into one.
 
     Returns:
-      float32 `[..., height, width, 2]`.
+        float32 `[..., height, width, 2]`.
     """
     height, width = flow.shape[-3:-1]
     resized = _resize(flow, size, cv2.INTER_AREA if method == "area" else cv2.INTER_LINEAR)
@@ -44,13 +149,13 @@ def resize_flow_and_valid(
     """Resizes flow with unknown pixels, of which nothing leaks into known ones.
 
     Args:
-      flow: `[..., H, W, 2]`; what it holds at unknown pixels does not matter.
-      valid: `[..., H, W]` in {0, 1}.
-      size: `(height, width)` of the result.
+        flow: `[..., H, W, 2]`; what it holds at unknown pixels does not matter.
+        valid: `[..., H, W]` in {0, 1}.
+        size: `(height, width)` of the result.
 
     Returns:
-      flow float32 `[..., height, width, 2]`, zero where unknown, and valid float32
-      `[..., height, width]`, 1 where at least half of what a pixel is made of is known.
+        flow float32 `[..., height, width, 2]`, zero where unknown, and valid float32 `[..., height,
+        width]`, 1 where at least half of what a pixel is made of is known.
     """
     known = np.asarray(np.asarray(valid) > 0, np.float32)[..., None]
     if known.all():
@@ -65,24 +170,46 @@ def resize_masks(masks: np.ndarray, size: Size) -> np.ndarray:
     """Resizes the probabilities of segments, bilinearly; they still sum to 1.
 
     Args:
-      masks: `[..., h, w, K]`.
-      size: `(height, width)` of the result.
+        masks: `[..., h, w, K]`.
+        size: `(height, width)` of the result.
 
     Returns:
-      float32 `[..., height, width, K]`.
+        float32 `[..., height, width, K]`.
     """
     return _resize(masks, size, cv2.INTER_LINEAR)
+
+
+def likeliest_labels(masks: np.ndarray, size: Size) -> np.ndarray:
+    """The likeliest segment of every pixel at another size: the masks are resized before.
+
+    Args:
+        masks: `[h, w, K]`, probabilities.
+        size: `(height, width)` of the result.
+
+    Returns:
+        uint8 `[height, width]`; the first of segments that are equally likely.
+    """
+    # Plane by plane: half the time of an argmax over the last axis.
+    labels, best = np.zeros(size, np.uint8), None
+    for label in range(masks.shape[-1]):
+        plane = resize_masks(masks[..., label : label + 1], size)[..., 0]
+        if best is None:
+            best = plane
+        else:
+            np.putmask(labels, plane > best, label)
+            best = np.maximum(best, plane)
+    return labels
 
 
 def resize_labels(labels: np.ndarray, size: Size) -> np.ndarray:
     """Resizes labels: each pixel takes the label of the nearest pixel centre.
 
     Args:
-      labels: integers `[..., H, W]`.
-      size: `(height, width)` of the result.
+        labels: integers `[..., H, W]`.
+        size: `(height, width)` of the result.
 
     Returns:
-      The same kind of integers, `[..., height, width]`.
+        The same kind of integers, `[..., height, width]`.
     """
     height, width = labels.shape[-2:]
     rows = _nearest(height, size[0])

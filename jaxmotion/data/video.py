@@ -32,15 +32,15 @@ class Video:
     """A video that can be iterated over, any number of times, without being held in memory.
 
     Attributes:
-      path: the video file or the folder.
-      height: of the frames, in pixels.
-      width: of the frames, in pixels.
-      num_frames: exact for a folder; for a file the pictures that were counted in it, see
-        `jaxmotion.data.decoding.VideoFile`. What is read is what counts.
-      fps: frames per second, the mean where the rate varies, so that a video of constant rate takes
-        as long; None for a folder, or where the file has no times.
-      files: the pictures of a folder in order; empty for a video file.
-      source: the video file; None for a folder.
+        path: the video file or the folder.
+        height: height of the frames, in pixels.
+        width: width of the frames, in pixels.
+        num_frames: exact for a folder; for a file the pictures that were counted in it, see
+            `jaxmotion.data.decoding.VideoFile`. What is read is what counts.
+        fps: frames per second, the mean where the rate varies, so that a video of constant rate
+            takes as long; None for a folder, or where the file has no times.
+        files: the pictures of a folder in order; empty for a video file.
+        source: the video file; None for a folder.
     """
 
     path: Path
@@ -84,16 +84,17 @@ def open_video(path: str | os.PathLike, min_frames: int = 2) -> Video:
     """Opens a video file or a folder of numbered pictures.
 
     Args:
-      path: a file of a kind that FFmpeg reads, or a folder of PNG, JPEG, ... pictures of one size.
-      min_frames: fewer are an error; motion needs two.
+        path: a file of a kind that FFmpeg reads, or a folder of PNG, JPEG, ... pictures of one
+            size.
+        min_frames: fewer are an error; motion needs two.
 
     Returns:
-      The video. A file has been read through, so that one that is cut short is found before the
-      work, and its first frames have been decoded.
+        The video. A file has been read through, so that one that is cut short is found before the
+        work, and its first frames have been decoded.
 
     Raises:
-      InputError: nothing there, no pictures in the folder, a missing or unreadable picture, not a
-        video, one that is cut short, or too few frames.
+        InputError: nothing there, no pictures in the folder, a missing or unreadable picture, not a
+            video, one that is cut short, or too few frames.
     """
     path = Path(path)
     with reading(path):
@@ -142,15 +143,26 @@ def _read_pictures(files: tuple[Path, ...]) -> Iterator[np.ndarray]:
         yield to_8_bits(values)
 
 
-class VideoWriter:
-    """Writes an MP4 (H.264) frame by frame; the file appears when the `with` block ends well.
+# By suffix: channels of a frame, and how it is coded.
+_CODECS = {
+    ".mp4": (
+        3,
+        "-c:v libx264 -pix_fmt yuv420p -crf 18 -preset veryfast -movflags +faststart",
+    ),
+    ".mov": (4, "-c:v prores_ks -profile:v 4444 -pix_fmt yuva444p10le -alpha_bits 16"),
+}
 
-    Every player reads H.264 of even size only: an odd one gets its last row or column twice.
+
+class VideoWriter:
+    """Writes a video frame by frame; the file appears when the `with` block ends well.
+
+    An MP4 is H.264, which every player reads, of even size only: an odd one gets its last row or
+    column twice. A MOV is ProRes 4444, which has alpha and which video editors read.
 
     Example:
-      with VideoWriter("overlay.mp4", fps=25) as writer:
-        for frame in frames:
-          writer.write(frame)
+        with VideoWriter("overlay.mp4", fps=25) as writer:
+            for frame in frames:
+              writer.write(frame)
     """
 
     def __init__(
@@ -162,17 +174,18 @@ class VideoWriter:
         """Prepares a writer.
 
         Args:
-          path: where to; `.mp4`.
-          fps: frames per second; 25 when left out.
-          pixel_aspect: width of a pixel divided by its height, for players to stretch the frames.
+            path: where to; `.mp4`, or `.mov` with alpha.
+            fps: frames per second; 25 when left out.
+            pixel_aspect: width of a pixel divided by its height, for players to stretch the frames.
 
         Raises:
-          InputError: another suffix.
+            InputError: another suffix.
         """
         self.path, self.fps = Path(path), fps or 25.0
         self.pixel_aspect = Fraction(pixel_aspect)
-        if self.path.suffix.lower() != ".mp4":
-            raise InputError(f"{path}: expected a name that ends in .mp4")
+        if self.path.suffix.lower() not in _CODECS:
+            raise InputError(f"{path}: expected a name that ends in {' or '.join(_CODECS)}")
+        self._channels, self._codec = _CODECS[self.path.suffix.lower()]
         self._encoder: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> "VideoWriter":
@@ -189,14 +202,16 @@ class VideoWriter:
         """Adds a frame.
 
         Args:
-          frame: uint8 `[H, W, 3]`, all of one size.
+            frame: uint8 `[H, W, 3]`, with alpha `[H, W, 4]`, all of one size.
 
         Raises:
-          ValueError: another size or type than the first frame.
-          InputError: it cannot be written.
+            ValueError: another size or type than the first frame.
+            InputError: it cannot be written.
         """
-        if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[-1] != 3:
-            raise ValueError(f"a frame is uint8 [H, W, 3], got {frame.dtype} {frame.shape}")
+        if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[-1] != self._channels:
+            raise ValueError(
+                f"a frame is uint8 [H, W, {self._channels}], got {frame.dtype} {frame.shape}"
+            )
         if self._encoder is None:
             self._shape = frame.shape
             self._encoder = self._start(*frame.shape[:2])
@@ -213,13 +228,14 @@ class VideoWriter:
 
     def _start(self, height: int, width: int) -> "subprocess.Popen[bytes]":
         size = f"{width + width % 2}x{height + height % 2}"
+        pixels = "rgba" if self._channels == 4 else "rgb24"
         try:
             program = imageio_ffmpeg.get_ffmpeg_exe()
         except RuntimeError as error:
             raise InputError(f"{self.path}: cannot be written (no FFmpeg program)") from error
-        command = f"-y -v error -f rawvideo -pix_fmt rgb24 -s {size} -r {self.fps:.6f} -i - -an"
+        command = f"-y -v error -f rawvideo -pix_fmt {pixels} -s {size} -r {self.fps:.6f} -i - -an"
         command += f" -vf setsar={self.pixel_aspect.numerator}/{self.pixel_aspect.denominator}"
-        command += " -c:v libx264 -pix_fmt yuv420p -crf 18 -preset veryfast -movflags +faststart"
+        command += f" {self._codec}"
         return subprocess.Popen(
             [program, *command.split(), str(self._temporary)],
             stdin=subprocess.PIPE,

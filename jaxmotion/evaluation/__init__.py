@@ -1,29 +1,29 @@
-"""How good a segmentation is: selection of the foreground, official scores, baselines, reports.
+"""How good a segmentation is: protocols, methods, official scores, result files.
 
-`scores` are the DAVIS measures, counted on `bitmasks`; `matching` assigns segments to objects and
-`selection` reads K segments as one foreground. `protocol` names how each dataset is scored,
-`scoring` does it for one sequence; `stability` is how steadily an object has one label. `davis`
-finds sequences, `davis_sequence` and `annotations` read them, `timeline` places their files in the
-video. `methods` are what can be scored (a network, `baselines` and `classical_em`, the masks of
-another method), `suite` goes through all of them.
-`results` is what comes out, one tree of plain values; `published` is what others reported,
-`comparison` sets two side by side; `tables`, `pictures` and `report` show it. `scenes` does the
-same in small for procedural clips.
+`protocol` names how each dataset is scored, `methods` are what can be scored (a network, a
+baseline, the masks of another method), `score` does it for one sequence, `run` goes through all of
+them, and `suite` reads what to go through. `discovery` finds sequences, in a folder or in a
+built data set, and `sequences` reads what of them counts. `results` is what comes out,
+one tree of plain values; `comparison` sets it beside what others reported and gives paired
+differences; `tables` shows it as text and CSV, and `folder` keeps its files.
 """
 
-from jaxmotion.evaluation.annotations import Annotation
-from jaxmotion.evaluation.comparison import paired_differences
-from jaxmotion.evaluation.davis import find_sequences
-from jaxmotion.evaluation.davis_sequence import DavisSequence
-from jaxmotion.evaluation.methods import ALL_BASELINES, Baseline, Network, ResultFolder
+from jaxmotion.baselines import ALL_BASELINES
+from jaxmotion.evaluation.comparison import (
+    paired_differences,
+    published_scores,
+    with_differences,
+)
+from jaxmotion.evaluation.discovery import find_sequences
+from jaxmotion.evaluation.folder import write_scores
+from jaxmotion.evaluation.methods import Baseline, Network, ResultFolder
 from jaxmotion.evaluation.protocol import PRESETS, Protocol, preset
-from jaxmotion.evaluation.published import published_scores
-from jaxmotion.evaluation.results import Evaluation
-from jaxmotion.evaluation.results_json import from_json, to_json
-from jaxmotion.evaluation.scoring import box_iou, score_labels
-from jaxmotion.evaluation.sequence_scores import SequenceScores
-from jaxmotion.evaluation.suite import DatasetPlan, Options, evaluate, with_differences
-from jaxmotion.evaluation.tables import format_table, score_table, write_scores
+from jaxmotion.evaluation.results import Evaluation, dumps, loads
+from jaxmotion.evaluation.run import DatasetPlan, Options, evaluate
+from jaxmotion.evaluation.score import SequenceScores, score_labels
+from jaxmotion.evaluation.sequences import Annotation, ScoredSequence
+from jaxmotion.evaluation.tables import format_table, score_table
+from jaxmotion.metrics.objects import box_iou
 
 __all__ = [
     "ALL_BASELINES",
@@ -31,24 +31,24 @@ __all__ = [
     "Annotation",
     "Baseline",
     "DatasetPlan",
-    "DavisSequence",
     "Evaluation",
     "Network",
     "Options",
     "Protocol",
     "ResultFolder",
+    "ScoredSequence",
     "SequenceScores",
     "box_iou",
+    "dumps",
     "evaluate",
     "find_sequences",
     "format_table",
-    "from_json",
+    "loads",
     "paired_differences",
     "preset",
     "published_scores",
     "score_labels",
     "score_table",
-    "to_json",
     "with_differences",
     "write_scores",
 ]

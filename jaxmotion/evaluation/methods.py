@@ -1,59 +1,87 @@
-"""What can be scored: a network, the masks in a folder, and what needs no training."""
+"""What can be scored: a network, the masks in a folder, and what needs no training.
 
-import os
+Each gives labels at the size of the annotation, `method.label(video, protocol)`.
+"""
+
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxmotion.baselines.threshold import BASELINES, UPPER_BOUND, two_motion_upper_bound
-from jaxmotion.data.masks import MASK_SUFFIXES, check_background
-from jaxmotion.data.pairing import place_files
-from jaxmotion.errors import InputError
-from jaxmotion.evaluation.annotations import Annotation, read_label_pictures
-from jaxmotion.evaluation.davis_sequence import DavisSequence
-from jaxmotion.evaluation.prediction import (
-    Predictor,
-    predict_labels,
+from jaxmotion.baselines import ALL_BASELINES, UPPER_BOUND
+from jaxmotion.baselines.threshold import (
+    BASELINES,
     shrink_ground_truth,
+    two_motion_upper_bound,
     upsample_foreground,
 )
+from jaxmotion.data.masks import MASK_SUFFIXES, check_background, read_label_pictures
+from jaxmotion.data.pairing import place_files
+from jaxmotion.data.transforms import Size, likeliest_labels
+from jaxmotion.errors import InputError
 from jaxmotion.evaluation.protocol import Protocol
 from jaxmotion.evaluation.results import Kind
-from jaxmotion.files import list_files
+from jaxmotion.evaluation.sequences import Annotation, ScoredSequence
+from jaxmotion.files import list_files, stamps
 
-ALL_BASELINES = (*BASELINES, UPPER_BOUND)
+Predictor = Callable[..., np.ndarray]
+"""Flow [T, h, w, 2], and valid [T, h, w] where not all of it is known, to masks [T, h, w, K]."""
 
 
-class Video(NamedTuple):
+class AnnotatedVideo(NamedTuple):
     """One sequence in memory.
 
     Attributes:
-        sequence: Where it lies.
+        sequence: where it lies.
         flow: float32 `[T, h, w, 2]`; None where only masks are compared.
-        annotation: The frames that count.
-        num_frames: Of the video.
+        annotation: the frames that count.
+        num_frames: number of frames of the video.
         valid: bool `[T, h, w]`, where the flow is known; None for everywhere.
     """
 
-    sequence: DavisSequence
+    sequence: ScoredSequence
     flow: np.ndarray | None
     annotation: Annotation
     num_frames: int
     valid: np.ndarray | None = None
 
+    @classmethod
+    def read(cls, sequence: ScoredSequence, protocol: Protocol) -> "AnnotatedVideo":
+        """Reads a sequence.
 
-class Labelled(NamedTuple):
+        Args:
+            sequence: where it lies.
+            protocol: says which frames count.
+
+        Raises:
+            InputError: a file is missing or damaged, or flow and annotation do not fit together.
+        """
+        flow, valid = sequence.read_flow() if sequence.has_flow else (None, None)
+        num_flows = len(flow) if flow is not None else None
+        annotation, num_frames = sequence.read_annotation(protocol, num_flows)
+        if flow is not None:
+            sequence.check_shape(flow.shape[1:3], annotation.size)
+        return cls(sequence, flow, annotation, num_frames, valid)
+
+    def known_flow(self) -> np.ndarray:
+        """The flow; an `InputError` where there is none."""
+        if self.flow is None:
+            raise InputError(f"{self.sequence.name}: no flow, which everything but masks needs")
+        return self.flow
+
+
+class Labeled(NamedTuple):
     """What a method says of a video.
 
     Attributes:
         labels: uint8 `[T, H, W]` at the size of the annotation.
         num_labels: K.
-        select: Rule to read them by in the place of the protocol's; None for the protocol's.
-        background: Label that is no segment where objects are matched; None if all are.
+        select: rule to read them by in the place of the protocol's; None for the protocol's.
+        background: label that is no segment where objects are matched; None if all are.
     """
 
     labels: np.ndarray
@@ -67,11 +95,11 @@ class Network:
     """A predictor, loaded when it is first needed.
 
     Attributes:
-        name: What to call it.
-        load: Gives the predictor.
-        source: The checkpoint as it was named.
+        name: name of the method.
+        load: gives the predictor.
+        source: the checkpoint as it was named.
         kind: `"checkpoint"`, or `"baseline"` for one that is evaluated like a network.
-        identity: Whatever tells it from another of that name.
+        identity: whatever tells it from another of that name.
     """
 
     name: str
@@ -85,20 +113,19 @@ class Network:
         """The predictor."""
         return self.load()
 
-    def label(self, video: Video, protocol: Protocol) -> Labelled:
-        """Segments the flow of a video."""
-        flow = _flow_of(video)
-        size = video.annotation.size
-        labels, num_labels = predict_labels(self.predictor, flow, size, protocol, video.valid)
-        return Labelled(labels, num_labels)
+    def label(self, video: AnnotatedVideo, protocol: Protocol) -> Labeled:
+        """Segments the flow of a video.
 
-    def inputs(self, sequence: DavisSequence) -> dict[str, Any]:
+        Args:
+            video: gives the flow.
+            protocol: says how it is cut.
+        """
+        flow, size = video.known_flow(), video.annotation.size
+        return Labeled(*predict_labels(self.predictor, flow, size, protocol, video.valid))
+
+    def inputs(self, sequence: ScoredSequence) -> dict[str, Any]:
         """What its result on a sequence depends on, beside the data."""
         return dict(self.identity)
-
-    def prepare(self) -> None:
-        """Loads the predictor, if that is still to be done."""
-        _ = self.predictor
 
     def release(self) -> None:
         """Lets go of the predictor and its memory."""
@@ -110,10 +137,10 @@ class ResultFolder:
     """Masks that were written before, FOLDER/SEQ/FRAME.png, by us or by another method.
 
     Attributes:
-        name: What to call it.
-        folder: With a folder for every sequence.
-        select: Rule that reads the labels as one foreground; by default all but 0 are.
-        num_masks: Labels must be below it; None for no limit but the protocol's.
+        name: name of the method.
+        folder: with a folder for every sequence.
+        select: rule that reads the labels as one foreground; by default all but 0 are.
+        num_masks: number that labels must be below; None for no limit but the protocol's.
     """
 
     name: str
@@ -127,54 +154,60 @@ class ResultFolder:
         """The folder."""
         return str(self.folder)
 
-    def label(self, video: Video, protocol: Protocol) -> Labelled:
+    def label(self, video: AnnotatedVideo, protocol: Protocol) -> Labeled:
         """Reads the masks.
 
         Frames that are not scored may be missing, unless the rule has to see them.
 
+        Args:
+            video: gives the names and the size of the frames.
+            protocol: says whether the labels are read as one foreground.
+
         Raises:
-            InputError: A mask that is needed is missing, unreadable, of another size, or has a
+            InputError: a mask that is needed is missing, unreadable, of another size, or has a
                 label that it may not have.
         """
+        size = video.annotation.size
+        binary = self.select == "nonzero" and protocol.target != "objects"
+        every = self.select != "nonzero" and protocol.target != "objects"
+        num_frames, paths = self._files(video, every)
+        pictures = [values for values, _ in read_label_pictures(list(paths.values()), size)]
+        if binary:
+            check_background(list(paths.values()), pictures)
+        labels = np.zeros((num_frames, *size), np.uint8)
+        highest, limit = 0, self._limit(protocol)
+        for (t, path), picture in zip(paths.items(), pictures, strict=True):
+            top = int(picture.max())
+            if limit is not None and top > limit[0]:
+                raise InputError(f"{path}: label {top}, expected at most {limit[0]}, {limit[1]}")
+            highest = max(highest, top)
+            labels[t] = picture
+        if binary:
+            labels, highest = (labels != 0).astype(np.uint8), 1
+        return Labeled(labels, highest + 1, self.select, background=0)
+
+    def inputs(self, sequence: ScoredSequence) -> dict[str, Any]:
+        """What its result on a sequence depends on, beside the data."""
+        files = stamps(self.folder / sequence.name)
+        return {"files": files, "select": self.select, "num_masks": self.num_masks}
+
+    def _files(self, video: AnnotatedVideo, every: bool) -> tuple[int, dict[int, Path]]:
+        """The number of frames, and the masks that are there by the index of their frame."""
         folder = self.folder / video.sequence.name
         if not folder.is_dir():
             raise InputError(f"{folder}: no such folder of results")
         scored = dict(zip(video.annotation.frames.tolist(), video.annotation.names, strict=True))
-        last = max(scored)
-        names = video.sequence.frame_names(video.num_frames)
-        num_frames = max(last + 1, len(video.flow) if video.flow is not None else len(names) - 1)
-        wanted = {t: scored.get(t, names[t]) for t in range(num_frames)}
+        names = video.sequence.record.frame_names(video.num_frames)
+        with_flow = len(video.flow) if video.flow is not None else len(names) - 1
+        wanted = {t: scored.get(t, names[t]) for t in range(max(max(scored) + 1, with_flow))}
         files = list_files(folder, MASK_SUFFIXES)
         placed = place_files(files, list(wanted.values())) if files else []
         paths = {t: folder / f"{name}.png" for t, name in wanted.items()}
         paths |= {t: file for t, file in zip(placed, files, strict=True) if t is not None}
-        needed = scored if self.select == "nonzero" or protocol.target == "objects" else wanted
-        for t in needed:
+        for t in wanted if every else scored:
             if not paths[t].is_file():
                 raise InputError(f"{paths[t]}: no such mask, expected one of every scored frame")
-        there = [t for t in paths if paths[t].is_file()]
-        size = video.annotation.size
-        pictures = read_label_pictures([paths[t] for t in there], size)
-        if self.select == "nonzero" and protocol.target != "objects":
-            check_background([paths[t] for t in there], [picture for picture, _ in pictures])
-        labels = np.zeros((num_frames, *size), np.uint8)
-        highest, limit = 0, self._limit(protocol)
-        for t, (picture, _) in zip(there, pictures, strict=True):
-            top = int(picture.max())
-            if limit is not None and top > limit[0]:
-                raise InputError(
-                    f"{paths[t]}: label {top}, expected at most {limit[0]}, {limit[1]}"
-                )
-            highest = max(highest, top)
-            labels[t] = picture
-        if self.select == "nonzero" and protocol.target != "objects":
-            labels, highest = (labels != 0).astype(np.uint8), 1
-        return Labelled(labels, highest + 1, self.select, background=0)
-
-    def inputs(self, sequence: DavisSequence) -> dict[str, Any]:
-        """What its result on a sequence depends on, beside the data."""
-        files = stamps(self.folder / sequence.name)
-        return {"files": files, "select": self.select, "num_masks": self.num_masks}
+        return len(wanted), {t: path for t, path in paths.items() if path.is_file()}
 
     def _limit(self, protocol: Protocol) -> tuple[int, str] | None:
         if self.num_masks is not None:
@@ -189,30 +222,39 @@ class Baseline:
     """One of `ALL_BASELINES`; it knows its foreground, and looks at the scored frames alone.
 
     Attributes:
-        name: Which.
+        name: name of the baseline.
     """
 
     name: str
     kind: Kind = "baseline"
     source: str = ""
 
-    def label(self, video: Video, protocol: Protocol) -> Labelled:
-        """The foreground, in the scored frames; nothing in the others."""
-        flow, annotation = _flow_of(video), video.annotation
+    def __post_init__(self) -> None:
+        if self.name not in ALL_BASELINES:
+            raise InputError(
+                f"baseline {self.name!r} is unknown, expected some of {', '.join(ALL_BASELINES)}"
+            )
+
+    def label(self, video: AnnotatedVideo, protocol: Protocol) -> Labeled:
+        """The foreground, in the scored frames; nothing in the others.
+
+        Args:
+            video: gives the flow.
+            protocol: of no meaning here.
+        """
+        flow, annotation = video.known_flow(), video.annotation
         frames = annotation.frames[annotation.frames < len(flow)]
         valid = None if video.valid is None else video.valid[frames]
         if self.name == UPPER_BOUND:
-            gt = annotation.foreground[: len(frames)]
-            small = two_motion_upper_bound(
-                flow[frames], shrink_ground_truth(gt, flow.shape[1:3]), valid
-            )
+            gt = shrink_ground_truth(annotation.foreground[: len(frames)], flow.shape[1:3])
+            small = two_motion_upper_bound(flow[frames], gt, valid)
         else:
             small = BASELINES[self.name](flow[frames], valid)
         labels = np.zeros((len(flow), *annotation.size), np.uint8)
         labels[frames] = upsample_foreground(small, annotation.size)
-        return Labelled(labels, 2, "nonzero")
+        return Labeled(labels, 2, "nonzero")
 
-    def inputs(self, sequence: DavisSequence) -> dict[str, Any]:
+    def inputs(self, sequence: ScoredSequence) -> dict[str, Any]:
         """What its result on a sequence depends on, beside the data."""
         return {}
 
@@ -220,44 +262,33 @@ class Baseline:
 Method = Network | ResultFolder | Baseline
 
 
-def check_baselines(names) -> None:
-    """Raises `InputError` for the name of a baseline that does not exist."""
-    for name in names:
-        if name not in ALL_BASELINES:
-            raise InputError(
-                f"baseline {name!r} is unknown, expected some of {', '.join(ALL_BASELINES)}"
-            )
-
-
-def baseline_predictor(name: str) -> Predictor:
-    """A baseline as a predictor of two masks, background and foreground.
+def predict_labels(
+    predict: Predictor,
+    flow: np.ndarray,
+    size: Size,
+    protocol: Protocol,
+    valid: np.ndarray | None = None,
+) -> tuple[np.ndarray, int]:
+    """Segments a sequence cut by cut.
 
     Args:
-        name: One of `BASELINES`.
+        predict: gives the masks.
+        flow: `[T, h, w, 2]`.
+        size: height and width of the annotation.
+        protocol: says how the sequence is cut.
+        valid: bool `[T, h, w]`, where the flow is known; None for everywhere.
+
+    Returns:
+        Labels uint8 `[T, H, W]`, and K. The probabilities are upsampled bilinearly before each
+        pixel takes its likeliest segment.
     """
-    baseline = BASELINES[name]
-
-    def predict(flow: np.ndarray, valid: np.ndarray | None = None) -> np.ndarray:
-        foreground = baseline(flow, valid)
-        return np.stack([1 - foreground, foreground], axis=-1)
-
-    return predict
-
-
-def stamps(path: str | os.PathLike) -> list[list]:
-    """Name, size and time of every file of a folder, or of one file: has anything changed?"""
-    path = Path(path)
-    files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
-    found = []
-    for file in files:
-        if file.exists():
-            status = file.stat()
-            name = str(file.relative_to(path)) if file != path else file.name
-            found.append([name, status.st_size, status.st_mtime_ns])
-    return found
-
-
-def _flow_of(video: Video) -> np.ndarray:
-    if video.flow is None:
-        raise InputError(f"{video.sequence.name}: no flow, which everything but masks needs")
-    return video.flow
+    labels, num_labels = np.empty((len(flow), *size), np.uint8), 1
+    for cut in protocol.cuts(len(flow)):
+        known = () if valid is None or valid[cut].all() else (valid[cut],)
+        masks = np.asarray(predict(flow[cut], *known), np.float32)
+        if masks.ndim != 4 or masks.shape[:-1] != flow[cut].shape[:-1]:
+            raise ValueError(f"predictor gave masks {masks.shape} for flow {flow[cut].shape}")
+        num_labels = masks.shape[-1]
+        with ThreadPoolExecutor() as pool:  # OpenCV and numpy leave the interpreter lock alone
+            labels[cut] = list(pool.map(partial(likeliest_labels, size=size), masks))
+    return labels, num_labels

@@ -7,13 +7,14 @@ from typing import Literal, get_args
 import numpy as np
 
 from jaxmotion.errors import InputError
-from jaxmotion.evaluation.sequence_scores import Average
 from jaxmotion.metrics import foreground
 
-Frames = Literal["flow", "official"]
+ScoredFrames = Literal["flow", "official"]
 Target = Literal["foreground", "box", "objects"]
+Average = Literal["sequence", "frame", "object"]
+"""Over what a dataset's mean is taken: sequence means, all frames, or the means of all objects."""
 
-RULES = ("salient", *foreground.RULES)
+SELECTION_RULES = ("salient", *foreground.RULES)
 """What reads segments as one foreground: `saliency.salient` or a rule of `metrics.foreground`."""
 
 
@@ -22,30 +23,30 @@ class Protocol:
     """How a dataset is scored.
 
     Attributes:
-        select: Rule that reads the segments as one foreground, see `RULES`; of no
+        select: rule that reads the segments as one foreground, see `SELECTION_RULES`; of no
             meaning where objects are matched.
-        cut: Frames given to the predictor at once, and for which the foreground is selected
+        cut: frames given to the predictor at once, and for which the foreground is selected
             together; 0 takes the whole sequence. The last cut may be shorter.
         frames: `"flow"` scores every annotated frame that has a flow: all but the last.
             `"official"` scores those of the dataset's own code, see `official`.
-        name: Of the preset.
-        target: What is scored. `"foreground"`: all objects as one. `"box"`: the box around the
+        name: name of the preset.
+        target: what is scored. `"foreground"`: all objects as one. `"box"`: the box around the
             largest connected region of the foreground against the annotated box. `"objects"`: each
             object with the segment that is assigned to it over the whole video.
         measures: `"J"`, `"F"`, `"bIoU"`.
-        average: Over what the dataset's means are taken.
-        every_frame: Whether every frame must be annotated, or only some are.
-        void: Label of the pixels that do not count, in annotations that are indexed pictures.
-        max_segments: Labels that a result may have at most; 0 for any number.
-        published: Name of the dataset in `published.csv`.
-        official: Frames that the dataset's own code scores: `"inner"`, all but the first and the
+        average: what the means of a dataset are taken over.
+        every_frame: whether every frame must be annotated, or only some are.
+        void: label of the pixels that do not count, in annotations that are indexed pictures.
+        max_segments: labels that a result may have at most; 0 for any number.
+        published: name of the dataset in `published.csv`.
+        official: frames that the dataset's own code scores: `"inner"`, all but the first and the
             last one; `"all"` (masks that come from flow end a frame earlier); None where it has no
             rule of its own.
     """
 
     select: str = "except_largest"
     cut: int = 0
-    frames: Frames = "flow"
+    frames: ScoredFrames = "flow"
     name: str = "davis2016"
     target: Target = "foreground"
     measures: tuple[str, ...] = ("J", "F")
@@ -57,12 +58,13 @@ class Protocol:
     official: Literal["inner", "all"] | None = "inner"
 
     def __post_init__(self):
-        if self.select not in RULES:
-            raise InputError(f"--select {self.select}: unknown rule, expected {', '.join(RULES)}")
+        if self.select not in SELECTION_RULES:
+            expected = ", ".join(SELECTION_RULES)
+            raise InputError(f"--select {self.select}: unknown rule, expected {expected}")
         if self.cut < 0:
             raise InputError(f"--cut {self.cut}: expected a number of frames, or 0 for all")
-        if self.frames not in get_args(Frames):
-            expected = " or ".join(get_args(Frames))
+        if self.frames not in get_args(ScoredFrames):
+            expected = " or ".join(get_args(ScoredFrames))
             raise InputError(f"--frames {self.frames}: unknown, expected {expected}")
         if self.frames == "official" and self.official is None:
             raise InputError(
@@ -79,9 +81,9 @@ class Protocol:
         """Which of the annotated frames count.
 
         Args:
-            annotated: Index of each annotated frame within the video, ascending.
-            num_frames: Frames of the video.
-            num_flows: Frames that have a flow, the first ones.
+            annotated: index of each annotated frame within the video, ascending.
+            num_frames: frames of the video.
+            num_flows: frames that have a flow, the first ones.
 
         Returns:
             Positions in `annotated`, at least one if there is any with a flow.
@@ -95,50 +97,33 @@ class Protocol:
         return np.flatnonzero(wanted)
 
 
+_DAVIS2016 = Protocol()
+_SPARSE = replace(_DAVIS2016, average="frame", every_frame=False, official=None)
+_OBJECTS = replace(_DAVIS2016, target="objects", average="object", void=255)
+
 PRESETS: dict[str, Protocol] = {
-    "davis2016": Protocol(),
-    "segtrack_v2": Protocol(
-        name="segtrack_v2",
-        average="frame",
-        every_frame=False,
-        published="SegTrackV2",
-        official=None,
-    ),
-    "fbms59": Protocol(
-        name="fbms59",
-        average="frame",
-        every_frame=False,
-        published="FBMS59-val",
-        official=None,
-    ),
-    "moca": Protocol(
-        name="moca",
-        target="box",
-        measures=("J",),
-        average="frame",
-        every_frame=False,
-        published="MoCA",
-        official=None,
-    ),
-    "davis2017_motion": Protocol(
-        name="davis2017_motion",
-        target="objects",
-        average="object",
-        void=255,
-        max_segments=20,
-        published="DAVIS2017-motion-val",
-        official="all",
-    ),
-    "fbms59_multi": Protocol(
-        name="fbms59_multi",
-        target="objects",
-        measures=("J", "bIoU"),
-        average="object",
-        every_frame=False,
-        void=255,
-        published="FBMS59-val multi-object",
-        official=None,
-    ),
+    protocol.name: protocol
+    for protocol in (
+        _DAVIS2016,
+        replace(_SPARSE, name="segtrack_v2", published="SegTrackV2"),
+        replace(_SPARSE, name="fbms59", published="FBMS59-val"),
+        replace(_SPARSE, name="moca", target="box", measures=("J",), published="MoCA"),
+        replace(
+            _OBJECTS,
+            name="davis2017_motion",
+            max_segments=20,
+            published="DAVIS2017-motion-val",
+            official="all",
+        ),
+        replace(
+            _OBJECTS,
+            name="fbms59_multi",
+            measures=("J", "bIoU"),
+            every_frame=False,
+            published="FBMS59-val multi-object",
+            official=None,
+        ),
+    )
 }
 
 
@@ -147,10 +132,10 @@ def preset(name: str, **changes) -> Protocol:
 
     Args:
         name: A key of `PRESETS`.
-        changes: Fields to replace; None leaves one as it is.
+        changes: fields to replace; None leaves one as it is.
 
     Raises:
-        InputError: The name, or what a field became, is unknown.
+        InputError: the name, or what a field became, is unknown.
     """
     if name not in PRESETS:
         raise InputError(f"--protocol {name}: unknown, expected {', '.join(PRESETS)}")

@@ -1,9 +1,11 @@
-"""What an evaluation gives: one tree of plain values, kept as JSON by `results_json`.
+"""What an evaluation gives: one tree of plain values, kept as JSON.
 
-    Evaluation                      one call of `eval.py`, one or several datasets
+::
+
+    Evaluation                      one call of `jaxmotion eval`, one or several datasets
       datasets: Dataset             a folder of annotated sequences under one protocol
         runs: Run                   one method on it: a checkpoint, a result folder, a baseline
-          sequences: Sequence       one video: which frames were scored, how it was cut
+          sequences: SequenceScores one video: which frames were scored, how it was cut
             objects: ObjectScores   per frame J, F, ... of the foreground, or of one object
         published: Published        scores that others reported on the same dataset
         differences: Difference     paired differences of two columns, with an interval
@@ -11,35 +13,20 @@
 Nothing here computes a score or reads a mask: tables, CSV files and the report are pure functions
 of this tree and of the picture files beside it. Numbers that do not exist are NaN in memory and
 null in JSON.
-
-What `eval.py` leaves in its folder, where RUN is `DATASET/METHOD`:
-
-    scores.json  scores.csv     the headline, per sequence
-    frames.csv  datasets.csv    per frame, per dataset
-    evaluation.json             this tree
-    report.html                 written from it
-    masks/RUN/SEQ/00000.png     the result as official tools read it, indexed PNG
-    segments/RUN/SEQ/00000.png  the K segments, indexed PNG
-    pictures/DATASET/           what the report shows, see `SequenceScores.pictures`
-    state/RUN/SEQ.json          one finished sequence, for a suite that is taken up again
-
-The pictures are written while a sequence's arrays are in memory (`pictures.write_pictures`), the
-scores from time to time and when the run ends, early or not, the report when it ends.
 """
 
-from dataclasses import dataclass
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import numpy as np
 
-from jaxmotion.evaluation.sequence_scores import (
-    STATISTICS,
-    Average,
-    SequenceScores,
-    Statistics,
-    mean_of,
-    statistics_of,
-)
+from jaxmotion.errors import InputError
+from jaxmotion.evaluation.protocol import Average
+from jaxmotion.evaluation.score import SequenceScores, Statistics, mean_of, statistics_of
+from jaxmotion.options import Figure, from_json
 
 Kind = Literal["checkpoint", "results", "baseline"]
 """What was evaluated: a network, a folder of masks, or something that needs no training."""
@@ -50,8 +37,8 @@ class Failure:
     """A sequence that could not be scored.
 
     Attributes:
-        sequence: Its name.
-        reason: One line that names the file at fault.
+        sequence: name of the sequence.
+        reason: one line that names the file at fault.
     """
 
     sequence: str
@@ -63,12 +50,12 @@ class Run:
     """One method on one dataset.
 
     Attributes:
-        method: What to call it; unique within the dataset.
-        kind: What it is.
-        source: The checkpoint or folder as it was named; empty for a baseline.
-        sequences: Those that were scored, in the order of the dataset.
-        failures: Those that went wrong.
-        missing: Those that were not reached.
+        method: name of the method; unique within the dataset.
+        kind: what it is.
+        source: the checkpoint or folder as it was named; empty for a baseline.
+        sequences: the sequences that were scored, in the order of the dataset.
+        failures: the sequences that went wrong.
+        missing: names of the sequences that were not reached.
     """
 
     method: str
@@ -92,7 +79,7 @@ class Run:
         return tuple(lines)
 
     def means(self, average: Average) -> Statistics:
-        """Statistics over the dataset; of the sequences that were scored.
+        """Statistics over the sequences that were scored.
 
         Args:
             average: `"sequence"`: mean of the sequences' statistics. `"object"`: mean of the
@@ -111,12 +98,8 @@ class Run:
                 means[f"{measure}_mean"] = mean_of(known)
                 means[f"{measure}_recall"] = mean_of(known > 0.5)
             elif average == "object":
-                objects = [
-                    statistics_of(scores.scores[measure])
-                    for sequence in scored
-                    for scores in sequence.objects
-                ]
-                for name, column in zip(STATISTICS, zip(*objects, strict=True), strict=True):
+                objects = (scores for sequence in scored for scores in sequence.objects)
+                for name, column in statistics_of(scores.scores[measure] for scores in objects):
                     means[f"{measure}_{name}"] = mean_of(column)
         return with_joint_mean(means)
 
@@ -126,10 +109,10 @@ class Published:
     """Scores that others reported.
 
     Attributes:
-        method: As the publication calls it.
-        source: Where the figures are from.
-        means: Over the whole dataset, by statistic (`"J_mean"`, ...).
-        sequences: By sequence and statistic; may be empty, and need not have every sequence.
+        method: name of the method, as the publication has it.
+        source: where the figures are from.
+        means: statistics over the whole dataset (`"J_mean"`, ...).
+        sequences: statistics by sequence; may be empty, and need not have every sequence.
     """
 
     method: str
@@ -143,30 +126,34 @@ class Difference:
     """How much better `method` is than `other`, on the sequences that both have.
 
     Attributes:
-        method: A run of the dataset.
-        other: Another run, or a published method.
-        published: Whether `other` is a published method.
-        statistic: What is compared, `"J_mean"`.
-        sequences: Method minus other, by sequence.
-        mean: Over those sequences, weighted as the dataset's protocol averages.
-        low: Lower end of the bootstrap interval of the mean; NaN for fewer than two sequences.
-        high: Upper end.
-        level: Of the interval, 0.95.
+        method: a run of the dataset.
+        other: another run, or a published method.
+        published: whether `other` is a published method.
+        statistic: what is compared, `"J_mean"`.
+        sequences: method minus other, by sequence.
+        mean: mean over those sequences, weighted as the dataset's protocol averages.
+        low: lower end of the bootstrap interval of the mean; NaN for fewer than two sequences.
+        high: upper end of the interval.
+        level: level of the interval, 0.95.
     """
 
     method: str
     other: str
     published: bool
     statistic: str
-    sequences: dict[str, float]
-    mean: float
-    low: float
-    high: float
+    sequences: Statistics
+    mean: Figure
+    low: Figure
+    high: Figure
     level: float = 0.95
 
     @property
-    def is_real(self) -> bool:
-        """Whether the interval leaves out zero."""
+    def excludes_zero(self) -> bool:
+        """Whether the interval leaves out zero.
+
+        The interval is that of one pair of methods. It is not corrected for the number of columns:
+        of twenty that are as good as the first, one is expected to leave out zero by chance.
+        """
         return self.low > 0 or self.high < 0
 
 
@@ -175,16 +162,16 @@ class Dataset:
     """Annotated sequences under one protocol, and every method that was scored on them.
 
     Attributes:
-        name: Unique within the evaluation; a name for folders.
-        root: The folder as it was named.
-        flow: Name of the flow; empty if only masks were scored.
-        protocol: Every field of the `Protocol`, its `name` (`"davis2016"`, ...) among them.
-        average: Over what means are taken.
-        measures: What was measured, the one to look at first being the first.
-        sequences: Names of all sequences wanted.
-        runs: Evaluated methods first, then result folders to compare with, then baselines.
-        published: Scores of others on the same dataset.
-        differences: First run against all other columns.
+        name: name for folders; unique within the evaluation.
+        root: the folder as it was named.
+        flow: name of the flow; empty if only masks were scored.
+        protocol: every field of the `Protocol`, its `name` (`"davis2016"`, ...) among them.
+        average: over what means are taken.
+        measures: what was measured, the one to look at first being the first.
+        sequences: names of all sequences wanted.
+        runs: evaluated methods first, then result folders to compare with, then baselines.
+        published: scores of others on the same dataset.
+        differences: first run against all other columns.
     """
 
     name: str
@@ -206,10 +193,10 @@ class Dataset:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """All that one call of `eval.py` evaluated.
+    """All that one call of `jaxmotion eval` evaluated.
 
     Attributes:
-        datasets: At least one.
+        datasets: at least one.
     """
 
     datasets: tuple[Dataset, ...]
@@ -225,3 +212,34 @@ def with_joint_mean(means: Statistics) -> Statistics:
     if not {"J_mean", "F_mean"} <= means.keys():
         return means
     return means | {"JF_mean": (means["J_mean"] + means["F_mean"]) / 2}
+
+
+def dumps(part: Any) -> str:
+    """The tree, or a part of it, as JSON text."""
+    return json.dumps(plain(asdict(part)), indent=1) + "\n"
+
+
+def loads(text: str) -> Evaluation:
+    """The tree from JSON text; an `InputError` where it is none."""
+    try:
+        return from_json(Evaluation, json.loads(text))
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"not an evaluation: {error}") from error
+
+
+def plain(value: Any, digits: int | None = None) -> Any:
+    """Lists and dicts for JSON, in which a number that is not finite is None.
+
+    Args:
+        value: mappings, lists, tuples and what JSON knows, in one another.
+        digits: decimal places that numbers are rounded to; None leaves them as they are.
+    """
+    if isinstance(value, Mapping):
+        return {key: plain(part, digits) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(part, digits) for part in value]
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            return None
+        return value if digits is None else round(value, digits)
+    return value

@@ -1,20 +1,16 @@
-"""Results as tables and files: terminal text, JSON, and CSV per frame, sequence and dataset."""
+"""Results as tables: terminal text, JSON, and CSV per frame, sequence and dataset."""
 
 import csv
 import io
-import json
-import time
+import math
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from jaxmotion.evaluation.published import MEAN, folder_name
+from jaxmotion.evaluation.comparison import MEAN, folder_name
 from jaxmotion.evaluation.results import Dataset, Evaluation, Run
-from jaxmotion.evaluation.results_json import plain, to_json
-from jaxmotion.evaluation.sequence_scores import STATISTICS, SequenceScores, mean_of
-from jaxmotion.files import atomic_path
+from jaxmotion.evaluation.score import STATISTICS, SequenceScores, mean_of
 
 PUBLISHED_PREFIX = "published "
 
@@ -26,9 +22,9 @@ def score_table(dataset: Dataset, statistic: str, max_published: int | None = No
     """One statistic of every method on every sequence.
 
     Args:
-        dataset: With at least one run.
+        dataset: a dataset with at least one run.
         statistic: `"J_mean"`, ...
-        max_published: Columns of published scores, the first ones; None for all.
+        max_published: columns of published scores, the first ones; None for all.
 
     Returns:
         By method, then by sequence and `"mean"` as the protocol averages. Evaluated methods come
@@ -69,8 +65,8 @@ def format_table(table: Mapping[str, Mapping[str, float]], title: str) -> str:
     """A table as markdown with aligned columns, best read in a terminal.
 
     Args:
-        table: Score by column and row.
-        title: Heading of the first column.
+        table: score by column and row.
+        title: heading of the first column.
     """
     rows = dict.fromkeys(row for column in table.values() for row in column if row != MEAN)
     if any(MEAN in column for column in table.values()):
@@ -94,7 +90,12 @@ def format_table(table: Mapping[str, Mapping[str, float]], title: str) -> str:
 
 
 def format_differences(dataset: Dataset, statistic: str) -> str:
-    """Paired differences of the first run to all others, a line each; empty if there is none."""
+    """Paired differences of the first run to all others, a line each; empty if there is none.
+
+    Args:
+        dataset: a dataset with its differences.
+        statistic: `"J_mean"`, ...
+    """
     lines = []
     for difference in dataset.differences:
         if difference.statistic != statistic:
@@ -103,19 +104,29 @@ def format_differences(dataset: Dataset, statistic: str) -> str:
         line = f"{difference.method} - {other}: {difference.mean:+.3f}"
         if not np.isnan(difference.low):
             line += f" [{difference.low:+.3f}, {difference.high:+.3f}]"
-            line += "" if difference.is_real else ", no clear difference"
+            line += "" if difference.excludes_zero else ", no clear difference"
         lines.append(f"{line} ({len(difference.sequences)} sequences)")
     return "\n".join(lines)
 
 
-def dataset_dict(dataset: Dataset) -> dict[str, Any]:
-    """The scores of a dataset, as `scores.json` has them.
+def scores_dict(evaluation: Evaluation) -> dict[str, Any]:
+    """The scores as `scores.json` has them.
 
     Returns:
-        `J_mean`, `F_mean`, all other means and `sequences` of the first run; the same of every
-        baseline under `baselines` and of every other run under `others`; and what was evaluated:
-        `method`, `dataset`, `flow`, `protocol`, `partial` with its `reasons`.
+        `J_mean`, `F_mean`, all other means and `sequences` of the first run of the first dataset;
+        the same of every baseline under `baselines` and of every other run under `others`; and what
+        was evaluated: `method`, `dataset`, `flow`, `protocol`, `partial` with its `reasons`. Of
+        several datasets, the same of each under `datasets`.
     """
+    first, *rest = evaluation.datasets
+    content = _dataset_dict(first)
+    if rest:
+        content["datasets"] = {d.name: _dataset_dict(d) for d in evaluation.datasets}
+        content["partial"] = evaluation.partial
+    return content
+
+
+def _dataset_dict(dataset: Dataset) -> dict[str, Any]:
     first, *rest = dataset.runs
     return {
         **_run_dict(first, dataset),
@@ -128,76 +139,6 @@ def dataset_dict(dataset: Dataset) -> dict[str, Any]:
         "baselines": {r.method: _run_dict(r, dataset) for r in rest if r.kind == "baseline"},
         "others": {r.method: _run_dict(r, dataset) for r in rest if r.kind != "baseline"},
     }
-
-
-def write_scores(folder: Path, evaluation: Evaluation) -> None:
-    """Writes `scores.json`, `scores.csv`, `frames.csv`, `datasets.csv` and `evaluation.json`.
-
-    Args:
-        folder: Where to; made where it is missing.
-        evaluation: As far as it got.
-
-    Raises:
-        InputError: The folder cannot be written to.
-    """
-    first, *rest = evaluation.datasets
-    content = dataset_dict(first)
-    if rest:
-        content["datasets"] = {d.name: dataset_dict(d) for d in evaluation.datasets}
-        content["partial"] = evaluation.partial
-    measures = list(dict.fromkeys(m for dataset in evaluation.datasets for m in dataset.measures))
-    statistics = [f"{measure}_{name}" for measure in measures for name in STATISTICS]
-    files = {
-        "frames.csv": _csv(
-            ["dataset", "method", "sequence", "object", "segment", "frame", "name", *measures],
-            _frame_rows(evaluation, measures),
-        ),
-        "scores.csv": _csv(
-            ["method", "sequence", "frames", *statistics, "dataset"],
-            _sequence_rows(evaluation, statistics),
-        ),
-        "datasets.csv": _csv(
-            ["dataset", "protocol", "method", "sequences", "frames", *statistics, "partial"],
-            _dataset_rows(evaluation, statistics),
-        ),
-        "evaluation.json": to_json(evaluation),
-        "scores.json": json.dumps(plain(content), indent=2) + "\n",
-    }
-    for name, text in files.items():
-        with atomic_path(folder / name) as path:
-            path.write_text(text, encoding="utf-8")
-
-
-class ScoreWriter:
-    """Keeps the files of `write_scores` up to date while an evaluation runs.
-
-    They are written whole, and grow with what is scored: to write them after every sequence would
-    take a time quadratic in the number of sequences. So a writing waits until the one before took
-    no more than a tenth of the time since it began.
-    """
-
-    def __init__(self, folder: Path):
-        """Has written nothing.
-
-        Args:
-            folder: Where to.
-        """
-        self._folder, self._next = folder, 0.0
-
-    def write(self, evaluation: Evaluation) -> None:
-        """Writes, if it is time to.
-
-        Args:
-            evaluation: As far as it got.
-
-        Raises:
-            InputError: The folder cannot be written to.
-        """
-        begun = time.monotonic()
-        if begun >= self._next:
-            write_scores(self._folder, evaluation)
-            ended = time.monotonic()
-            self._next = ended + 9 * (ended - begun)
 
 
 def _run_dict(run: Run, dataset: Dataset) -> dict[str, Any]:
@@ -218,34 +159,52 @@ def _row_of(scores: SequenceScores) -> dict[str, Any]:
     return row
 
 
-def _frame_rows(evaluation: Evaluation, measures: list[str]) -> Iterable[list]:
+def frame_csv(evaluation: Evaluation) -> str:
+    """Every measure of every object in every scored frame."""
+    measures = _measures(evaluation)
+    rows = []
     for dataset, run, scores in _each(evaluation):
         for scored in scores.objects:
-            place = [dataset.name, run.method, scores.name, scored.name]
-            place.append("" if scored.segment is None else str(scored.segment))
+            segment = "" if scored.segment is None else str(scored.segment)
+            place = [dataset.name, run.method, scores.name, scored.name, segment]
             for i, frame in enumerate(scores.frames):
                 values = [scored.scores.get(measure, ()) for measure in measures]
                 texts = [_text(column[i]) if column else "" for column in values]
-                yield [*place, frame, scores.frame_names[i], *texts]
+                rows.append([*place, frame, scores.frame_names[i], *texts])
+    header = ["dataset", "method", "sequence", "object", "segment", "frame", "name", *measures]
+    return _csv(header, rows)
 
 
-def _sequence_rows(evaluation: Evaluation, statistics: list[str]) -> Iterable[list]:
+def sequence_csv(evaluation: Evaluation) -> str:
+    """The statistics of every sequence."""
+    statistics = _statistics(evaluation)
+    rows = []
     for dataset, run, scores in _each(evaluation):
-        row = scores.statistics()
-        values = [_text(row.get(name, float("nan"))) for name in statistics]
-        yield [run.method, scores.name, len(scores.frames), *values, dataset.name]
+        values = _texts(scores.statistics(), statistics)
+        rows.append([run.method, scores.name, len(scores.frames), *values, dataset.name])
+    return _csv(["method", "sequence", "frames", *statistics, "dataset"], rows)
 
 
-def _dataset_rows(evaluation: Evaluation, statistics: list[str]) -> Iterable[list]:
+def dataset_csv(evaluation: Evaluation) -> str:
+    """The means of every dataset."""
+    statistics = _statistics(evaluation)
+    rows = []
     for dataset in evaluation.datasets:
         for run in dataset.runs:
-            means = run.means(dataset.average)
-            values = [_text(means.get(name, float("nan"))) for name in statistics]
-            frames = sum(len(scores.frames) for scores in run.sequences)
-            yield [
-                dataset.name, dataset.protocol["name"], run.method, len(run.sequences), frames,
-                *values, run.partial,
-            ]  # fmt: skip
+            counts = [len(run.sequences), sum(len(scores.frames) for scores in run.sequences)]
+            values = _texts(run.means(dataset.average), statistics)
+            protocol = dataset.protocol["name"]
+            rows.append([dataset.name, protocol, run.method, *counts, *values, run.partial])
+    header = ["dataset", "protocol", "method", "sequences", "frames", *statistics, "partial"]
+    return _csv(header, rows)
+
+
+def _measures(evaluation: Evaluation) -> list[str]:
+    return list(dict.fromkeys(m for dataset in evaluation.datasets for m in dataset.measures))
+
+
+def _statistics(evaluation: Evaluation) -> list[str]:
+    return [f"{measure}_{name}" for measure in _measures(evaluation) for name in STATISTICS]
 
 
 def _each(evaluation: Evaluation) -> Iterable[tuple[Dataset, Run, SequenceScores]]:
@@ -265,3 +224,7 @@ def _csv(header: list[str], rows: Iterable[list]) -> str:
 
 def _text(value: float) -> str:
     return "" if np.isnan(value) else f"{value:.6f}"
+
+
+def _texts(values: Mapping[str, float], names: Iterable[str]) -> list[str]:
+    return [_text(values.get(name, math.nan)) for name in names]

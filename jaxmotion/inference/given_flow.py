@@ -1,6 +1,7 @@
-"""Flow of a video that is there already: which field is of which frame, and whether it can be.
+"""Precomputed flow of a video: which field is of which frame, and whether it can be.
 
-Fields belong to frames by the number in their names; only where these have none, by their place.
+Fields belong to frames as `jaxmotion.data.pairing` has it: by name, or else by number. Only where
+names tell nothing, as in an `.npz`, they belong together by their place.
 """
 
 import logging
@@ -11,13 +12,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from jaxmotion.data.pairing import check_places, frame_numbers, place_names
 from jaxmotion.errors import InputError
-from jaxmotion.files import list_files, numbered, reading
+from jaxmotion.files import numbered, reading
 from jaxmotion.optical_flow.arrays import known_flow
-from jaxmotion.optical_flow.folders import read_flow_origin
+from jaxmotion.optical_flow.fields import archive_names, field_files
 from jaxmotion.optical_flow.formats import load_flow_npz, read_flow_and_valid
 from jaxmotion.optical_flow.notes import NOTES, notes_beside
-from jaxmotion.optical_flow.stores import ARCHIVE, UNFINISHED, archive_names
+from jaxmotion.optical_flow.origin import read_flow_origin
 
 if TYPE_CHECKING:
     from jaxmotion.data.video import Video
@@ -35,20 +37,20 @@ class GivenFlow:
     that a video is not believed how many it has, nor a folder that it is of this video.
 
     Attributes:
-      files: what is read.
+        files: what is read.
     """
 
     def __init__(self, path: Path, video: "Video"):
         """Finds the fields, and checks what can be checked without reading all of them.
 
         Args:
-          path: an `.npz`; a folder of `.flo` files, of KITTI's `.png`, or with a `flow.npz`, as
-            `write_flow_folder` makes them; or one `.flo` or `.png`.
-          video: that it is of.
+            path: an `.npz`; a folder of `.flo` files, of KITTI's `.png`, or with a `flow.npz`, as
+                `write_flow_folder` makes them; or one `.flo` or `.png`.
+            video: that it is of.
 
         Raises:
-          InputError: no flow there; flow that is not forward with a gap of 1; of another shape than
-            the frames; or a field that is missing or of no frame.
+            InputError: no flow there; flow that is not forward with a gap of 1; of another shape
+                than the frames; or a field that is missing or of no frame.
         """
         self._path, self._video = path, video
         _check_origin(path, video)
@@ -62,7 +64,9 @@ class GivenFlow:
             )
         self._shape = first
         self._notes = notes_beside(path)
-        self._by_frame, self._frames = self._paired()
+        places, self._called = self._paired()
+        self._by_frame = {place: index for index, place in enumerate(places) if place is not None}
+        self._strangers = [index for index, place in enumerate(places) if place is None]
         count = video.num_frames
         if video.files:
             self._check_count(len(video.files))
@@ -73,8 +77,9 @@ class GivenFlow:
         """Yields flow and valid.
 
         Raises:
-          InputError: a field that cannot be read, that is missing, of another size than the first,
-            or of another frame than was noted beside the flow; or more fields than frames.
+            InputError: a field that cannot be read, that is missing, of another size than the
+                first, or of another frame than was noted beside the flow; or more fields than
+                frames.
         """
         earlier, count = None, 0
         for count, image in enumerate(self._video, start=1):
@@ -82,14 +87,14 @@ class GivenFlow:
                 yield self._field(count - 2, earlier)
             earlier = image
         self._check_count(count)
-        if earlier is not None and self._frame(count - 1) in self._by_frame:
+        if earlier is not None and count - 1 in self._by_frame:
             yield self._field(count - 1, earlier)
 
     def _field(self, number: int, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Of a frame."""
-        if self._frame(number) not in self._by_frame:
+        if number not in self._by_frame:
             self._check_count(self._count())
-        index = self._by_frame[self._frame(number)]
+        index = self._by_frame[number]
         flow, valid = self._fields.read(index)
         name = self._fields.label(index)
         if flow.shape != self._shape:
@@ -101,30 +106,17 @@ class GivenFlow:
             )
         return flow, valid
 
-    def _paired(self) -> tuple[dict[str | int, int], Sequence[str | int] | None]:
-        """The index of the field of each frame, and what the frames are called in that.
-
-        None stands for their numbers from 0.
-        """
-        names = self._fields.names
-        by_place: dict[str | int, int] = {i: i for i in range(len(self._fields))}
-        if not names:
-            return by_place, None
-        frames = [file.stem for file in self._video.files]
-        if set(names) <= set(frames):
-            return {name: i for i, name in enumerate(names)}, frames
-        self._fields = self._fields.in_order()
-        names = self._fields.names
-        numbers, frame_numbers = _numbers(names), _numbers(frames) if frames else None
-        if numbers is None or (frames and frame_numbers is None):
-            return by_place, None
-        return {number: i for i, number in enumerate(numbers)}, frame_numbers
-
-    def _frame(self, number: int) -> str | int:
-        """What a frame is called."""
-        if self._frames is None:
-            return number
-        return self._frames[number] if number < len(self._frames) else f"frame {number}"
+    def _paired(self) -> tuple[Sequence[int | None], Sequence[str | int] | None]:
+        """The frame of each field, and what frames are called; None stands for their numbers."""
+        names, frames = self._fields.names, [file.stem for file in self._video.files]
+        places = place_names(names, frames or None) if names else None
+        if places is None:
+            self._fields = self._fields.in_order()
+            return range(len(self._fields)), None
+        check_places([self._fields.label(i) for i in range(len(names))], places)
+        if not frames or set(names) <= set(frames):
+            return places, frames or None
+        return places, frame_numbers(frames)
 
     def _count(self) -> int:
         """The frames of a video file, by reading it."""
@@ -140,12 +132,12 @@ class GivenFlow:
 
     def _fault(self, num_frames: int) -> str:
         """The first field that is missing, or of no frame, of so many; empty where all is well."""
-        frames = [self._frame(number) for number in range(num_frames)]
-        missing = [frame for frame in frames[:-1] if frame not in self._by_frame]
-        if missing:
-            return f"{self._fields.missing(missing[0])}: missing"
-        known = set(frames)
-        strangers = [index for frame, index in self._by_frame.items() if frame not in known]
+        for number in range(num_frames - 1):
+            if number not in self._by_frame:
+                called = self._called[number] if self._called else number
+                return f"{self._fields.missing(called)}: missing"
+        strangers = [i for frame, i in self._by_frame.items() if frame >= num_frames]
+        strangers += self._strangers
         return f"{self._fields.label(min(strangers))}: of no frame" if strangers else ""
 
 
@@ -209,20 +201,9 @@ class _Archive:
 def _find(path: Path) -> _Files | _Archive:
     """Where the fields are."""
     with reading(path):
-        is_folder, is_file = path.is_dir(), path.is_file()
-    if not is_folder:
-        return _Archive(path) if is_file and path.suffix.lower() == ".npz" else _Files([path])
-    files = list_files(path, (".flo",))
-    if not files and (path / ARCHIVE).is_file():
-        return _Archive(path / ARCHIVE)
-    files = files or list_files(path, (".png",))
-    if files:
-        return _Files(files)
-    if (path / UNFINISHED).is_dir():
-        raise InputError(
-            f"{path}: its {ARCHIVE} is not finished; run the same jaxmotion flow again"
-        )
-    raise InputError(f"{path}: no flow in this folder, expected .flo, KITTI's .png or {ARCHIVE}")
+        files = field_files(path) if path.is_dir() else [path]
+    is_archive = files[0].suffix.lower() == ".npz" and files[0].is_file()
+    return _Archive(files[0]) if is_archive else _Files(files)
 
 
 def _check_origin(path: Path, video: "Video") -> None:
@@ -246,16 +227,3 @@ def _is_scaled(size: Iterable[int], frame_size: Iterable[int]) -> bool:
     least = max((side - o) / frame for (side, frame), o in zip(pairs, off, strict=True))
     most = min((side + o) / frame for (side, frame), o in zip(pairs, off, strict=True))
     return least <= most
-
-
-def _numbers(names: Sequence[str]) -> list[int] | None:
-    """The number that counts in each name, the one that differs; None where that is not one."""
-    pieces = [re.split("([0-9]+)", name) for name in names]
-    if any(len(parts) != len(pieces[0]) for parts in pieces):
-        return None
-    places = range(1, len(pieces[0]), 2)
-    if len(names) > 1:
-        places = [i for i in places if len({int(parts[i]) for parts in pieces}) > 1]
-    numbers = [int(parts[places[-1]]) for parts in pieces] if places else []
-    distinct = len(set(numbers)) == len(names) and (len(places) == 1 or len(names) == 1)
-    return numbers if distinct else None

@@ -13,38 +13,45 @@ a compiled program cannot check that.
 
 from typing import Literal
 
+import chex
 import jax
 import jax.numpy as jnp
 
-from jaxmotion.motion.penalty import Penalty, residual_penalty
+from jaxmotion.losses.masks import entropy, known_pixels
+from jaxmotion.motion.penalty import Penalty, PenaltyName, residual_penalty
 from jaxmotion.motion.shapes import check_shapes, promoted
 
-__all__ = ["em", "entropy", "frame_weights", "reconstruction", "temporal_consistency"]
+__all__ = [
+    "em",
+    "frame_weights",
+    "reconstruction",
+    "temporal_consistency",
+]
 
 
 def frame_weights(
-    flow: jax.Array, *, valid: jax.Array | None = None, min_magnitude: float = 1e-2
+    flow: chex.Array, *, valid: chex.Array | None = None, min_magnitude: float = 1e-2
 ) -> jax.Array:
     """The weight of each frame in `reconstruction`: one over its flow's norm, averaged over time.
 
     Give the same weights to `jaxmotion.fit`, so that the fit and the loss minimise one function.
 
     Args:
-      flow: `[B, T, H, W, 2]`.
-      valid: optional `[B, T, H, W]`.
-      min_magnitude: mean L1 magnitude (pixels per frame) below which a frame counts as still and
-        is divided by this instead.
+        flow: `[B, T, H, W, 2]`.
+        valid: optional `[B, T, H, W]`.
+        min_magnitude: mean L1 magnitude (pixels per frame) below which a frame counts as still and
+            is divided by this instead.
 
     Returns:
-      `[B, T]`: 1 / (T_valid * sum_i |f_i|_1), T_valid being the number of frames with a valid
-      pixel; zero for a frame without one.
+        `[B, T]`: 1 / (T_valid * sum_i |f_i|_1), T_valid being the number of frames with a valid
+        pixel; zero for a frame without one.
 
     References:
-      Thesis eq. 3.4 and 4.4 (their division by zero for a still frame is guarded here).
+        Thesis eq. 3.4 and 4.4 (their division by zero for a still frame is guarded here).
     """
     check_shapes(flow=(flow, "B T H W 2"), valid=(valid, "B T H W"))
     (flow,) = promoted(flow)
-    known = _known(flow, valid)
+    known = known_pixels(flow, valid)
     magnitude = jnp.sum(jnp.where(known > 0, jnp.abs(flow).sum(-1), 0.0), axis=(-2, -1))
     pixels = jnp.sum(known, axis=(-2, -1))
     has_pixels = pixels > 0
@@ -54,32 +61,32 @@ def frame_weights(
 
 
 def reconstruction(
-    flow: jax.Array,
-    masks: jax.Array,
-    parametric: jax.Array,
+    flow: chex.Array,
+    masks: chex.Array,
+    parametric: chex.Array,
     *,
-    penalty: Penalty = "l1",
+    penalty: Penalty | PenaltyName = "l1",
     huber_delta: float | jax.Array = 1.0,
-    valid: jax.Array | None = None,
-    weights: jax.Array | None = None,
+    valid: chex.Array | None = None,
+    weights: chex.Array | None = None,
 ) -> jax.Array:
     """How badly the segments' motion models explain the flow, relative to the flow's norm.
 
     Args:
-      flow: `[B, T, H, W, 2]`.
-      masks: `[B, T, H, W, K]`.
-      parametric: `[B, K, T, H, W, 2]`.
-      penalty: distance of flow and model; see `residual_penalty`.
-      huber_delta: threshold of the "huber" penalty, pixels per frame.
-      valid: optional `[B, T, H, W]`.
-      weights: optional `[B, T]`, what each frame's sum is multiplied by; `frame_weights` of the
-        flow by default.
+        flow: `[B, T, H, W, 2]`.
+        masks: `[B, T, H, W, K]`.
+        parametric: `[B, K, T, H, W, 2]`.
+        penalty: distance of flow and model; see `residual_penalty`.
+        huber_delta: threshold of the "huber" penalty, pixels per frame.
+        valid: optional `[B, T, H, W]`.
+        weights: optional `[B, T]`, what each frame's sum is multiplied by; `frame_weights` of the
+            flow by default.
 
     Returns:
-      `[B]`: the mean over frames of sum_i sum_k m_k(i) d(f(i), f_k(i)) / sum_i |f(i)|_1.
+        `[B]`: the mean over frames of sum_i sum_k m_k(i) d(f(i), f_k(i)) / sum_i |f(i)|_1.
 
     References:
-      Thesis eq. 3.4, 4.4 and 6.11.
+        Thesis eq. 3.4, 4.4 and 6.11.
     """
     check_shapes(flow=(flow, "B T H W 2"), weights=(weights, "B T"))
     per_frame = _coherence(flow, masks, parametric, penalty, huber_delta, valid)
@@ -89,14 +96,14 @@ def reconstruction(
 
 
 def em(
-    flow: jax.Array,
-    masks: jax.Array,
-    parametric: jax.Array,
+    flow: chex.Array,
+    masks: chex.Array,
+    parametric: chex.Array,
     *,
     alpha: float | jax.Array = 1e-2,
-    penalty: Penalty = "l1",
+    penalty: Penalty | PenaltyName = "l1",
     huber_delta: float | jax.Array = 1.0,
-    valid: jax.Array | None = None,
+    valid: chex.Array | None = None,
     normalization: Literal["none", "flow"] = "none",
 ) -> jax.Array:
     """The expectation-maximisation loss: coherence minus `alpha` times the masks' entropy.
@@ -105,25 +112,25 @@ def em(
     depend on the image size; constants that depend on neither masks nor theta are left out.
 
     Args:
-      flow: `[B, T, H, W, 2]`.
-      masks: `[B, T, H, W, K]`.
-      parametric: `[B, K, T, H, W, 2]`.
-      alpha: weight of sum_k m_k log m_k (natural logarithm).
-      penalty: distance of flow and model; see `residual_penalty`.
-      huber_delta: threshold of the "huber" penalty, pixels per frame.
-      valid: optional `[B, T, H, W]`.
-      normalization: "none" leaves the coherence in pixels per frame (the published loss); "flow"
-        divides it frame by frame by the flow's norm, as `reconstruction` does, so that `alpha`
-        weighs the same for slow and fast motion.
+        flow: `[B, T, H, W, 2]`.
+        masks: `[B, T, H, W, K]`.
+        parametric: `[B, K, T, H, W, 2]`.
+        alpha: weight of sum_k m_k log m_k (natural logarithm).
+        penalty: distance of flow and model; see `residual_penalty`.
+        huber_delta: threshold of the "huber" penalty, pixels per frame.
+        valid: optional `[B, T, H, W]`.
+        normalization: "none" leaves the coherence in pixels per frame (the published loss); "flow"
+            divides it frame by frame by the flow's norm, as `reconstruction` does, so that `alpha`
+            weighs the same for slow and fast motion.
 
     Returns:
-      `[B]`: mean_i [ sum_k m_k(i) d(f(i), f_k(i)) + alpha * sum_k m_k(i) log m_k(i) ].
+        `[B]`: mean_i [ sum_k m_k(i) d(f(i), f_k(i)) + alpha * sum_k m_k(i) log m_k(i) ].
 
     Raises:
-      ValueError: for an unknown normalization.
+        ValueError: for an unknown normalization.
 
     References:
-      Thesis eq. 2.12 and algorithm 7.1.4.
+        Thesis eq. 2.12 and algorithm 7.1.4.
     """
     if normalization == "flow":
         coherence = reconstruction(
@@ -131,7 +138,7 @@ def em(
         )
     elif normalization == "none":
         per_frame = _coherence(flow, masks, parametric, penalty, huber_delta, valid)
-        pixels = jnp.sum(_known(flow, valid), axis=(1, 2, 3), dtype=per_frame.dtype)
+        pixels = jnp.sum(known_pixels(flow, valid), axis=(1, 2, 3), dtype=per_frame.dtype)
         coherence = jnp.sum(per_frame, axis=-1) / jnp.maximum(pixels, 1.0)
     else:
         raise ValueError(f'normalization must be "none" or "flow"; got {normalization!r}')
@@ -139,11 +146,11 @@ def em(
 
 
 def temporal_consistency(
-    masks: jax.Array,
-    flow: jax.Array,
+    masks: chex.Array,
+    flow: chex.Array,
     *,
     occlusion_quantile: float | jax.Array = 0.99,
-    valid: jax.Array | None = None,
+    valid: chex.Array | None = None,
 ) -> jax.Array:
     """How much the masks change from frame to frame, away from occlusions.
 
@@ -151,20 +158,20 @@ def temporal_consistency(
     top 1 - `occlusion_quantile` of the clip's valid pixel pairs.
 
     Args:
-      masks: `[B, T, H, W, K]`.
-      flow: `[B, T, H, W, 2]`; no gradient passes through it.
-      occlusion_quantile: in [0, 1]; 1 leaves nothing out.
-      valid: optional `[B, T, H, W]`; a pair counts where both pixels are valid.
+        masks: `[B, T, H, W, K]`.
+        flow: `[B, T, H, W, 2]`; no gradient passes through it.
+        occlusion_quantile: in [0, 1]; 1 leaves nothing out.
+        valid: optional `[B, T, H, W]`; a pair counts where both pixels are valid.
 
     Returns:
-      `[B]`: the mean over valid pixel pairs of sum_k |m_k(t + 1) - m_k(t)| / (2 K); zero for a
-      clip of one frame.
+        `[B]`: the mean over valid pixel pairs of sum_k |m_k(t + 1) - m_k(t)| / (2 K); zero for a
+        clip of one frame.
 
     Raises:
-      ValueError: for a quantile outside [0, 1], where it is a number and not traced.
+        ValueError: for a quantile outside [0, 1], where it is a number and not traced.
 
     References:
-      Thesis eq. 3.5-3.6 and 4.6-4.7, with the mean over time steps and one quantile per clip.
+        Thesis eq. 3.5-3.6 and 4.6-4.7, with the mean over time steps and one quantile per clip.
     """
     check_shapes(
         masks=(masks, "B T H W K"),
@@ -177,7 +184,7 @@ def temporal_consistency(
     masks, flow = promoted(masks, flow)
     if masks.shape[1] < 2:
         return jnp.zeros(masks.shape[0], masks.dtype)
-    known = _known(flow, valid)
+    known = known_pixels(flow, valid)
     pair = known[:, 1:] * known[:, :-1]
     change = jnp.abs(jax.lax.stop_gradient(flow[:, 1:] - flow[:, :-1])).sum(-1)
     change = jnp.where(pair > 0, change, 0.0).astype(jnp.float32)
@@ -188,40 +195,13 @@ def temporal_consistency(
     return total / jnp.maximum(jnp.sum(pair, axis=(1, 2, 3)), 1.0)
 
 
-def entropy(masks: jax.Array, *, valid: jax.Array | None = None) -> jax.Array:
-    """Mean entropy of the pixels' segment probabilities, in nats.
-
-    Args:
-      masks: `[B, T, H, W, K]`, probabilities.
-      valid: optional `[B, T, H, W]`.
-
-    Returns:
-      `[B]`, between 0 and log K.
-    """
-    check_shapes(masks=(masks, "B T H W K"), valid=(valid, "B T H W"))
-    (masks,) = promoted(masks)
-    positive = masks > 0
-    logs = jnp.log(jnp.where(positive, masks, 1.0))
-    pixel = -jnp.sum(jnp.where(positive, masks * logs, 0.0), axis=-1)
-    known = _known(masks, valid)
-    total = jnp.sum(jnp.where(known > 0, pixel, 0.0), axis=(1, 2, 3))
-    return total / jnp.maximum(jnp.sum(known, axis=(1, 2, 3)), 1.0)
-
-
-def _known(like: jax.Array, valid: jax.Array | None) -> jax.Array:
-    """1 where `valid` is positive, else 0, in the type of `like`; without `valid`, 1 everywhere."""
-    if valid is None:
-        return jnp.ones(like.shape[:-1], like.dtype)
-    return (valid > 0).astype(like.dtype)
-
-
 def _coherence(
-    flow: jax.Array,
-    masks: jax.Array,
-    parametric: jax.Array,
-    penalty: Penalty,
+    flow: chex.Array,
+    masks: chex.Array,
+    parametric: chex.Array,
+    penalty: Penalty | PenaltyName,
     huber_delta: float | jax.Array,
-    valid: jax.Array | None,
+    valid: chex.Array | None,
 ) -> jax.Array:
     """Sum over pixels and segments of m_k d(f, f_k): `[B, T]`."""
     check_shapes(
@@ -232,6 +212,7 @@ def _coherence(
         huber_delta=(huber_delta, ""),
     )
     flow, masks, parametric = promoted(flow, masks, parametric)
+    valid = None if valid is None else jnp.asarray(valid)
     if valid is not None:  # before the difference: 0 * NaN would be NaN, in the gradient too
         flow = jnp.where(valid[..., None] > 0, flow, 0.0)
     residual = flow[:, None] - parametric

@@ -1,15 +1,15 @@
-"""How good masks and labels are: numpy alone.
+"""How good masks and labels are: numpy, scipy and OpenCV alone, nothing of the project.
 
 `masks` packs masks into bits and counts them, `davis` holds the DAVIS measures J and F, `objects`
 assigns segments to annotated objects, `foreground` reads K segments as one foreground, `bootstrap`
 gives the interval of a difference between two methods, and `stability` says how steadily an object
-has one label.
+has one label. `arguments` checks what they are given.
 """
 
 from jaxmotion.metrics.bootstrap import bootstrap_interval
 from jaxmotion.metrics.davis import boundary_f, jaccard, sequence_statistics
 from jaxmotion.metrics.foreground import foreground_labels, select_foreground
-from jaxmotion.metrics.objects import ObjectMatch, bootstrap_iou, match_objects
+from jaxmotion.metrics.objects import ObjectMatch, bootstrap_iou, box_iou, match_objects
 from jaxmotion.metrics.stability import LabelStability, label_stability
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "bootstrap_interval",
     "bootstrap_iou",
     "boundary_f",
+    "box_iou",
     "foreground_labels",
     "jaccard",
     "label_stability",

@@ -21,18 +21,23 @@ def bootstrap_interval(
     evidence.
 
     Args:
-        differences: By sequence.
-        weights: By sequence, positive.
-        level: Of the interval.
-        resamples: Number of draws.
-        seed: Of the draws; the same input gives the same interval.
+        differences: the difference of each sequence.
+        weights: the weight of each sequence, positive.
+        level: level of the interval.
+        resamples: number of draws.
+        seed: seed of the draws; the same input gives the same interval.
 
     Returns:
         Mean, lower and upper end; the ends are NaN for fewer than two sequences.
 
+    Raises:
+        ValueError: there is no difference, or one without a weight.
+
     References:
         Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13.
     """
+    if not differences or differences.keys() - weights.keys():
+        raise ValueError(f"weights of {sorted(weights)}: expected those of {sorted(differences)}")
     values = np.array(list(differences.values()))
     share = np.array([weights[name] for name in differences])
     mean = float(np.average(values, weights=share))

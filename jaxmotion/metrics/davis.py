@@ -9,8 +9,7 @@ import math
 import numpy as np
 
 from jaxmotion.metrics import masks as bitmasks
-
-Statistics = tuple[float, float, float]
+from jaxmotion.metrics.arguments import binary_masks
 
 BOUND_TH = 0.008
 
@@ -27,7 +26,7 @@ def jaccard(gt, pred, void=None) -> np.ndarray:
         float64 `[...]`.
 
     Raises:
-        ValueError: The shapes differ, or have fewer than two axes.
+        ValueError: the shapes differ, or have fewer than two axes.
         TypeError: A mask is not bool or integer.
 
     References:
@@ -51,14 +50,14 @@ def boundary_f(gt, pred, bound_th: float = BOUND_TH, void=None) -> np.ndarray:
     Args:
         gt: bool `[..., H, W]`.
         pred: bool, same shape.
-        bound_th: Tolerance, as a fraction of the image diagonal; from 1 on in pixels.
+        bound_th: tolerance, as a fraction of the image diagonal; from 1 on in pixels.
         void: bool, same shape: pixels taken out of both masks; none by default.
 
     Returns:
         float64 `[...]`.
 
     Raises:
-        ValueError: The shapes differ, or have fewer than two axes.
+        ValueError: the shapes differ, or have fewer than two axes.
         TypeError: A mask is not bool or integer.
 
     References:
@@ -75,13 +74,24 @@ def boundary_f(gt, pred, bound_th: float = BOUND_TH, void=None) -> np.ndarray:
 
 
 def packed_jaccard(gt: np.ndarray, pred: np.ndarray) -> float:
-    """Jaccard index of two packed masks `[H, n]`."""
+    """Jaccard index of two packed masks.
+
+    Args:
+        gt: words `[H, n]`.
+        pred: words `[H, n]`.
+    """
     union = int(bitmasks.count(gt | pred))
     return int(bitmasks.count(gt & pred)) / union if union else 1.0
 
 
 def tolerance(height: int, width: int, bound_th: float = BOUND_TH) -> int:
-    """How far apart matching boundary pixels may be, in pixels."""
+    """How far apart matching boundary pixels may be, in pixels.
+
+    Args:
+        height: rows of the image.
+        width: columns of the image.
+        bound_th: the tolerance, as `boundary_f` has it.
+    """
     if bound_th >= 1:
         return int(bound_th)
     return math.ceil(bound_th * float(np.linalg.norm((height, width))))
@@ -91,8 +101,8 @@ class Contour:
     """The boundary pixels of one packed mask, and what lies within the tolerance of them.
 
     Attributes:
-        pixels: Packed boundary `[H, n]`.
-        length: Number of boundary pixels.
+        pixels: packed boundary `[H, n]`.
+        length: number of boundary pixels.
     """
 
     def __init__(self, mask: np.ndarray, width: int, radius: int) -> None:
@@ -110,7 +120,12 @@ class Contour:
 
 
 def contour_f(gt: Contour, pred: Contour) -> float:
-    """F-measure of two contours."""
+    """F-measure of two contours.
+
+    Args:
+        gt: contour of the ground truth.
+        pred: contour of the prediction.
+    """
     if not gt.length or not pred.length:
         return float(gt.length == pred.length)
     precision = int(bitmasks.count(pred.pixels & gt.near)) / pred.length
@@ -118,7 +133,7 @@ def contour_f(gt: Contour, pred: Contour) -> float:
     return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
 
 
-def sequence_statistics(per_frame) -> Statistics:
+def sequence_statistics(per_frame) -> tuple[float, float, float]:
     """Mean, recall and decay of the scores of one sequence.
 
     Args:
@@ -130,14 +145,14 @@ def sequence_statistics(per_frame) -> Statistics:
         the first quarter of the frames minus that over the last. NaN where nothing has a score.
 
     Raises:
-        ValueError: The scores are not a non-empty vector.
+        ValueError: the scores are not a non-empty vector.
 
     References:
         Perazzi et al., CVPR 2016, section 4.
     """
     values = np.asarray(per_frame, np.float64)
     if values.ndim != 1 or not values.size:
-        raise ValueError(f"per_frame must be a vector of at least one score, got {values.shape}")
+        raise ValueError(f"per_frame {values.shape}: expected [T], of at least one score")
     # Quarters share their end frames, as the benchmark has it; halves round to even.
     ends = np.round(np.linspace(1, len(values), 5) + 1e-10).astype(int) - 1
     first, last = values[: ends[1] + 1], values[ends[3] :]
@@ -153,30 +168,12 @@ def _mean(values: np.ndarray) -> float:
     return float(known.mean()) if known.size else float("nan")
 
 
-def _checked(gt, pred, void) -> tuple[np.ndarray, ...]:
-    """Binary masks of one shape: bool, or integers where non-zero is foreground."""
-    masks = []
-    for name, mask in (("gt", gt), ("pred", pred), ("void", void)):
-        if mask is None and name == "void":
-            continue
-        mask = np.asarray(mask)
-        if mask.dtype != bool:
-            if not np.issubdtype(mask.dtype, np.integer):
-                raise TypeError(
-                    f"{name} must be bool or integer, got {mask.dtype}: threshold it first"
-                )
-            mask = mask != 0
-        if mask.ndim < 2:
-            raise ValueError(f"{name} must have shape [..., H, W], got {mask.shape}")
-        if masks and mask.shape != masks[0].shape:
-            raise ValueError(
-                f"gt {masks[0].shape} and {name} {mask.shape} must have the same shape"
-            )
-        masks.append(mask)
-    return tuple(masks)
+def _checked(gt, pred, void) -> list[np.ndarray]:
+    masks = {"gt": gt, "pred": pred} | ({} if void is None else {"void": void})
+    return binary_masks("[..., H, W]", **masks)
 
 
-def _packed(masks: tuple[np.ndarray, ...], index) -> tuple[np.ndarray, np.ndarray]:
+def _packed(masks: list[np.ndarray], index) -> tuple[np.ndarray, np.ndarray]:
     """Packed ground truth and prediction of one frame, without the void pixels."""
     gt, pred, *void = (bitmasks.pack(mask[index]) for mask in masks)
     return (gt & ~void[0], pred & ~void[0]) if void else (gt, pred)

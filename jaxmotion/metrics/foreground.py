@@ -10,6 +10,7 @@ from collections.abc import Callable
 import numpy as np
 
 from jaxmotion.metrics import masks as bitmasks
+from jaxmotion.metrics.arguments import label_arrays
 
 # Up to this many labels are counted one by one.
 FEW_LABELS = 16
@@ -23,7 +24,7 @@ def select_foreground(labels, gt, rule: str) -> np.ndarray:
     Args:
         labels: int `[T, H, W]`, the segment of every pixel, >= 0.
         gt: bool `[T, H, W]` ground truth; `None` will do for the rules that use none.
-        rule: One of
+        rule: one of
 
             - `"except_largest"`: every segment but the one with most pixels in the cut. Uses no
               ground truth.
@@ -38,8 +39,9 @@ def select_foreground(labels, gt, rule: str) -> np.ndarray:
         bool `[T, H, W]`.
 
     Raises:
-        ValueError: The rule is unknown, has more segments than it can try, or needs a ground truth
+        ValueError: the rule is unknown, has more segments than it can try, or needs a ground truth
             and has none; the shapes differ or are not `[T, H, W]`, or a label is negative.
+        TypeError: labels are no integers.
     """
     labels = np.asarray(labels)
     chosen = foreground_labels(labels, gt, rule)
@@ -47,28 +49,38 @@ def select_foreground(labels, gt, rule: str) -> np.ndarray:
 
 
 def foreground_labels(labels, gt, rule: str) -> np.ndarray:
-    """The labels that `select_foreground` takes: bool `[K]`, with K the highest label plus one."""
+    """The labels that `select_foreground` takes, with the same arguments and errors.
+
+    Args:
+        labels: int `[T, H, W]`.
+        gt: bool `[T, H, W]`, or None.
+        rule: one of `RULES`.
+
+    Returns:
+        bool `[K]`, with K the highest label plus one.
+    """
     if rule not in RULES:
         raise ValueError(f"selection rule {rule!r} is unknown: choose one of {', '.join(RULES)}")
-    labels = np.asarray(labels)
-    if labels.ndim != 3 or not np.issubdtype(labels.dtype, np.integer):
-        raise ValueError(
-            f"labels must be integers of shape [T, H, W], got {labels.dtype} {labels.shape}"
-        )
-    if labels.size == 0 or labels.min() < 0:
-        raise ValueError("labels must be >= 0, and at least one pixel")
+    (labels,) = label_arrays(labels=labels)
+    if not labels.size:
+        raise ValueError(f"labels {labels.shape}: expected at least one pixel")
     if gt is None:
         if rule in NEED_GROUND_TRUTH:
             raise ValueError(f"selection rule {rule!r} needs a ground truth")
         gt = np.zeros(labels.shape, bool)
     gt = np.asarray(gt)
     if gt.shape != labels.shape or gt.dtype != bool:
-        raise ValueError(f"gt must be bool of shape {labels.shape}, got {gt.dtype} {gt.shape}")
+        raise ValueError(f"gt {gt.shape} of {gt.dtype}: expected bool {labels.shape} as labels")
     return RULES[rule](*contingency(labels, gt))
 
 
 def contingency(labels: np.ndarray, gt: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Pixels of every segment inside and outside the ground truth, per frame: two int [T, K]."""
+    """Pixels of every segment inside and outside the ground truth, per frame: two int `[T, K]`.
+
+    Args:
+        labels: int `[T, H, W]`.
+        gt: bool `[T, H, W]`.
+    """
     num_labels = int(labels.max()) + 1
     inside = np.zeros((len(labels), num_labels), np.int64)
     area = np.zeros_like(inside)

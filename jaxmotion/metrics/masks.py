@@ -33,26 +33,36 @@ def pack(mask: np.ndarray) -> np.ndarray:
 
 
 def unpack(words: np.ndarray, width: int) -> np.ndarray:
-    """The mask, bool `[..., H, W]`, of words `[..., H, n]`."""
+    """The mask of packed words.
+
+    Args:
+        words: uint64 `[..., H, n]`.
+        width: W of the mask, bool `[..., H, W]`.
+    """
     octets = np.ascontiguousarray(words).view(np.uint8)
     return np.unpackbits(octets, axis=-1, count=width, bitorder="little").view(bool)
 
 
 def pack_labels(labels: np.ndarray, values) -> np.ndarray:
-    """The pixels of each of several labels: `[H, W]` -> uint64 `[len(values), H, n]`."""
+    """The pixels of each of several labels, packed.
+
+    Args:
+        labels: integers `[H, W]`.
+        values: the labels wanted; the result is uint64 `[len(values), H, n]`.
+    """
     return np.stack([pack(labels == value) for value in values])
 
 
 def count(words: np.ndarray) -> np.ndarray:
     """Number of pixels of a mask: words `[..., H, n]` -> int64 `[...]`."""
-    return _ones(words).sum(axis=(-2, -1), dtype=np.int64)
+    return np.bitwise_count(words).sum(axis=(-2, -1), dtype=np.int64)
 
 
 def outline(words: np.ndarray, width: int) -> np.ndarray:
     """The boundary pixels of one mask, as the DAVIS benchmark has them.
 
-    A pixel is on the boundary when it differs from its right, lower or lower right neighbour; on
-    the last row and column only the neighbour inside the image counts.
+    A pixel is on the boundary when it differs from its right, lower or lower right neighbor; on
+    the last row and column only the neighbor inside the image counts.
 
     Args:
         words: `[H, n]`.
@@ -63,7 +73,7 @@ def outline(words: np.ndarray, width: int) -> np.ndarray:
     """
     edge = np.empty_like(words)
     right = _from_right(words)
-    # The last column has no right neighbour: let it be its own.
+    # The last column has no right neighbor: let it be its own.
     end = np.uint64((width - 1) % WORD)
     right[:, -1] |= words[:, -1] & (_ONE << end)
     np.bitwise_xor(words, right, out=edge)
@@ -81,7 +91,7 @@ def dilate(words: np.ndarray, width: int, radius: int) -> np.ndarray:
     Args:
         words: `[H, n]`.
         width: W.
-        radius: Of the disk: the pixels at a Euclidean distance of at most this.
+        radius: radius of the disk: the pixels at a Euclidean distance of at most this.
 
     Returns:
         Words `[H, n]`.
@@ -135,20 +145,7 @@ def _spread(bits: np.ndarray, step: int) -> None:
 
 
 def _from_right(words: np.ndarray) -> np.ndarray:
-    """Each pixel's right neighbour; nothing beyond the last word."""
+    """Each pixel's right neighbor; nothing beyond the last word."""
     moved = words >> _ONE
     moved[:, :-1] |= words[:, 1:] << _LAST
     return moved
-
-
-_ONES_OF_OCTET = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1).sum(
-    axis=1, dtype=np.uint8
-)
-
-
-def _count_by_table(words: np.ndarray) -> np.ndarray:
-    """Set bits of every octet of the words; for numpy 1, which has no `bitwise_count`."""
-    return _ONES_OF_OCTET[np.ascontiguousarray(words).view(np.uint8)]
-
-
-_ones = getattr(np, "bitwise_count", _count_by_table)

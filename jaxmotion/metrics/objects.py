@@ -1,14 +1,15 @@
-"""Several objects: segments assigned to annotated objects, over a video or frame by frame."""
+"""Several objects: segments assigned to annotated ones, over a video or frame by frame; boxes."""
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from jaxmotion.metrics import masks as bitmasks
+from jaxmotion.metrics.arguments import binary_masks, check_shapes, label_arrays
 from jaxmotion.metrics.davis import (
     Contour,
-    Statistics,
     contour_f,
     packed_jaccard,
     sequence_statistics,
@@ -32,12 +33,12 @@ class ObjectMatch:
     boundary_f: np.ndarray
 
     @property
-    def J(self) -> list[Statistics]:
+    def J(self) -> list[tuple[float, float, float]]:
         """Mean, recall and decay of J for each pair."""
         return [sequence_statistics(scores) for scores in self.jaccard]
 
     @property
-    def F(self) -> list[Statistics]:
+    def F(self) -> list[tuple[float, float, float]]:
         """Mean, recall and decay of F for each pair."""
         return [sequence_statistics(scores) for scores in self.boundary_f]
 
@@ -67,7 +68,7 @@ def match_objects(
 ) -> ObjectMatch:
     """Assigns predicted segments to annotated objects, as the DAVIS 2017 unsupervised benchmark.
 
-    The assignment maximises the sum over objects of (J + F) / 2 averaged over the frames
+    The assignment maximizes the sum over objects of (J + F) / 2 averaged over the frames
     (Hungarian). Every label that occurs in the prediction is a candidate, 0 included, since a
     motion segmentation has no label set aside for the background; in the ground truth 0 is
     background. Segments that are left over count for nothing.
@@ -78,13 +79,14 @@ def match_objects(
         void: bool `[T, H, W]`: pixels that count neither for nor against; none by default.
         background: A predicted label that is no candidate; None if all are. The official code
             takes 0 for it, which no segment of a motion segmentation is.
-        use_boundary: False assigns by J alone and leaves F NaN.
+        use_boundary: whether F counts; False assigns by J alone and leaves F NaN.
 
     Returns:
         The match and its scores per frame; empty if the ground truth has no object.
 
     Raises:
-        ValueError: The shapes differ or are not `[T, H, W]`, or a label is negative.
+        ValueError: the shapes differ or are not `[T, H, W]`, or a label is negative.
+        TypeError: labels are no integers.
 
     References:
         Caelles et al., The 2019 DAVIS Challenge on VOS, arXiv:1905.00737.
@@ -129,7 +131,7 @@ def bootstrap_iou(
         By object, float64 `[T]`; NaN in frames that do not show the object.
 
     Raises:
-        ValueError: As `match_objects`.
+        ValueError, TypeError: as `match_objects`.
 
     References:
         Thesis table 4.5; Lao et al., Divided Attention: Unsupervised Multi-Object Discovery with
@@ -147,19 +149,39 @@ def bootstrap_iou(
     return dict(zip(objects, best, strict=True))
 
 
+def box_iou(gt: np.ndarray, foreground: np.ndarray) -> float:
+    """IoU of two boxes: around the annotation, and around the largest region of a foreground.
+
+    Args:
+        gt: bool `[H, W]`, whose foreground spans the annotated box.
+        foreground: bool `[H, W]`; its regions are 8-connected. Empty gives 0, unless both are.
+
+    Raises:
+        ValueError: the shapes differ or are not `[H, W]`.
+        TypeError: a mask is neither bool nor integer.
+    """
+    gt, foreground = binary_masks("[H, W]", gt=gt, foreground=foreground)
+    count, _, statistics, _ = cv2.connectedComponentsWithStats(
+        foreground.view(np.uint8), connectivity=8
+    )
+    annotated = _spanned(gt)
+    if count < 2 or annotated is None:
+        return float(count < 2 and annotated is None)
+    largest = 1 + statistics[1:, cv2.CC_STAT_AREA].argmax()
+    left, top, width, height, _ = statistics[largest].tolist()
+    a_left, a_top, a_right, a_bottom = annotated
+    across = min(left + width, a_right) - max(left, a_left)
+    down = min(top + height, a_bottom) - max(top, a_top)
+    common = max(across, 0) * max(down, 0)
+    union = width * height + (a_right - a_left) * (a_bottom - a_top) - common
+    return common / union
+
+
 def _checked(gt_labels, pred_labels, void):
-    gt_labels, pred_labels = np.asarray(gt_labels), np.asarray(pred_labels)
-    if gt_labels.shape != pred_labels.shape or gt_labels.ndim != 3:
-        raise ValueError(
-            "gt_labels and pred_labels must both be [T, H, W], "
-            f"got {gt_labels.shape} and {pred_labels.shape}"
-        )
-    if min(gt_labels.min(initial=0), pred_labels.min(initial=0)) < 0:
-        raise ValueError("labels must be >= 0")
+    gt_labels, pred_labels = label_arrays(gt_labels=gt_labels, pred_labels=pred_labels)
     if void is not None:
         void = np.asarray(void, bool)
-        if void.shape != gt_labels.shape:
-            raise ValueError(f"void must be {gt_labels.shape} as the labels, got {void.shape}")
+        check_shapes("[T, H, W]", {"gt_labels": gt_labels, "void": void})
     return gt_labels, pred_labels, void
 
 
@@ -201,3 +223,10 @@ def _boundary_table(segments: np.ndarray, objects: np.ndarray, size: tuple[int, 
     wanted = [Contour(mask, size[1], radius) for mask in objects]
     table = [[contour_f(gt, pred) for gt in wanted] for pred in found]
     return np.array(table, np.float64).reshape(len(segments), len(objects))
+
+
+def _spanned(mask: np.ndarray) -> tuple[int, int, int, int] | None:
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if not len(rows):
+        return None
+    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from jaxmotion.metrics.arguments import label_arrays
+
 
 @dataclass(frozen=True)
 class LabelStability:
@@ -14,12 +16,12 @@ class LabelStability:
     there are two figures of each, and both are of interest.
 
     Attributes:
-        frames: Frames that show the object.
-        apart: Share of these in which its label is not that of the ground.
-        share: Share of the frames in which it has the label that it has most often.
-        switches: Changes of its label from one such frame to the next, per 100 frames.
-        share_apart: As `share`, of the frames alone in which it is apart; NaN if there are none.
-        switches_apart: As `switches`, of these alone.
+        frames: frames that show the object.
+        apart: share of these in which its label is not that of the ground.
+        share: share of the frames in which it has the label that it has most often.
+        switches: changes of its label from one such frame to the next, per 100 frames.
+        share_apart: as `share`, of the frames alone in which it is apart; NaN if there are none.
+        switches_apart: as `switches`, of these alone.
     """
 
     frames: int
@@ -36,22 +38,16 @@ def label_stability(gt_labels, pred_labels, min_share: float = 0.002) -> dict[in
     Args:
         gt_labels: int `[T, H, W]`, 0 = ground, 1.. = objects.
         pred_labels: int `[T, H, W]`, labels >= 0; which, does not matter.
-        min_share: Share of a frame that an object must have, from 0 to 1, to count as shown.
+        min_share: share of a frame that an object must have, from 0 to 1, to count as shown.
 
     Returns:
         The stability of each object that is shown in some frame, by its label in the annotation.
 
     Raises:
-        ValueError: The shapes differ or are not `[T, H, W]`, or a label is negative.
+        ValueError: the shapes differ or are not `[T, H, W]`, or a label is negative.
+        TypeError: labels are no integers.
     """
-    gt_labels, pred_labels = np.asarray(gt_labels), np.asarray(pred_labels)
-    if gt_labels.shape != pred_labels.shape or gt_labels.ndim != 3:
-        raise ValueError(
-            f"labels {gt_labels.shape} and {pred_labels.shape}: expected the same [T, H, W]"
-        )
-    for labels in (gt_labels, pred_labels):
-        if not np.issubdtype(labels.dtype, np.integer) or (labels.size and labels.min() < 0):
-            raise ValueError("labels must be integers >= 0")
+    gt_labels, pred_labels = label_arrays(gt_labels=gt_labels, pred_labels=pred_labels)
     counts = _counts(gt_labels, pred_labels)
     ground = np.where(counts[:, 0].any(axis=-1), counts[:, 0].argmax(axis=-1), -1)
     least = max(1, min_share * gt_labels.shape[1] * gt_labels.shape[2])

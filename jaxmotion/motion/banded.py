@@ -2,7 +2,10 @@
 
 Temporal basis functions l and l' meet in the normal equations only where |l - l'| is at most the
 basis' bandwidth (the spline's degree). Taking that many basis functions as one block makes the
-matrix block-tridiagonal, and one scan of small Cholesky factorisations solves it.
+matrix block-tridiagonal. Cyclic reduction solves it: every second block is eliminated at once,
+which leaves a block-tridiagonal system of half the blocks, and so on. It is a Cholesky
+factorisation in another order, as accurate as that, with few and large steps where one block after
+the other takes many small ones.
 """
 
 import jax
@@ -19,108 +22,109 @@ def solve_banded(bands: jax.Array, rhs: jax.Array, ridge: float) -> jax.Array:
     rounding (an empty mask, the slope across a support of one column), get zero.
 
     Args:
-      bands: `[W + 1, ..., L, S, S]`: bands[o, ..., l] is the block (l, l + o) of A; entries with
-        l + o >= L are ignored.
-      rhs: `[..., L, S]`.
-      ridge: relative to the scaled diagonal.
+        bands: `[W + 1, ..., L, S, S]`: bands[o, ..., l] is the block (l, l + o) of A; entries with
+            l + o >= L are ignored.
+        rhs: `[..., L, S]`.
+        ridge: relative to the scaled diagonal.
 
     Returns:
-      `[..., L, S]`.
+        `[..., L, S]`.
     """
-    bandwidth, (length, size) = bands.shape[0] - 1, rhs.shape[-2:]
-    diagonal = jnp.diagonal(bands[0], axis1=-2, axis2=-1)
+    length, size = rhs.shape[-2:]
+    bands = bands[:length]
+    diagonal = jnp.sum(bands[0] * jnp.eye(size, dtype=rhs.dtype), axis=-1)
     negligible = jnp.finfo(rhs.dtype).eps ** 1.5 * diagonal.max(-1, keepdims=True)
     present = diagonal > negligible
     scale = jnp.where(present, jax.lax.rsqrt(jnp.where(present, diagonal, 1.0)), 0.0)
+    bandwidth = bands.shape[0] - 1
     group = max(bandwidth, 1) if bandwidth + 1 < length else length
     count = -(-length // group)
-    padding = [(0, 0)] * (scale.ndim - 2) + [(0, count * group - length), (0, 0)]
-    scale_padded = jnp.pad(scale, padding)
-    rhs_scaled = _blocks(jnp.pad(rhs * scale, padding), count)
-
-    dense = _tridiagonal(bands, scale, group, count)
-    eye = jnp.eye(group * size, dtype=rhs.dtype)
-    missing = jnp.where(_blocks(scale_padded, count) > 0, 0.0, 1.0)
-    main = dense[0] + eye * (ridge + missing[..., None])
-    solution = _block_cholesky_solve(main, dense[1], rhs_scaled)
-    solution = jnp.where(jnp.isfinite(solution), solution, 0.0)
-    flat = solution.reshape(*rhs.shape[:-2], count * group, size)[..., :length, :]
-    return flat * scale
+    # Zeros in its scale keep an unknown out: here those that fill up the last block.
+    scale = _pad(scale, -2, 0, count * group - length)
+    main, upper = _tridiagonal(_pad(bands, -3, 0, count * group - length), scale, group)
+    rhs = _pad(rhs, -2, 0, count * group - length) * scale
+    missing = jnp.where(scale > 0, 0.0, 1.0).reshape(*scale.shape[:-2], count, group * size)
+    main = main + jnp.eye(group * size, dtype=rhs.dtype) * (ridge + missing[..., None])
+    solution = _solve(main, upper, rhs.reshape(*rhs.shape[:-2], count, -1))
+    solution = jnp.where(jnp.isfinite(solution), solution, 0.0).reshape(scale.shape) * scale
+    return solution[..., :length, :]
 
 
-def _blocks(x: jax.Array, count: int) -> jax.Array:
-    """`[..., count * group, S]` -> `[..., count, group * S]`."""
-    return x.reshape(*x.shape[:-2], count, -1)
+def _tridiagonal(bands, scale, group) -> tuple[jax.Array, jax.Array]:
+    """Diagonal and upper off-diagonal blocks `[..., N, m, m]`, scaled on both sides."""
+    shifted = [_pad(scale[..., offset:, :], -2, 0, offset) for offset in range(len(bands))]
+    bands = bands * scale[..., :, None] * jnp.stack(shifted)[..., None, :]
+    shape = (*scale.shape[:-2], scale.shape[-2] // group, group)
+    bands = [band.reshape(*shape, *band.shape[-2:]) for band in bands]
+    none = jnp.zeros_like(bands[0][..., 0, :, :])
+
+    def entry(row, offset):
+        return bands[offset][..., row, :, :] if offset < len(bands) else none
+
+    def block(entries):
+        rows = [jnp.concatenate(row, axis=-1) for row in entries]
+        return jnp.concatenate(rows, axis=-2)
+
+    every = range(group)
+    main = block(
+        [
+            [
+                entry(row, column - row)
+                if column >= row
+                else jnp.swapaxes(entry(column, row - column), -1, -2)
+                for column in every
+            ]
+            for row in every
+        ]
+    )
+    upper = block([[entry(row, column + group - row) for column in every] for row in every])
+    return main, upper[..., :-1, :, :]
 
 
-def _tridiagonal(bands, scale, group, count) -> tuple[jax.Array, jax.Array]:
-    """Diagonal and upper off-diagonal blocks `[..., count, m, m]`, scaled on both sides."""
-    bandwidth, lead = bands.shape[0] - 1, bands.shape[1:-3]
-    length, size = scale.shape[-2:]
-    main = jnp.zeros((*lead, count, group, group, size, size), bands.dtype)
-    upper = jnp.zeros((*lead, max(count - 1, 0), group, group, size, size), bands.dtype)
-    for offset in range(min(bandwidth, length - 1) + 1):
-        kept = length - offset
-        band = bands[offset, ..., :kept, :, :] * (
-            scale[..., :kept, :, None] * scale[..., offset:, None, :]
-        )
-        for row in range(group):
-            entries = band[..., row::group, :, :]
-            column = row + offset
-            if column < group:
-                n = entries.shape[-3]
-                main = main.at[..., :n, row, column, :, :].set(entries)
-                if offset:
-                    transposed = jnp.swapaxes(entries, -1, -2)
-                    main = main.at[..., :n, column, row, :, :].set(transposed)
-            else:
-                n = entries.shape[-3]
-                upper = upper.at[..., :n, row, column - group, :, :].set(entries)
+def _solve(main: jax.Array, upper: jax.Array, rhs: jax.Array) -> jax.Array:
+    """Solve a block-tridiagonal system. main `[..., N, m, m]`, upper `[..., N-1, m, m]`."""
+    blocks, size = rhs.shape[-2:]
+    if blocks == 1:
+        factor = jnp.linalg.cholesky(main, symmetrize_input=False)
+        return _lower_solve(factor, _lower_solve(factor, rhs[..., None]), transpose=True)[..., 0]
 
-    def square(x):
-        x = jnp.swapaxes(x, -3, -2)
-        return x.reshape(*x.shape[:-4], group * size, group * size)
+    # Of the blocks that go, number i says (before, after) are the columns of its neighbors i - 1
+    # and i + 1, in which its own unknowns are expressed.
+    gone = blocks // 2
+    kept = blocks - gone
+    before = jnp.swapaxes(upper[..., 0::2, :, :], -1, -2)
+    after = _pad(upper[..., 1::2, :, :], -3, 0, gone - (kept - 1))
+    factor = jnp.linalg.cholesky(main[..., 1::2, :, :], symmetrize_input=False)
+    columns = jnp.concatenate([before, after, rhs[..., 1::2, :, None]], axis=-1)
+    columns = _lower_solve(factor, columns)
+    links, partial = columns[..., : 2 * size], columns[..., 2 * size :]
+    schur = jnp.matmul(jnp.swapaxes(links, -1, -2), columns, precision=_HIGHEST)
+    to_before, to_after = schur[..., :size, :], schur[..., size:, :]
 
-    return square(main), square(upper)
+    def neighbors(of_before, of_after, axis):
+        """What the kept blocks lose: to the block behind them, and to the one before."""
+        of_after = jax.lax.slice_in_dim(of_after, 0, kept - 1, axis=of_after.ndim + axis)
+        return _pad(of_before, axis, 0, kept - gone) + _pad(of_after, axis, 1, 0)
+
+    main = main[..., 0::2, :, :] - neighbors(
+        to_before[..., :size], to_after[..., size : 2 * size], -3
+    )
+    right = rhs[..., 0::2, :] - neighbors(to_before[..., -1], to_after[..., -1], -2)
+    upper = -to_before[..., : kept - 1, :, size : 2 * size]
+    even = _solve(main, upper, right)
+
+    around = [even[..., :gone, :], _pad(even[..., 1:, :], -2, 0, gone - (kept - 1))]
+    around = jnp.concatenate(around, axis=-1)[..., None]
+    odd = partial - jnp.matmul(links, around, precision=_HIGHEST)
+    odd = _lower_solve(factor, odd, transpose=True)[..., 0]
+    both = jnp.stack([even, _pad(odd, -2, 0, kept - gone)], axis=-2)
+    return both.reshape(*rhs.shape[:-2], 2 * kept, size)[..., :blocks, :]
 
 
-def _block_cholesky_solve(main: jax.Array, upper: jax.Array, rhs: jax.Array) -> jax.Array:
-    """Block-tridiagonal Cholesky solve. main `[..., N, m, m]`, upper `[..., N-1, m, m]`."""
-    if rhs.shape[-2] == 1:
-        factor = jnp.linalg.cholesky(main[..., 0, :, :], symmetrize_input=False)
-        return _lower_solve(factor, _lower_solve(factor, rhs[..., 0, :, None]), transpose=True)[
-            ..., 0
-        ][..., None, :]
-
-    main, upper, rhs = (jnp.moveaxis(x, n, 0) for x, n in ((main, -3), (upper, -3), (rhs, -2)))
-    first = jnp.linalg.cholesky(main[0], symmetrize_input=False)
-
-    def forward(carry, block):
-        factor, partial = carry
-        diagonal, above, b = block
-        # Rows of the factor's off-diagonal block: (L_{i-1}^{-1} U_{i-1})^T.
-        link = _lower_solve(factor, above)
-        link_t = jnp.swapaxes(link, -1, -2)
-        schur = diagonal - jnp.matmul(link_t, link, precision=_HIGHEST)
-        factor = jnp.linalg.cholesky(schur, symmetrize_input=False)
-        b = b - jnp.matmul(link_t, partial[..., None], precision=_HIGHEST)[..., 0]
-        partial = _lower_solve(factor, b[..., None])[..., 0]
-        return (factor, partial), (factor, partial, link)
-
-    start = (first, _lower_solve(first, rhs[0][..., None])[..., 0])
-    (_, _), (factors, partials, links) = jax.lax.scan(forward, start, (main[1:], upper, rhs[1:]))
-    factors = jnp.concatenate([first[None], factors])
-    partials = jnp.concatenate([start[1][None], partials])
-
-    def backward(x, block):
-        factor, partial, link = block
-        partial = partial - jnp.matmul(link, x[..., None], precision=_HIGHEST)[..., 0]
-        x = _lower_solve(factor, partial[..., None], transpose=True)[..., 0]
-        return x, x
-
-    last = _lower_solve(factors[-1], partials[-1][..., None], transpose=True)[..., 0]
-    _, xs = jax.lax.scan(backward, last, (factors[:-1], partials[:-1], links), reverse=True)
-    return jnp.moveaxis(jnp.concatenate([xs, last[None]]), 0, -2)
+def _pad(x: jax.Array, axis: int, before: int, after: int) -> jax.Array:
+    widths = [(0, 0)] * x.ndim
+    widths[axis] = (before, after)
+    return jnp.pad(x, widths)
 
 
 def _lower_solve(factor: jax.Array, rhs: jax.Array, transpose: bool = False) -> jax.Array:

@@ -7,75 +7,72 @@ spatial parameters of the group.
 
 import dataclasses
 import functools
+import itertools
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from jaxmotion.motion.banded import solve_banded
-from jaxmotion.motion.model import MotionModel
-from jaxmotion.motion.moments import GRAM_INDEX, Moments, pick
+from jaxmotion.motion.model import Lengths, MotionModel
+from jaxmotion.motion.moments import GRADIENT_POWERS, GRAM_POWERS, Moments
 from jaxmotion.motion.penalty import Penalty
+from jaxmotion.motion.spatial import POWERS
 
 _einsum = functools.partial(jnp.einsum, precision=jax.lax.Precision.HIGHEST)
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Equations:
-    """The linear algebra of one model on clips of one length; static.
+    """The linear algebra of one model on clips of one shape.
 
     Attributes:
-      model: the motion model.
-      frames: T.
-      penalty: decides, with the model, whether the components separate.
+        penalty: the penalty; decides, with the model, whether the components separate.
+        embedding: `[G, C, 6, n]`: the spatial embedding by group; G * C = 2 components.
+        basis: `[T, L]`: temporal functions; `[B, T, L]` where the clips have lengths of their own.
+        products: `[W + 1, ..., T, L]`: b_l(t) b_{l+o}(t) for the offsets o at which functions
+            overlap.
+        unknowns: unknowns of one group; `[B, 1, 1]` where the clips have lengths of their own.
     """
 
-    model: MotionModel
-    frames: int
     penalty: Penalty
+    embedding: np.ndarray
+    basis: np.ndarray | jax.Array
+    products: np.ndarray | jax.Array
+    unknowns: int | jax.Array
 
-    @functools.cached_property
-    def embedding(self) -> np.ndarray:
-        """`[G, C, 6, n]`: the spatial embedding by group; G * C = 2 components."""
-        full = self.model.spatial_embedding()
-        separable = self.model.spatial != "planar" and self.penalty != "l2"
-        if not separable:
-            return full[None]
-        half = full.shape[-1] // 2
-        return np.stack([full[:1, :, :half], full[1:, :, half:]])
-
-    @functools.cached_property
-    def basis(self) -> np.ndarray:
-        """`[T, L]`: temporal functions."""
-        return self.model.temporal_basis(self.frames)
-
-    @functools.cached_property
-    def products(self) -> np.ndarray:
-        """`[W + 1, T, L]`: b_l(t) b_{l+o}(t) for the offsets o at which functions overlap."""
+    @staticmethod
+    def of(
+        model: MotionModel, frames: int, penalty: Penalty, lengths: Lengths = None
+    ) -> "Equations":
+        """The equations of a model on clips of `frames` frames, of which `lengths` count."""
+        embedding = model.spatial_embedding()[None]
+        if model.spatial != "planar" and not penalty.joint:
+            half = embedding.shape[-1] // 2
+            embedding = np.stack([embedding[0, :1, :, :half], embedding[0, 1:, :, half:]])
+        basis = model.temporal_basis(frames, lengths)
+        size, count = embedding.shape[-1], basis.shape[-1]
         products = []
-        for offset in range(self.basis.shape[1]):
-            kept = self.basis.shape[1] - offset
-            product = self.basis[:, :kept] * self.basis[:, offset:]
+        for offset in range(min(model.bandwidth, count - 1) + 1):
+            product = basis[..., : count - offset] * basis[..., offset:]
             # At every frame the functions that are not 0 are neighbours: past here none overlap.
-            if not product.any():
+            if isinstance(product, np.ndarray) and not product.any():
                 break
-            products.append(np.pad(product, [(0, 0), (0, offset)]))
-        return np.stack(products)
-
-    @property
-    def unknowns(self) -> int:
-        """Unknowns of one group."""
-        return self.basis.shape[1] * self.embedding.shape[-1]
+            products.append(_padded(product, offset))
+        if isinstance(basis, np.ndarray):
+            return Equations(penalty, embedding, basis, np.stack(products), size * count)
+        unknowns = size * model.num_functions(lengths)[:, None, None]
+        return Equations(penalty, embedding, basis, jnp.stack(products), unknowns)
 
     def zeros(self, batch: int, segments: int, dtype) -> jax.Array:
         """Theta of zeros, `[B, K, G, L, n]`."""
         groups, _, _, size = self.embedding.shape
-        return jnp.zeros((batch, segments, groups, self.basis.shape[1], size), dtype)
+        return jnp.zeros((batch, segments, groups, self.basis.shape[-1], size), dtype)
 
     def split(self, theta: jax.Array) -> jax.Array:
         """`[B, K, P]` -> `[B, K, G, L, n]`."""
         groups, _, _, size = self.embedding.shape
-        shape = (*theta.shape[:2], self.basis.shape[1], groups, size)
+        shape = (*theta.shape[:2], self.basis.shape[-1], groups, size)
         return jnp.moveaxis(theta.reshape(shape), 3, 2)
 
     def join(self, theta: jax.Array) -> jax.Array:
@@ -91,26 +88,25 @@ class Equations:
         return _einsum("bkgnm,bkgln->bkglm", self._parameter_map(substitution), theta)
 
     def _parameter_map(self, substitution: jax.Array) -> jax.Array:
-        embedding = jnp.asarray(self.embedding, substitution.dtype)
         groups, components, _, size = self.embedding.shape
         inverse = np.linalg.pinv(self.embedding.reshape(groups, components * 6, size))
         inverse = inverse.reshape(groups, size, components, 6)
-        return _einsum(
-            "gnci,bkij,gcjm->bkgnm",
-            jnp.asarray(inverse, substitution.dtype),
-            substitution,
-            embedding,
-        )
+        both = np.einsum("gnci,gcjm->ijgnm", inverse, self.embedding)
+        return _einsum("bkij,ijgnm->bkgnm", substitution, jnp.asarray(both, substitution.dtype))
 
     def coefficients(self, theta: jax.Array) -> jax.Array:
         """`[B, K, G, L, n]` -> quadratic coefficients of every frame `[B, T, K, 2, 6]`."""
         out = _einsum(
-            "bkgln,tl,gcjn->btkgcj",
+            f"bkgln,{self._time}l,gcjn->btkgcj",
             theta,
             jnp.asarray(self.basis, theta.dtype),
             jnp.asarray(self.embedding, theta.dtype),
         )
         return out.reshape(*out.shape[:3], 2, 6)
+
+    @property
+    def _time(self) -> str:
+        return "bt" if self.basis.ndim == 3 else "t"
 
     def by_group(self, sums: jax.Array) -> jax.Array:
         """Sums per component `[B, K, C]` -> per group `[B, K, G]`."""
@@ -119,30 +115,50 @@ class Equations:
 
     def gradient(self, moments: Moments) -> jax.Array:
         """Minus the gradient of the smoothed objective, `[B, K, G, L, n]`."""
-        groups, components, _, _ = self.embedding.shape
+        groups, components, _, size = self.embedding.shape
         per_frame = moments.gradient
-        per_frame = per_frame.reshape(*per_frame.shape[:3], groups, components, 6)
+        per_frame = per_frame.reshape(*per_frame.shape[:3], groups, components, -1)
+        placed = np.zeros((groups, components, per_frame.shape[-1], size))
+        for row, power in enumerate(POWERS):
+            placed[:, :, GRADIENT_POWERS.index(power)] = self.embedding[:, :, row]
         dtype = per_frame.dtype
         return _einsum(
-            "tl,btkgcj,gcjn->bkgln",
+            f"{self._time}l,btkgcj,gcjn->bkgln",
             jnp.asarray(self.basis, dtype),
             per_frame,
-            jnp.asarray(self.embedding, dtype),
+            jnp.asarray(placed, dtype),
         )
 
     def solve(self, moments: Moments, rhs: jax.Array) -> jax.Array:
         """Solve the normal equations of the moments for `rhs` `[B, K, G, L, n]`."""
         dtype = rhs.dtype
-        groups, components, _, _ = self.embedding.shape
-        embedding = jnp.asarray(self.embedding, dtype)
-        bands = _einsum("otl,btkdm->obkldm", jnp.asarray(self.products, dtype), moments.gram)
-        if bands.shape[-2] == 3:  # uu, uv, vv: one group of two components
-            uu, uv, vv = (bands[..., d, :] for d in range(3))
-            blocks = jnp.stack([jnp.stack([uu, uv], -2), jnp.stack([uv, vv], -2)], -3)
-            blocks = pick(blocks, GRAM_INDEX)
-            bands = _einsum("obklcdij,gcin,gdjm->obkglnm", blocks, embedding, embedding)
-        else:
-            blocks = bands.reshape(*bands.shape[:4], groups, components, 15)
-            blocks = pick(blocks, GRAM_INDEX)
-            bands = _einsum("obklgcij,gcin,gcjm->obkglnm", blocks, embedding, embedding)
+        products = jnp.asarray(self.products, dtype)
+        sums = _einsum(f"o{self._time}l,btkdq->olbkdq", products, moments.gram)
+        blocks = self._gram_map(moments.gram.shape[-2])
+        sums = sums.reshape(*sums.shape[:4], *blocks.shape[:3])
+        bands = _einsum("olbkgdq,gdqnm->obkglnm", sums, jnp.asarray(blocks, dtype))
         return solve_banded(bands, rhs, ridge=30.0 * float(jnp.finfo(dtype).eps))
+
+    def _gram_map(self, parts: int) -> np.ndarray:
+        """What each moment adds to the matrix of a group: `[G, D, 25, n, n]`, D = `parts` of it."""
+        groups, _, _, size = self.embedding.shape
+        u, v = self.embedding.reshape(2, 6, size)
+        pairs = {
+            (2, 2): [[(u, u)], [(v, v)]],
+            (1, 2): [[(u, u), (v, v)]],
+            (1, 3): [[(u, u), (u, v), (v, v)]],
+        }[groups, parts]
+        blocks = np.zeros((groups, len(pairs[0]), len(GRAM_POWERS), size, size))
+        for group, row in enumerate(pairs):
+            for part, (left, right) in enumerate(row):
+                for (i, (a, b)), (j, (c, d)) in itertools.product(*[list(enumerate(POWERS))] * 2):
+                    product = np.outer(left[i], right[j])
+                    if left is not right:  # uv and vu
+                        product = product + product.T
+                    blocks[group, part, GRAM_POWERS.index((a + c, b + d))] += product
+        return blocks
+
+
+def _padded(products, offset: int):
+    library = np if isinstance(products, np.ndarray) else jnp
+    return library.pad(products, [(0, 0)] * (products.ndim - 1) + [(0, offset)])

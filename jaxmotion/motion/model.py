@@ -4,12 +4,25 @@ import dataclasses
 import functools
 from typing import Any, Literal
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxmotion.motion.shapes import check_shapes
 from jaxmotion.motion.spatial import POWERS, SPATIAL_MODELS, coordinates, spatial_embedding
-from jaxmotion.motion.temporal import KNOTS, TEMPORAL_MODELS, bspline_basis, polynomial_basis
+from jaxmotion.motion.temporal import (
+    KNOTS,
+    TEMPORAL_MODELS,
+    bspline_basis,
+    bspline_basis_of,
+    num_control_points,
+    polynomial_basis,
+    polynomial_basis_of,
+)
+
+# One number of frames for all clips, or an array `[B]` of those of each.
+Lengths = int | np.ndarray | jax.Array | None
 
 # Beyond these there is no motion, only memory.
 MOST_DEGREE, MOST_FRAMES = 100, 1_000_000
@@ -25,17 +38,17 @@ class MotionModel:
     for "planar" they are p1 … p8 of `spatial_embedding`.
 
     Attributes:
-      spatial: "translation" (S = 2), "affine" (6), "planar" (8) or "quadratic" (12).
-      temporal: "constant" (L = 1), "polynomial" (degree + 1) or "bspline" (2 + (T-2)//nu).
-      degree: of the polynomial (default 1) or of the spline (default 3).
-      knot_spacing: nu, frames between the control points of the spline.
-      knots: "clamped", or "cardinal" for the spline of the published code.
+        spatial: "translation" (S = 2), "affine" (6), "planar" (8) or "quadratic" (12).
+        temporal: "constant" (L = 1), "polynomial" (degree + 1) or "bspline" (2 + (T-2)//nu).
+        degree: of the polynomial (default 1) or of the spline (default 3).
+        knot_spacing: nu, frames between the control points of the spline.
+        knots: "clamped", or "cardinal" for the spline of the published code.
 
     Raises:
-      ValueError: for an unknown name or a degree or spacing out of range.
+        ValueError: for an unknown name or a degree or spacing out of range.
 
     References:
-      Thesis eq. 1.3, 3.1-3.3, 4.1-4.5.
+        Thesis eq. 1.3, 3.1-3.3, 4.1-4.5.
     """
 
     spatial: Literal["translation", "affine", "planar", "quadratic"] = "quadratic"
@@ -66,36 +79,66 @@ class MotionModel:
         """`[2, 6, S]`: component, monomial 1, x, y, x², xy, y², parameter."""
         return spatial_embedding(self.spatial)
 
-    def temporal_basis(self, num_frames: int) -> np.ndarray:
-        """`[T, L]`: the temporal functions at the frames."""
-        if self.temporal == "constant":
-            return np.ones((num_frames, 1))
-        if self.temporal == "polynomial":
-            return polynomial_basis(num_frames, 1 if self.degree is None else self.degree)
-        degree = 3 if self.degree is None else self.degree
-        return bspline_basis(num_frames, degree, self.knot_spacing, self.knots)
+    def temporal_basis(self, num_frames: int, lengths: Lengths = None) -> Any:
+        """The temporal functions at the frames.
 
-    def padded(self, frames: int) -> "MotionModel":
-        """The same for clips of `frames` frames that are padded behind the last of them.
+        Args:
+            num_frames: T.
+            lengths: number of frames of the clip, T where it is None; what is behind is padding,
+                where all functions are zero. Or those of several clips, `[B]`, may be traced.
 
-        Parameters are those of the clip without padding, and their flow is zero in it.
+        Returns:
+            float64 `[T, L]`, L being that of a clip of its length. For several clips
+            `[B, T, L]` with the L of T frames; a shorter clip has the first functions only.
 
         Raises:
-          ValueError: for fewer than 1 frame.
+            ValueError: for a length out of range.
         """
-        if frames < 1:
-            raise ValueError(f"frames must be at least 1; got {frames}")
-        return _PaddedModel(**dataclasses.asdict(self), frames=frames)
+        check_lengths(lengths, num_frames)
+        spline = self.temporal == "bspline"
+        if isinstance(lengths, jax.Array | np.ndarray):
+            lengths = jnp.asarray(lengths)
+            if spline:
+                basis = bspline_basis_of(
+                    lengths, num_frames, self._degree, self.knot_spacing, self.knots
+                )
+            else:
+                basis = polynomial_basis_of(lengths, num_frames, self._degree)
+            known = jnp.arange(num_frames) < lengths[:, None]
+            return jnp.where(known[..., None], basis, 0.0)
+        count = num_frames if lengths is None else lengths
+        if spline:
+            basis = bspline_basis(count, self._degree, self.knot_spacing, self.knots)
+        else:
+            basis = polynomial_basis(count, self._degree)
+        return np.pad(basis, [(0, num_frames - count), (0, 0)])
 
     def num_parameters(self, num_frames: int) -> int:
         """P = L * S for a clip of `num_frames` frames."""
-        return self.temporal_basis(num_frames).shape[1] * self.spatial_embedding().shape[2]
+        return self.num_functions(num_frames) * self.spatial_embedding().shape[2]
+
+    def num_functions(self, num_frames: Any) -> Any:
+        """L, the number of temporal functions of a clip of `num_frames` frames; or of several."""
+        if self.temporal == "bspline":
+            return num_control_points(num_frames, self.knot_spacing)
+        return 0 * num_frames + self._degree + 1
+
+    @property
+    def bandwidth(self) -> int:
+        """Largest distance of two temporal functions that overlap."""
+        return self._degree
+
+    @property
+    def _degree(self) -> int:
+        if self.temporal == "constant":
+            return 0
+        return self.degree if self.degree is not None else 3 if self.temporal == "bspline" else 1
 
     def design(self, num_frames: int, height: int, width: int) -> np.ndarray:
         """The dense design matrix: `flow = design @ theta`. For tests and teaching.
 
         Returns:
-          float64 `[T, H, W, 2, P]`.
+            float64 `[T, H, W, 2, P]`.
         """
         x, y = coordinates(width), coordinates(height)
         monomials = np.stack([np.outer(y**b, x**a) for a, b in POWERS], axis=-1)
@@ -109,78 +152,112 @@ def _is_count(value: Any, least: int, most: int) -> bool:
     return bool(whole and least <= value <= most)
 
 
-@dataclasses.dataclass(frozen=True)
-class _PaddedModel(MotionModel):
-    """See `MotionModel.padded`."""
-
-    frames: int = 1
-
-    def padded(self, frames: int) -> MotionModel:
-        """The same model: what is behind its frames is padding already."""
-        self._check(frames)
-        return self
-
-    def _check(self, num_frames: int) -> None:
-        if num_frames < self.frames:
+def check_lengths(lengths: Lengths, num_frames: int) -> None:
+    """Raise ValueError where one length of all clips is out of range, or several are no `[B]`."""
+    if lengths is None:
+        return
+    if isinstance(lengths, int | np.integer):
+        if not 1 <= lengths <= num_frames:
             raise ValueError(
-                f"a model padded behind {self.frames} frames needs as many; got {num_frames}"
+                f"lengths must be at least 1 and at most {num_frames}, the number of frames; "
+                f"got {lengths}"
             )
-
-    def temporal_basis(self, num_frames: int) -> np.ndarray:
-        self._check(num_frames)
-        basis = super().temporal_basis(self.frames)
-        return np.pad(basis, [(0, num_frames - self.frames), (0, 0)])
+    else:
+        check_shapes(lengths=(lengths, "B"))
 
 
-@functools.partial(jax.jit, static_argnums=(0, 2))
-def parametric_flow(model: MotionModel, theta: jax.Array, shape: tuple[int, int, int]) -> jax.Array:
+def parametric_flow(
+    model: MotionModel,
+    theta: chex.Array,
+    shape: tuple[int, ...],
+    *,
+    lengths: Lengths = None,
+) -> jax.Array:
     """The flow of a motion model, evaluated separably (no design matrix).
 
     Args:
-      model: the motion model.
-      theta: `[..., P]`, usually `[B, K, P]`.
-      shape: (T, H, W).
+        model: the motion model.
+        theta: `[..., P]`, usually `[B, K, P]`.
+        shape: (T, H, W).
+        lengths: number of frames of all clips, or those of each, `[B]`, of the first axis of
+            theta; see `fit`. The flow behind them is zero.
 
     Returns:
-      `[..., T, H, W, 2]`, in the flow's units (pixels per frame).
+        `[..., T, H, W, 2]`, in the flow's units (pixels per frame).
 
     Raises:
-      ValueError: where theta's last axis is not the model's parameter count for T frames, or the
-        shape is no three sizes.
+        ValueError: where theta's last axis is not the model's parameter count for T frames, or the
+            shape is no three sizes.
     """
     if len(shape) != 3:
         raise ValueError(f"shape must be (T, H, W); got {shape}")
     num_frames, height, width = shape
-    basis, embedding = model.temporal_basis(num_frames), model.spatial_embedding()
-    if theta.shape[-1] != model.num_parameters(num_frames):
-        raise ValueError(
-            f"theta must have {model.num_parameters(num_frames)} parameters per segment for "
-            f"{num_frames} frames of {model}; got shape {theta.shape}"
-        )
-    coefficients = frame_coefficients(
-        theta.reshape(*theta.shape[:-1], basis.shape[1], -1), basis, embedding
-    )
-    x = jnp.asarray(coordinates(width), theta.dtype)
-    y = jnp.asarray(coordinates(height), theta.dtype)
+    coefficients = frame_coefficients(model, theta, num_frames, lengths=lengths)
+    x = jnp.asarray(coordinates(width), coefficients.dtype)
+    y = jnp.asarray(coordinates(height), coefficients.dtype)
+    return _flow(coefficients, x, y)
+
+
+@jax.jit
+def _flow(coefficients: jax.Array, x: jax.Array, y: jax.Array) -> jax.Array:
     return jnp.moveaxis(evaluate_quadratic(coefficients, x, y), -3, -1)
 
 
-def frame_coefficients(theta: jax.Array, basis: np.ndarray, embedding: np.ndarray) -> jax.Array:
-    """Quadratic coefficients of every frame.
+def frame_coefficients(
+    model: MotionModel, theta: chex.Array, num_frames: int, *, lengths: Lengths = None
+) -> jax.Array:
+    """The motion of every frame as one quadratic: what theta says of segment k at frame t.
+
+    With x to the right and y down, both from -1 at the center of the first pixel to 1 at that of
+    the last, the flow is `c[0] + c[1] x + c[2] y + c[3] x² + c[4] x y + c[5] y²`. The first three
+    are its affine part; those of a smaller model than the quadratic are zero beyond it.
 
     Args:
-      theta: `[..., L, S]`.
-      basis: `[T, L]`.
-      embedding: `[C, 6, S]`.
+        model: the motion model.
+        theta: `[..., P]`, such as `[B, K, P]` of `fit`.
+        num_frames: T.
+        lengths: see `parametric_flow`.
 
     Returns:
-      `[..., T, C, 6]`.
+        `[..., T, 2, 6]`: frame, component (u, v), coefficient c of 1, x, y, x², xy, y², each in
+        pixels per frame.
+
+    Raises:
+        ValueError: where theta's last axis is not the model's parameter count for T frames.
     """
+    check_lengths(lengths, num_frames)
+    if isinstance(lengths, int | np.integer):
+        return _coefficients(model, num_frames, int(lengths), theta, None)
+    return _coefficients(model, num_frames, None, theta, lengths)
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1, 2))
+def _coefficients(
+    model: MotionModel,
+    num_frames: int,
+    length: int | None,
+    theta: jax.Array,
+    lengths: jax.Array | None,
+) -> jax.Array:
+    count = model.num_parameters(num_frames if length is None else length)
+    if theta.shape[-1:] != (count,):
+        raise ValueError(
+            f"theta must have {count} parameters per segment for {length or num_frames} frames of "
+            f"{model}; got shape {theta.shape}"
+        )
+    if lengths is None:
+        basis = jnp.asarray(model.temporal_basis(num_frames, length), theta.dtype)
+    else:
+        check_shapes(theta=(theta, " ".join(["B", *"CDEFG"[: theta.ndim - 2], "P"])))
+        check_shapes(lengths=(lengths, str(theta.shape[0])))
+        basis = model.temporal_basis(num_frames, lengths).astype(theta.dtype)
+    embedding = jnp.asarray(model.spatial_embedding(), theta.dtype)
+    theta = theta.reshape(*theta.shape[:-1], basis.shape[-1], -1)
     return jnp.einsum(
-        "...ls,tl,cjs->...tcj",
+        "...ls,tl,cjs->...tcj" if lengths is None else "b...ls,btl,cjs->b...tcj",
         theta,
-        jnp.asarray(basis, theta.dtype),
-        jnp.asarray(embedding, theta.dtype),
+        basis,
+        embedding,
         precision=jax.lax.Precision.HIGHEST,
     )
 

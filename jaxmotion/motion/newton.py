@@ -26,6 +26,7 @@ import jax.numpy as jnp
 
 from jaxmotion.motion.equations import Equations
 from jaxmotion.motion.moments import Clip, Moments, sweep
+from jaxmotion.motion.penalty import Absolute, Squared
 
 _COARSE_SWEEPS = (14, 5)  # on the two subsampled levels
 _COARSE_DECAY = (0.75, 0.5)  # of the share, from sweep to sweep there
@@ -72,16 +73,16 @@ def minimise(
     """Minimise every problem of the clip.
 
     Args:
-      equations: model and penalty.
-      clip: the data, in the coordinates of the problems.
-      start: theta `[B, K, G, L, n]`.
-      objective: `[B, K, G]`, at the start, over the whole clip.
-      huber_delta: see `residual_penalty`.
-      sweeps: number of sweeps at full resolution.
-      keep_smoothing: never let the smoothing vanish, however many the sweeps.
+        equations: model and penalty.
+        clip: the data, in the coordinates of the problems.
+        start: theta `[B, K, G, L, n]`.
+        objective: `[B, K, G]`, at the start, over the whole clip.
+        huber_delta: see `residual_penalty`.
+        sweeps: number of sweeps at full resolution.
+        keep_smoothing: never let the smoothing vanish, however many the sweeps.
 
     Returns:
-      The search after its last sweep; theta + step is its last, unevaluated point.
+        The search after its last sweep; theta + step is its last, unevaluated point.
     """
     mass, samples = _samples(clip, equations)
     objective = jax.lax.stop_gradient(objective)
@@ -98,11 +99,20 @@ def minimise(
         share=0.6 * groups,
         curvature=groups,
     )
-    if equations.penalty != "squared":
-        levels = subsampling(*clip.flow.shape[-2:])
-        for stride, count, decay in zip(levels, _COARSE_SWEEPS, _COARSE_DECAY, strict=False):
+    penalty = equations.penalty
+    if not isinstance(penalty, Squared):
+        # A penalty that is not convex starts from the minimum of the one that holds most outliers.
+        first = penalty if penalty.convex else Absolute(joint=penalty.joint)
+        levels = zip(
+            subsampling(*clip.flow.shape[-2:]),
+            (dataclasses.replace(equations, penalty=first), equations),
+            _COARSE_SWEEPS,
+            _COARSE_DECAY,
+            strict=False,
+        )
+        for stride, minimised, count, decay in levels:
             coarse = clip.subsample(*stride)
-            search = _coarse(equations, coarse, search, huber_delta, count, decay)
+            search = _coarse(minimised, coarse, search, huber_delta, count, decay)
     search = dataclasses.replace(
         search, objective=objective, best=start, lowered=jnp.zeros_like(search.lowered)
     )

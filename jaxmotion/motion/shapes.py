@@ -7,6 +7,7 @@ broadcast, and give a number that looks like any other.
 import functools
 from typing import Any
 
+import chex
 import jax
 import jax.numpy as jnp
 
@@ -15,12 +16,12 @@ def check_shapes(**arguments: tuple[Any, str]) -> None:
     """Compare the shapes of arrays with the names of their axes.
 
     Args:
-      **arguments: by the name of an argument, its value (None where it was not given) and its axes,
-        such as `flow=(flow, "B T H W 2")`. A number is a size; a letter stands for one size in all
-        arguments, that of the first which has it. A scalar has no axes, "".
+        **arguments: by the name of an argument, its value (None where it was not given) and its
+            axes, such as `flow=(flow, "B T H W 2")`. A number is a size; a letter stands for one
+            size in all arguments, that of the first which has it. A scalar has no axes, "".
 
     Raises:
-      ValueError: for the first argument that is no array or has another shape.
+        ValueError: for the first argument that is no array or has another shape.
     """
     sizes: dict[str, int] = {}
     for name, (value, names) in arguments.items():
@@ -30,14 +31,19 @@ def check_shapes(**arguments: tuple[Any, str]) -> None:
         shape = getattr(value, "shape", () if isinstance(value, (int, float)) else None)
         if shape is None:
             raise ValueError(f"{name} must be an array; got {type(value).__name__}")
-        here = [str(sizes.get(axis, axis)) for axis in axes]
-        fits = len(shape) == len(axes) and all(
-            size == (int(axis) if axis.isdigit() else sizes.setdefault(axis, size))
-            for size, axis in zip(shape, axes, strict=True)
-        )
-        if not fits:
+        expected = [int(axis) if axis.isdigit() else sizes.get(axis) for axis in axes]
+        try:
+            chex.assert_shape(value, expected)
+        except AssertionError:
+            here = [
+                axis if size is None else str(size)
+                for axis, size in zip(axes, expected, strict=True)
+            ]
             numbers = f" = [{', '.join(here)}]" if here != axes else ""
-            raise ValueError(f"{name} must have shape [{', '.join(axes)}]{numbers}; got {shape}")
+            raise ValueError(
+                f"{name} must have shape [{', '.join(axes)}]{numbers}; got {shape}"
+            ) from None
+        sizes |= dict(zip(axes, shape, strict=True))
 
 
 def promoted(*arrays: Any) -> tuple[jax.Array, ...]:

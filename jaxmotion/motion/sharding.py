@@ -8,10 +8,45 @@ under, `jax.set_mesh`, with its axes named ``"data"`` and ``"time"``; without on
 taken for granted.
 """
 
+import math
+
 import jax
 
 
 def devices_along(axis: str, length: int) -> int:
-    """How many devices an array axis of this length is divided over; 1 where it cannot be."""
+    """How many devices an array axis of this length is divided over; 1 where it cannot be.
+
+    Args:
+        axis: axis of the mesh, ``"data"`` or ``"time"``.
+        length: size of the array axis.
+    """
     size = jax.sharding.get_abstract_mesh().shape.get(axis, 1)
-    return size if length % size == 0 else 1
+    return size if size > 1 and length % size == 0 else 1
+
+
+def device_count() -> int:
+    """How many devices the program is for."""
+    return math.prod(jax.sharding.get_abstract_mesh().shape.values())
+
+
+def fold_time(x: jax.Array) -> jax.Array:
+    """``[B, T, ...]`` to ``[B·T, ...]``, in an order in which devices keep the frames they have."""
+    clips, frames, *rest = x.shape
+    data, time = devices_along("data", clips), devices_along("time", frames)
+    if time > 1:
+        x = x.reshape(data, clips // data, time, frames // time, *rest).swapaxes(1, 2)
+    return x.reshape(clips * frames, *rest)
+
+
+def unfold_time(x: jax.Array, num_frames: int) -> jax.Array:
+    """``[B·T, ...]`` of `fold_time` back to ``[B, T, ...]``.
+
+    Args:
+        x: what `fold_time` gave, or an array with the same leading axis.
+        num_frames: T.
+    """
+    clips, rest = x.shape[0] // num_frames, x.shape[1:]
+    data, time = devices_along("data", clips), devices_along("time", num_frames)
+    if time > 1:
+        x = x.reshape(data, time, clips // data, num_frames // time, *rest).swapaxes(1, 2)
+    return x.reshape(clips, num_frames, *rest)

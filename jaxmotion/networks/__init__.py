@@ -1,35 +1,47 @@
-"""Networks from flow to masks, as pure-functional Flax linen modules.
+"""Networks from features to masks, as pure-functional Flax linen modules.
 
-`parts` holds the replaceable parts and `norm` their statistics, `unet` the skeleton that joins five
-of them, `inputs` what a network sees of the flow, `decoders` what reads the segments of a whole
-clip from it, by a transformer or by `slot_attention`, and `segmenters` the whole networks and the
-configuration that builds them.
+A network is a `backbone`, which every method shares, and heads of its own (`heads`); `segmenters`
+puts those together that make masks. `inputs` makes the features of the flow. The backbone is a
+stem and a U-net: `unet` is the skeleton that joins six replaceable parts, `parts` holds these,
+`norm` their statistics, and `time_shift` what they see of other frames. `decoders` read the
+segments of a whole clip from the bottleneck, by a transformer or by `slot_attention`. `config`
+names all choices.
 """
 
-from jaxmotion.networks.decoders import DecoderConfig
-from jaxmotion.networks.inputs import InputKind, global_residual, network_input
-from jaxmotion.networks.segmenters import (
+from jaxmotion.networks.backbone import Backbone, BackboneOutput, build_backbone
+from jaxmotion.networks.config import (
     PUBLISHED_EM,
     PUBLISHED_LT_MS,
     PUBLISHED_ST_MS,
     NetworkConfig,
-    Segmentation,
-    UNetSegmenter,
-    build_segmenter,
 )
+from jaxmotion.networks.decoders import DecoderConfig
+from jaxmotion.networks.heads import MaskHead, Segmentation
+from jaxmotion.networks.inputs import (
+    INPUT_CHANNELS,
+    InputKind,
+    needs_residual,
+    network_features,
+)
+from jaxmotion.networks.segmenters import UNetSegmenter, build_segmenter
 from jaxmotion.networks.unet import UNet
 
 __all__ = [
+    "INPUT_CHANNELS",
     "PUBLISHED_EM",
     "PUBLISHED_LT_MS",
     "PUBLISHED_ST_MS",
+    "Backbone",
+    "BackboneOutput",
     "DecoderConfig",
     "InputKind",
+    "MaskHead",
     "NetworkConfig",
     "Segmentation",
     "UNet",
     "UNetSegmenter",
+    "build_backbone",
     "build_segmenter",
-    "global_residual",
-    "network_input",
+    "needs_residual",
+    "network_features",
 ]

@@ -84,7 +84,7 @@ class Queries(nn.Module):
         """
         check_shapes(bottleneck=(bottleneck, "B T h w D"), weight=(weight, "B T h w 1"))
         b, t, h, w, d = bottleneck.shape
-        places = nn.Dense(d, dtype=self.dtype, name="places")(coordinates(bottleneck, weight))
+        places = nn.Dense(d, dtype=self.dtype, name="places")(cell_places(bottleneck, weight))
         tokens = (bottleneck + places).reshape(b, t * h * w, d)
         shares = None if weight is None else weight.reshape(b, t * h * w)
         if self.config.kind == "slots":
@@ -146,10 +146,14 @@ class DecoderLayer(nn.Module):
         return norm("norm_feed", queries + drop(change))
 
 
-def coordinates(features: jax.Array, weight: jax.Array | None) -> jax.Array:
+def cell_places(features: jax.Array, weight: jax.Array | None) -> jax.Array:
     """``(t, y, x)`` of every cell, each in [0, 1]: ``[B, T, h, w, 3]``.
 
     t is 0 at the first frame and 1 at the last one with a known pixel, whatever the padding.
+
+    Args:
+        features: ``[B, T, h, w, D]``, of which the sizes matter alone.
+        weight: ``[B, T, h, w, 1]``, how much of each cell is known; None for all.
     """
     b, t, h, w, _ = features.shape
     index = jnp.arange(t, dtype=jnp.float32)

@@ -1,23 +1,40 @@
-"""What a network sees of a flow field: named choices of input normalisation."""
+"""What a network sees of a flow field: named choices of input normalization.
 
-from typing import Literal, get_args
+Arithmetic alone; the residual that some of them need is prepared beforehand
+(`jaxmotion.tasks.observation`).
+"""
+
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
 
-from jaxmotion.motion import MotionModel, fit, parametric_flow
 from jaxmotion.motion.shapes import check_shapes
 from jaxmotion.networks.norm import block_mean
-from jaxmotion.networks.parts import fold_time, unfold_time
 
 InputKind = Literal["raw", "scaled", "residual", "raw_and_residual"]
-INPUT_KINDS: tuple[str, ...] = get_args(InputKind)
 
-_GLOBAL_MOTION = MotionModel(spatial="quadratic", temporal="constant")
+INPUT_CHANNELS: dict[InputKind, int] = {
+    "raw": 2,
+    "scaled": 2,
+    "residual": 3,
+    "raw_and_residual": 5,
+}
+"""Channels of the features that each kind of input gives."""
 
 
-def network_input(
-    flow: jax.Array, kind: InputKind, valid: jax.Array | None = None, frames: int = 1
+def needs_residual(kind: InputKind) -> bool:
+    """Whether the features hold the residual of a global motion, as their last three channels."""
+    return kind in ("residual", "raw_and_residual")
+
+
+def network_features(
+    flow: jax.Array,
+    kind: InputKind,
+    *,
+    residual: jax.Array | None = None,
+    valid: jax.Array | None = None,
+    frames: int = 1,
 ) -> jax.Array:
     """Prepares flow for a network. No gradient passes through it.
 
@@ -30,55 +47,41 @@ def network_input(
             with vectors compressed to a length of log(1 + length), and that length as the last
             channel: it is the length, not the direction, that tells what moves by itself;
             ``"raw_and_residual"``: both scaled ones, 5 channels.
+        residual: ``[B, T, H, W, 2]``, the flow without that fit (`motion.global_residual`); the
+            first two kinds do without.
         valid: ``[B, T, H, W]`` in {0, 1}; unknown pixels enter as 0 and count in no scale.
         frames: frames that share one scale (`norm.block_mean`).
 
     Returns:
-        ``[B, T, H, W, C]`` float32; C is 2, 3 or 5.
+        ``[B, T, H, W, C]`` float32; C is 2, 3 or 5 (`INPUT_CHANNELS`).
 
     Raises:
-        ValueError: for an unknown kind, or shapes that do not belong together.
+        ValueError: for an unknown kind, a residual that is missing, or shapes that do not belong
+            together.
     """
-    check_shapes(flow=(flow, "B T H W 2"), valid=(valid, "B T H W"))
-    flow = jax.lax.stop_gradient(flow.astype(jnp.float32))
-    if valid is not None:  # not a product: 0 * NaN is NaN
+    if kind not in INPUT_CHANNELS:
+        raise ValueError(f"network input {kind!r}: expected one of {', '.join(INPUT_CHANNELS)}")
+    check_shapes(
+        flow=(flow, "B T H W 2"), residual=(residual, "B T H W 2"), valid=(valid, "B T H W")
+    )
+    if valid is not None:
         valid = (valid > 0).astype(jnp.float32)
-        flow = jnp.where(valid[..., None] > 0, flow, 0)
-    match kind:
-        case "raw":
-            return flow
-        case "scaled":
-            return _scaled(flow, valid, frames)
-        case "residual":
-            return _with_length(_scaled(global_residual(flow, valid), valid, frames))
-        case "raw_and_residual":
-            residual = _with_length(_scaled(global_residual(flow, valid), valid, frames))
-            return jnp.concatenate([_scaled(flow, valid, frames), residual], axis=-1)
-    raise ValueError(f"network input {kind!r}: expected one of {', '.join(INPUT_KINDS)}")
+    if not needs_residual(kind):
+        flow = _known(flow, valid)
+        return flow if kind == "raw" else _scaled(flow, valid, frames)
+    if residual is None:
+        raise ValueError(f"network input {kind!r}: expected the residual of the flow as well")
+    features = _with_length(_scaled(_known(residual, valid), valid, frames))
+    if kind == "raw_and_residual":
+        features = jnp.concatenate([_scaled(_known(flow, valid), valid, frames), features], axis=-1)
+    return features
 
 
-def global_residual(flow: jax.Array, valid: jax.Array | None = None) -> jax.Array:
-    """Flow minus the robust (L1) quadratic motion of each whole frame; 0 where not valid.
-
-    Args:
-        flow: ``[B, T, H, W, 2]``; what it holds where it is not valid does not matter.
-        valid: ``[B, T, H, W]`` in {0, 1}.
-
-    Returns:
-        ``[B, T, H, W, 2]``.
-
-    Raises:
-        ValueError: for shapes that do not belong together.
-    """
-    check_shapes(flow=(flow, "B T H W 2"), valid=(valid, "B T H W"))
-    num_frames, height, width = flow.shape[1:4]
-    frames = fold_time(flow)[:, None]
-    frame_valid = None if valid is None else fold_time(valid)[:, None]
-    everything = jnp.ones((*frames.shape[:-1], 1), flow.dtype)
-    theta = fit(frames, everything, _GLOBAL_MOTION, penalty="l1", valid=frame_valid).theta
-    residual = frames - parametric_flow(_GLOBAL_MOTION, theta, (1, height, width))[:, 0]
-    residual = jax.lax.stop_gradient(unfold_time(residual[:, 0], num_frames))
-    return residual if valid is None else jnp.where(valid[..., None] > 0, residual, 0)
+def _known(flow: jax.Array, valid: jax.Array | None) -> jax.Array:
+    """Flow as a constant, 0 where it is not known."""
+    flow = jax.lax.stop_gradient(flow.astype(jnp.float32))
+    # Not a product: 0 * NaN is NaN.
+    return flow if valid is None else jnp.where(valid[..., None] > 0, flow, 0)
 
 
 def _scaled(flow: jax.Array, valid: jax.Array | None, frames: int) -> jax.Array:

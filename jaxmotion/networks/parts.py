@@ -8,7 +8,6 @@ over time a sum of them, which CPUs run several times faster than a 3D convoluti
 """
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any, Literal
 
 import flax.linen as nn
@@ -18,8 +17,9 @@ from flax.linen.dtypes import promote_dtype
 from jax.ad_checkpoint import checkpoint_name
 
 from jaxmotion.motion.shapes import check_shapes
-from jaxmotion.motion.sharding import devices_along
+from jaxmotion.motion.sharding import fold_time, unfold_time
 from jaxmotion.networks.norm import normalize, present
+from jaxmotion.networks.time_shift import shift_time
 
 Padding = Literal["zeros", "reflect"]
 Norm = Literal["instance", "none"]
@@ -107,49 +107,6 @@ def reflect_pad(x: jax.Array, rows: int, columns: int) -> jax.Array:
         widths[axis] = (amount, amount)
         x = jnp.pad(x, widths, mode="reflect" if x.shape[axis] > amount else "edge")
     return x
-
-
-def fold_time(x: jax.Array) -> jax.Array:
-    """``[B, T, ...]`` to ``[B·T, ...]``, in an order in which devices keep the frames they have."""
-    clips, frames, *rest = x.shape
-    data, time = devices_along("data", clips), devices_along("time", frames)
-    if time > 1:
-        x = x.reshape(data, clips // data, time, frames // time, *rest).swapaxes(1, 2)
-    return x.reshape(clips * frames, *rest)
-
-
-def unfold_time(x: jax.Array, num_frames: int) -> jax.Array:
-    """``[B·T, ...]`` of `fold_time` back to ``[B, T, ...]``."""
-    clips, rest = x.shape[0] // num_frames, x.shape[1:]
-    data, time = devices_along("data", clips), devices_along("time", num_frames)
-    if time > 1:
-        x = x.reshape(data, time, clips // data, num_frames // time, *rest).swapaxes(1, 2)
-    return x.reshape(clips, num_frames, *rest)
-
-
-def shift_time(x: jax.Array, step: int) -> jax.Array:
-    """The frame ``step`` later of ``[B, T, ...]``, for every frame; 0 past the ends.
-
-    Where devices share the frames, this moves ``step`` frames from each to its neighbour; padding
-    and slicing would move whole parts.
-    """
-    if step == 0:
-        return x
-    later = jnp.arange(x.shape[1]) + step
-    inside = (later >= 0) & (later < x.shape[1])
-    return jnp.where(inside.reshape(-1, *[1] * (x.ndim - 2)), _roll_time(x, step), 0)
-
-
-@partial(jax.custom_vjp, nondiff_argnums=(1,))
-def _roll_time(x: jax.Array, step: int) -> jax.Array:
-    return jnp.roll(x, -step, axis=1)
-
-
-# A rotation is one exchange between neighbours; what differentiation makes of it is not.
-_roll_time.defvjp(
-    lambda x, step: (_roll_time(x, step), None),
-    lambda step, _, gradient: (jnp.roll(gradient, step, axis=1),),
-)
 
 
 class DoubleConv(nn.Module):

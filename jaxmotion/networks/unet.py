@@ -1,4 +1,4 @@
-"""A U-net as a skeleton over five replaceable parts (thesis §3.4.1, fig. 3.7)."""
+"""A U-net as a skeleton over six replaceable parts (thesis §3.4.1, fig. 3.7)."""
 
 from typing import Protocol
 
@@ -19,12 +19,12 @@ class Part(Protocol):
 
 
 class UNet(nn.Module):
-    """The skeleton: what is left of a U-net when its five parts are taken out.
+    """The skeleton: what is left of a U-net when its six parts are taken out.
 
     Level ``l`` has ``widths[l]`` channels at ``1 / 2**l`` of the size. The input passes the left
-    part of level 0, then for each further level down and left; from the bottleneck, for each level
-    up, concatenation with the transit of the left features, and right. A new architecture is five
-    part factories.
+    part of level 0, then for each further level down and left. The middle part makes the bottleneck
+    of it. From there, for each level up, the features are enlarged, concatenated with the transit
+    of the left ones, and passed on to the right part. A new architecture is six part factories.
 
     Any H and W: the input is padded at the bottom and right, by its edge, to the next multiple
     that the levels need, and the output is cropped back.
@@ -36,6 +36,8 @@ class UNet(nn.Module):
         transit: connects the left features of a level to its right side.
         right: transforms features on the way up; it is also given the known share.
         up: doubles H and W.
+        middle: transforms the coarsest features, whose size and channels stay; it is also given the
+            known share. None for nothing.
     """
 
     widths: tuple[int, ...]
@@ -44,6 +46,7 @@ class UNet(nn.Module):
     transit: Part
     right: Part
     up: Part
+    middle: Part | None = None
 
     @nn.compact
     def __call__(
@@ -78,6 +81,10 @@ class UNet(nn.Module):
             y = self.down(finer, name=f"down_{level}")(x)
             _check_size("down", y, (x.shape[2] // 2, x.shape[3] // 2))
             x = self.left(features, name=f"left_{level}")(y, known[level])
+        if self.middle is not None:
+            y = self.middle(self.widths[-1], name="middle")(x, known[-1])
+            _check_size("middle", y, x.shape[2:4])
+            x = y
         bottleneck = x
         for level in reversed(range(len(self.widths) - 1)):
             skip, features = skips[level], self.widths[level]

@@ -1,10 +1,12 @@
 """Video to flow: the estimators, the file formats of flow, and flow as colour.
 
 `formats` reads and writes `.flo` and `.npz`, `kitti` KITTI's PNG, `pfm` reads `.pfm`, `npz`
-archives of unknown origin; `arrays` says what they take for flow, and which vectors are known.
+archives of unknown origin; `fields` finds and reads those of a whole video. `arrays` says what they
+take for flow, and which vectors are known.
 `colors` renders flow and labels; `estimators` turns two frames, or many, into flow; `raft` is one
 of them, a network, and `refinement` betters what they give. `quality` judges flow without ground
-truth. `folders` does it all for a whole video, which `stores` keep as it comes.
+truth. `folders` does it all for a whole video, which `stores` keep as it comes; `origin` says what
+made a flow, `notes` of which frames it is, `quality_file` how good it is.
 """
 
 from jaxmotion.optical_flow.arrays import known_flow, known_vectors
@@ -16,23 +18,18 @@ from jaxmotion.optical_flow.estimators import (
     estimate_sequence,
     make_estimator,
 )
-from jaxmotion.optical_flow.folders import (
-    FlowFolderReport,
-    FlowOrigin,
-    read_flow_origin,
-    write_flow_folder,
-)
+from jaxmotion.optical_flow.fields import flow_files, read_flow_sequence
+from jaxmotion.optical_flow.folders import FlowFolderReport, write_flow_folder
 from jaxmotion.optical_flow.formats import (
     flo_size,
-    flow_files,
     read_flo,
     read_flow_and_valid,
     read_flow_npz,
-    read_flow_sequence,
     write_flo,
     write_flow_npz,
 )
 from jaxmotion.optical_flow.kitti import read_kitti_png, write_kitti_png
+from jaxmotion.optical_flow.origin import FlowOrigin, read_flow_origin
 from jaxmotion.optical_flow.pfm import read_pfm, read_pfm_flow
 from jaxmotion.optical_flow.quality import FlowQuality, consistency, flow_quality, warp
 from jaxmotion.optical_flow.refinement import FLOW_STRENGTH, Refined, estimator_for_masks

@@ -1,15 +1,13 @@
 """Flow of a whole video into a folder, with pictures and quality, ready to be resumed."""
 
-import json
 import os
 import statistics
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 import cv2
 import numpy as np
@@ -18,18 +16,18 @@ from tqdm import tqdm
 import jaxmotion
 from jaxmotion.errors import InputError
 from jaxmotion.files import atomic_path, reading
+from jaxmotion.locks import locked
 from jaxmotion.optical_flow.colors import flow_to_color
 from jaxmotion.optical_flow.estimators import Estimator
+from jaxmotion.optical_flow.fields import ARCHIVE, UNFINISHED
 from jaxmotion.optical_flow.notes import NOTES, FieldNotes, note_frames
+from jaxmotion.optical_flow.origin import describe
 from jaxmotion.optical_flow.quality import FlowQuality, flow_quality
-from jaxmotion.optical_flow.stores import ARCHIVE, KINDS, UNFINISHED, Store, open_store
-from jaxmotion.options import from_json, to_json
-from jaxmotion.output_folder import keep_apart, locked
+from jaxmotion.optical_flow.quality_file import QUALITY, kept_qualities
+from jaxmotion.optical_flow.stores import KINDS, Store, open_store
+from jaxmotion.output_folder import keep_apart
 
-DESCRIPTION = "flow.json"  # beside the flow: which estimator made it, of what
-QUALITY = "quality.json"
 COLOR = "color"
-_NOT_COMPARED = ("version", "source")  # a video may be renamed; its frames are compared
 _OURS = (NOTES, QUALITY, COLOR)
 # Mean difference of two fields, in pixels, below which they are of the same frames. The same
 # network gives slightly another field on another machine, and KITTI's pictures are rounded.
@@ -69,74 +67,16 @@ class Frames(Protocol):
 
 
 @dataclass(frozen=True)
-class FlowOrigin:
-    """What `flow.json` says of the flow beside it.
-
-    Attributes:
-      estimator: its name.
-      settings: of the estimator, ready for JSON.
-      gap: frames from one to the other.
-      backward: to the earlier frame.
-      source: name of the video, where it is noted; it may have been renamed since.
-    """
-
-    estimator: str
-    settings: dict[str, Any]
-    gap: int = 1
-    backward: bool = False
-    source: str | None = field(default=None, compare=False)
-
-    def __str__(self) -> str:
-        """Direction and gap in words."""
-        return f"{'backward' if self.backward else 'forward'} flow with a gap of {self.gap}"
-
-
-def read_flow_origin(path: str | os.PathLike) -> FlowOrigin | None:
-    """Reads what made a flow, where that was noted.
-
-    Args:
-      path: a folder of flow, or the `flow.npz` in it.
-
-    Returns:
-      The origin; None for flow without a `flow.json`.
-
-    Raises:
-      InputError: a `flow.json` that is not one of ours.
-    """
-    path = Path(path)
-    file = (path.parent if path.name == ARCHIVE else path) / DESCRIPTION
-    with reading(file):
-        if not file.is_file():
-            return None
-        text = file.read_text(errors="replace")
-    try:
-        found = json.loads(text)
-        gap, direction = int(found["gap"]), found["direction"]
-        if gap < 1 or direction not in ("forward", "backward"):
-            raise ValueError
-        settings, source = dict(found["settings"]), found.get("source")
-        return FlowOrigin(
-            str(found["estimator"]),
-            settings,
-            gap,
-            direction == "backward",
-            source if isinstance(source, str) else None,
-        )
-    except (ValueError, TypeError, KeyError) as error:
-        raise InputError(f"{file}: damaged, expected what jaxmotion flow writes") from error
-
-
-@dataclass(frozen=True)
 class FlowFolderReport:
     """What `write_flow_folder` did.
 
     Attributes:
-      folder: where the flow is.
-      num_flows: fields in the folder, fewer than frames by the gap.
-      num_reused: those that were there already.
-      seconds_per_flow: estimation time of a new one (the median), 0 where there were none.
-      format: of the flow.
-      quality: the mean over the video, where it was asked for.
+        folder: where the flow is.
+        num_flows: fields in the folder, fewer than frames by the gap.
+        num_reused: those that were there already.
+        seconds_per_flow: estimation time of a new one (the median), 0 where there were none.
+        format: format of the flow.
+        quality: the mean over the video, where it was asked for.
     """
 
     folder: Path
@@ -176,23 +116,23 @@ def write_flow_folder(
     has grown is the same one.
 
     Args:
-      video: the frames, see `jaxmotion.data.open_video`.
-      folder: where the files go; made where missing.
-      estimator: see `make_estimator`.
-      gap: frames from one to the other, at least 1; vectors are pixels per gap.
-      backward: to the frame before instead of the one after.
-      format: "flo", a file a field; "png", KITTI's, rounded to 1/64 pixel and below 512 pixels;
-        "npz", one `flow.npz` with "flow" `[T, H, W, 2]`.
-      color: also pictures, `color/NAME.png`, by the usual wheel and to one scale.
-      quality: also `quality.json`, see `FlowQuality`; needs the flow back, so twice the time.
-      progress: show progress bars.
+        video: the frames, see `jaxmotion.data.open_video`.
+        folder: where the files go; made where missing.
+        estimator: see `make_estimator`.
+        gap: frames from one to the other, at least 1; vectors are pixels per gap.
+        backward: to the frame before instead of the one after.
+        format: "flo", a file a field; "png", KITTI's, rounded to 1/64 pixel and below 512 pixels;
+            "npz", one `flow.npz` with "flow" `[T, H, W, 2]`.
+        color: also pictures, `color/NAME.png`, by the usual wheel and to one scale.
+        quality: also `quality.json`, see `FlowQuality`; needs the flow back, so twice the time.
+        progress: show progress bars.
 
     Returns:
-      How many fields there are, how long one took, and how good they are.
+        How many fields there are, how long one took, and how good they are.
 
     Raises:
-      InputError: a wrong option, a frame that cannot be read, a folder that holds other flow, or
-        the frames, or that another run writes to, or that cannot be written.
+        InputError: a wrong option, a frame that cannot be read, a folder that holds other flow, or
+            the frames, or that another run writes to, or that cannot be written.
     """
     folder = Path(folder)
     if gap < 1:
@@ -201,11 +141,24 @@ def write_flow_folder(
         raise InputError(f"format {format!r}: expected one of {', '.join(KINDS)}")
     keep_apart(folder, (*_OURS, ARCHIVE, UNFINISHED), (video.path, *getattr(video, "files", ())))
     with locked(folder):
-        _describe(folder, video, estimator, gap=gap, backward=backward, format=format)
+        description = {
+            "version": jaxmotion.__version__,
+            "estimator": estimator.name,
+            "settings": estimator.settings,
+            "source": video.path.name,
+            "height": video.height,
+            "width": video.width,
+            "gap": gap,
+            "direction": "backward" if backward else "forward",
+            "format": format,
+            "unit": f"pixels per {'frame' if gap == 1 else f'{gap} frames'}, "
+            "of this height and width",
+        }
+        describe(folder, description, _OURS)
         run = _Run(video, folder, estimator, open_store(folder, format), FieldNotes(folder))
         total = None if video.num_frames is None else max(video.num_frames - gap, 0)
         with (
-            _kept_qualities(folder / QUALITY, quality) as qualities,
+            kept_qualities(folder / QUALITY, quality) as qualities,
             tqdm(
                 total=total, desc=f"flow ({estimator.name})", unit="frame", disable=not progress
             ) as bar,
@@ -289,110 +242,3 @@ def _write_colors(folder: Path, store: Store, names: list[str], progress: bool) 
             picture = flow_to_color(store.read(name), max_magnitude=float(scale))
             with atomic_path(path) as temporary:
                 temporary.write_bytes(cv2.imencode(".png", picture[..., ::-1])[1].tobytes())
-
-
-class _Qualities:
-    """The figures of `quality.json`, which is written now and then and at the end."""
-
-    def __init__(self, path: Path, figures: dict[str, FlowQuality]):
-        self._path, self._figures, self._num_written = path, figures, len(figures)
-
-    def __contains__(self, name: str) -> bool:
-        return name in self._figures
-
-    def add(self, name: str, figures: FlowQuality) -> None:
-        """Adds those of a field."""
-        self._figures[name] = figures
-        # The whole file each time, so the more seldom the longer it is.
-        if len(self._figures) > 1.1 * self._num_written + 10:
-            self.write()
-
-    def mean(self, names: list[str]) -> FlowQuality:
-        """Over these fields."""
-        return FlowQuality.mean([self._figures[name] for name in names])
-
-    def write(self) -> None:
-        """Writes what is new."""
-        if len(self._figures) == self._num_written:
-            return
-        content = {
-            "mean": to_json(FlowQuality.mean(list(self._figures.values()))),
-            "frames": {name: to_json(figures) for name, figures in self._figures.items()},
-        }
-        with atomic_path(self._path) as temporary:
-            temporary.write_text(json.dumps(content, indent=1) + "\n")
-        self._num_written = len(self._figures)
-
-
-@contextmanager
-def _kept_qualities(path: Path, wanted: bool) -> Iterator[_Qualities]:
-    """The figures that are there; those that are new are kept, however the block ends."""
-    qualities = _Qualities(path, _read_qualities(path) if wanted else {})
-    try:
-        yield qualities
-    finally:
-        qualities.write()
-
-
-def _read_qualities(path: Path) -> dict[str, FlowQuality]:
-    with reading(path):
-        if not path.exists():
-            return {}
-        text = path.read_text()
-    try:
-        frames = json.loads(text)["frames"]
-        return {name: from_json(FlowQuality, figures) for name, figures in frames.items()}
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise InputError(f"{path}: damaged, remove it or give another folder") from error
-
-
-def _describe(
-    folder: Path, video: Frames, estimator: Estimator, *, gap: int, backward: bool, format: str
-) -> None:
-    """Writes `flow.json`, or checks that the one which is there says the same."""
-    description: dict[str, Any] = {
-        "version": jaxmotion.__version__,
-        "estimator": estimator.name,
-        "settings": estimator.settings,
-        "source": video.path.name,
-        "height": video.height,
-        "width": video.width,
-        "gap": gap,
-        "direction": "backward" if backward else "forward",
-        "format": format,
-        "unit": f"pixels per {'frame' if gap == 1 else f'{gap} frames'}, of this height and width",
-    }
-    path = folder / DESCRIPTION
-    with reading(folder):
-        text = path.read_text(errors="replace") if path.exists() else None
-        inside = sorted(folder.iterdir())
-    strangers = [
-        entry
-        for entry in inside
-        if entry.suffix.lower() in (".flo", ".png", ".npz") or entry.name in _OURS
-    ]
-    if text is None and strangers:
-        raise InputError(f"{strangers[0]}: flow of another origin? give another folder")
-    if text is None:
-        with atomic_path(path) as temporary:
-            temporary.write_text(json.dumps(description, indent=2) + "\n")
-        return
-    try:
-        found = dict(json.loads(text))
-    except (ValueError, TypeError, RecursionError) as error:
-        raise InputError(f"{path}: damaged, remove it or give another folder") from error
-    for key, value in description.items():
-        if key in _NOT_COMPARED:
-            continue
-        if _telling(found.get(key)) != _telling(value):
-            raise InputError(
-                f"{folder}: holds flow with {key} {found.get(key)!r}, not {value!r}; "
-                "give another folder"
-            )
-
-
-def _telling(value: Any) -> Any:
-    """A value as JSON gives it back, without the name of a file whose content is there as well."""
-    if isinstance(value, dict):
-        return {k: _telling(v) for k, v in value.items() if f"{k}_sha256" not in value}
-    return list(value) if isinstance(value, tuple) else value

@@ -1,4 +1,4 @@
-"""Flow files: Middlebury `.flo`, `.npz` sequences, and whatever a name stands for.
+"""Flow files: Middlebury `.flo`, `.npz` sequences, and what a suffix stands for.
 
 Flow is float32 `[H, W, 2]` or `[T, H, W, 2]` in pixels per frame, channel 0 to the right and
 channel 1 down. Reading is strict: a file that is not exactly what its format says raises an
@@ -14,27 +14,28 @@ from typing import IO
 import numpy as np
 
 from jaxmotion.errors import InputError
-from jaxmotion.files import atomic_path, list_files, numbered, reading
+from jaxmotion.files import atomic_path, reading
 from jaxmotion.optical_flow.arrays import as_flow, as_valid, check_finite, known_flow
 from jaxmotion.optical_flow.kitti import read_kitti_png
-from jaxmotion.optical_flow.npz import open_npz
+from jaxmotion.optical_flow.npz import Npz, open_npz
 
 FLO_MAGIC = 202021.25  # reads "PIEH" as bytes: a check of the byte order too
 _FLO_HEADER = struct.Struct("<fii")
 _LARGEST_SIDE = 99_999  # as in the Middlebury reference reader
+_NO_NPZ = "damaged or not an .npz file, expected one with the key 'flow'"
 
 
 def flo_size(path: str | os.PathLike) -> tuple[int, int]:
     """Checks header and length of a `.flo` file without reading its vectors.
 
     Args:
-      path: the file.
+        path: the file.
 
     Returns:
-      `(height, width)`.
+        `(height, width)`.
 
     Raises:
-      InputError: missing, wrong magic number, absurd size, truncated or too long.
+        InputError: missing, wrong magic number, absurd size, truncated or too long.
     """
     with reading(path), open(path, "rb") as file:
         return _read_flo_header(path, file)
@@ -44,16 +45,16 @@ def read_flo(path: str | os.PathLike) -> np.ndarray:
     """Reads a Middlebury `.flo` file as it stands (unknown vectors keep their large values).
 
     Args:
-      path: the file.
+        path: the file.
 
     Returns:
-      float32 `[H, W, 2]`.
+        float32 `[H, W, 2]`.
 
     Raises:
-      InputError: missing, wrong magic number, absurd size, truncated, too long, NaN or infinite.
+        InputError: missing, wrong magic number, absurd size, truncated, too long, NaN or infinite.
 
     References:
-      Baker et al., A database and evaluation methodology for optical flow, IJCV 2011.
+        Baker et al., A database and evaluation methodology for optical flow, IJCV 2011.
     """
     with reading(path), open(path, "rb") as file:
         height, width = _read_flo_header(path, file)
@@ -90,11 +91,11 @@ def write_flo(path: str | os.PathLike, flow: np.ndarray) -> None:
     """Writes a Middlebury `.flo` file.
 
     Args:
-      path: where to.
-      flow: `[H, W, 2]`, finite.
+        path: where to.
+        flow: `[H, W, 2]`, finite.
 
     Raises:
-      InputError: wrong shape, not finite, or the file cannot be written.
+        InputError: wrong shape, not finite, or the file cannot be written.
     """
     flow = as_flow(path, flow, ndim=3)
     height, width, _ = flow.shape
@@ -107,15 +108,15 @@ def read_flow_npz(path: str | os.PathLike) -> tuple[np.ndarray, np.ndarray | Non
     """Reads a sequence from an `.npz` file with the key `flow` and, possibly, `valid`.
 
     Args:
-      path: the file.
+        path: the file.
 
     Returns:
-      flow float16 or float32 `[T, H, W, 2]` as stored, and valid bool `[T, H, W]` or None where the
-      file has none.
+        flow float16 or float32 `[T, H, W, 2]` as stored, and valid bool `[T, H, W]` or None where
+        the file has none.
 
     Raises:
-      InputError: missing, not an `.npz`, damaged, key absent, wrong shape or kind, or not finite
-        where it is valid.
+        InputError: missing, not an `.npz`, damaged, key absent, wrong shape or kind, or not finite
+            where it is valid.
     """
     flow, valid = load_flow_npz(path)
     check_finite(path, flow, valid)
@@ -124,14 +125,8 @@ def read_flow_npz(path: str | os.PathLike) -> tuple[np.ndarray, np.ndarray | Non
 
 def load_flow_npz(path: str | os.PathLike) -> tuple[np.ndarray, np.ndarray | None]:
     """`read_flow_npz` without the check for NaN and infinite vectors."""
-    with open_npz(path, "damaged or not an .npz file, expected one with the key 'flow'") as archive:
-        if "flow" not in archive.names:
-            raise InputError(f"{path}: holds the keys {archive.names}, expected 'flow'")
-        shape, dtype = archive.header("flow")
-        if len(shape) != 4 or shape[-1] != 2 or 0 in shape:
-            raise InputError(f"{path}: 'flow' has the shape {shape}, expected [T, H, W, 2]")
-        if dtype.kind != "f" or dtype.itemsize > 8:
-            raise InputError(f"{path}: 'flow' is {dtype}, expected float16 or float32")
+    with open_npz(path, _NO_NPZ) as archive:
+        shape, dtype = _flow_header(path, archive)
         flow = archive.read("flow")
         valid = archive.read("valid") if "valid" in archive.names else None
     if valid is not None:
@@ -140,18 +135,46 @@ def load_flow_npz(path: str | os.PathLike) -> tuple[np.ndarray, np.ndarray | Non
     return flow.astype(precision, copy=False), valid  # in the machine's byte order
 
 
+def flow_npz_size(path: str | os.PathLike) -> tuple[int, int, int]:
+    """Reads the header of an `.npz` of flow.
+
+    Args:
+        path: the file.
+
+    Returns:
+        `(T, height, width)`.
+
+    Raises:
+        InputError: as `read_flow_npz`, but for what is wrong with the numbers.
+    """
+    with open_npz(path, _NO_NPZ) as archive:
+        shape, _ = _flow_header(path, archive)
+    return shape[0], shape[1], shape[2]
+
+
+def _flow_header(path: str | os.PathLike, archive: Npz) -> tuple[tuple[int, ...], np.dtype]:
+    if "flow" not in archive.names:
+        raise InputError(f"{path}: holds the keys {archive.names}, expected 'flow'")
+    shape, dtype = archive.header("flow")
+    if len(shape) != 4 or shape[-1] != 2 or 0 in shape:
+        raise InputError(f"{path}: 'flow' has the shape {shape}, expected [T, H, W, 2]")
+    if dtype.kind != "f" or dtype.itemsize > 8:
+        raise InputError(f"{path}: 'flow' is {dtype}, expected float16 or float32")
+    return shape, dtype
+
+
 def write_flow_npz(
     path: str | os.PathLike, flow: np.ndarray, valid: np.ndarray | None = None
 ) -> None:
     """Writes a sequence as a compressed `.npz` with the key `flow` (and `valid`).
 
     Args:
-      path: where to.
-      flow: float16 or float32 `[T, H, W, 2]`, finite where valid; kept in its precision.
-      valid: `[T, H, W]` in {0, 1}; left out of the file when left out here.
+        path: where to.
+        flow: float16 or float32 `[T, H, W, 2]`, finite where valid; kept in its precision.
+        valid: `[T, H, W]` in {0, 1}; left out of the file when left out here.
 
     Raises:
-      InputError: wrong shape, not finite, or the file cannot be written.
+        InputError: wrong shape, not finite, or the file cannot be written.
     """
     if valid is not None:
         valid = as_valid(f"{path}: valid", valid, np.shape(flow)[:-1])
@@ -167,13 +190,13 @@ def read_flow_and_valid(path: str | os.PathLike) -> tuple[np.ndarray, np.ndarray
     """Reads the flow of one pair of frames, `.flo` or KITTI `.png` by the suffix.
 
     Args:
-      path: the file.
+        path: the file.
 
     Returns:
-      flow float32 `[H, W, 2]`, zero where unknown, and bool `[H, W]`, where it is known.
+        flow float32 `[H, W, 2]`, zero where unknown, and bool `[H, W]`, where it is known.
 
     Raises:
-      InputError: another suffix, or a file that is not what its suffix says.
+        InputError: another suffix, or a file that is not what its suffix says.
     """
     match Path(path).suffix.lower():
         case ".flo":
@@ -181,62 +204,3 @@ def read_flow_and_valid(path: str | os.PathLike) -> tuple[np.ndarray, np.ndarray
         case ".png":
             return known_flow(path, *read_kitti_png(path))
     raise InputError(f"{path}: unknown kind of flow file, expected .flo, .png (KITTI) or .npz")
-
-
-def read_flow_sequence(path: str | os.PathLike) -> tuple[np.ndarray, np.ndarray]:
-    """Reads the flow of a whole video.
-
-    Args:
-      path: an `.npz` file, a folder of numbered `.flo` or KITTI `.png` files, or one such file.
-
-    Returns:
-      flow float32 `[T, H, W, 2]`, zero where unknown, and bool `[T, H, W]`, where it is known.
-
-    Raises:
-      InputError: nothing there, a missing frame, files of different sizes, or a bad file.
-    """
-    path = Path(path)
-    with reading(path):
-        is_file = path.is_file()
-    if is_file and path.suffix.lower() == ".npz":
-        flow, known = known_flow(path, *read_flow_npz(path))
-        return flow.astype(np.float32, copy=False), known
-    if is_file:
-        flow, known = read_flow_and_valid(path)
-        return flow[None], known[None]
-    files = flow_files(path)
-    fields = []
-    for file in files:
-        fields.append(read_flow_and_valid(file))
-        (height, width), first = fields[-1][1].shape, fields[0][1].shape
-        if (height, width) != first:
-            raise InputError(
-                f"{file}: {width} x {height}, expected {first[1]} x {first[0]} as {files[0].name}"
-            )
-    flow, known = (np.stack(arrays) for arrays in zip(*fields, strict=True))
-    return flow, known
-
-
-def flow_files(folder: str | os.PathLike) -> list[Path]:
-    """Lists the flow files of a folder in the order of their numbers.
-
-    Args:
-      folder: one sequence.
-
-    Returns:
-      Its `.flo` files; where there is none, its `.png` files. At least one.
-
-    Raises:
-      InputError: no such folder, no such file in it, or a gap in the numbering.
-    """
-    folder = Path(folder)
-    files = list_files(folder, (".flo",)) or list_files(folder, (".png",))
-    if not files:
-        raise InputError(
-            f"{folder}: no .flo file in this folder (nor KITTI .png), expected one per pair of "
-            "frames"
-        )
-    files, missing = numbered(files)
-    if missing:
-        raise InputError(f"{min(missing.values())}: missing frame in a sequence of {len(files)}")
-    return files

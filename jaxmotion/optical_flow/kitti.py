@@ -16,26 +16,48 @@ _STEP = 64.0  # 1/64 pixel
 _ZERO = 2**15
 _START = struct.Struct(">8sI4sII")  # signature, length and name of the first chunk, width, height
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_DEEP_COLORS = bytes((16, 2))  # bits a channel, and the code of three channels
+
+
+def kitti_size(path: str | os.PathLike) -> tuple[int, int]:
+    """Reads the header of a KITTI flow picture.
+
+    Args:
+        path: the file.
+
+    Returns:
+        `(height, width)`.
+
+    Raises:
+        InputError: missing, not a PNG of three channels of 16 bits, or an absurd size.
+    """
+    with reading(path), open(path, "rb") as file:
+        start = file.read(_START.size + len(_DEEP_COLORS))
+        length = os.fstat(file.fileno()).st_size
+    height, width = _check_start(path, start, length)
+    if start[_START.size :] != _DEEP_COLORS:
+        raise InputError(f"{path}: not of three channels of 16 bits, expected a KITTI flow PNG")
+    return height, width
 
 
 def read_kitti_png(path: str | os.PathLike) -> tuple[np.ndarray, np.ndarray]:
     """Reads a KITTI flow picture: 16-bit RGB, `(value - 2**15) / 64` for u and v, B = known.
 
     Args:
-      path: the file.
+        path: the file.
 
     Returns:
-      flow float32 `[H, W, 2]`, zero where unknown, and valid bool `[H, W]`.
+        flow float32 `[H, W, 2]`, zero where unknown, and valid bool `[H, W]`.
 
     Raises:
-      InputError: missing, not a picture, or not three channels of 16 bits.
+        InputError: missing, not a picture, or not three channels of 16 bits.
 
     References:
-      Menze and Geiger, Object scene flow for autonomous vehicles, CVPR 2015 (development kit).
+        Menze and Geiger, Object scene flow for autonomous vehicles, CVPR 2015 (development kit).
     """
     with reading(path):
         data = Path(path).read_bytes()
-        _check_start(path, data)
+        _check_start(path, data, len(data))
         try:
             image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
         except cv2.error:
@@ -52,16 +74,17 @@ def read_kitti_png(path: str | os.PathLike) -> tuple[np.ndarray, np.ndarray]:
     return np.where(valid[..., None], flow, np.float32(0)), valid
 
 
-def _check_start(path: str | os.PathLike, data: bytes) -> None:
-    """Refuses another kind of picture, and a size of which the file cannot hold the rows."""
+def _check_start(path: str | os.PathLike, data: bytes, length: int) -> tuple[int, int]:
+    """Height and width; refuses another kind of picture, and rows that the file cannot hold."""
     signature, _, _, width, height = _START.unpack(data[: _START.size].ljust(_START.size, b"\0"))
     if signature != _SIGNATURE:
         raise InputError(f"{path}: not a readable picture, expected a KITTI flow PNG")
-    if width * height > 8 * MOST_INFLATED * len(data):  # a pixel has one bit at least
+    if width * height > 8 * MOST_INFLATED * length:  # a pixel has one bit at least
         raise InputError(
             f"{path}: absurd size {width} x {height} (width x height), expected one that "
-            f"{len(data)} bytes can hold"
+            f"{length} bytes can hold"
         )
+    return height, width
 
 
 def write_kitti_png(
@@ -70,12 +93,12 @@ def write_kitti_png(
     """Writes a KITTI flow picture; vectors are rounded to 1/64 pixel.
 
     Args:
-      path: where to.
-      flow: `[H, W, 2]`, finite and with components in [-512, 512) where valid.
-      valid: `[H, W]` in {0, 1}; all known when left out.
+        path: where to.
+        flow: `[H, W, 2]`, finite and with components in [-512, 512) where valid.
+        valid: `[H, W]` in {0, 1}; all known when left out.
 
     Raises:
-      InputError: wrong shape, not finite, a vector out of range, or the file cannot be written.
+        InputError: wrong shape, not finite, a vector out of range, or the file cannot be written.
     """
     size = np.shape(flow)[:2]
     valid = np.ones(size, bool) if valid is None else as_valid(f"{path}: valid", valid, size)

@@ -21,7 +21,7 @@ class Npz:
     """An open archive.
 
     Attributes:
-      names: of its arrays, in the order of the file.
+        names: names of its arrays, in the order of the file.
     """
 
     def __init__(self, archive: zipfile.ZipFile, length: int) -> None:
@@ -42,6 +42,14 @@ class Npz:
                 raise ValueError("objects, which are programs")
             self._check(name, file.tell() + math.prod(shape) * dtype.itemsize)
         return shape, dtype
+
+    def checksum(self, name: str) -> tuple[int, int]:
+        """Length and CRC-32 of an array with its header, as the archive notes them.
+
+        They are the same however the archive was compressed, and reading holds the array to them.
+        """
+        member = self._members[name]
+        return member.file_size, member.CRC
 
     def read(self, name: str) -> np.ndarray:
         """An array."""
@@ -66,14 +74,14 @@ def open_npz(path: str | os.PathLike, fault: str) -> Iterator[Npz]:
     """Opens an archive to read from.
 
     Args:
-      path: the file.
-      fault: what to say of a file that cannot be read, and of what was expected.
+        path: the file.
+        fault: what to say of a file that cannot be read, and of what was expected.
 
     Yields:
-      The archive. What it raises in the block of the `with` becomes one line as well.
+        The archive. What it raises in the block of the `with` becomes one line as well.
 
     Raises:
-      InputError: missing, not an `.npz`, damaged, or larger than memory.
+        InputError: missing, not an `.npz`, damaged, or larger than memory.
     """
     try:
         with reading(path), zipfile.ZipFile(path) as archive:

@@ -16,6 +16,7 @@ import numpy as np
 
 from jaxmotion.errors import InputError
 from jaxmotion.files import atomic_path, list_files, reading
+from jaxmotion.optical_flow.fields import ARCHIVE, UNFINISHED
 from jaxmotion.optical_flow.formats import (
     flo_size,
     read_flo,
@@ -24,9 +25,6 @@ from jaxmotion.optical_flow.formats import (
 )
 from jaxmotion.optical_flow.kitti import read_kitti_png, write_kitti_png
 from jaxmotion.optical_flow.npz import open_npz
-
-ARCHIVE = "flow.npz"
-UNFINISHED = "unfinished"  # the folder of an archive's fields until all are there
 
 
 class Store(Protocol):
@@ -154,26 +152,6 @@ def _write_header(file: IO[bytes], dtype: np.dtype, shape: tuple[int, ...]) -> N
     np.lib.format.write_array_header_1_0(file, header)
 
 
-def archive_names(path: str | os.PathLike) -> list[str]:
-    """The names of the fields in an archive; none where nobody noted them.
-
-    Args:
-      path: the `.npz`.
-
-    Raises:
-      InputError: it cannot be read.
-    """
-    try:
-        with reading(path), zipfile.ZipFile(path) as archive:
-            if "names.npy" not in archive.namelist():
-                return []
-            with archive.open("names.npy") as file:
-                names = np.lib.format.read_array(file, allow_pickle=False)
-    except (ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path}: damaged, expected an .npz file of flow") from error
-    return [str(name) for name in names] if names.ndim == 1 else []
-
-
 def _names_and_size(path: str | os.PathLike) -> tuple[list[str], tuple[int, ...]]:
     """What an archive says of itself, without its vectors."""
     with open_npz(path, "damaged, remove it or give another folder") as archive:
@@ -185,14 +163,14 @@ def open_store(folder: Path, kind: str) -> Store:
     """The store of a folder.
 
     Args:
-      folder: that exists.
-      kind: one of `KINDS`.
+        folder: that exists.
+        kind: one of `KINDS`.
 
     Returns:
-      The store.
+        The store.
 
     Raises:
-      InputError: a finished archive that is damaged.
+        InputError: a finished archive that is damaged.
     """
     return FlowArchive(folder) if kind == "npz" else FlowFiles(folder, f".{kind}")
 

@@ -4,17 +4,12 @@ The page is a pure function of the evaluation and of the picture files beside it
 and escapes; what is shown, and how, is in the files of `web/`, which are put into the page.
 """
 
-import base64
-import hashlib
 import html
-import json
 from dataclasses import asdict
-from importlib.resources import files
 from pathlib import Path
-from string import Template
 from typing import Any
 
-from jaxmotion.evaluation.published import MEAN, folder_name
+from jaxmotion.evaluation.comparison import MEAN, folder_name
 from jaxmotion.evaluation.results import (
     Dataset,
     Difference,
@@ -23,43 +18,43 @@ from jaxmotion.evaluation.results import (
     Run,
     with_joint_mean,
 )
-from jaxmotion.evaluation.results_json import plain
 from jaxmotion.evaluation.tables import PUBLISHED_PREFIX, score_table
 from jaxmotion.files import atomic_path
-from jaxmotion.report.pictures import SHARED_LAYERS, flow_wheel, read_layer
+from jaxmotion.report.document import asset, document, inert
+from jaxmotion.report.encoding import flow_wheel
+from jaxmotion.report.layers import SHARED_LAYERS, read_layer
 
-SCRIPTS = ("elements.js", "tables.js", "charts.js", "player.js", "sequences.js", "page.js")
-DIGITS = 4
+SCRIPTS = (
+    *("elements.js", "sortable.js", "tables.js", "charts.js", "panels.js", "transport.js"),
+    *("player.js", "sequences.js", "page.js"),
+)
 
 
 def write_report(folder: Path, evaluation: Evaluation) -> None:
     """Writes `report.html` into the folder of an evaluation.
 
     Args:
-        folder: Where the evaluation's files are; its pictures are looked for there.
-        evaluation: What was evaluated, as far as it got.
+        folder: the folder where the evaluation's files are; its pictures are looked for there.
+        evaluation: what was evaluated, as far as it got.
 
     Raises:
         InputError: A file of pictures is damaged, or the page cannot be written.
     """
-    page = render(folder, evaluation)
+    page = _render(folder, evaluation)
     with atomic_path(folder / "report.html") as path:
         path.write_text(page, encoding="utf-8")
 
 
-def render(folder: Path, evaluation: Evaluation) -> str:
+def _render(folder: Path, evaluation: Evaluation) -> str:
     """The page as text; arguments and errors as `write_report`."""
-    style, script = _asset("page.css"), "".join(map(_asset, SCRIPTS))
     layers = Layers()
     datasets = [_dataset(dataset, folder, layers) for dataset in evaluation.datasets]
-    return Template(_asset("page.html")).substitute(
-        title=html.escape(_title(evaluation)),
+    return document(
+        asset("page.html"),
+        _title(evaluation),
+        list(map(asset, SCRIPTS)),
+        {"datasets": datasets, "wheel": flow_wheel(), "megabytes": layers.megabytes()},
         partial=_partial(evaluation),
-        style=style,
-        style_hash=_hash(style),
-        script=script,
-        script_hash=_hash(script),
-        data=_json({"datasets": datasets, "wheel": flow_wheel(), "megabytes": layers.megabytes()}),
         layers=layers.elements(),
     )
 
@@ -82,7 +77,7 @@ class Layers:
     def elements(self) -> str:
         """One element each, so that the page parses a sequence when it is looked at, not before."""
         return "\n".join(
-            f'<script type="application/json" id="layer-{number}">{_inert(text)}</script>'
+            f'<script type="application/json" id="layer-{number}">{inert(text)}</script>'
             for text, number in self._numbers.items()
         )
 
@@ -224,22 +219,4 @@ def _published(column: Published, dataset: Dataset) -> dict[str, Any]:
 
 
 def _difference(difference: Difference) -> dict[str, Any]:
-    return {**asdict(difference), "is_real": difference.is_real}
-
-
-def _json(value: Any) -> str:
-    return _inert(json.dumps(plain(value, DIGITS), separators=(",", ":")))
-
-
-def _inert(text: str) -> str:
-    """JSON that can stand in a script element: without a `<` that could end it."""
-    return text.replace("<", "\\u003c")
-
-
-def _asset(name: str) -> str:
-    return files("jaxmotion.report").joinpath("web", name).read_text(encoding="utf-8")
-
-
-def _hash(text: str) -> str:
-    """What the page's security policy names, so that no other script or style has a say."""
-    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+    return {**asdict(difference), "excludes_zero": difference.excludes_zero}

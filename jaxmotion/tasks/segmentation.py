@@ -4,27 +4,34 @@ EM (thesis ch. 2), ST-MS (ch. 3) and LT-MS (ch. 4) are this task with other clip
 networks and weights.
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Annotated, Literal, cast
+from typing import Annotated, Any, ClassVar, Literal, cast
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from tyro.conf import Suppress
 
 from jaxmotion import losses
-from jaxmotion.data.augment import AugmentConfig, augment, known_only
-from jaxmotion.motion import MotionModel, fit, parametric_flow
+from jaxmotion.data.augment import AugmentConfig, augment
+from jaxmotion.data.config import DataConfig
+from jaxmotion.data.windows import InferenceConfig
+from jaxmotion.errors import InputError
+from jaxmotion.motion import MotionModel, PenaltyName, fit, parametric_flow
 from jaxmotion.networks import (
+    INPUT_CHANNELS,
     NetworkConfig,
     Segmentation,
     UNetSegmenter,
     build_segmenter,
-    global_residual,
 )
+from jaxmotion.networks.warm_start import match_params, warm_start
 from jaxmotion.options import CountOrZero, Meta, NotNegative, check_fields
+from jaxmotion.tasks.observation import Observation, observe
 from jaxmotion.tasks.pictures import segmentation_picture
-from jaxmotion.tasks.task import Batch, Params
+from jaxmotion.tasks.task import Batch, Output, Params, Task, TaskConfig, Variables
 
 
 @dataclass(frozen=True)
@@ -56,7 +63,7 @@ class ObjectiveConfig:
         occlusion_quantile: share of the sites that L_c looks at (eq. 3.6).
     """
 
-    penalty: Literal["l1", "l2", "huber", "squared"] = "l1"
+    penalty: PenaltyName = "l1"
     normalisation: Literal["pixels", "flow", "residual"] = "residual"
     remove_global_motion: bool = False
     entropy_weight: NotNegative = 0.01
@@ -71,65 +78,141 @@ class ObjectiveConfig:
 
 
 @dataclass(frozen=True)
-class SegmentationTask:
-    """Trains a segmenter without labels; implements `training.task.Task`.
+class SegmentationConfig(TaskConfig):
+    """Motion segmentation.
 
-    A batch holds ``flow`` ``[B, T, H, W, 2]`` and ``valid`` ``[B, T, H, W]`` in {0, 1}. What is not
-    valid counts nowhere, whatever it holds.
+    Attributes:
+        network: the segmenter.
+        motion: the motion model of a segment.
+        objective: the loss.
+        augment: random changes of a training clip.
+        inference: how a trained network goes over a video.
+    """
+
+    kind: Annotated[Literal["segmentation"], Suppress] = "segmentation"
+    network: NetworkConfig = field(default_factory=NetworkConfig)
+    motion: MotionModel = field(
+        default_factory=lambda: MotionModel(spatial="quadratic", temporal="constant")
+    )
+    objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    inference: InferenceConfig = field(default_factory=InferenceConfig)
+
+    changeable: ClassVar[tuple[str, ...]] = ("network.remat", "network.compute_dtype")
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+
+    def build(
+        self, data: DataConfig, load: Callable[[str], Any] | None = None
+    ) -> "SegmentationTask":
+        """See `TaskConfig.build`; no other network is needed."""
+        if self.network.num_masks < 2:
+            raise InputError(
+                f"network.num_masks {self.network.num_masks}: expected at least 2 to train; a "
+                "single mask is the same whatever the network learns"
+            )
+        return SegmentationTask(
+            self.network, self.motion, self.objective, self.augment, data.clip_length
+        )
+
+
+@dataclass(frozen=True)
+class SegmentationTask(Task):
+    """Trains a segmenter without labels.
+
+    ``valid`` is in {0, 1}. What is not valid counts nowhere, whatever ``flow`` holds there.
+
+    Attributes:
+        network: architecture of the segmenter.
+        motion: motion model of a segment.
+        objective: the loss.
+        augment: random changes of a training clip.
+        clip_length: number of frames of the clips, where devices that share frames need more
+            behind them; None where there is no padding.
     """
 
     network: NetworkConfig
     motion: MotionModel
     objective: ObjectiveConfig
     augment: AugmentConfig
+    clip_length: int | None = None
+
+    @property
+    def spec(self) -> Mapping[str, str]:
+        """See `Task`."""
+        return {"flow": "B T H W 2", "valid": "B T H W"}
 
     @cached_property
     def module(self) -> UNetSegmenter:
         """The linen module."""
         return build_segmenter(self.network)
 
-    def init(self, key: jax.Array, batch: Batch) -> Params:
+    def init(self, key: jax.Array, batch: Batch) -> Variables:
         """Fresh parameters."""
-        return self.module.init(key, batch["flow"][:1])["params"]
+        clip = (1, *batch["flow"].shape[1:4], INPUT_CHANNELS[self.network.input])
+        return {"params": self.module.init(key, jnp.zeros(clip))["params"]}
 
-    def masks(self, params: Params, batch: Batch, key: jax.Array | None = None) -> jax.Array:
+    def observe(self, batch: Batch, seen: jax.Array | None = None) -> Observation:
+        """What network and loss are given of the clips; the network sees ``seen``, if anything."""
+        config = self.objective
+        with_residual = config.remove_global_motion or config.normalisation == "residual"
+        return observe(
+            batch["flow"], batch["valid"], self.network, seen=seen, with_residual=with_residual
+        )
+
+    def masks(
+        self, params: Params, observation: Observation, key: jax.Array | None = None
+    ) -> jax.Array:
         """Masks ``[B, T, H, W, K]`` of the clips; with a key, the network's dropout is on."""
         output = self.module.apply(
             {"params": params},
-            batch["flow"],
-            batch["valid"],
+            observation.features,
+            observation.valid,
             deterministic=key is None,
             rngs=None if key is None else {"dropout": key},
         )
         return cast(Segmentation, output).masks
 
     def loss(
-        self, params: Params, batch: Batch, step: jax.Array, key: jax.Array | None
-    ) -> tuple[jax.Array, dict[str, jax.Array]]:
-        """Loss per clip ``[B]`` (eq. 2.12, 3.7, 4.8), and its parts."""
-        flow, valid = known_only(batch["flow"], batch["valid"])
-        seen = flow
+        self, variables: Variables, batch: Batch, *, step: jax.Array, key: jax.Array | None
+    ) -> Output:
+        """Loss per clip (eq. 2.12, 3.7, 4.8), and its parts; a clip without flow counts nowhere."""
+        seen = None
         if key is not None:
-            seen, flow, valid = augment(key, flow, valid, self.augment, self.motion)
+            seen, *known = augment(
+                key,
+                batch["flow"],
+                batch["valid"],
+                self.augment,
+                self.motion,
+                self.clip_length,
+            )
+            batch = dict(zip(("flow", "valid"), known, strict=True))
             key = jax.random.fold_in(key, 1)
-        masks = self.masks(params, {"flow": seen, "valid": valid}, key)
-        target, weights = self._target(flow, valid)
+        observation = self.observe(batch, seen)
+        flow, valid = observation.flow, observation.valid
+        masks = self.masks(variables["params"], observation, key)
+        target, weights = self._target(observation)
         theta = self._fit(target, masks, valid, weights)
-        parametric = parametric_flow(self.motion, theta, flow.shape[1:4])
+        parametric = parametric_flow(self.motion, theta, flow.shape[1:4], lengths=self.clip_length)
 
         config = self.objective
         coherence = losses.reconstruction(
             target, masks, parametric, penalty=config.penalty, valid=valid, weights=weights
         )
         entropy = losses.entropy(masks, valid=valid)
-        foreground = 1 - masks[..., 0]
-        cost = config.foreground_cost + config.border_cost * _nearness_to_border(*flow.shape[2:4])
-        prior = _mean(cost * foreground, valid)
+        prior = losses.background_prior(
+            masks,
+            foreground_cost=config.foreground_cost,
+            border_cost=config.border_cost,
+            valid=valid,
+        )
         total = coherence - config.entropy_weight * entropy + prior
         parts = {
             "coherence": coherence,
             "entropy": entropy,
-            "foreground": _mean(foreground, valid),
+            "foreground": losses.background_prior(masks, foreground_cost=1, valid=valid),
         }
         if config.consistency_weight > 0 and flow.shape[1] > 1:
             consistency = losses.temporal_consistency(
@@ -139,14 +222,16 @@ class SegmentationTask:
             ramp = 1 if key is None else jnp.clip(step / max(config.consistency_ramp, 1), 0, 1)
             total = total + config.consistency_weight * ramp * consistency
             parts["consistency"] = consistency
-        return total, {name: jnp.mean(value) for name, value in parts.items()}
+        weight = jnp.any(valid > 0, axis=(1, 2, 3)).astype(total.dtype)
+        metrics = {name: (weight * part, weight) for name, part in parts.items()}
+        return Output(total, weight, metrics)
 
-    def _target(self, flow: jax.Array, valid: jax.Array) -> tuple[jax.Array, jax.Array]:
+    def _target(self, observation: Observation) -> tuple[jax.Array, jax.Array]:
         """The flow to explain ``[B, T, H, W, 2]``, and what each frame weighs ``[B, T]``."""
         config = self.objective
+        flow, valid, residual, _ = observation
         target = scale = flow
-        if config.remove_global_motion or config.normalisation == "residual":
-            residual = global_residual(flow, valid)
+        if residual is not None:
             target = residual if config.remove_global_motion else flow
             scale = residual if config.normalisation == "residual" else flow
         if config.normalisation != "pixels":
@@ -166,11 +251,21 @@ class SegmentationTask:
             penalty=self.objective.penalty,
             valid=valid,
             frame_weights=weights,
+            lengths=self.clip_length,
         ).theta
 
-    def picture(self, params: Params, batch: Batch) -> np.ndarray:
+    def predict(self, variables: Variables, batch: Batch) -> Mapping[str, jax.Array]:
+        """``masks`` ``[B, T, H, W, K]``."""
+        return {"masks": self.masks(variables["params"], self.observe(batch))}
+
+    def transfer(self, fresh: Variables, trained: Variables) -> tuple[Variables, str]:
+        """What `networks.warm_start` takes of another network."""
+        here, there = fresh["params"], trained["params"]
+        return {"params": warm_start(here, there)}, match_params(here, there).words
+
+    def picture(self, variables: Variables, batch: Batch) -> np.ndarray:
         """Rows of flow, segments and the flow of their motion models, a column per clip."""
-        masks, parametric = self._explain(params, batch)
+        masks, parametric = self._explain(variables["params"], batch)
         return segmentation_picture(
             np.asarray(batch["flow"]), np.asarray(masks), np.asarray(parametric)
         )
@@ -179,25 +274,14 @@ class SegmentationTask:
     def _explain(self):
         @jax.jit
         def explain(params: Params, batch: Batch) -> tuple[jax.Array, jax.Array]:
-            flow, valid = known_only(batch["flow"], batch["valid"])
-            masks = self.masks(params, batch)
-            target, weights = self._target(flow, valid)
-            theta = self._fit(target, masks, valid, weights)
-            parametric = parametric_flow(self.motion, theta, masks.shape[1:4])
+            observation = self.observe(batch)
+            masks = self.masks(params, observation)
+            target, weights = self._target(observation)
+            theta = self._fit(target, masks, observation.valid, weights)
+            shape = masks.shape[1:4]
+            parametric = parametric_flow(self.motion, theta, shape, lengths=self.clip_length)
             best = jax.nn.one_hot(jnp.argmax(masks, axis=-1), masks.shape[-1])
             explained = jnp.einsum("bthwk,bkthwc->bthwc", best, parametric)
-            return masks, explained + flow - target
+            return masks, explained + observation.flow - target
 
         return explain
-
-
-def _nearness_to_border(height: int, width: int) -> jax.Array:
-    """``[H, W]`` from 0 at the centre of the frame to 1 on its border."""
-    y, x = (jnp.abs(jnp.linspace(-1, 1, size)) for size in (height, width))
-    return jnp.maximum(y[:, None], x) ** 4
-
-
-def _mean(values: jax.Array, valid: jax.Array) -> jax.Array:
-    """The mean of ``[B, T, H, W]`` over valid pixels, ``[B]``."""
-    total = jnp.sum(values * valid, axis=(1, 2, 3))
-    return total / jnp.maximum(jnp.sum(valid, axis=(1, 2, 3)), 1)

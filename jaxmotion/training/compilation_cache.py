@@ -5,6 +5,8 @@ from pathlib import Path
 
 import jax
 
+from jaxmotion.user_cache import user_cache
+
 
 def enable_compilation_cache() -> Path:
     """Keeps compiled programs in a folder.
@@ -16,8 +18,7 @@ def enable_compilation_cache() -> Path:
         The folder.
     """
     chosen = os.environ.get("JAX_COMPILATION_CACHE_DIR")
-    user_cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
-    folder = Path(chosen) if chosen else user_cache / "jaxmotion" / "xla"
+    folder = Path(chosen) if chosen else user_cache("xla")
     jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
     return folder

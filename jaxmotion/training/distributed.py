@@ -11,7 +11,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
 import jax
 import numpy as np
@@ -33,6 +33,8 @@ class AgreedEndError(RuntimeError):
 
 class LostProcessError(RuntimeError):
     """A computation across processes failed, most often because another one is gone."""
+
+    exit_status = 1
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,7 @@ def joined(processes: Processes) -> Iterator[None]:
     """Connects the processes for the time of the block. No device may have been asked for before.
 
     The block ends in order where all come to its end, or to the same `AgreedEndError`. After any
-    other exception this process must leave by `end`, which does not wait for the others.
+    other exception this process must leave by `end_at_once`, which does not wait for the others.
 
     Raises:
         InputError: where nothing says which processes there are. If they do not all come in time,
@@ -144,13 +146,12 @@ def _join(processes: Processes) -> None:
         waiting.cancel()
 
 
-def end(status: int) -> NoReturn:
-    """Ends this process, at once where others wait for it, which Python's own exit would not do."""
+def end_at_once(status: int) -> None:
+    """Ends this process where others wait for it, which Python's own exit would not do."""
     if jax.distributed.is_initialized():
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(status)
-    sys.exit(status)
 
 
 def is_main() -> bool:

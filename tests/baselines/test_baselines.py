@@ -4,13 +4,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from jaxmotion.baselines import ALL_BASELINES, UPPER_BOUND
 from jaxmotion.baselines.classical_em import classical_em, initial_mixture, run_em
 from jaxmotion.baselines.threshold import (
     BASELINES,
     all_background,
-    global_residual,
     otsu,
     otsu_thresholds,
+    residual_norm,
     scaled_threshold,
     tune_threshold,
     two_motion_upper_bound,
@@ -68,12 +69,12 @@ def test_otsu_finds_what_moves_on_its_own():
 def test_adding_a_global_motion_changes_no_residual(seed):
     flow, _ = two_motions()
     moved = flow + quadratic(seed).astype(np.float32)
-    np.testing.assert_allclose(global_residual(moved), global_residual(flow), atol=0.02)
+    np.testing.assert_allclose(residual_norm(moved), residual_norm(flow), atol=0.02)
 
 
 def test_upsampled_margin_crosses_one_half_where_the_threshold_is():
     flow, _ = two_motions(noise=0.3)
-    residual = global_residual(flow)
+    residual = residual_norm(flow)
     threshold = otsu_thresholds(residual)[:, None, None]
     np.testing.assert_array_equal(otsu(flow) > 0.5, residual > threshold)
     np.testing.assert_array_equal(
@@ -189,3 +190,7 @@ def test_more_starts_find_a_higher_likelihood():
     flow, _ = two_motions(frames=8, noise=0.5)
     one, ten = (classical_em(flow, num_segments=3, num_starts=starts)[1] for starts in (1, 10))
     assert ten.mean() > one.mean() + 1
+
+
+def test_the_names_that_commands_know_are_those_that_exist():
+    assert (*BASELINES, UPPER_BOUND) == ALL_BASELINES

@@ -174,7 +174,8 @@ def test_padding_behind_a_clip_changes_no_draw():
         jnp.pad(flow, [*padding, (0, 0)]),
         jnp.pad(valid, padding),
         config,
-        model.padded(9),
+        model,
+        clip_length=9,
     )
     for one, other in zip(expected, found, strict=True):
         np.testing.assert_allclose(other[:, :9], one, rtol=1e-5, atol=1e-5)

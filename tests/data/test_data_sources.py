@@ -1,14 +1,27 @@
 import dataclasses
+import json
 import logging
+import shutil
 
 import numpy as np
 import pytest
 
 from jaxmotion import scenes
-from jaxmotion.data import SceneSource, find_sequences, open_source, split_names
-from jaxmotion.data.sequences import FlowCache
+from jaxmotion.data import (
+    SceneSource,
+    TrainLoader,
+    find_flow,
+    open_source,
+    split_names,
+    write_image,
+)
+from jaxmotion.data.clips import fingerprint, has_content, old_fingerprint
+from jaxmotion.data.davis import SequenceFiles
+from jaxmotion.data.file_sequences import open_files
+from jaxmotion.data.fingerprints import file_fingerprint
+from jaxmotion.data.flow_cache import FlowCache
 from jaxmotion.errors import InputError
-from jaxmotion.optical_flow import write_flo, write_flow_npz
+from jaxmotion.optical_flow import write_flo, write_flow_npz, write_kitti_png
 
 
 def field(value, size=(6, 8)):
@@ -69,7 +82,7 @@ def test_the_layouts(tmp_path):
     npz_sequence(tmp_path / "mixed" / "a.npz", [3])
     (tmp_path / "mixed" / "README.txt").write_text("hello")
     (tmp_path / "mixed" / "empty").mkdir()
-    assert [name for name, _ in find_sequences(tmp_path / "mixed")] == ["a", "b"]
+    assert [name for name, _ in find_flow(tmp_path / "mixed")] == ["a", "b"]
     assert values_of(as_list(open_source(tmp_path / "mixed"))) == [[3], [1], [2]]
     assert values_of(as_list(open_source(tmp_path / "mixed" / "b" / "00001.flo"))) == [[2]]
     assert values_of(as_list(open_source(str(tmp_path / "mixed" / "a.npz")))) == [[3]]
@@ -242,7 +255,7 @@ def test_a_bad_frame_is_an_error_or_its_clips_are_left_out(tmp_path, caplog, dam
     flo_sequence(tmp_path / "a", range(8))
     damage(tmp_path / "a")
     with pytest.raises(InputError, match=words) as error:
-        open_source(tmp_path / "a", clip_length=2, size=size)
+        as_list(open_source(tmp_path / "a", clip_length=2, size=size))
     assert str(error.value).startswith(f"{tmp_path / 'a' / '00003.flo'}: ")
     with caplog.at_level(logging.WARNING):
         source = open_source(tmp_path / "a", clip_length=2, size=size, on_bad_clip="skip")
@@ -268,8 +281,10 @@ def test_bad_npz_frames_and_files(tmp_path, caplog):
     np.savez(tmp_path / "a.npz", flow=flow)
     npz_sequence(tmp_path / "b.npz", [7, 8])
     (tmp_path / "c.npz").write_bytes((tmp_path / "b.npz").read_bytes()[:-40])
+    with pytest.raises(InputError, match=r"c\.npz: damaged"):
+        open_source(tmp_path)  # by its header
     with pytest.raises(InputError, match=r"a\.npz, frame 2: NaN or infinite"):
-        open_source(tmp_path)
+        as_list(open_source(tmp_path / "a.npz"))
     with caplog.at_level(logging.WARNING):
         source = open_source(tmp_path, on_bad_clip="skip")
     assert [v[0] for v in values_of(as_list(source))] == [0, 1, 3, 4, 7, 8]
@@ -317,7 +332,8 @@ def test_caching_changes_no_value_and_keeps_to_its_limit(tmp_path):
     for number in range(4):
         write_flo(tmp_path / f"{number}.flo", flow[number])
     cache = FlowCache(max_bytes=2 * (flow[0].nbytes + 48))
-    source = dataclasses.replace(open_source(tmp_path), cache=cache)
+    sequence = open_files(SequenceFiles("a", tmp_path), cache)
+    source = dataclasses.replace(open_source(tmp_path), sequences=(sequence,))
     for _ in range(3):
         for number in (0, 3, 1, 2, 2, 0):
             np.testing.assert_array_equal(source[number]["flow"][0], flow[number])
@@ -400,6 +416,101 @@ def test_scene_specs():
         open_source("scenes:nonsense")
     with pytest.raises(InputError, match="expected positive sizes"):
         open_source("scenes:easy", num_scenes=0)
+
+
+def flow_in(folder, kind, values, name="{:05d}"):
+    """The same fields in one of the formats of `jaxmotion flow`."""
+    folder.mkdir(parents=True)
+    flow = np.stack([field(value) for value in values])
+    valid = np.ones(flow.shape[:-1], bool)
+    valid[:, 0, :3] = False
+    if kind == "npz":
+        names = np.array([name.format(t) for t in range(len(flow))])
+        np.savez(folder / "flow.npz", flow=flow, valid=valid, names=names)
+        origin = {"estimator": "dis", "settings": {}, "gap": 1, "direction": "forward"}
+        (folder / "flow.json").write_text(json.dumps(origin | {"height": 60, "width": 80}))
+    for t in range(len(flow) if kind != "npz" else 0):
+        path = folder / f"{name.format(t)}.{kind}"
+        if kind == "png":
+            write_kitti_png(path, flow[t], valid[t])
+        else:
+            write_flo(path, np.where(valid[t, ..., None], flow[t], np.float32(2e9)))
+
+
+@pytest.mark.parametrize("kind", ["flo", "png", "npz"])
+@pytest.mark.parametrize("layout", ["alone", "folder", "davis"])
+def test_what_jaxmotion_flow_writes_is_read_wherever_flow_is(tmp_path, kind, layout):
+    place = {"alone": "walk", "folder": "all/walk", "davis": "all/Flows/made/walk"}[layout]
+    flow_in(tmp_path / place, kind, range(3))
+    if layout != "alone":
+        flow_in((tmp_path / place).with_name("run"), kind, range(3, 5))
+    write_image(tmp_path / place / "color" / "00000.png", np.zeros((6, 8, 3), np.uint8))
+    root = tmp_path / place.split("/")[0]
+    expected = [[0, 1], [1, 2]] if layout == "alone" else [[3, 4], [0, 1], [1, 2]]
+    source = open_source(root, clip_length=2)
+    clips = as_list(source)
+    assert [clip["flow"][:, 5, 5, 0].tolist() for clip in clips] == expected
+    assert clips[-1]["name"] == "walk/00001"
+    for clip in clips:
+        assert not clip["valid"][:, 0, :3].any()
+        assert clip["valid"].sum() == 2 * (6 * 8 - 3)
+    assert source.sequences[-1].units == ((60, 80) if kind == "npz" else None)
+
+
+def test_pictures_are_no_flow(tmp_path):
+    for name in ("walk", "run"):
+        write_image(tmp_path / name / "00000.png", np.zeros((6, 8, 3), np.uint8))
+    with pytest.raises(InputError, match=r"holds 2 folders, expected an .npz file"):
+        open_source(tmp_path)
+    with pytest.raises(InputError, match=r"holds 1 \.png file, expected an \.npz file"):
+        open_source(tmp_path / "walk")
+
+
+@pytest.mark.parametrize("kind", ["flo", "png", "npz"])
+def test_the_fingerprint_is_of_the_flow_alone(tmp_path, kind):
+    """Not of names, places and dates; and one number that changes is other flow."""
+    flow_in(tmp_path / "here/walk", kind, range(3))
+    source = open_source(tmp_path / "here")
+    shutil.copytree(tmp_path / "here", tmp_path / "there")
+    other = open_source(tmp_path / "there")
+    assert fingerprint(source) == fingerprint(other)
+    assert has_content(other, fingerprint(source))
+    assert has_content(other, old_fingerprint(source))  # as a run of an earlier version has it
+    shutil.rmtree(tmp_path / "there")
+    flow_in(tmp_path / "there/walk", kind, [0, 1, 2.25])
+    changed = open_source(tmp_path / "there")
+    assert not has_content(changed, fingerprint(source))
+    assert not has_content(changed, old_fingerprint(source))
+    assert not has_content(changed, "")
+
+
+def test_checkpoints_of_earlier_versions_know_their_data(tmp_path):
+    flow = (np.arange(96).reshape(2, 4, 6, 2) / 8).astype(np.float32)
+    valid = np.ones(flow.shape[:3], bool)
+    valid[0, 0] = False
+    np.savez(tmp_path / "a.npz", flow=flow.astype(np.float16), valid=valid)
+    for t in range(2):
+        write_flo(tmp_path / "b" / f"{t}.flo", flow[t])
+    source = open_source(tmp_path)
+    noted = "568e923b3164929f222adc49830fc2f3"  # by the first version that noted it
+    assert old_fingerprint(source) == noted
+    loader = TrainLoader(source, 2)
+    state = loader.get_state()
+    loader.check_state(state)
+    loader.check_state(state | {"content": noted})
+    with pytest.raises(InputError, match="other flow under the same names"):
+        loader.check_state(state | {"content": noted[::-1]})
+    loader.close()
+
+
+def test_the_fingerprint_of_a_large_file_reads_parts_of_it(tmp_path):
+    rng = np.random.default_rng(0)
+    flow = rng.normal(size=(200, 300, 2)).astype(np.float32)
+    write_flo(tmp_path / "a.flo", flow)
+    write_flo(tmp_path / "b.flo", flow)
+    write_flo(tmp_path / "c.flo", flow + np.float32(0.01) * rng.normal(size=flow.shape))
+    a, b, c = (file_fingerprint(tmp_path / f"{name}.flo") for name in "abc")
+    assert a == b != c
 
 
 @pytest.mark.real

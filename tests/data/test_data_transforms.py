@@ -5,6 +5,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jaxmotion.data import (
+    Mirror,
+    Resize,
+    Turn,
     resize_flow,
     resize_flow_and_valid,
     resize_labels,
@@ -112,3 +115,73 @@ def test_all_known_and_none_known():
     resized, known = resize_flow_and_valid(flow, np.zeros((1, 4, 6)), (8, 9))
     assert not known.any()
     np.testing.assert_array_equal(resized, 0)
+
+
+def whole_clip(size=(6, 8), frames=2):
+    """All fields of one thing, a rectangle that moves; a corner is unknown."""
+    inside = np.zeros((frames, *size), bool)
+    inside[:, 1:3, 2:6] = True
+    valid = np.ones(inside.shape, np.float32)
+    valid[:, -1, -1] = 0
+    return {
+        "flow": np.where(inside[..., None], np.float32([3, -2]), np.float32([0.5, 0.25])),
+        "valid": valid,
+        "labels": inside * np.int32(7),
+        "instances": inside * np.int32(1),
+        "void": valid == 0,
+        "frames": np.repeat(inside[..., None] * np.uint8(200), 3, -1),
+        "boxes": np.tile(np.float32([2 / 8, 1 / 6, 4 / 8, 2 / 6]), (frames, 1)),
+        "name": "a/00000",
+    }
+
+
+def box_of(labels):
+    """Around what is not 0, as shares, by brute force."""
+    rows, columns = np.nonzero(labels)
+    height, width = labels.shape
+    low, high = (columns.min(), rows.min()), (columns.max() + 1, rows.max() + 1)
+    size = (high[0] - low[0]) / width, (high[1] - low[1]) / height
+    return [low[0] / width, low[1] / height, *size]
+
+
+@pytest.mark.parametrize("change", [Mirror(), Turn(), Resize((12, 24))])
+def test_all_fields_of_a_clip_are_changed_alike(change):
+    clip = change(whole_clip())
+    assert clip["name"] == "a/00000"
+    for t in range(2):
+        inside = clip["labels"][t] == 7
+        np.testing.assert_array_equal(clip["instances"][t] == 1, inside)
+        np.testing.assert_allclose(clip["boxes"][t], box_of(inside), atol=1e-6)
+        assert ((clip["frames"][t, ..., 0] > 100) == inside).all()
+        assert clip["flow"].shape[1:3] == clip["valid"].shape[1:] == inside.shape
+        if not isinstance(change, Resize):  # which takes the nearest of one, and half of the other
+            np.testing.assert_array_equal(clip["void"][t], clip["valid"][t] == 0)
+    for name, array in whole_clip().items():
+        if name != "name":
+            assert clip[name].dtype == array.dtype
+
+
+def test_vectors_turn_and_mirror_with_the_picture():
+    """A point and where it goes to stay together: by the place of one pixel and of its target."""
+    size = (9, 11)
+    for change in (Mirror(), Turn()):
+        for y, x, u, v in ((4, 5, 3, -2), (1, 2, -1, 4), (7, 8, 0, 1)):
+            flow = np.zeros((1, *size, 2), np.float32)
+            flow[0, y, x] = (u, v)
+            start, end = np.zeros((2, 1, *size), np.int32)
+            start[0, y, x] = end[0, y + v, x + u] = 1
+            found = change({"flow": flow, "labels": start, "instances": end})
+            (_, y1, x1), (_, y2, x2) = (np.argwhere(found[k])[0] for k in ("labels", "instances"))
+            np.testing.assert_array_equal(found["flow"][0, y1, x1], [x2 - x1, y2 - y1])
+
+
+def test_resizing_a_clip_is_resizing_its_fields():
+    clip, size = whole_clip(), (3, 5)
+    found = Resize(size)(clip)
+    flow, valid = resize_flow_and_valid(clip["flow"], clip["valid"], size)
+    np.testing.assert_array_equal(found["flow"], flow)
+    np.testing.assert_array_equal(found["valid"], valid)
+    np.testing.assert_array_equal(found["labels"], resize_labels(clip["labels"], size))
+    # Half the size: the mean over each block of four pixels.
+    blocks = clip["frames"].reshape(2, 3, 2, 4, 2, 3).mean((2, 4))
+    assert np.abs(Resize((3, 4))(clip)["frames"] - blocks).max() <= 0.5

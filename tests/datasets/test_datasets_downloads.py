@@ -9,10 +9,10 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from jaxmotion_datasets import downloads
 from jaxmotion_datasets.downloads import Archive, download, fetch_archives, unpack
 from original_layouts import make_davis2016, make_davis2017_motion
 
+from jaxmotion import downloads
 from jaxmotion.errors import InputError
 
 CONTENT = bytes(range(256)) * 4000

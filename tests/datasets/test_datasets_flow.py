@@ -157,7 +157,7 @@ def test_what_an_estimator_lacks_is_said_before_the_archive_is_read(tmp_path, bu
     make_davis2016(tmp_path / "DAVIS", TWO)
     (tmp_path / "DAVIS/ImageSets/480p/val.txt").unlink()
     for options, words in (
-        ((), "needs a weight file"),
+        ((), "needs weights"),
         (("--weights", tmp_path / "none.pth"), "none.pth: cannot be read"),
     ):
         status, _, err = build("davis2016", tmp_path, "--flow", "raft_small", *options)

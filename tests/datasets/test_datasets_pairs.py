@@ -8,8 +8,8 @@ import pytest
 from original_layouts import FLOW_SIZE, LAYOUTS, SIZE, mask, two_objects, write
 from PIL import Image
 
-import train
 from jaxmotion.cli import run_command
+from jaxmotion.commands import train
 from jaxmotion.data import open_source
 from jaxmotion.errors import InputError
 from jaxmotion.optical_flow import write_flo

@@ -23,15 +23,15 @@ from made_up_davis import (
 from PIL import Image
 
 from jaxmotion.evaluation import Protocol, find_sequences, published_scores
-from jaxmotion.evaluation.annotations import Annotation
-from jaxmotion.evaluation.methods import Baseline, Network
-from jaxmotion.evaluation.prediction import predict_labels
-from jaxmotion.evaluation.scoring import select_by_cut
-from jaxmotion.evaluation.suite import DatasetPlan, Options, evaluate
+from jaxmotion.evaluation.methods import Baseline, Network, predict_labels
+from jaxmotion.evaluation.run import DatasetPlan, Options, evaluate
+from jaxmotion.evaluation.score import select_by_cut
+from jaxmotion.evaluation.sequences import Annotation
 from jaxmotion.evaluation.tables import score_table
 from jaxmotion.metrics.davis import boundary_f, jaccard, sequence_statistics
 from jaxmotion.metrics.masks import unpack
 from jaxmotion.optical_flow.formats import write_flo
+from jaxmotion.report.layers import write_layers
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def evaluate_all(root, out, sequences=(), baselines=(), **options):
     """The last state of an evaluation of `by_u`."""
     plan = DatasetPlan("made", root, "made", Protocol(), tuple(sequences))
     methods = [Network("by_u", lambda: by_u), *map(Baseline, baselines)]
-    *_, last = evaluate(out, [plan], methods, Options(pictures=False, **options))
+    *_, last = evaluate(out, [plan], methods, Options(**options))
     return last.datasets[0]
 
 
@@ -296,7 +296,7 @@ def test_a_video_with_a_frame_missing_is_not_shown_and_one_without_any_is_scored
     for picture in sorted((root / "JPEGImages/480p/dog").iterdir())[left:]:
         picture.unlink()
     plan = DatasetPlan("made", root, "made", Protocol(), ("dog",))
-    options = Options(include_frames=True)
+    options = Options(write_pictures=write_layers, include_frames=True)
     *_, last = evaluate(tmp_path, [plan], [Network("by_u", lambda: by_u)], options)
     run = last.datasets[0].runs[0]
     assert len(run.sequences) == 1 - left
@@ -316,7 +316,7 @@ def test_eval_runs_as_a_program(root, tmp_path):
 def test_otsu_on_real_flow_is_the_bar_it_was_measured_to_be(shared):
     # The first 25 frames, every sixth: 0.645 in the study that set the bar.
     from jaxmotion.baselines.threshold import otsu
-    from jaxmotion.evaluation.prediction import upsample_foreground
+    from jaxmotion.evaluation.methods import upsample_foreground
 
     scores = []
     for sequence in find_sequences(shared / "data/davis", "raft", split="dev"):

@@ -12,7 +12,7 @@ from PIL import Image
 from jaxmotion.errors import InputError
 from jaxmotion.evaluation import find_sequences, preset
 from jaxmotion.evaluation.protocol import PRESETS, Protocol
-from jaxmotion.optical_flow.formats import read_flo, write_flo
+from jaxmotion.optical_flow import read_flo, write_flo, write_kitti_png
 
 MANY = 12  # frames: lexical order is another one only from eleven on
 
@@ -99,7 +99,7 @@ def test_names_do_not_change_the_scores(long, tmp_path, names, protocol):
     assert scores_of(long, tmp_path / "out", "--protocol", protocol) == expected
     (sequence,) = find_sequences(long, "made")
     for t in (2, 10):  # and the pictures of the report are of the frames that they stand beside
-        mask = np.asarray(Image.open(sequence.mask_paths[t])) > 0
+        mask = np.asarray(Image.open(sequence.record.paths[t])) > 0
         np.testing.assert_array_equal(sequence.read_frame(t)[..., 0] > 127, mask)
 
 
@@ -219,10 +219,35 @@ def test_official_frames_go_by_the_rule_not_by_the_name():
     assert list(protocol.scored(range(5), 5, 4)) == [1, 2, 3]
 
 
+@pytest.mark.parametrize("kind", ["png", "npz"])
+@pytest.mark.parametrize("protocol", ["davis2016", "fbms59"])
+def test_flow_is_scored_in_every_format(long, tmp_path, capsys, kind, protocol):
+    expected = scores_of(long, tmp_path / "expected", "--protocol", protocol)
+    folder = long / "Flows/made/jump"
+    files = sorted(folder.iterdir())
+    flow = np.stack([read_flo(file) for file in files])
+    for file, one in zip(files, flow, strict=True):
+        if kind == "png":
+            write_kitti_png(file.with_suffix(".png"), one)
+        file.unlink()
+    if kind == "npz":
+        np.savez(folder / "flow.npz", flow=flow, names=[file.stem for file in files])
+    if protocol == "fbms59":
+        shutil.rmtree(long / "JPEGImages")
+    assert scores_of(long, tmp_path / "out", "--protocol", protocol) == expected
+    if kind == "npz":  # of the second frame to the last: by their names
+        np.savez(folder / "flow.npz", flow=flow, names=[f"{t + 1:05d}" for t in range(MANY - 1)])
+    else:
+        rename(folder, lambda t: f"{t + 1:05d}.png")
+    capsys.readouterr()
+    assert scores_of(long, tmp_path / "again") is None
+    assert "00000" in capsys.readouterr().err
+
+
 def test_fields_are_those_of_the_files(long):
     (sequence,) = find_sequences(long, "made")
     flow, _, masks = sequence.read()
     assert flow.shape == (MANY - 1, *FLOW_SIZE, 2)
     np.testing.assert_array_equal(flow[10], read_flo(long / "Flows/made/jump/00010.flo"))
     np.testing.assert_array_equal(masks[:, ::2, ::2], flow[..., 0] > 0)
-    assert re.fullmatch(r"\d{5}", sequence.frame_names(MANY)[-1])
+    assert re.fullmatch(r"\d{5}", sequence.record.frame_names(MANY)[-1])

@@ -11,14 +11,14 @@ from scipy import ndimage
 
 from jaxmotion.errors import InputError
 from jaxmotion.evaluation import PRESETS, find_sequences, preset
-from jaxmotion.evaluation.annotations import Annotation
+from jaxmotion.evaluation.comparison import published_scores
 from jaxmotion.evaluation.methods import Network
-from jaxmotion.evaluation.published import published_scores
-from jaxmotion.evaluation.scoring import box_iou, score_labels
-from jaxmotion.evaluation.suite import DatasetPlan, Options, evaluate
+from jaxmotion.evaluation.run import DatasetPlan, Options, evaluate
+from jaxmotion.evaluation.score import score_labels
+from jaxmotion.evaluation.sequences import Annotation
 from jaxmotion.metrics import masks
 from jaxmotion.metrics.davis import boundary_f, jaccard
-from jaxmotion.metrics.objects import bootstrap_iou, match_objects
+from jaxmotion.metrics.objects import bootstrap_iou, box_iou, match_objects
 
 few = settings(deadline=None, max_examples=15)
 
@@ -186,7 +186,7 @@ def test_identical_empty_and_renamed_segments(name):
 
 def evaluate_made_up(root, out, protocol):
     plan = DatasetPlan("made", root, "made", protocol)
-    *_, last = evaluate(out, [plan], [Network("m", lambda: by_u)], Options(pictures=False))
+    *_, last = evaluate(out, [plan], [Network("m", lambda: by_u)], Options())
     return last.datasets[0]
 
 

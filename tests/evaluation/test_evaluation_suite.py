@@ -5,6 +5,7 @@ import json
 import re
 import shutil
 from dataclasses import asdict
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,17 +21,19 @@ from made_up_davis import (
 from PIL import Image
 from scipy import stats
 
-from jaxmotion.evaluation import preset, tables
-from jaxmotion.evaluation.comparison import bootstrap_interval, paired_differences
+from jaxmotion.errors import InputError
+from jaxmotion.evaluation import folder as evaluation_folder
+from jaxmotion.evaluation import preset
+from jaxmotion.evaluation.comparison import paired_differences, published_scores
 from jaxmotion.evaluation.methods import Network, ResultFolder
-from jaxmotion.evaluation.plans import read_suite
-from jaxmotion.evaluation.published import published_scores
-from jaxmotion.evaluation.results import Dataset, Evaluation, Failure, Run
-from jaxmotion.evaluation.results_json import from_json, to_json
-from jaxmotion.evaluation.sequence_scores import Cut, ObjectScores, SequenceScores
-from jaxmotion.evaluation.suite import DatasetPlan, Options, evaluate
+from jaxmotion.evaluation.results import Dataset, Evaluation, Failure, Run, dumps, loads
+from jaxmotion.evaluation.run import DatasetPlan, Options, evaluate
+from jaxmotion.evaluation.score import Cut, ObjectScores, SequenceScores
+from jaxmotion.evaluation.suite import read_suite
+from jaxmotion.locks import locked
+from jaxmotion.metrics.bootstrap import bootstrap_interval
 from jaxmotion.metrics.davis import boundary_f, jaccard
-from jaxmotion.output_folder import locked
+from jaxmotion.report.layers import write_layers
 
 
 @pytest.fixture
@@ -174,7 +177,7 @@ def test_compared_folders_stand_beside_with_paired_differences(root, results, tm
                     "--compare", f"theirs={results}") == 0  # fmt: skip
     scores = scores_of(out)
     assert list(scores["others"]) == ["theirs"]
-    evaluation = from_json((out / "evaluation.json").read_text())
+    evaluation = loads((out / "evaluation.json").read_text())
     differences = {
         (d.other, d.published): d
         for d in evaluation.datasets[0].differences
@@ -238,13 +241,38 @@ def test_results_survive_json():
         "d", "root", "raft", asdict(preset("davis2016")), "sequence", ("J", "F"), ("a", "b", "c"),
         (run,), published_scores()[:2], paired_differences((run, run), (), ("J",), "sequence"),
     )  # fmt: skip
-    text = to_json(Evaluation((dataset,)))
+    text = dumps(Evaluation((dataset,)))
     assert "NaN" not in text
-    again = from_json(text)
-    assert to_json(again) == text
+    again = loads(text)
+    assert dumps(again) == text
     assert again.datasets[0].runs[0].reasons == ("b: gone", "not reached: c")
     assert again.partial
     assert again.datasets[0].published == published_scores()[:2]
+
+
+def test_an_evaluation_of_an_earlier_version_is_read():
+    text = (Path(__file__).parent / "earlier_evaluation.json").read_text()
+    (dataset,) = loads(text).datasets
+    assert dumps(Evaluation((dataset,))) == text
+    assert [run.method for run in dataset.runs] == ["broken", "otsu"]
+    assert [failure.sequence for failure in dataset.runs[0].failures] == ["unused", "dog"]
+    assert np.isnan(dataset.differences[0].low)  # one sequence has no interval
+    assert dataset.protocol == json.loads(text)["datasets"][0]["protocol"]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("{", "not an evaluation"),
+        ("[]", "expected fields by name"),
+        ("{}", "datasets"),
+        ('{"datasets": [], "more": 1}', "has no field more"),
+        ('{"datasets": [{"runs": [{"kind": "network"}]}]}', r"kind 'network': expected"),
+    ],
+)
+def test_what_is_no_evaluation_is_refused(text, words):
+    with pytest.raises(InputError, match=words):
+        loads(text)
 
 
 # Bad results -------------------------------------------------------------------------------------
@@ -343,7 +371,7 @@ class Counting:
 
 def run_suite(out, plans, predict, identity=1, **options):
     method = Network("m", lambda: predict, identity={"parameters": identity})
-    options = Options(resume=True, **options)
+    options = Options(resume=True, write_pictures=write_layers, **options)
     *_, last = evaluate(out, plans, [method], options)
     return last
 
@@ -366,9 +394,9 @@ def test_a_suite_that_was_killed_loses_at_most_a_sequence(plans, tmp_path):
     assert again.calls == 2 * 1 + 2 * 2 - (4 - 1) + 1  # a cut of the killed sequence is done twice
     assert not evaluation.partial
     fresh = run_suite(tmp_path / "fresh", plans, Counting())
-    assert to_json(evaluation) == to_json(fresh)
+    assert dumps(evaluation) == dumps(fresh)
     nothing = Counting()
-    assert to_json(run_suite(out, plans, nothing)) == to_json(fresh)
+    assert dumps(run_suite(out, plans, nothing)) == dumps(fresh)
     assert nothing.calls == 0
 
 
@@ -419,7 +447,7 @@ def test_a_suite_of_methods_and_datasets_is_one_evaluation(root, results, tmp_pa
     arguments = ["--suite", tmp_path / "suite.toml", "--checkpoint", "otsu", "all_background"]
     for _ in range(2):
         assert run_eval(*arguments, "--baselines", "none", "--out", out) == 0
-        evaluation = from_json((out / "evaluation.json").read_text())
+        evaluation = loads((out / "evaluation.json").read_text())
         names = [(d.name, [run.method for run in d.runs]) for d in evaluation.datasets]
         both = ["otsu", "all_background"]
         assert names == [
@@ -446,16 +474,19 @@ def test_a_suite_of_methods_and_datasets_is_one_evaluation(root, results, tmp_pa
         ("checkpoint = 'a'\n[[dataset]]\ndata = 'davis'", "not checkpoint"),
         ("[[dataset]]\nname = 'a'", "a dataset without data"),
         ("[[dataset]]\ndata = 'davis'\nrule = 'overlap'", "'rule' is unknown, expected data, name"),
-        ("[[dataset]]\ndata = 'davis'\ncut = 'all'", "cut = 'all' is of the wrong type"),
-        ("[[dataset]]\ndata = 'davis'\ncut = [true]", "expected numbers of frames"),
-        ("[[dataset]]\ndata = 'davis'\ncut = []", r"cut = \[\] is of the wrong type, or empty"),
+        ("[[dataset]]\ndata = 'davis'\ncut = 'all'", "toml: cut 'all': expected a whole number or"),
+        ("[[dataset]]\ndata = 'davis'\ncut = [true]", r"toml: cut \[True\]: expected"),
+        (
+            "[[dataset]]\ndata = 'davis'\ncut = []",
+            r"toml: cut \[\]: expected a whole number or",
+        ),
         ("[[dataset]]\ndata = 'davis'\ncut = [0, -1]", "suite.toml: --cut -1: expected a number"),
-        ("[[dataset]]\ndata = 'davis'\ncut = 2.0", "cut = 2.0 is of the wrong type"),
+        ("[[dataset]]\ndata = 'davis'\ncut = 2.0", "toml: cut 2.0: expected a whole number"),
         ("[[dataset]]\ndata = 'davis'\nframes = 'offical'", "toml: --frames offical: unknown"),
         ("[[dataset]]\ndata = 'davis'\nselect = 'best'", "suite.toml: --select best: unknown"),
-        ("[[dataset]]\ndata = 'davis'\nsplit = ''", "split = '' is of the wrong type, or empty"),
-        ("[[dataset]]\ndata = 'davis'\nsequences = [1]", r"sequences = \[1\], expected texts"),
-        ("[[dataset]]\ndata = 'davis'\ncompare = {a = 1}", "compare = .*, expected texts"),
+        ("[[dataset]]\ndata = 'davis'\nsplit = ''", "toml: split '': expected a text"),
+        ("[[dataset]]\ndata = 'davis'\nsequences = [1]", r"toml: sequences.*: expected"),
+        ("[[dataset]]\ndata = 'davis'\ncompare = {a = 1}", "toml: compare.*: expected a text"),
         (
             "[[dataset]]\ndata = 'davis'\nprotocol = 'moca'\nframes = 'official'",
             "--frames official: moca has no frames of its own",
@@ -538,14 +569,14 @@ def test_scores_are_written_in_a_time_that_is_linear_in_the_sequences(monkeypatc
     clock, spent = [0.0], [0.0]
 
     def write(folder, evaluation):
-        clock[0] += evaluation / 100
-        spent[0] += evaluation / 100
+        clock[0] += len(evaluation.datasets[0].runs) / 100
+        spent[0] += len(evaluation.datasets[0].runs) / 100
 
-    monkeypatch.setattr(tables.time, "monotonic", lambda: clock[0])
-    monkeypatch.setattr(tables, "write_scores", write)
-    writer = tables.ScoreWriter(tmp_path)
+    monkeypatch.setattr(evaluation_folder.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(evaluation_folder, "write_scores", write)
+    scores, one = evaluation_folder.Scores(tmp_path), run_of("m", {"a": [1.0]})
     for done in range(1, 2001):
         clock[0] += 1
-        writer.write(done)
+        scores.update(Evaluation((Dataset("d", "", "", {}, "frame", (), (), (one,) * done),)))
     assert spent[0] < 0.12 * 2000 + 20  # every time: 20,010
     assert spent[0] > 20  # and it has not waited for the end

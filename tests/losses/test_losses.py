@@ -1,5 +1,6 @@
 """The losses, against values written out in numpy, and the thesis's two theorems."""
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -184,6 +185,35 @@ def test_padded_frames_change_no_loss(data):
         np.testing.assert_allclose(a, b, rtol=1e-5)
 
 
+def test_the_background_prior_is_a_mean_of_costs(data):
+    _, masks, _, valid = data
+    y, x = np.abs(np.linspace(-1, 1, SHAPE[2])), np.abs(np.linspace(-1, 1, SHAPE[3]))
+    border = np.maximum(y[:, None], x) ** 4
+    cost = (0.3 + 2.0 * border) * (1 - masks[..., 0].astype(float))
+    options = {"foreground_cost": 0.3, "border_cost": 2.0}
+    found = losses.background_prior(masks, **options)
+    np.testing.assert_allclose(found, cost.mean((1, 2, 3)), rtol=1e-5)
+    found = losses.background_prior(
+        np.where(valid[..., None] > 0, masks, np.nan), **options, valid=valid
+    )
+    expected = (cost * valid).sum((1, 2, 3)) / valid.sum((1, 2, 3))
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+    assert not np.any(losses.background_prior(masks))
+    assert not np.any(losses.background_prior(masks, **options, valid=0 * valid))
+
+
+class WithAndWithoutJit(chex.TestCase):
+    @chex.variants(with_jit=True, without_jit=True)
+    def test_losses_are_the_same_and_traced_once(self):
+        rng = np.random.default_rng(0)
+        flow = rng.normal(size=(*SHAPE, 2)).astype(np.float32)
+        masks = rng.dirichlet(np.ones(K), size=SHAPE).astype(np.float32)
+        parametric = rng.normal(size=(SHAPE[0], K, *SHAPE[1:], 2)).astype(np.float32)
+        found = self.variant(all_losses)(flow, masks, parametric, np.ones(SHAPE, np.float32))
+        chex.assert_tree_all_finite(found)
+        chex.assert_trees_all_close(found, all_losses(flow, masks, parametric, None), rtol=1e-5)
+
+
 @pytest.mark.parametrize("penalty", ["l1", "l2", "huber", "squared"])
 def test_hard_masks_and_perfect_fits_have_finite_gradients(data, penalty):
     flow, _, _, _ = data
@@ -203,7 +233,7 @@ def test_unknown_options_are_named(data):
     with pytest.raises(ValueError, match="normalization"):
         losses.em(flow, masks, parametric, normalization="mean")
     with pytest.raises(ValueError, match="penalty"):
-        losses.reconstruction(flow, masks, parametric, penalty="cauchy")
+        losses.reconstruction(flow, masks, parametric, penalty="tukey")
     with pytest.raises(ValueError, match="occlusion_quantile"):
         losses.temporal_consistency(masks, flow, occlusion_quantile=99)
 

@@ -6,10 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from jaxmotion.evaluation.annotations import Annotation
 from jaxmotion.evaluation.protocol import preset
 from jaxmotion.evaluation.results import Run
-from jaxmotion.evaluation.scoring import score_labels
+from jaxmotion.evaluation.score import score_labels
+from jaxmotion.evaluation.sequences import Annotation
 from jaxmotion.metrics.davis import boundary_f, jaccard, sequence_statistics
 from jaxmotion.metrics.objects import match_objects
 
@@ -136,7 +136,7 @@ def test_leading_axes_are_batch_axes():
 def test_wrong_masks_are_refused():
     mask = np.zeros((5, 4), bool)
     for score in (jaccard, boundary_f):
-        with pytest.raises(ValueError, match="same shape"):
+        with pytest.raises(ValueError, match=r"pred \(4, 5\): expected \(5, 4\), the shape of gt"):
             score(mask, mask.T)
         with pytest.raises(TypeError, match="float"):
             score(mask, np.zeros((5, 4)))

@@ -74,7 +74,7 @@ def test_wrong_input_is_refused():
         select_foreground(labels, gt, "largest")
     with pytest.raises(ValueError, match="needs a ground truth"):
         select_foreground(labels, None, "overlap")
-    with pytest.raises(ValueError, match="gt must be bool"):
+    with pytest.raises(ValueError, match=r"gt \(1, .*expected bool \(.* as labels"):
         select_foreground(labels, gt[:1], "overlap")
     with pytest.raises(ValueError, match=">= 0"):
         select_foreground(labels - 1, gt, "overlap")

@@ -70,10 +70,3 @@ def test_labels_are_packed_one_by_one(width):
     packed = bitmasks.pack_labels(labels, [4, 0, 9])
     for words, value in zip(packed, [4, 0, 9], strict=True):
         np.testing.assert_array_equal(bitmasks.unpack(words, width), labels == value)
-
-
-def test_counting_without_numpy_2(monkeypatch):
-    mask = blobs(3, (20, 130))
-    monkeypatch.setattr(bitmasks, "_ones", bitmasks._count_by_table)
-    assert bitmasks.count(bitmasks.pack(mask)) == mask.sum()
-    assert bitmasks.count(np.stack([bitmasks.pack(mask)] * 2)).tolist() == [mask.sum()] * 2

@@ -1,5 +1,6 @@
 """Bases and `MotionModel`, against their definitions and scipy."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -7,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.interpolate import BSpline
 
-from jaxmotion.motion import MotionModel, parametric_flow
+from jaxmotion.motion import MotionModel, frame_coefficients, parametric_flow
 
 SPATIAL = {"translation": 2, "affine": 6, "planar": 8, "quadratic": 12}
 MODELS = [
@@ -138,23 +139,60 @@ def test_theta_of_the_wrong_size_is_refused():
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_a_padded_clip_moves_as_the_clip_and_not_behind_it(model):
-    padded = model.padded(9)
-    assert padded.num_parameters(16) == model.num_parameters(9)
-    design = padded.design(16, 4, 5)
-    np.testing.assert_array_equal(design[:9], model.design(9, 4, 5))
-    assert not design[9:].any()
-    assert padded != model
-    assert hash(padded) == hash(model.padded(9))
+def test_behind_its_length_a_clip_does_not_move(model):
+    basis = model.temporal_basis(16, 9)
+    np.testing.assert_array_equal(basis[:9], model.temporal_basis(9))
+    assert not basis[9:].any()
+    theta = np.random.default_rng(0).normal(size=(1, 2, model.num_parameters(9)))
+    flow = parametric_flow(model, jnp.asarray(theta, jnp.float32), (16, 4, 5), lengths=9)
+    alone = np.einsum("thwcp,bkp->bkthwc", model.design(9, 4, 5), theta)
+    np.testing.assert_allclose(flow[:, :, :9], alone, atol=1e-5)
+    assert not np.any(flow[:, :, 9:])
 
 
-def test_a_padded_model_is_padded_once():
-    padded = MotionModel("affine", "bspline").padded(9)
-    assert padded.padded(9) == padded.padded(12) == padded
-    for frames in (8, 0):
-        with pytest.raises(ValueError, match="padded behind 9 frames"):
-            padded.padded(frames)
-    with pytest.raises(ValueError, match="padded behind 9 frames"):
-        padded.design(8, 4, 5)
-    with pytest.raises(ValueError, match="at least 1"):
-        MotionModel().padded(0)
+BASES = [
+    *(
+        MotionModel("affine", "bspline", degree, spacing, knots)
+        for degree in (None, 1)
+        for spacing in (1, 2, 3, 5)
+        for knots in ("clamped", "cardinal")
+    ),
+    MotionModel("affine", "bspline", 0),
+    MotionModel("affine", "polynomial", 2),
+    MotionModel("affine"),
+]
+
+
+@pytest.mark.parametrize("model", BASES)
+def test_clips_of_several_lengths_have_each_its_own_functions(model):
+    """Traced, where only the number of frames is known that the longest may have."""
+    lengths = np.arange(1, 20)
+    basis = np.asarray(jax.jit(lambda n: model.temporal_basis(19, n))(lengths))
+    for found, length in zip(basis, lengths, strict=True):
+        expected = model.temporal_basis(19, int(length))
+        count = expected.shape[1]
+        assert count == model.num_functions(length)
+        np.testing.assert_allclose(found[:, :count], expected, atol=1e-5)
+        assert not found[:, count:].any()
+
+
+@pytest.mark.parametrize("lengths", [0, 17, np.zeros((2, 1), int)])
+def test_lengths_out_of_range_are_refused(lengths):
+    with pytest.raises(ValueError, match="lengths must"):
+        MotionModel().temporal_basis(16, lengths)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_the_coefficients_of_a_frame_are_its_motion(model):
+    shape, rng = (5, 4, 6), np.random.default_rng(1)
+    theta = jnp.asarray(rng.normal(size=(2, 3, model.num_parameters(5))), jnp.float32)
+    coefficients = np.asarray(frame_coefficients(model, theta, 5), np.float64)
+    assert coefficients.shape == (2, 3, 5, 2, 6)
+    x, y = np.meshgrid(np.linspace(-1, 1, 6), np.linspace(-1, 1, 4))
+    monomials = np.stack([x**0, x, y, x * x, x * y, y * y])
+    flow = np.einsum("bktcj,jhw->bkthwc", coefficients, monomials)
+    np.testing.assert_allclose(parametric_flow(model, theta, shape), flow, atol=1e-5)
+    if model.spatial == "affine":
+        assert not coefficients[..., 3:].any()
+    with pytest.raises(ValueError, match="parameters per segment"):
+        frame_coefficients(model, theta[..., 1:], 5)

@@ -7,11 +7,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxmotion.motion import MotionModel, moments
+from jaxmotion.motion import Absolute, MotionModel, moments
 from jaxmotion.motion.banded import solve_banded
 from jaxmotion.motion.equations import Equations
-from jaxmotion.motion.moments import Clip
+from jaxmotion.motion.moments import Clip, powers
 from jaxmotion.motion.moments import sweep as sweep_eagerly
+from jaxmotion.motion.penalty import as_penalty
 
 sweep = jax.jit(sweep_eagerly, static_argnums=(4, 5))
 
@@ -48,7 +49,7 @@ def test_banded_solution_is_the_dense_one(length, bandwidth, size):
 
 @pytest.mark.parametrize("temporal", ["constant", "polynomial", "bspline"])
 def test_products_are_those_of_all_functions_that_overlap(temporal):
-    equations = Equations(MotionModel("quadratic", temporal), 20, "l1")
+    equations = Equations.of(MotionModel("quadratic", temporal), 20, Absolute())
     every = np.einsum("tl,tm->tlm", equations.basis, equations.basis)
     count = equations.basis.shape[1]
     for offset in range(count):
@@ -62,9 +63,9 @@ def test_products_are_those_of_all_functions_that_overlap(temporal):
 
 
 def test_products_of_a_long_clip_take_no_more_than_they_hold():
-    equations = Equations(MotionModel("quadratic", "bspline"), 500, "l1")
-    held = 4 * equations.basis.nbytes
     tracemalloc.start()
+    equations = Equations.of(MotionModel("quadratic", "bspline"), 500, Absolute())
+    held = 4 * equations.basis.nbytes
     assert equations.products.nbytes == held
     assert tracemalloc.get_traced_memory()[1] < 4 * held
     tracemalloc.stop()
@@ -91,8 +92,8 @@ def random_clip(rng, batch, frames, height, width, segments):
     return Clip(
         flow=jnp.asarray(rng.normal(size=(batch, frames, 2, height, width))),
         weights=jnp.asarray(rng.random((batch, frames, segments, height, width))),
-        x=jnp.broadcast_to(x, (batch, segments, width)),
-        y=jnp.broadcast_to(y, (batch, segments, height)),
+        xs=powers(jnp.broadcast_to(x, (batch, segments, width))),
+        ys=powers(jnp.broadcast_to(y, (batch, segments, height))),
     )
 
 
@@ -101,12 +102,17 @@ def test_normal_equations_are_those_of_the_design_matrix(model, penalty):
     rng = np.random.default_rng(0)
     frames, height, width, epsilon, kappa, delta = 5, 6, 7, 0.4, 0.3, 0.8
     clip = random_clip(rng, 1, frames, height, width, 1)
-    equations = Equations(model, frames, penalty)
+    equations = Equations.of(model, frames, as_penalty(penalty))
     theta = rng.normal(size=model.num_parameters(frames))
     local = equations.split(jnp.asarray(theta)[None, None])
     scalars = jnp.ones(local.shape[:3])
     found = sweep(
-        clip, equations.coefficients(local), epsilon * scalars, kappa * scalars, penalty, delta
+        clip,
+        equations.coefficients(local),
+        epsilon * scalars,
+        kappa * scalars,
+        equations.penalty,
+        delta,
     )
 
     design = model.design(frames, height, width)
@@ -151,32 +157,30 @@ def test_steps_do_not_change_a_sweep(monkeypatch, batch, frames):
     clip = random_clip(rng, batch, frames, 4, 5, 2)
     coefficients = jnp.asarray(rng.normal(size=(batch, frames, 2, 2, 6)))
     scalars = jnp.asarray(rng.random((batch, 2, 2)) + 0.1)
-    whole = sweep(clip, coefficients, scalars, scalars, "l1", 1.0)
-    monkeypatch.setattr(moments, "_RESIDUALS_PER_STEP", {"cpu": 100})
-    monkeypatch.setattr(moments, "_RESIDUALS_PER_STEP_ELSEWHERE", 100)
+    whole = sweep(clip, coefficients, scalars, scalars, Absolute(), 1.0)
+    monkeypatch.setattr(moments, "_RESIDUALS_PER_STEP_ON_CPU", 100)
     jax.clear_caches()  # the limit is read when a sweep is traced
-    stepped = sweep(clip, coefficients, scalars, scalars, "l1", 1.0)
-    program = jax.make_jaxpr(lambda c: sweep_eagerly(clip, c, scalars, scalars, "l1", 1.0))(
+    stepped = sweep(clip, coefficients, scalars, scalars, Absolute(), 1.0)
+    program = jax.make_jaxpr(lambda c: sweep_eagerly(clip, c, scalars, scalars, Absolute(), 1.0))(
         coefficients
     )
     assert "scan" in str(program)  # it did go in steps
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-10), whole, stepped)
 
 
-def test_the_size_of_a_step_is_that_of_the_default_device(monkeypatch):
-    """The CPU of a machine whose backend is another one."""
+def test_the_size_of_a_step_is_that_of_the_platform_the_program_is_for(monkeypatch):
+    """Not of the machine that traces it: a program may be compiled or exported for another."""
     rng = np.random.default_rng(2)
     clip, scalars = random_clip(rng, 2, 9, 4, 5, 2), jnp.ones((2, 2, 2))
     coefficients = jnp.zeros((2, 9, 2, 2, 6))
-    monkeypatch.setattr(moments, "_RESIDUALS_PER_STEP", {"cpu": 100})
-    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    monkeypatch.setattr(moments, "_RESIDUALS_PER_STEP_ON_CPU", 100)
 
-    def goes_in_steps():
-        program = jax.make_jaxpr(lambda c: sweep_eagerly(clip, c, scalars, scalars, "l1", 1.0))
-        return "scan" in str(program(coefficients))
+    def program(platform):
+        traced = jax.jit(lambda c: sweep_eagerly(clip, c, scalars, scalars, Absolute(), 1.0)).trace(
+            coefficients
+        )
+        return traced.lower(lowering_platforms=(platform,)).as_text()
 
-    assert not goes_in_steps()
-    for device in (jax.devices("cpu")[0], "cpu"):
-        with jax.default_device(device):
-            assert goes_in_steps()
-    assert not goes_in_steps()
+    assert "stablehlo.while" in program("cpu")
+    for platform in ("tpu", "cuda"):
+        assert "stablehlo.while" not in program(platform)

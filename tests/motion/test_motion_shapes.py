@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jaxmotion import losses
-from jaxmotion.motion import MotionModel, fit, parametric_flow, residual_penalty
-from jaxmotion.networks import NetworkConfig, build_segmenter, global_residual, network_input
+from jaxmotion.motion import MotionModel, fit, global_residual, parametric_flow, residual_penalty
+from jaxmotion.networks import NetworkConfig, build_segmenter, network_features
 
 SIZES = {"B": 3, "T": 4, "H": 6, "W": 8, "K": 5, "P": 12}
 AXES = {
@@ -19,6 +19,8 @@ AXES = {
     "weights": "B T",
     "frame_weights": "B T",
     "init": "B K P",
+    "residual": "B T H W 2",
+    "features": "B T H W 2",
     "huber_delta": "",
     "occlusion_quantile": "",
 }
@@ -28,10 +30,10 @@ def shape_of(name):
     return tuple(SIZES.get(axis, 2) for axis in AXES[name].split())
 
 
-def segment(flow, valid):
+def segment(features, valid):
     module = build_segmenter(NetworkConfig(widths=(4, 8), input="scaled"))
-    params = jax.eval_shape(module.init, jax.random.key(0), zeros("flow"))
-    return jax.eval_shape(module.apply, params, flow, valid)
+    params = jax.eval_shape(module.init, jax.random.key(0), zeros("features"))
+    return jax.eval_shape(module.apply, params, features, valid)
 
 
 FUNCTIONS = {
@@ -50,12 +52,12 @@ FUNCTIONS = {
         ("masks", "flow", "valid", "occlusion_quantile"),
     ),
     "entropy": (losses.entropy, ("masks", "valid")),
-    "network_input": (
-        lambda flow, valid: network_input(flow, "raw_and_residual", valid, 2),
-        ("flow", "valid"),
+    "network_features": (
+        lambda **arrays: network_features(kind="raw_and_residual", frames=2, **arrays),
+        ("flow", "residual", "valid"),
     ),
     "global_residual": (global_residual, ("flow", "valid")),
-    "segmenter": (segment, ("flow", "valid")),
+    "segmenter": (segment, ("features", "valid")),
 }
 
 

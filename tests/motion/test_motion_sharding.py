@@ -14,7 +14,7 @@ model = MotionModel("quadratic", "bspline")
 flow = jax.ShapeDtypeStruct((1, 64, 32, 48, 2), jnp.float32, sharding=sharding)
 masks = jax.ShapeDtypeStruct((1, 64, 32, 48, 2), jnp.float32, sharding=sharding)
 with jax.set_mesh(mesh):
-    compiled = fit.lower(flow, masks, model).compile()
+    compiled = jax.jit(fit, static_argnums=2).lower(flow, masks, model).compile()
 print(compiled.as_text())
 
 rng = np.random.default_rng(0)

@@ -12,9 +12,8 @@ from jaxmotion.networks import (
     NetworkConfig,
     build_segmenter,
 )
-from jaxmotion.networks.decoders import coordinates
+from jaxmotion.networks.decoders import cell_places
 
-# Without the residual, whose fit takes longer to compile than all the rest.
 SMALL = NetworkConfig(num_masks=3, input="scaled", widths=(4, 8), kernel=(3, 3, 3), norm_frames=9)
 DECODERS = {
     "linear": DecoderConfig(),
@@ -24,14 +23,14 @@ DECODERS = {
 }
 
 
-def random_flow(*shape):
+def random_features(*shape):
     return jnp.asarray(np.random.default_rng(0).normal(size=(*shape, 2)), jnp.float32)
 
 
 def network(config, seed=1):
     """A network with parameters that are no start values, so that every part counts."""
     module = build_segmenter(config)
-    params = module.init(jax.random.key(0), random_flow(1, 1, 8, 8))["params"]
+    params = module.init(jax.random.key(0), random_features(1, 1, 8, 8))["params"]
     rng = np.random.default_rng(seed)
     return module.apply, {
         "params": jax.tree.map(lambda x: x + rng.normal(0, 0.2, x.shape).astype(np.float32), params)
@@ -42,7 +41,7 @@ def network(config, seed=1):
 @pytest.mark.parametrize("num_frames", [1, 10])
 def test_any_length(name, num_frames):
     apply, variables = network(replace(SMALL, decoder=DECODERS[name]))
-    output = apply(variables, random_flow(2, num_frames, 11, 13))
+    output = apply(variables, random_features(2, num_frames, 11, 13))
     assert output.masks.shape == (2, num_frames, 11, 13, 3)
     assert np.isfinite(output.masks).all()
     if name == "linear":
@@ -54,7 +53,7 @@ def test_any_length(name, num_frames):
 @pytest.mark.parametrize("name", DECODERS)
 def test_padded_frames_change_nothing(name):
     apply, variables = network(replace(SMALL, decoder=DECODERS[name]))
-    flow = random_flow(2, 14, 12, 16)
+    flow = random_features(2, 14, 12, 16)
     valid = jnp.ones((2, 14, 12, 16)).at[:, 10:].set(0)
     padded = apply(variables, flow, valid).masks[:, :10]
     alone = apply(variables, flow[:, :10], valid[:, :10]).masks
@@ -66,8 +65,8 @@ def test_a_decoder_reads_the_whole_clip(name):
     """Without space-time kernels and block norms, frames meet in the decoder only."""
     config = replace(SMALL, kernel=(1, 3, 3), norm_frames=1, decoder=DECODERS[name])
     apply, variables = network(config)
-    flow = random_flow(1, 4, 12, 16)
-    other = flow.at[:, 3].set(random_flow(1, 12, 16)[0] * jnp.arange(16)[:, None])
+    flow = random_features(1, 4, 12, 16)
+    other = flow.at[:, 3].set(random_features(1, 12, 16)[0] * jnp.arange(16)[:, None])
     difference = apply(variables, flow).logits - apply(variables, other).logits
     assert np.abs(difference[:, 0]).max() > 1e-4
 
@@ -75,7 +74,7 @@ def test_a_decoder_reads_the_whole_clip(name):
 def test_slots_take_any_number_of_masks_and_keep_the_order_of_their_queries():
     config = replace(SMALL, decoder=DECODERS["slots"])
     _, variables = network(config)
-    flow = random_flow(1, 3, 12, 16)
+    flow = random_features(1, 3, 12, 16)
     for count in (2, 3, 5, 7):
         module = build_segmenter(replace(config, num_masks=count))
         masks = module.apply(variables, flow).masks
@@ -85,7 +84,7 @@ def test_slots_take_any_number_of_masks_and_keep_the_order_of_their_queries():
 def test_dropout_needs_a_key_and_is_off_without():
     config = replace(SMALL, decoder=replace(DECODERS["transformer"], dropout=0.5))
     apply, variables = network(config)
-    flow = random_flow(1, 2, 12, 16)
+    flow = random_features(1, 2, 12, 16)
     still = [apply(variables, flow).logits for _ in range(2)]
     np.testing.assert_array_equal(*still)
     moved = apply(variables, flow, deterministic=False, rngs={"dropout": jax.random.key(0)}).logits
@@ -95,11 +94,11 @@ def test_dropout_needs_a_key_and_is_off_without():
 def test_time_ends_at_the_last_known_frame():
     features = jnp.zeros((1, 5, 2, 3, 4))
     weight = jnp.ones((1, 5, 2, 3, 1)).at[:, 3:].set(0)
-    places = np.asarray(coordinates(features, weight))
+    places = np.asarray(cell_places(features, weight))
     np.testing.assert_allclose(places[0, :3, 0, 0, 0], [0, 0.5, 1])
     np.testing.assert_allclose(places[0, 0, :, 0, 1], [0, 1])
     np.testing.assert_allclose(places[0, 0, 0, :, 2], [0, 0.5, 1])
-    assert coordinates(jnp.zeros((1, 1, 1, 1, 4)), None).max() == 0
+    assert cell_places(jnp.zeros((1, 1, 1, 1, 4)), None).max() == 0
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from jaxmotion.configs import get_config
-from jaxmotion.networks import build_segmenter
+from jaxmotion.networks import INPUT_CHANNELS, build_segmenter
 
 
 @pytest.mark.parametrize("method", ["em", "lt_ms"])
@@ -15,7 +15,7 @@ def test_what_is_computed_again_is_not_kept(method):
     def kept_bytes(remat):
         network = replace(get_config(method).network, widths=(8, 16), remat=remat)
         module = build_segmenter(network)
-        clip = jax.ShapeDtypeStruct((1, 9, 32, 48, 2), np.float32)
+        clip = jax.ShapeDtypeStruct((1, 9, 32, 48, INPUT_CHANNELS[network.input]), np.float32)
         params = jax.eval_shape(module.init, jax.random.key(0), clip)
 
         def backward(params, clip):

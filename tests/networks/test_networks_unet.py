@@ -6,16 +6,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jaxmotion.motion import MotionModel, parametric_flow
+from jaxmotion.motion import MotionModel, global_residual, parametric_flow
 from jaxmotion.networks import (
     PUBLISHED_EM,
     NetworkConfig,
     UNet,
+    build_backbone,
     build_segmenter,
-    network_input,
+    network_features,
     parts,
 )
 from jaxmotion.networks.norm import normalize
+from jaxmotion.tasks.observation import observe
 
 SMALL = NetworkConfig(num_masks=3, widths=(4, 8, 8))
 
@@ -33,17 +35,21 @@ def test_published_em_network_has_the_published_number_of_parameters():
 
 @pytest.mark.parametrize("shape", [(2, 1, 16, 24), (1, 3, 13, 21), (1, 2, 1, 1), (1, 1, 3, 40)])
 def test_any_size_gives_masks_of_that_size(shape):
-    module = build_segmenter(SMALL)
-    flow = random_flow(shape)
-    masks, _ = jax.jit(lambda f: _init_apply(module, f))(flow)
+    masks, _ = _init_apply(SMALL, random_flow(shape))
     assert masks.shape == (*shape, 3)
     np.testing.assert_allclose(np.sum(masks, axis=-1), 1, atol=1e-5)
 
 
-def _init_apply(module, flow):
-    variables = module.init(jax.random.key(0), flow)
-    output = module.apply(variables, flow)
-    return output.masks, output.bottleneck
+def _init_apply(config, flow):
+    """What a fresh network makes of flow."""
+
+    @jax.jit
+    def run(flow):
+        module, features = build_segmenter(config), observe(flow, None, config).features
+        output = module.apply(module.init(jax.random.key(0), features), features)
+        return output.masks, output.bottleneck
+
+    return run(flow)
 
 
 @pytest.mark.parametrize("field", ["down", "up", "padding", "norm", "activation", "stem"])
@@ -56,16 +62,16 @@ def test_every_named_choice_builds_another_network(field):
         "activation": "gelu",
         "stem": 1,
     }
-    flow = random_flow((1, 1, 16, 16))
+    features = jnp.asarray(np.random.default_rng(0).normal(size=(1, 1, 16, 16, 3)), jnp.float32)
     other = NetworkConfig(num_masks=3, widths=(4, 8, 8), **{field: choices[field]})
     kernel = lambda key, shape: jax.random.normal(key, shape) * 0.3  # noqa: E731
     logits = []
     for config in (SMALL, other):
         module = build_segmenter(config)
-        variables = module.init(jax.random.key(0), flow)
+        variables = module.init(jax.random.key(0), features)
         head = variables["params"]["head"]
         head["kernel"] = kernel(jax.random.key(1), head["kernel"].shape)
-        logits.append(module.apply(variables, flow).logits)
+        logits.append(module.apply(variables, features).logits)
     assert logits[0].shape == logits[1].shape
     assert not np.allclose(logits[0], logits[1], atol=1e-3)
 
@@ -116,15 +122,14 @@ def test_instance_norm_against_float64():
 
 def test_the_favoured_mask_is_largest_at_the_start():
     config = NetworkConfig(num_masks=2, widths=(4, 8), favoured_bias=2.0, threshold_start=0.0)
-    masks, _ = _init_apply(build_segmenter(config), random_flow((2, 1, 32, 32)))
+    masks, _ = _init_apply(config, random_flow((2, 1, 32, 32)))
     share = masks.mean((0, 1, 2, 3))
     np.testing.assert_allclose(share[0], 1 / (1 + np.exp(-2)), atol=0.05)
 
 
 def test_a_residual_network_starts_as_a_threshold_on_the_residual():
-    module = build_segmenter(NetworkConfig(num_masks=2, widths=(4, 8)))
     flow = _two_motions(0)
-    masks, _ = _init_apply(module, flow)
+    masks, _ = _init_apply(NetworkConfig(num_masks=2, widths=(4, 8)), flow)
     moving = np.abs(flow).sum(-1) > 0.8
     assert (masks[..., 1] > 0.5)[moving].mean() > 0.9
     assert (masks[..., 1] > 0.5)[~moving].mean() < 0.02
@@ -137,7 +142,7 @@ def test_masks_after_the_first_start_with_a_direction_each(frames):
     right, down, left, up = (np.s_[..., y : y + 6, x : x + 6] for y in (4, 20) for x in (4, 20))
     for square, vector in ((right, (2, 0)), (down, (0, 2)), (left, (-2, 0)), (up, (0, -2))):
         flow[*square, :] = vector
-    masks, _ = _init_apply(build_segmenter(config), flow)
+    masks, _ = _init_apply(config, flow)
     labels = np.asarray(masks.argmax(-1))[0, 1]
     for mask, square in enumerate((right, down, left, up), start=1):
         assert (labels[square] == mask).mean() > 0.8
@@ -154,8 +159,10 @@ def test_residual_input_is_invariant_to_global_motion_and_speed(seed, scale, mot
     flow = _two_motions(seed)
     model = MotionModel(spatial="quadratic", temporal="constant")
     added = parametric_flow(model, jnp.asarray(motion, jnp.float32)[None, None], (1, 24, 32))[:, 0]
-    before = network_input(flow, "residual")
-    after = network_input(scale * (flow + added), "residual")
+    before, after = (
+        network_features(seen, "residual", residual=global_residual(seen))
+        for seen in (flow, scale * (flow + added))
+    )
     # The robust fit is iterative: what differs is how far it got, not what it converges to.
     assert np.abs(before - after).mean() < 0.05 * np.abs(before).mean()
 
@@ -170,11 +177,12 @@ def _two_motions(seed):
 
 @pytest.mark.parametrize("kind", ["raw", "scaled", "residual", "raw_and_residual"])
 def test_still_and_unknown_flow_give_finite_input(kind):
+    config = NetworkConfig(input=kind)
     still = jnp.zeros((1, 2, 8, 9, 2))
-    assert np.isfinite(network_input(still, kind)).all()
+    assert np.isfinite(observe(still, None, config).features).all()
     unknown = random_flow((1, 2, 8, 9)).at[0, 0, 0, 0].set(1e6)
     valid = jnp.ones((1, 2, 8, 9)).at[0, 0, 0, 0].set(0)
-    seen = network_input(unknown, kind, valid)
+    seen = observe(unknown, valid, config).features
     assert (seen[0, 0, 0, 0] == 0).all()
     assert np.abs(seen).max() < 100
 
@@ -194,9 +202,74 @@ def test_impossible_configurations_are_refused(wrong):
         NetworkConfig(**wrong)
 
 
-def test_parts_are_linen_modules_of_five_kinds():
-    module = build_segmenter(SMALL)
-    variables = module.init(jax.random.key(0), random_flow((1, 1, 16, 16)))
+def test_parts_are_linen_modules():
+    variables = _shapes(build_segmenter(SMALL))
     names = {name.rsplit("_", 1)[0] for name in variables["params"]["unet"]}
     assert names == {"left", "right", "up"}  # down (pooling) and transit (skip) have no parameters
-    assert isinstance(module.unet, nn.Module)
+
+
+def _shapes(module):
+    features = jax.ShapeDtypeStruct((1, 1, 16, 16, 3), np.float32)
+    return jax.eval_shape(module.init, jax.random.key(0), features)
+
+
+class Middle(nn.Module):
+    """Puts the mean over what is known in the place of every cell."""
+
+    features: int
+
+    @nn.compact
+    def __call__(self, x, weight):
+        assert x.shape[-1] == self.features
+        mean = jnp.sum(x * weight, (1, 2, 3), keepdims=True) / jnp.sum(weight)
+        return x * self.param("share", nn.initializers.zeros, ()) + mean
+
+
+def test_what_is_put_in_the_middle_makes_the_bottleneck():
+    features = jnp.asarray(np.random.default_rng(0).normal(size=(1, 2, 16, 24, 3)), jnp.float32)
+    valid = jnp.ones((1, 2, 16, 24)).at[0, 1].set(0)
+    plain, other = build_backbone(SMALL), build_backbone(SMALL, middle=Middle)
+    variables = other.init(jax.random.key(0), features, valid)
+    assert set(variables["params"]["unet"]) - set(_shapes(plain)["params"]["unet"]) == {"middle"}
+    found = other.apply(variables, features, valid)
+    before = plain.apply(variables, features, valid)
+    expected = np.asarray(before.bottleneck, np.float64)[0, 0].mean((0, 1))
+    np.testing.assert_allclose(
+        found.bottleneck, np.broadcast_to(expected, before.bottleneck.shape), atol=1e-5
+    )
+    assert np.abs(found.pixels - before.pixels).max() > 1e-2  # what is above it sees it too
+
+
+class Sum(nn.Module):
+    """Another head, for one number of each pixel."""
+
+    backbone: nn.Module
+
+    def setup(self):
+        nn.share_scope(self, self.backbone)
+        self.number = nn.Dense(1)
+
+    def __call__(self, features):
+        return self.number(self.backbone(features).pixels)
+
+
+def test_heads_share_one_backbone_by_the_names_of_its_parameters():
+    segmenter, other = _shapes(build_segmenter(SMALL)), _shapes(Sum(build_backbone(SMALL)))
+    backbone = _shapes(build_backbone(SMALL))["params"]
+    assert set(backbone) == {"stem", "unet"}
+    for params, head in (
+        (segmenter["params"], {"head", "shortcut"}),
+        (other["params"], {"number"}),
+    ):
+        assert set(params) - set(backbone) == head
+        for name in backbone:
+            assert jax.tree.map(jnp.shape, params[name]) == jax.tree.map(jnp.shape, backbone[name])
+
+
+def test_features_of_another_kind_are_refused():
+    with pytest.raises(ValueError, match=r"features must have shape \[B, T, H, W, 3\]"):
+        jax.eval_shape(build_segmenter(SMALL).init, jax.random.key(0), np.zeros((1, 1, 8, 8, 2)))
+    with pytest.raises(ValueError, match="expected the residual"):
+        network_features(jnp.zeros((1, 1, 8, 8, 2)), "residual")
+    with pytest.raises(ValueError, match="'colour': expected one of raw, "):
+        network_features(jnp.zeros((1, 1, 8, 8, 2)), "colour")

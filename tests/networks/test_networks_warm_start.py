@@ -7,12 +7,11 @@ import numpy as np
 import pytest
 
 from jaxmotion.errors import InputError
-from jaxmotion.networks import DecoderConfig, NetworkConfig, build_segmenter
+from jaxmotion.networks import INPUT_CHANNELS, DecoderConfig, NetworkConfig, build_segmenter
 from jaxmotion.networks.warm_start import match_params, warm_start
 
-# Without the residual, whose fit takes longer to compile than all the rest.
 LINEAR = NetworkConfig(num_masks=4, input="scaled", widths=(4, 8), stem=2)
-FLOW = jnp.asarray(np.random.default_rng(0).normal(size=(2, 5, 16, 24, 2)), jnp.float32)
+FEATURES = jnp.asarray(np.random.default_rng(0).normal(size=(2, 5, 16, 24, 2)), jnp.float32)
 
 
 def trained(config, seed=1):
@@ -23,11 +22,12 @@ def trained(config, seed=1):
 
 
 def fresh(config):
-    return build_segmenter(config).init(jax.random.key(0), FLOW[:, :1])["params"]
+    features = np.zeros((2, 1, 16, 24, INPUT_CHANNELS[config.input]), np.float32)
+    return build_segmenter(config).init(jax.random.key(0), features)["params"]
 
 
 def logits(config, params):
-    return build_segmenter(config).apply({"params": params}, FLOW).logits
+    return build_segmenter(config).apply({"params": params}, FEATURES).logits
 
 
 @pytest.mark.parametrize(
@@ -118,7 +118,8 @@ def test_a_backbone_is_taken_whole_or_refused(change, turned):
 
 def shapes(config):
     init = build_segmenter(config).init
-    return jax.eval_shape(init, jax.random.key(0), FLOW[:, :1])["params"]
+    features = jax.ShapeDtypeStruct((2, 1, 16, 24, INPUT_CHANNELS[config.input]), np.float32)
+    return jax.eval_shape(init, jax.random.key(0), features)["params"]
 
 
 def test_a_longer_reach_in_time_may_not_become_a_shorter_one():

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from jaxmotion.errors import InputError
+from jaxmotion.locks import locked
 from jaxmotion.optical_flow import (
     FlowOrigin,
-    folders,
+    quality_file,
     read_flo,
     read_flow_npz,
     read_flow_origin,
@@ -17,7 +18,6 @@ from jaxmotion.optical_flow import (
     write_flo,
     write_flow_folder,
 )
-from jaxmotion.output_folder import locked
 
 VALUES = [0, 1, 3, 7, 15]
 
@@ -340,13 +340,13 @@ def test_a_renamed_file_of_weights_is_the_same_estimator(tmp_path):
 
 def test_quality_is_not_written_whole_for_each_frame(tmp_path, monkeypatch):
     writes = []
-    atomic = folders.atomic_path
+    atomic = quality_file.atomic_path
 
     def counted(path):
         writes.append(path.name)
         return atomic(path)
 
-    monkeypatch.setattr(folders, "atomic_path", counted)
+    monkeypatch.setattr(quality_file, "atomic_path", counted)
     write(tmp_path, values=list(range(200)), quality=True)
     assert writes.count("quality.json") < 20
     assert len(json.loads((tmp_path / "out" / "quality.json").read_text())["frames"]) == 199

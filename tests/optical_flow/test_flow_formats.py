@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from jaxmotion.errors import InputError
-from jaxmotion.optical_flow import formats, known_vectors, read_kitti_png, write_kitti_png
+from jaxmotion.optical_flow import fields, formats, known_vectors, read_kitti_png, write_kitti_png
 
 
 def flo_bytes(width, height, values=None, magic=202021.25):
@@ -89,13 +89,13 @@ def test_bad_flo_is_named(tmp_path, content, words):
         formats.flo_size,
         read_kitti_png,
         formats.read_flow_npz,
-        formats.read_flow_sequence,
+        fields.read_flow_sequence,
     ],
 )
 def test_missing_file_and_folder_in_its_place(tmp_path, read):
     with pytest.raises(InputError, match="No such file"):
         read(tmp_path / "none")
-    if read is not formats.read_flow_sequence:
+    if read is not fields.read_flow_sequence:
         with pytest.raises(InputError, match="Is a directory"):
             read(tmp_path)
 
@@ -127,7 +127,7 @@ def test_npz_round_trip_keeps_precision(tmp_path, dtype):
     assert read.dtype == dtype
     np.testing.assert_array_equal(read, flow)
     np.testing.assert_array_equal(known, valid)
-    sequence, known = formats.read_flow_sequence(tmp_path / "a.npz")
+    sequence, known = fields.read_flow_sequence(tmp_path / "a.npz")
     np.testing.assert_array_equal(known, valid)
     assert sequence.dtype == np.float32
     np.testing.assert_array_equal(sequence, np.where(valid[..., None], flow, 0))
@@ -181,13 +181,13 @@ def test_sequence_is_in_order_of_numbers(tmp_path):
     write_folder(tmp_path, names)
     (tmp_path / "notes.txt").write_text("hello")
     (tmp_path / ".hidden.flo").write_text("hello")
-    assert [path.name for path in formats.flow_files(tmp_path)] == names
-    np.testing.assert_array_equal(formats.read_flow_sequence(tmp_path)[0][:, 0, 0, 0], range(12))
+    assert [path.name for path in fields.flow_files(tmp_path)] == names
+    np.testing.assert_array_equal(fields.read_flow_sequence(tmp_path)[0][:, 0, 0, 0], range(12))
 
 
 def test_sequence_may_have_a_step(tmp_path):
     write_folder(tmp_path, ["s2_03.flo", "s2_06.flo", "s2_09.flo"])
-    assert len(formats.flow_files(tmp_path)) == 3
+    assert len(fields.flow_files(tmp_path)) == 3
 
 
 @pytest.mark.parametrize(
@@ -201,29 +201,29 @@ def test_sequence_may_have_a_step(tmp_path):
 def test_missing_frame_is_named(tmp_path, names, missing):
     write_folder(tmp_path, names)
     with pytest.raises(InputError, match="missing frame") as error:
-        formats.read_flow_sequence(tmp_path)
+        fields.read_flow_sequence(tmp_path)
     assert one_line(error).startswith(f"{tmp_path / missing}: ")
 
 
 def test_folders_that_are_no_sequence(tmp_path):
     with pytest.raises(InputError, match=r"no \.flo file"):
-        formats.read_flow_sequence(tmp_path)
+        fields.read_flow_sequence(tmp_path)
     write_folder(tmp_path, ["cat_1.flo", "dog_1.flo"])
     with pytest.raises(InputError, match="not of one numbered series"):
-        formats.read_flow_sequence(tmp_path)
+        fields.read_flow_sequence(tmp_path)
 
 
 def test_one_file_twice(tmp_path):
     write_folder(tmp_path, ["1.flo", "01.flo", "2.flo"])
     with pytest.raises(InputError, match="has the same number as"):
-        formats.read_flow_sequence(tmp_path)
+        fields.read_flow_sequence(tmp_path)
 
 
 def test_sizes_must_agree(tmp_path):
     write_folder(tmp_path, ["0.flo", "1.flo"])
     formats.write_flo(tmp_path / "2.flo", np.zeros((6, 4, 2)))
     with pytest.raises(InputError, match=r"2\.flo: 4 x 6, expected 6 x 4 as 0\.flo"):
-        formats.read_flow_sequence(tmp_path)
+        fields.read_flow_sequence(tmp_path)
 
 
 def test_unknown_vectors_are_zero_in_use_and_raw_in_the_file(tmp_path):
@@ -240,7 +240,7 @@ def test_unknown_vectors_are_zero_in_use_and_raw_in_the_file(tmp_path):
 def test_unknown_suffix(tmp_path):
     (tmp_path / "a.txt").write_text("hello")
     with pytest.raises(InputError, match=r"expected \.flo, \.png"):
-        formats.read_flow_sequence(tmp_path / "a.txt")
+        fields.read_flow_sequence(tmp_path / "a.txt")
 
 
 @pytest.mark.real
@@ -254,7 +254,7 @@ def test_real_samples(shared):
     kitti, valid = read_kitti_png(samples / "KITTI2012or2015_sample" / "flow_gt.png")
     assert kitti.shape == (375, 1242, 2)
     assert 0.1 < valid.mean() < 0.3
-    flow, known = formats.read_flow_sequence(
+    flow, known = fields.read_flow_sequence(
         shared / "data" / "davis" / "Flows" / "raft" / "bear.npz"
     )
     assert flow.shape == (81, 128, 224, 2)
@@ -270,7 +270,7 @@ def test_what_is_held_where_npz_is_not_valid_does_not_matter(tmp_path):
     for number, held in enumerate([np.nan, np.inf, 1e30, 1000.0]):
         path = tmp_path / f"{number}.npz"
         formats.write_flow_npz(path, np.where(valid[..., None], flow, np.float32(held)), valid)
-        found, known = formats.read_flow_sequence(path)
+        found, known = fields.read_flow_sequence(path)
         np.testing.assert_array_equal(known, valid)
         np.testing.assert_array_equal(found, np.where(valid[..., None], flow, 0))
 
@@ -280,7 +280,7 @@ def test_valid_of_every_kind_of_two_values(tmp_path, kind):
     flow = np.ones((1, 2, 3, 2), np.float32)
     valid = np.arange(6).reshape(1, 2, 3) % 2
     np.savez(tmp_path / "a.npz", flow=flow, valid=valid.astype(kind))
-    np.testing.assert_array_equal(formats.read_flow_sequence(tmp_path / "a.npz")[1], valid > 0)
+    np.testing.assert_array_equal(fields.read_flow_sequence(tmp_path / "a.npz")[1], valid > 0)
 
 
 @pytest.mark.parametrize(
@@ -291,7 +291,7 @@ def test_other_values_of_valid_are_named(tmp_path, value, words):
     valid[0, 1, 1] = value
     np.savez(tmp_path / "a.npz", flow=np.ones((1, 2, 3, 2), np.float32), valid=valid)
     with pytest.raises(InputError, match=f"'valid' {words}: expected 0") as error:
-        formats.read_flow_sequence(tmp_path / "a.npz")
+        fields.read_flow_sequence(tmp_path / "a.npz")
     assert one_line(error).startswith(f"{tmp_path / 'a.npz'}: ")
 
 
@@ -309,7 +309,7 @@ def test_every_format_says_what_it_knows(tmp_path, suffix):
             formats.write_flo(tmp_path / f"{number}.flo", held)
         elif suffix == ".png":
             write_kitti_png(tmp_path / f"{number}.png", field, known)
-    found, known = formats.read_flow_sequence(path)
+    found, known = fields.read_flow_sequence(path)
     np.testing.assert_array_equal(known, valid)
     np.testing.assert_array_equal(found, np.where(valid[..., None], flow, 0))
 
@@ -321,7 +321,7 @@ def test_what_no_motion_can_be_is_unknown(tmp_path, length):
     formats.write_flo(tmp_path / "0.flo", flow)
     formats.write_flow_npz(tmp_path / "a.npz", flow[None])
     for path in (tmp_path / "0.flo", tmp_path / "a.npz"):
-        found, known = formats.read_flow_sequence(path)
+        found, known = fields.read_flow_sequence(path)
         assert not known[0, 2, 3]
         assert known.sum() == 47
         assert found.max() == 1
@@ -365,7 +365,7 @@ def absurd_npz(path, name="flow", shape=(10**6, 10**6, 10**6, 2), version=1, siz
 def test_an_archive_that_promises_too_much(tmp_path, name, shape, version):
     absurd_npz(tmp_path / "a.npz", name, shape, version)
     with pytest.raises(InputError, match="damaged") as error:
-        formats.read_flow_sequence(tmp_path / "a.npz")
+        fields.read_flow_sequence(tmp_path / "a.npz")
     assert one_line(error).startswith(f"{tmp_path / 'a.npz'}: ")
 
 
@@ -382,7 +382,7 @@ def test_a_table_of_contents_that_promises_too_much(tmp_path):
 def test_a_still_video_compresses_well_and_is_read(tmp_path):
     formats.write_flow_npz(tmp_path / "a.npz", np.zeros((20, 100, 200, 2)))
     assert (tmp_path / "a.npz").stat().st_size < 4 * 20 * 100 * 200 * 2 / 500
-    assert formats.read_flow_sequence(tmp_path / "a.npz")[0].shape == (20, 100, 200, 2)
+    assert fields.read_flow_sequence(tmp_path / "a.npz")[0].shape == (20, 100, 200, 2)
 
 
 def test_a_file_larger_than_memory_is_one_line(tmp_path, monkeypatch):

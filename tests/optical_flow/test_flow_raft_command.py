@@ -32,6 +32,7 @@ def weights(tmp_path_factory):
 @pytest.fixture(autouse=True)
 def _own_folder(tmp_path, monkeypatch):
     monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(tmp_path / "xla"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
 
 
@@ -49,7 +50,7 @@ def run(*argv):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ((), "raft_small needs a weight file (--weights FILE): raft-small.pth"),
+        ((), "raft_small needs weights: get the official ones with `jaxmotion w"),
         (("--weights", "none.pth"), "none.pth: cannot be read"),
         (("--weights", "RANDOM", "--iterations", "0"), "iterations 0: expected at least 1"),
         (("--weights", "RANDOM", "--correlation", "no"), "correlation 'no': expected one of auto"),

@@ -11,8 +11,8 @@ from jaxmotion.evaluation.results import (
     Published,
     Run,
 )
-from jaxmotion.evaluation.sequence_scores import Cut, ObjectScores, SequenceScores
-from jaxmotion.report.pictures import write_pictures
+from jaxmotion.evaluation.score import Cut, ObjectScores, SequenceScores
+from jaxmotion.report.layers import write_layers
 
 SIZE, FRAMES, NUM_LABELS, CUT = (60, 100), 12, 3, 5
 HOSTILE = "<script>window.hacked=1</script>"
@@ -71,7 +71,7 @@ def write_example(folder, include_frames=False):
             rows.append(scores_of(s, method, path))
             labels = segments(s, method)
             read_frame = frame if include_frames else None
-            write_pictures(
+            write_layers(
                 folder / path, rows[-1], flow(s), labels, labels == 1, truth(s), read_frame
             )
         runs.append(Run(name, "checkpoint", f"runs/{name}", tuple(rows), (), SEQUENCES[count:]))

@@ -26,10 +26,11 @@ from report_example import (
 from jaxmotion.errors import InputError
 from jaxmotion.evaluation import find_sequences
 from jaxmotion.evaluation.results import Dataset, Evaluation, Failure, Run
-from jaxmotion.evaluation.sequence_scores import Cut, ObjectScores, SequenceScores
+from jaxmotion.evaluation.score import Cut, ObjectScores, SequenceScores
 from jaxmotion.optical_flow.colors import flow_to_color
+from jaxmotion.report.encoding import svg_path
+from jaxmotion.report.layers import MAX_FRAMES, shown_frames, write_layers
 from jaxmotion.report.page import write_report
-from jaxmotion.report.pictures import MAX_FRAMES, outline, shown_frames, write_pictures
 
 
 @pytest.fixture(scope="module")
@@ -73,16 +74,16 @@ def test_outline_encloses_the_object_and_leaves_out_its_holes():
     rows, columns = np.mgrid[:120, :200]
     ring = np.abs(np.hypot(columns - 90, rows - 60) - 35) < 12
     box = (columns > 150) & (rows > 20) & (rows < 50)
-    assert overlap(filled(outline(ring | box), ring.shape), ring | box) > 0.97
-    assert outline(np.zeros((4, 5), bool)) == ""
-    assert outline(np.zeros((4, 5), bool) | (np.arange(20).reshape(4, 5) == 7)) == "M2 1z"
+    assert overlap(filled(svg_path(ring | box), ring.shape), ring | box) > 0.97
+    assert svg_path(np.zeros((4, 5), bool)) == ""
+    assert svg_path(np.zeros((4, 5), bool) | (np.arange(20).reshape(4, 5) == 7)) == "M2 1z"
 
 
 def test_objects_that_touch_have_an_outline_each():
     objects = np.zeros((40, 60), np.uint8)
     objects[10:30, 10:30], objects[10:30, 30:50] = 1, 2
-    assert outline(objects).count("M") == 2
-    assert outline(objects > 0).count("M") == 1
+    assert svg_path(objects).count("M") == 2
+    assert svg_path(objects > 0).count("M") == 1
 
 
 @settings(deadline=None, max_examples=20)
@@ -90,7 +91,7 @@ def test_objects_that_touch_have_an_outline_each():
 def test_outline_of_any_blob_is_close(seed):
     noise = np.random.default_rng(seed).normal(size=(90, 160)).astype(np.float32)
     blobs = cv2.GaussianBlur(noise, (0, 0), 8) > 0
-    assert overlap(filled(outline(blobs), blobs.shape), blobs) > 0.95
+    assert overlap(filled(svg_path(blobs), blobs.shape), blobs) > 0.95
 
 
 def test_pictures_show_the_labels_and_the_flow(example):
@@ -130,11 +131,11 @@ def test_annotation_is_that_of_the_scored_frames_without_void(tmp_path):
     gt = np.zeros((2, 20, 30), np.uint8)
     gt[1, 5:10, 5:10], gt[1, 5:10, 10:15] = 1, 255
     labels = np.zeros((6, 20, 30), np.uint8)
-    write_pictures(tmp_path / "dog/m", one_sequence(), None, labels, labels > 0, gt)
+    write_layers(tmp_path / "dog/m", one_sequence(), None, labels, labels > 0, gt)
     layer = json.loads((tmp_path / "dog/truth.json").read_text())
     assert layer["size"] == [20, 30]
     assert layer["shown"] == [0, 1, 2, 3, 4, 5]
-    assert layer["outlines"] == [None, "", None, None, outline(gt[1] == 1), None]
+    assert layer["outlines"] == [None, "", None, None, svg_path(gt[1] == 1), None]
     assert not (tmp_path / "dog/flow.json").exists()
 
 
@@ -151,10 +152,10 @@ def test_flow_scale_leaves_out_unknown_vectors(tmp_path):
     unknown[:, 10:, :, 0] = 2
     labels = np.zeros((6, 20, 30), np.uint8)
     gt = np.zeros((2, 20, 30), np.uint8)
-    write_pictures(tmp_path / "dog/m", one_sequence(), unknown, labels, labels > 0, gt)
+    write_layers(tmp_path / "dog/m", one_sequence(), unknown, labels, labels > 0, gt)
     assert json.loads((tmp_path / "dog/flow.json").read_text())["full_color"] == 2
     unknown[:] = 1e10
-    write_pictures(tmp_path / "dog/m", one_sequence(), unknown, labels, labels > 0, gt)
+    write_layers(tmp_path / "dog/m", one_sequence(), unknown, labels, labels > 0, gt)
     assert json.loads((tmp_path / "dog/flow.json").read_text())["full_color"] > 0
 
 
@@ -260,7 +261,7 @@ def test_eval_writes_a_page_with_what_was_annotated_found_and_missing(tmp_path):
     column = dataset["columns"][0]
     assert "00002.png" in column["reasons"][dog]
     shared = {name: embedded(page, f"layer-{n}") for name, n in dataset["pictures"][car].items()}
-    assert shared["truth"]["outlines"] == [outline(mask) for mask in ground_truth(10)[:-1]]
+    assert shared["truth"]["outlines"] == [svg_path(mask) for mask in ground_truth(10)[:-1]]
     assert len(shared["frames"]["pictures"]) == len(shared["flow"]["pictures"]) == 4
     segments = embedded(page, f"layer-{column['sequences'][car]['segments']}")
     for path, mask in zip(segments["foreground"], ground_truth(10), strict=False):
@@ -288,7 +289,7 @@ def test_a_page_of_eight_videos_with_frames_stays_small(shared, tmp_path):
     labels = cv2.resize(levels, gt.shape[:0:-1], interpolation=cv2.INTER_NEAREST)
     labels = labels.transpose(2, 0, 1)
     for method in "mn":
-        write_pictures(
+        write_layers(
             tmp_path / "dog" / method, scores, flow, labels, labels > 1, gt.astype(np.uint8),
             lambda t: sequence.read_frame(6 * t),
         )  # fmt: skip

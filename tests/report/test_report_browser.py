@@ -1,11 +1,11 @@
 """`report.html` in headless Chromium: what a reader sees and what keys do."""
 
 import pytest
-from report_browser import Page, find_browser
+from browser import Page, find_browser
 from report_example import CUT, FRAMES, HOSTILE, HOSTILE_METHOD, SEQUENCES, truth, write_example
 
+from jaxmotion.report.encoding import svg_path
 from jaxmotion.report.page import write_report
-from jaxmotion.report.pictures import outline
 
 BROWSER = find_browser()
 pytestmark = pytest.mark.skipif(BROWSER is None, reason="no Chromium or Chrome is installed")
@@ -118,7 +118,9 @@ def test_panels_show_the_frame(page):
     titles = "[...document.querySelectorAll('.player figcaption > b')].map((b) => b.innerText)"
     assert page.run(titles) == ["Video", "Flow", *["Segments", "Foreground"] * 2]
     drawn = "[...document.querySelectorAll('.player .annotation')]"
-    assert page.run(f"{drawn}.map((path) => path.getAttribute('d'))") == [outline(truth(0)[-1])] * 6
+    assert (
+        page.run(f"{drawn}.map((path) => path.getAttribute('d'))") == [svg_path(truth(0)[-1])] * 6
+    )
 
     def color(panel, x, y):
         return page.run(

@@ -13,10 +13,10 @@ from jaxmotion.errors import InputError
 from jaxmotion.files import reading
 from jaxmotion.networks.raft.correlation import pyramid_bytes
 from jaxmotion.networks.raft.network import CORRELATIONS, LARGE, RAFT, SMALL, Correlation
+from jaxmotion.optical_flow.raft.official import default_weights
 from jaxmotion.optical_flow.raft.weights import load_weights
 
 ARCHITECTURES = {"raft": LARGE, "raft_small": SMALL}
-_OFFICIAL_FILES = {"raft": "raft-things.pth or raft-sintel.pth", "raft_small": "raft-small.pth"}
 
 # Correlations of all pairs of one pair of frames that "auto" still keeps in memory: those of
 # 1280 x 720 pixels take 1.1 GB, those of 1920 x 1080 take 5.6 GB.
@@ -27,10 +27,10 @@ class RAFTEstimator:
     """RAFT with the weights of a file; compiled once for each size of frames.
 
     Attributes:
-      name: "raft" (the large network) or "raft_small".
-      iterations: how often the flow is improved.
-      correlation: "all_pairs", "on_demand", or "auto", which takes the first while it fits in
-        2 GB. All give the same flow.
+        name: "raft" (the large network) or "raft_small".
+        iterations: how often the flow is improved.
+        correlation: "all_pairs", "on_demand", or "auto", which takes the first while it fits in
+            2 GB. All give the same flow.
     """
 
     def __init__(
@@ -43,13 +43,13 @@ class RAFTEstimator:
         """Loads the weights.
 
         Args:
-          name: "raft" or "raft_small".
-          weights: a `.pth`, `.npz` or `.safetensors` file, see `load_weights`.
-          iterations: at least 1.
-          correlation: see the class.
+            name: "raft" or "raft_small".
+            weights: a `.pth`, `.npz` or `.safetensors` file, see `load_weights`.
+            iterations: at least 1.
+            correlation: see the class.
 
         Raises:
-          InputError: no weights, weights of another network, or a wrong setting.
+            InputError: no weights, weights of another network, or a wrong setting.
         """
         if iterations < 1:
             raise InputError(f"iterations {iterations}: expected at least 1")
@@ -58,9 +58,9 @@ class RAFTEstimator:
             raise InputError(f"correlation {correlation!r}: expected one of {', '.join(choices)}")
         if weights is None:
             raise InputError(
-                f"estimator {name} needs a weight file (--weights FILE): {_OFFICIAL_FILES[name]}, "
-                "from download_models.sh of https://github.com/princeton-vl/RAFT; "
-                "nothing is downloaded by itself"
+                f"estimator {name} needs weights: get the official ones with "
+                f"`jaxmotion weights fetch {default_weights(name).name}` or --download, or give a "
+                "file, --weights FILE; nothing is downloaded by itself"
             )
         self.name, self.iterations = name, iterations
         self.correlation: Literal["auto", "all_pairs", "on_demand"] = correlation

@@ -1,45 +1,5 @@
 // Steps through a sequence: video, flow, and the segments and foreground of every run that is shown.
 
-const SPEEDS = [2, 6, 12, 24];
-const AHEAD = 4;
-
-function readLayer(number) {
-  return isNumber(number) ? JSON.parse(byId(`layer-${number}`).textContent) : null;
-}
-
-// Decoded pictures, the latest few: a whole video would fill the memory.
-function pictureCache(limit) {
-  const cache = new Map();
-  return (uri) => {
-    if (!cache.has(uri)) {
-      const image = new Image();
-      image.src = uri;
-      cache.set(uri, image.decode().then(() => image, () => null));
-      if (cache.size > limit) cache.delete(cache.keys().next().value);
-    }
-    return cache.get(uri);
-  };
-}
-
-// A panel: a picture with outlines over it. paths: [class, function of the number of the picture].
-function makePanel(title, note, [height, width], uris, paths) {
-  const canvas = make("canvas", { width: 1, height: 1, role: "img", "aria-label": title });
-  const shapes = paths.map(([kind]) => draw("path", { class: kind, "fill-rule": "evenodd", "vector-effect": "non-scaling-stroke" }));
-  const overlay = draw("svg", { viewBox: `-0.5 -0.5 ${width} ${height}`, preserveAspectRatio: "none", "aria-hidden": "true" }, ...shapes);
-  return {
-    element: make("figure", { class: "panel" },
-      make("div", { class: "screen", style: { "aspect-ratio": `${width} / ${height}` } }, canvas, overlay),
-      make("figcaption", {}, make("b", {}, title), note)),
-    uri: (i) => uris?.[i],
-    show(i, image) {
-      canvas.width = image?.naturalWidth ?? 1; // which also clears it
-      canvas.height = image?.naturalHeight ?? 1;
-      if (image) canvas.getContext("2d").drawImage(image, 0, 0);
-      shapes.forEach((shape, p) => shape.setAttribute("d", paths[p][1](i) ?? ""));
-    },
-  };
-}
-
 function makePanels({ truth, flow, frames }, columns, s, wheel) {
   const [height, width] = truth.size;
   const annotation = ["casing", "annotation"].map((kind) => [kind, (i) => truth.outlines[i]]);
@@ -89,42 +49,19 @@ function makePlayer({ dataset, s, columns, state, frame = 0, onframe }) {
   const [truth, flow, frames] = ["truth", "flow", "frames"].map((layer) => readLayer(dataset.pictures[s][layer]));
   if (!truth) return { element: make("p", { class: "note" }, "There are no pictures of this sequence."), stop() {} };
   const groups = makePanels({ truth, flow, frames }, columns, s, wheel);
-  const panels = groups.flatMap((group) => group.panels);
-  const { shown } = truth; // of a long video not every frame has pictures
-  const total = framesOf(dataset.columns, s), last = shown.length - 1;
-  let at = nearest(shown, frame); // the number of the picture
-  const load = pictureCache(panels.length * (AHEAD + 4));
-  let timer = null;
-
-  const cursor = make("span", { class: "cursor" });
-  const timeline = plot(columns, s, measure, { class: "plot timeline", onpointerdown: onpointer, onpointermove: onpointer }, cursor);
-  const slider = make("input", { type: "range", min: 0, max: last, value: at, "aria-label": "Frame",
-    oninput: () => { stop(); show(+slider.value); } });
-  const play = make("button", { type: "button", class: "play", onclick: () => (timer ? stop() : start()) });
-  const counter = make("span", { class: "counter" });
-  const speed = menu("speed", SPEEDS.map((fps) => [String(fps), `${fps} frames/s`]), state.speed, (fps) => { state.speed = fps; });
   const outlines = make("input", { type: "checkbox", checked: state.outlines, onchange: () => {
     state.outlines = outlines.checked;
     element.classList.toggle("plain", !state.outlines);
   } });
+  const transport = makeTransport({
+    shown: truth.shown, // of a long video not every frame has pictures
+    total: framesOf(dataset.columns, s), frame, panels: groups.flatMap((group) => group.panels), describe, onframe,
+    speed: state.speed, setSpeed: (fps) => { state.speed = fps; },
+    drawTimeline: (cursor, handlers) => plot(columns, s, measure, { class: "plot timeline", ...handlers }, cursor),
+    controls: [make("label", { class: "field" }, outlines, make("span", { class: "key" }), "annotation")],
+  });
 
-  async function show(next) {
-    const target = at = Math.max(0, Math.min(last, next));
-    const images = await Promise.all(panels.map((panel) => panel.uri(target) && load(panel.uri(target))));
-    if (at !== target) return; // another frame was asked for meanwhile
-    panels.forEach((panel, p) => panel.show(at, images[p]));
-    describe(shown[at]);
-    for (let i = at + 1; i <= at + AHEAD; i++) panels.forEach((panel) => panel.uri(i) && load(panel.uri(i)));
-    if (!timer) onframe(shown[at]);
-  }
   function describe(frame) {
-    let text = `frame ${frame + 1} of ${total}`;
-    const cuts = columns.find((column) => column.sequences[s]?.cuts)?.sequences[s];
-    if (cuts?.cuts.length > 1) text += `, cut ${cutIndex(cuts, frame) + 1} of ${cuts.cuts.length}`;
-    counter.textContent = text;
-    slider.value = at;
-    slider.setAttribute("aria-valuetext", text);
-    cursor.style.left = `${(100 * frame) / Math.max(1, total - 1)}%`;
     for (const { column, panels: [segments, foreground], colors } of groups) {
       if (!column) continue;
       const sequence = column.sequences[s];
@@ -133,63 +70,21 @@ function makePlayer({ dataset, s, columns, state, frame = 0, onframe }) {
       foreground.element.querySelector(".now").textContent = row < 0 ? "not scored in this frame"
         : dataset.measures.map((name) => `${name} ${score(sequence.scores[name]?.[row])}`).join(" · ");
     }
-  }
-  function start() {
-    if (at >= last) at = -1;
-    const tick = async () => {
-      const began = performance.now();
-      await show(at + 1);
-      if (!timer) return;
-      if (at >= last) return stop();
-      timer = setTimeout(tick, Math.max(0, 1000 / state.speed - (performance.now() - began)));
-    };
-    timer = setTimeout(tick, 0);
-    label();
-  }
-  function stop() {
-    clearTimeout(timer);
-    timer = null;
-    label();
-  }
-  function label() {
-    play.textContent = timer ? "❚❚ Pause" : "▶ Play";
-  }
-  function onkeydown(event) {
-    if (event.target.matches("select, input") || event.altKey || event.ctrlKey || event.metaKey) return;
-    const steps = { ArrowLeft: at - 1, ArrowRight: at + 1, Home: 0, End: last };
-    if (event.key in steps) { stop(); show(steps[event.key]); }
-    else if (event.key === " " && event.target === element) timer ? stop() : start();
-    else return;
-    event.preventDefault();
-  }
-  function onpointer(event) {
-    if (event.type === "pointermove" && !event.buttons) return;
-    const box = timeline.querySelector("svg").getBoundingClientRect();
-    stop();
-    show(nearest(shown, ((event.clientX - box.left) / box.width) * (total - 1)));
+    const cuts = columns.find((column) => column.sequences[s]?.cuts)?.sequences[s];
+    return cuts?.cuts.length > 1 ? `, cut ${cutIndex(cuts, frame) + 1} of ${cuts.cuts.length}` : "";
   }
 
-  const step = (label, text, move) => make("button", { type: "button", "aria-label": label, title: label,
-    onclick: () => { stop(); show(move()); } }, text);
-  const element = make("div", { class: state.outlines ? "player" : "player plain", tabindex: 0, role: "group", onkeydown,
+  const element = make("div", { class: state.outlines ? "player" : "player plain", tabindex: 0, role: "group",
+    onkeydown: transport.onkeydown,
     "aria-label": `Player of ${dataset.sequences[s]}: arrow keys step, space plays, Home and End jump` },
     make("div", { class: "stage" }, ...groups.map((group) =>
       make("div", { class: "group", role: "group", "aria-label": group.title },
         make("h4", {}, group.column ? swatch(group.column) : null, group.title),
         ...group.panels.map((panel) => panel.element), group.card))),
     make("p", { class: "note unit" }, `${measure} in every frame; dotted: a new cut`),
-    timeline, slider,
-    make("div", { class: "controls" }, step("Previous frame", "◀", () => at - 1), play, step("Next frame", "▶", () => at + 1),
-      speed, make("label", { class: "field" }, outlines, make("span", { class: "key" }), "annotation"), counter),
+    ...transport.parts,
     make("p", { class: "note" }, "Segments: one colour each, ", make("b", {}, "✓"), " if taken as foreground. Foreground: what is left bright, ",
       make("span", { class: "key" }), " its border. The annotation is drawn over everything, to compare."),
-    make("p", { class: "note keys" }, "With the player in focus: ", ...["←", "→"].map((key) => make("kbd", {}, key)), " step, ",
-      make("kbd", {}, "space"), " plays, ", make("kbd", {}, "Home"), make("kbd", {}, "End"), " jump."));
-  label();
-  show(at);
-  return { element, stop, frame: () => shown[at] };
-}
-
-function nearest(shown, frame) {
-  return shown.reduce((best, t, i) => (Math.abs(t - frame) < Math.abs(shown[best] - frame) ? i : best), 0);
+    keysNote());
+  return { element, stop: transport.stop, frame: transport.frame };
 }

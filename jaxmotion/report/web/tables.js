@@ -1,4 +1,4 @@
-// The headline as tables that sort, and the paired differences.
+// The headline as tables, and the paired differences.
 
 const KINDS = {
   checkpoint: ["trained network", "evaluated here"],
@@ -12,50 +12,11 @@ const STATISTICS = {
   decay: "how much is lost from the first to the last quarter of a sequence; lower is better",
 };
 
-// columns: {title, hint, value(row), cell(row)}; a click on a title sorts by value, another turns it round.
-function sortableTable(caption, columns, rows, id) {
-  const body = make("tbody");
-  const heads = columns.map((column, i) =>
-    make("th", { scope: "col", title: column.hint },
-      make("button", { type: "button", onclick: () => sortBy(i) }, column.title)));
-  let current = -1, descending = false;
-
-  function sortBy(i) {
-    const text = rows.some((row) => typeof columns[i].value(row) === "string");
-    descending = i === current ? !descending : !text;
-    current = i;
-    heads.forEach((head, h) =>
-      h === i ? head.setAttribute("aria-sort", descending ? "descending" : "ascending") : head.removeAttribute("aria-sort"));
-    rows.sort((a, b) => compare(columns[i].value(a), columns[i].value(b), descending));
-    fill();
-  }
-  function fill() {
-    body.replaceChildren(...rows.map((row) =>
-      make("tr", { class: `${row.kind}${row.partial ? " unfinished" : ""}` }, ...columns.map((column, i) =>
-        i ? make("td", {}, column.cell(row)) : make("th", { scope: "row" }, column.cell(row))))));
-  }
-  fill();
-  return make("div", { id, class: "wide", tabindex: 0, role: "region", "aria-label": caption },
-    make("table", {}, make("caption", {}, caption), make("thead", {}, make("tr", {}, ...heads)), body));
-}
-
-// Numbers or texts; what is unknown comes last whatever the direction.
-function compare(a, b, descending) {
-  if (a == null || b == null) return (a == null) - (b == null);
-  const order = typeof a === "string" ? a.localeCompare(b, undefined, { numeric: true }) : a - b;
-  return descending ? -order : order;
-}
-
 function methodCell(column) {
   const [word, hint] = KINDS[column.kind];
   return make("span", { class: "method" }, make("span", {}, swatch(column), " ", column.name),
     make("small", { title: column.source || hint }, word),
     column.partial ? make("small", { class: "badge" }, "partial") : null);
-}
-
-function meter(value) {
-  if (!isNumber(value)) return "–";
-  return make("span", { class: "meter", style: { "--share": Math.min(1, Math.max(0, value)) } }, score(value));
 }
 
 // Publications that tell no scores per sequence are shown on demand: their means are of other sequences.
@@ -139,8 +100,8 @@ function differenceChart(dataset, measure) {
         make("b", { style: { left: at(row.mean) } })),
       make("div", { class: "verdict" }, make("b", {}, signed(row.mean)),
         isNumber(row.low) ? ` [${signed(row.low)}, ${signed(row.high)}] ` : " ",
-        make("span", { class: row.is_real ? verdict(row.mean) : "unclear" },
-          row.is_real ? (row.mean > 0 ? "higher" : "lower") : "not clear"),
+        make("span", { class: row.excludes_zero ? verdict(row.mean) : "unclear" },
+          row.excludes_zero ? (row.mean > 0 ? "higher" : "lower") : "not clear"),
         make("small", {}, ` ${plural(Object.keys(row.sequences).length, "sequence")}`)),
     ]),
     make("div", { class: "scale", "aria-hidden": "true" },

@@ -1,0 +1,210 @@
+"""`index.html`: one page to look at what moves in a video, nothing to load.
+
+While the video goes by, small pictures of some of its frames are kept, the fewer of them the longer
+it is, so that neither memory nor page grow with it.
+"""
+
+import platform
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import cv2
+import jax
+import numpy as np
+
+import jaxmotion
+from jaxmotion.answer.pictures import salience
+from jaxmotion.data.transforms import resize_flow, resize_labels
+from jaxmotion.data.video import Video
+from jaxmotion.files import atomic_path
+from jaxmotion.optical_flow.colors import flow_to_color, label_palette
+from jaxmotion.report.document import asset, document
+from jaxmotion.report.encoding import (
+    FLOW_QUALITY,
+    FRAME_QUALITY,
+    flow_wheel,
+    full_color,
+    indexed,
+    shrunk,
+    small_size,
+    svg_path,
+    webp,
+)
+from jaxmotion.saliency import SegmentResiduals
+
+MAX_FRAMES = 100  # with pictures; of a longer video every second has some, or every fourth, ...
+SCRIPTS = ("elements.js", "sortable.js", "panels.js", "transport.js")
+
+
+class _Shown(NamedTuple):
+    """A frame of which there are pictures."""
+
+    index: int
+    picture: str
+    labels: np.ndarray  # at the size of the pictures
+    flow: np.ndarray | None  # at the network's size, with what belongs to it
+    masks: np.ndarray | None
+    valid: np.ndarray | None
+
+
+class Gatherer:
+    """Takes what the page needs from the frames of a video as they go by.
+
+    Attributes:
+        areas: the share of each segment in each frame so far, `[K]` each.
+    """
+
+    def __init__(self, num_labels: int) -> None:
+        """Begins.
+
+        Args:
+            num_labels: K.
+        """
+        self.areas: list[np.ndarray] = []
+        self.shown: list[_Shown] = []
+        self._num_labels, self._step = num_labels, 1
+        self._speed, self._pixels = np.zeros(num_labels), np.zeros(num_labels)
+
+    @property
+    def speeds(self) -> np.ndarray:
+        """Mean length of the flow of each segment, `[K]`, pixels per frame."""
+        return self._speed / np.maximum(self._pixels, 1)
+
+    def add(
+        self,
+        frame: np.ndarray,
+        labels: np.ndarray,
+        flow: np.ndarray,
+        masks: np.ndarray,
+        valid: np.ndarray,
+    ) -> None:
+        """Adds a frame.
+
+        Args:
+            frame: uint8 `[H, W, 3]`.
+            labels: uint8 `[H, W]`.
+            flow: `[h, w, 2]`, pixels of the frame.
+            masks: `[h, w, K]`.
+            valid: `[h, w]` in {0, 1}.
+        """
+        known = valid > 0
+        segments = masks.argmax(axis=-1)[known]
+        speeds = np.linalg.norm(flow[known], axis=-1)
+        self._speed += np.bincount(segments, speeds, self._num_labels)
+        self._pixels += np.bincount(segments, minlength=self._num_labels)
+        self._show(frame, labels, np.where(known[..., None], flow, 0), masks, known)
+
+    def add_last(self, frame: np.ndarray, labels: np.ndarray) -> None:
+        """Adds the last frame, which has no flow; arguments as of `add`."""
+        self._show(frame, labels)
+
+    def _show(self, frame: np.ndarray, labels: np.ndarray, *rest: Any) -> None:
+        index = len(self.areas)
+        self.areas.append(np.bincount(labels.ravel(), minlength=self._num_labels) / labels.size)
+        if index % self._step:
+            return
+        flow, masks, valid = rest or (None, None, None)
+        picture = webp(shrunk(frame), FRAME_QUALITY)
+        small = resize_labels(labels, small_size(labels.shape)).astype(np.uint8)
+        self.shown.append(_Shown(index, picture, small, flow, masks, valid))
+        if len(self.shown) > MAX_FRAMES:
+            self._step *= 2
+            self.shown = self.shown[::2]
+
+
+def write_page(
+    folder: Path,
+    video: Video,
+    gatherer: Gatherer,
+    residuals: SegmentResiduals,
+    moving: np.ndarray,
+    settings: dict[str, str],
+) -> None:
+    """Writes `index.html`.
+
+    Args:
+        folder: where to.
+        video: of the page.
+        gatherer: which has seen the whole video.
+        residuals: of the segments, over the whole video.
+        moving: bool `[K]`.
+        settings: what to say of how it was made, by name.
+
+    Raises:
+        InputError: it cannot be written.
+    """
+    page = render(video, gatherer, residuals, moving, settings)
+    with atomic_path(folder / "index.html") as path:
+        path.write_text(page, encoding="utf-8")
+
+
+def render(
+    video: Video,
+    gatherer: Gatherer,
+    residuals: SegmentResiduals,
+    moving: np.ndarray,
+    settings: dict[str, str],
+) -> str:
+    """The page as text; arguments as of `write_page`."""
+    pictures = _pictures(gatherer.shown, moving)
+    areas = np.array(gatherer.areas)
+    background = int(residuals.pixels.argmax())
+    colors = ["#" + bytes(color).hex() for color in label_palette(len(moving))]
+    segments = [
+        {
+            "label": label,
+            "color": colors[label],
+            "area": float(areas[:, label].mean()),
+            "frames": int((areas[:, label] > 0).sum()),
+            "speed": float(gatherer.speeds[label]),
+            "residual": float(residuals.mean[background, label]),
+            "role": "background" if label == background else "moves" if moving[label] else "still",
+        }
+        for label in range(len(moving))
+        if areas[:, label].any()
+    ]
+    data = {
+        "name": video.path.name,
+        "fps": video.fps,
+        "size": list(small_size((video.height, video.width))),
+        "total": len(areas),
+        "shown": [shown.index for shown in gatherer.shown],
+        "pictures": pictures,
+        "segments": segments,
+        "moving": areas[:, moving].sum(axis=1).tolist(),
+        "wheel": flow_wheel(),
+        "settings": {
+            "Video": f"{video.width} × {video.height}, {len(areas)} frames",
+            **settings,
+            "Versions": f"jaxmotion {jaxmotion.__version__}, JAX {jax.__version__}, "
+            f"NumPy {np.__version__}, Python {platform.python_version()}",
+        },
+    }
+    scripts = [*map(asset, SCRIPTS), asset("answer.js", "jaxmotion.answer")]
+    return document(
+        asset("answer.html", "jaxmotion.answer"), f"What moves in {video.path.name}", scripts, data
+    )
+
+
+def _pictures(shown: list[_Shown], moving: np.ndarray) -> dict[str, Any]:
+    """The layers of the player; None where a frame has no flow."""
+    with_flow = [frame for frame in shown if frame.flow is not None]
+    fields = [frame.flow for frame in shown if frame.flow is not None]
+    speed = full_color(np.stack(fields)) if fields else 1.0
+    maps = salience(((f.flow, f.masks, f.valid) for f in with_flow), moving)  # pyright: ignore[reportArgumentType]
+    flows: dict[int, str] = {}
+    saliency: dict[int, str] = {}
+    for frame, flow, found in zip(with_flow, fields, maps, strict=True):
+        small = resize_flow(flow, frame.labels.shape)
+        flows[frame.index] = webp(flow_to_color(small, speed), FLOW_QUALITY)
+        grey = np.rint(255 * cv2.resize(found, frame.labels.shape[::-1])).astype(np.uint8)
+        color = cv2.applyColorMap(grey, cv2.COLORMAP_INFERNO)[..., ::-1]
+        saliency[frame.index] = webp(color, FRAME_QUALITY)
+    return {
+        "frames": [frame.picture for frame in shown],
+        "moving": [svg_path(moving[frame.labels]) for frame in shown],
+        "segments": [indexed(frame.labels, len(moving)) for frame in shown],
+        "flow": [flows.get(frame.index) for frame in shown],
+        "saliency": [saliency.get(frame.index) for frame in shown],
+        "full_color": speed,
+    }

@@ -1,0 +1,168 @@
+"""The pictures of the answer: segments as they come, what moves when it is known."""
+
+import os
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from itertools import islice
+from pathlib import Path
+
+import cv2
+import jax
+import numpy as np
+from PIL import Image
+
+from jaxmotion.answer.exports import Export, Frame
+from jaxmotion.data.masks import write_labels
+from jaxmotion.data.pictures import overlay, write_image
+from jaxmotion.data.transforms import likeliest_labels
+from jaxmotion.data.video import Video, VideoWriter
+from jaxmotion.saliency import saliency_map
+
+_AT_ONCE = 16  # frames of one call of a compiled program
+
+
+class Pictures:
+    """Writes the masks and the overlay into a folder, frame by frame."""
+
+    def __init__(self, folder: Path, video: Video) -> None:
+        self._folder, self._shown = folder, (video.fps, video.pixel_aspect)
+        self.names: list[str] = []
+
+    def __enter__(self) -> "Pictures":
+        with ExitStack() as stack:
+            self._video = stack.enter_context(
+                VideoWriter(self._folder / "overlay.mp4", *self._shown)
+            )
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *error_details: object) -> None:
+        self._stack.__exit__(*error_details)  # pyright: ignore[reportArgumentType]
+
+    def write(self, name: str, frame: np.ndarray, masks: np.ndarray) -> np.ndarray:
+        """Adds a frame.
+
+        Args:
+            name: of its pictures.
+            frame: uint8 `[H, W, 3]`.
+            masks: `[h, w, K]`.
+
+        Returns:
+            Its labels, uint8 `[H, W]`.
+        """
+        labels = likeliest_labels(masks, frame.shape[:2])
+        write_labels(self._folder / "masks" / f"{name}.png", labels)
+        self._video.write(overlay(frame, labels))
+        self.names.append(name)
+        return labels
+
+
+class Kept:
+    """Flow, masks and validity of each frame, on disk until it is known what moves.
+
+    Its file has no name, and is gone with the process.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 (closed by __exit__)
+        self._places: list[int] = []
+
+    def add(self, flow: np.ndarray, masks: np.ndarray, valid: np.ndarray) -> None:
+        """Adds a frame.
+
+        Args:
+            flow: `[h, w, 2]`, kept in half precision.
+            masks: `[h, w, K]`, kept in 8 bits.
+            valid: `[h, w]` in {0, 1}.
+        """
+        self._places.append(self._file.seek(0, os.SEEK_END))
+        for array in (np.float16(flow), np.uint8(np.rint(255 * masks)), valid.astype(bool)):
+            np.save(self._file, array)
+
+    def __iter__(self) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        """Yields float32 flow, masks and bool valid, as they were added."""
+        for place in self._places:
+            self._file.seek(place)  # others may read as well
+            flow, masks, valid = (np.load(self._file) for _ in range(3))
+            yield flow.astype(np.float32), masks.astype(np.float32) / 255, valid
+
+    def __exit__(self, *error_details: object) -> None:
+        self._file.close()
+
+    def __enter__(self) -> "Kept":
+        return self
+
+
+def salience(
+    frames: Iterable[tuple[np.ndarray, np.ndarray, np.ndarray]], moving: np.ndarray
+) -> Iterator[np.ndarray]:
+    """How far what moves is from the motion of the rest.
+
+    Args:
+        frames: flow `[h, w, 2]`, masks `[h, w, K]` and valid `[h, w]` of each frame.
+        moving: bool `[K]`.
+
+    Yields:
+        float32 `[h, w]` in [0, 1] for each frame, see `jaxmotion.saliency.saliency_map`.
+    """
+    frames = iter(frames)
+    while part := list(islice(frames, _AT_ONCE)):
+        flow, masks, valid = (np.stack(arrays) for arrays in zip(*part, strict=True))
+        there = moving[masks.argmax(axis=-1)]
+        missing = _AT_ONCE - len(part)  # one program, whatever the number of frames
+        flow, there, valid = (
+            np.pad(a, [(0, missing)] + [(0, 0)] * (a.ndim - 1))
+            for a in (flow, there.astype(np.float32), valid.astype(np.float32))
+        )
+        yield from np.asarray(_saliency(flow[:, None], there[:, None], valid[:, None]))[: len(part)]
+
+
+@jax.jit
+def _saliency(flow: jax.Array, mask: jax.Array, valid: jax.Array) -> jax.Array:
+    return saliency_map(flow, mask, valid=valid)[:, 0]
+
+
+def write_answer(
+    folder: Path,
+    names: list[str],
+    video: Video,
+    moving: np.ndarray,
+    exports: list[Export],
+    probabilities: Iterable[np.ndarray] = (),
+    saliency: Iterable[np.ndarray] = (),
+) -> None:
+    """Writes what is known only when it is known which segments move.
+
+    Args:
+        folder: of the results, in which the masks are.
+        names: of the frames, in order.
+        video: the frames, which are read again if an export needs them.
+        moving: bool `[K]`.
+        exports: what else to write of each frame.
+        probabilities: of each frame that something moves there, `[h, w]`; none to write no such
+            pictures. The last frame has those of the one before.
+        saliency: of each frame, `[h, w]` in [0, 1], in the same way.
+    """
+    soft = [
+        (kind, iter(maps))
+        for kind, maps in (("probabilities", probabilities), ("saliency", saliency))
+    ]
+    latest: dict[str, np.ndarray] = {}
+    frames = iter(video) if any(export.needs_frames for export in exports) else None
+    for index, name in enumerate(names):
+        with Image.open(folder / "masks" / f"{name}.png") as picture:
+            labels = np.asarray(picture)
+        there = moving[labels]
+        write_image(folder / "moving" / f"{name}.png", np.uint8(255) * there)
+        for kind, maps in soft:
+            found = next(maps, latest.get(kind))
+            if found is not None:
+                latest[kind] = found
+                shown = cv2.resize(found, labels.shape[::-1], interpolation=cv2.INTER_LINEAR)
+                shown = np.where(there, shown, 0) if kind == "saliency" else shown
+                grey = np.rint(255 * np.clip(shown, 0, 1)).astype(np.uint8)
+                write_image(folder / kind / f"{name}.png", grey)
+        picture = None if frames is None else next(frames)
+        for export in exports:
+            export.write(Frame(index, name, labels, there, picture))

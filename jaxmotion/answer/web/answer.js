@@ -1,0 +1,99 @@
+// The player with its layers, the timeline, and the table of the segments.
+
+const LAYERS = {
+  moving: ["What moves", true],
+  frames: ["Video", false],
+  segments: ["Segments", true],
+  flow: ["Flow", false],
+  saliency: ["Saliency", false],
+};
+const percent = (share) => `${(100 * share).toFixed(share < 0.0995 ? 1 : 0)} %`;
+
+function start() {
+  const data = JSON.parse(byId("data").textContent);
+  byId("answer").replaceChildren(...headline(data));
+  byId("player").replaceChildren(player(data));
+  byId("segments").replaceChildren(segmentTable(data));
+  byId("settings").replaceChildren(...Object.entries(data.settings).map(([name, value]) =>
+    make("div", {}, make("dt", {}, name), make("dd", {}, value))));
+  const every = data.shown.length > 1 ? data.shown[1] - data.shown[0] : 1;
+  byId("footer").textContent = `This file holds everything it shows${every > 1 ? `, of every ${every}th frame,` : ""} and loads nothing from anywhere.`;
+}
+
+function headline({ segments, moving }) {
+  const found = segments.filter(({ role }) => role === "moves");
+  if (!found.length) return [make("b", {}, "Nothing moves on its own."),
+    " All motion in this video is that of the camera, or too small to tell."];
+  const mean = moving.reduce((sum, share) => sum + share, 0) / moving.length;
+  return [make("b", {}, `${percent(mean)} of the picture moves on its own`), " on average: ",
+    found.length === 1 ? "segment " : "segments ", ...found.flatMap((segment, i) => [i ? ", " : "", chip(segment)]), "."];
+}
+
+function chip({ label, color }) {
+  return make("span", { class: "method" }, swatch({ kind: "checkpoint", color }), String(label));
+}
+
+function panelOf(layer, { pictures, size, segments, wheel }) {
+  const [height, width] = size;
+  const [title] = LAYERS[layer];
+  if (layer === "moving") {
+    const dim = (i) => `M-1-1H${width}V${height}H-1z${pictures.moving[i]}`;
+    return makePanel(title, null, size, pictures.frames, [["dim", dim], ["foreground", (i) => pictures.moving[i]]]);
+  }
+  const notes = {
+    segments: () => make("span", { class: "legend" }, ...segments.map(({ label, color, role }) =>
+      make("span", { class: role === "moves" ? "taken" : "" }, make("i", { style: { background: color } }), String(label),
+        role === "moves" ? make("b", { title: "moves" }, "✓") : null))),
+    flow: () => make("span", {}, make("img", { src: wheel, alt: "", width: 18, height: 18 }),
+      `hue: direction; full color: ${pictures.full_color.toPrecision(2)} pixels a frame`),
+    saliency: () => make("span", {}, "bright: far from the motion of the rest"),
+  };
+  return makePanel(title, notes[layer]?.() ?? null, size, pictures[layer], []);
+}
+
+function player(data) {
+  const panels = Object.keys(LAYERS).map((layer) => panelOf(layer, data));
+  const show = (i, on) => { panels[i].element.hidden = !on; };
+  byId("toolbar").replaceChildren(pills("Show", "checkbox", Object.values(LAYERS).map(([label, checked], value) =>
+    ({ value, label, checked })), show));
+  Object.values(LAYERS).forEach(([, checked], i) => show(i, checked));
+  const fps = Math.round(data.fps ?? 12);
+  const transport = makeTransport({
+    shown: data.shown, total: data.total, frame: 0, panels,
+    speed: String(SPEEDS.reduce((best, speed) => (Math.abs(speed - fps) < Math.abs(best - fps) ? speed : best))),
+    describe: (frame) => `, ${percent(data.moving[frame])} moves`,
+    drawTimeline: (cursor, handlers) => timeline(data, cursor, handlers),
+  });
+  return make("div", { class: "player", tabindex: 0, role: "group", onkeydown: transport.onkeydown,
+    "aria-label": `Player of ${data.name}: arrow keys step, space plays, Home and End jump` },
+    make("div", { class: "stage" }, ...panels.map((panel) => panel.element)),
+    make("p", { class: "note unit" }, "Share of the picture that moves"), ...transport.parts, keysNote());
+}
+
+// How much moves over the frames. Stretches to its box.
+function timeline({ moving }, cursor, handlers) {
+  const last = Math.max(1, moving.length - 1);
+  const top = Math.max(0.01, ...moving);
+  const line = moving.map((share, i) => `${i ? "L" : "M"}${i} ${(1 - share / top).toFixed(4)}`).join("");
+  const svg = draw("svg", { class: "curve", viewBox: `0 0 ${last} 1`, preserveAspectRatio: "none", role: "img",
+    "aria-label": `Share of the picture that moves, at most ${percent(top)}` },
+    ...[0, 0.5, 1].map((y) => draw("line", { class: "grid", x1: 0, x2: last, y1: y, y2: y, "vector-effect": "non-scaling-stroke" })),
+    draw("path", { class: "area", d: `${line}L${moving.length - 1} 1L0 1z` }),
+    draw("path", { d: line, "vector-effect": "non-scaling-stroke", style: { stroke: "var(--run-0)" } }));
+  const ends = [top, top / 2, 0].map((value) => make("span", {}, percent(value)));
+  return make("div", { class: "plot timeline", ...handlers }, make("div", { class: "ends", "aria-hidden": "true" }, ...ends), svg, cursor);
+}
+
+function segmentTable({ segments, total }) {
+  const number = (key, digits) => ({ value: (row) => row[key], cell: (row) => row[key].toFixed(digits) });
+  return sortableTable("Means over the video. A click on a title sorts.", [
+    { title: "segment", value: (row) => row.label, cell: chip },
+    { title: "moves?", value: (row) => row.role, cell: ({ role }) => (role === "moves" ? make("b", {}, "moves") : role) },
+    { title: "area", hint: "share of the picture", value: (row) => row.area, cell: (row) => percent(row.area) },
+    { title: "frames", hint: `in which it is seen, of ${total}`, value: (row) => row.frames, cell: (row) => row.frames },
+    { title: "speed", hint: "length of its flow, pixels a frame", ...number("speed", 2) },
+    { title: "residual", hint: "distance of its flow from the motion of the background, pixels a frame", ...number("residual", 2) },
+  ], segments, "table");
+}
+
+start();

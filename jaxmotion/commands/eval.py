@@ -1,0 +1,231 @@
+"""``jaxmotion eval``: scores segmentations on folders laid out like DAVIS."""
+
+import logging
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import tyro
+
+from jaxmotion.baselines import ALL_BASELINES
+from jaxmotion.commands.parsing import parse_options
+from jaxmotion.errors import InputError
+
+if TYPE_CHECKING:
+    from jaxmotion.evaluation import DatasetPlan, Evaluation
+    from jaxmotion.evaluation.methods import Method
+
+DEFAULT_METHOD = "otsu"
+PUBLISHED_COLUMNS = 3  # that fit a terminal; the report has all
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class EvalConfig:
+    """Scores segmenters, or the masks of other methods, beside training-free baselines.
+
+    Attributes:
+        out: where scores.json, scores.csv, report.html and the rest go.
+        data: folder with Annotations/480p/SEQ/*.png and Flows/NAME/SEQ.npz (or SEQ/*.flo); or
+            tfds:NAME/CONFIG, a data set that jaxmotion_datasets built.
+        suite: several datasets instead, a TOML file; what is scored already is not scored again.
+        checkpoint: names of shipped models (`jaxmotion models` lists them) or of baselines,
+            training runs' folders, files that `jaxmotion export` wrote; NAME=FOLDER names one.
+            Otsu's threshold if nothing else is to be scored.
+        results: folders of masks SEQ/FRAME.png to score, or NAME=FOLDER; without a checkpoint, and
+            without Flows, nothing else.
+        compare: the same, as columns beside what is scored.
+        protocol: davis2016, segtrack_v2, fbms59, moca, davis2017_motion or fbms59_multi; davis2016,
+            or that of the built data set, if not given.
+        flow: which flow, a folder of Flows.
+        select: which segments are the foreground: salient, except_largest, best_subset, overlap,
+            linear_assignment, or nonzero (what results default to).
+        cut: frames segmented at once and selected together; 0 is the whole sequence.
+        num_masks: another K than in training, for a network with slots; of results, how many labels
+            there may be.
+        frames: score every frame that has a flow, or leave out the first as the official
+            benchmark does.
+        sequences: only these.
+        split: or those of ImageSets/SPLIT.txt, or of that split of a built data set.
+        baselines: which to compare with; "none" for none.
+        write_masks: write the masks and the segments as indexed PNG.
+        include_frames: show the video frames in the report.
+    """
+
+    out: Path
+    data: Path | None = None
+    suite: Path | None = None
+    checkpoint: tuple[str, ...] = ()
+    results: tuple[str, ...] = ()
+    compare: tuple[str, ...] = ()
+    protocol: str | None = None
+    flow: str = "raft"
+    select: str | None = None
+    cut: int | None = None
+    num_masks: int | None = None
+    frames: Literal["flow", "official"] | None = None
+    sequences: tuple[str, ...] = ()
+    split: str | None = None
+    baselines: tuple[str, ...] = ALL_BASELINES
+    write_masks: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    include_frames: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+
+
+def main(argv: Sequence[str], prog: str = "jaxmotion eval") -> None:
+    """Evaluates, writes the results and prints the tables.
+
+    What goes wrong with one sequence is said in a line, and the others follow. What is done when
+    the run is interrupted is kept; anything that lacks a sequence is marked as partial.
+
+    Args:
+        argv: the options.
+        prog: the command as it was typed.
+
+    Raises:
+        InputError: an option or a file is not what was expected.
+    """
+    config = parse_options(EvalConfig, argv, prog=prog)
+    from tqdm import tqdm
+
+    from jaxmotion.evaluation import Options, evaluate
+    from jaxmotion.evaluation.folder import kept_scores
+    from jaxmotion.report.layers import write_layers
+    from jaxmotion.training.compilation_cache import enable_compilation_cache
+
+    plans = _read_plans(config)
+    methods = _read_methods(config, plans)
+    total = _check(config, plans, methods)
+    enable_compilation_cache()
+    started, failures = time.time(), {}
+    with (
+        kept_scores(
+            config.out, _reads(config, plans), partial(_finish, started), masks=config.write_masks
+        ) as scores,
+        tqdm(total=total, unit="sequence", dynamic_ncols=True) as bar,
+    ):
+        options = Options(
+            resume=config.suite is not None,
+            write_masks=config.write_masks,
+            write_pictures=write_layers,
+            include_frames=config.include_frames,
+            on_progress=bar.set_description,
+            on_failure=lambda line: failures.update({line: None}),
+        )
+        for evaluation in evaluate(config.out, plans, methods, options):
+            scores.update(evaluation)
+            bar.update()
+    *lines, last = failures or [""]
+    for line in lines:
+        print(f"error: {line}", file=sys.stderr)
+    if last:
+        raise InputError(last)
+
+
+def _read_plans(config: EvalConfig) -> "list[DatasetPlan]":
+    """The datasets to evaluate on.
+
+    Raises:
+        InputError: neither data nor a suite is named, or both, or what they say is wrong.
+    """
+    from jaxmotion.evaluation.discovery import data_name, is_built, protocol_of
+    from jaxmotion.evaluation.protocol import preset
+    from jaxmotion.evaluation.run import DatasetPlan
+    from jaxmotion.evaluation.suite import plan_name, read_suite
+
+    if (config.suite is None) == (config.data is None):
+        raise InputError("name either --data, a folder laid out like DAVIS, or --suite, a file")
+    if config.data is None:
+        alone = EvalConfig(out=config.out)
+        for name in ("protocol", "flow", "select", "cut", "frames", "sequences", "split"):
+            if getattr(config, name) != getattr(alone, name):
+                raise InputError(f"--{name} belongs to a dataset of the suite: say it in the file")
+        return read_suite(config.suite or "")
+    protocol = preset(
+        config.protocol or protocol_of(config.data),
+        select=config.select,
+        cut=config.cut,
+        frames=config.frames,
+    )
+    only_masks = config.results and not config.checkpoint
+    there = is_built(config.data) or (config.data / "Flows").is_dir()
+    flow = None if only_masks and not there else config.flow
+    name = plan_name(data_name(config.data))
+    return [DatasetPlan(name, config.data, flow, protocol, config.sequences, config.split)]
+
+
+def _read_methods(config: EvalConfig, plans: "Sequence[DatasetPlan]") -> "list[Method]":
+    """What is scored: networks, folders, and where there is flow the baselines beside them."""
+    from jaxmotion.evaluation.methods import Baseline
+    from jaxmotion.evaluation.suite import network, result_folders
+
+    baselines = [Baseline(name) for name in config.baselines if config.baselines != ("none",)]
+    checkpoints = config.checkpoint or (() if config.results else (DEFAULT_METHOD,))
+    methods = [
+        *(network(text, config.num_masks) for text in checkpoints),
+        *result_folders(config.results, config.select, config.num_masks),
+        *result_folders(config.compare),
+    ]
+    there = {method.name for method in methods}
+    with_flow = all(plan.flow is not None for plan in plans)
+    return [*methods, *(b for b in baselines if with_flow and b.name not in there)]
+
+
+def _check(config: EvalConfig, plans: "Sequence[DatasetPlan]", methods: "Sequence[Method]") -> int:
+    """Tells what is wrong before anything is computed; gives the number of sequences to come."""
+    from jaxmotion.evaluation.discovery import left_out
+    from jaxmotion.evaluation.methods import Network
+
+    for plan in plans:
+        names = [method.name for method in plan.columns(methods)]
+        for name in names:
+            if names.count(name) > 1:
+                raise InputError(f"two methods are called {name!r}: NAME=FOLDER gives another name")
+    count = sum(len(plan.find()[0]) for plan in plans)
+    networks = [method for method in methods if isinstance(method, Network)]
+    if networks and config.suite is None:
+        _ = networks[0].predictor  # loads it
+    for plan in plans:
+        if not plan.sequences and plan.split is None:
+            for line in left_out(plan.root, plan.flow):
+                _log.warning("%s", line)
+    return count * max(1, len(networks))
+
+
+def _reads(config: EvalConfig, plans: "Sequence[DatasetPlan]") -> list[Path]:
+    """Folders that are read, and that results must not replace."""
+    from jaxmotion.evaluation.discovery import inputs
+
+    folders = [folder for plan in plans for folder in inputs(plan.root)]
+    named = (text.partition("=")[2] or text for text in (*config.results, *config.compare))
+    return [*folders, *map(Path, named)]
+
+
+def _finish(started: float, out: Path, evaluation: "Evaluation") -> None:
+    """Writes the report, and prints the tables."""
+    from jaxmotion.evaluation.tables import format_differences, format_table, score_table
+    from jaxmotion.report.page import write_report
+
+    write_report(out, evaluation)
+    for dataset in evaluation.datasets:
+        if len(evaluation.datasets) > 1:
+            print(f"{dataset.name} ({dataset.protocol['name']}, cut {dataset.protocol['cut']})")
+        for measure in dataset.measures:
+            statistic = f"{measure}_mean"
+            table = score_table(dataset, statistic, max_published=PUBLISHED_COLUMNS)
+            texts = (
+                format_table(table, measure) if table else "",
+                format_differences(dataset, statistic),
+            )
+            for text in filter(None, texts):
+                print(text, end="\n\n")
+    done = sum(len(run.sequences) for d in evaluation.datasets for run in d.runs[:1])
+    wanted = sum(len(dataset.sequences) for dataset in evaluation.datasets)
+    print(
+        f"{done} of {wanted} sequences in {time.time() - started:.0f} s: "
+        f"{out}/scores.json, scores.csv, report.html"
+    )

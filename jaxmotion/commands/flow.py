@@ -1,0 +1,97 @@
+"""``jaxmotion flow``: the optical flow of a video."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from jaxmotion.commands.parsing import parse_options
+
+
+@dataclass(frozen=True)
+class Flow:
+    """Estimates the optical flow of a video; what is there already is kept.
+
+    Attributes:
+        video: a video file, or a folder of frames.
+        out: the folder to write to.
+        estimator: what estimates the flow: dis, raft or raft_small; auto is raft where its weights
+            are there and an accelerator makes it quick, else dis.
+        weights: file of the weights, for raft and raft_small, instead of those that `jaxmotion
+            weights` fetched.
+        download: fetch the official weights of raft or raft_small if they are not there.
+        iterations: of raft and raft_small, 20 if not given.
+        correlation: of raft and raft_small: all_pairs, on_demand (less memory), or auto.
+        refine: also estimate the flow back, and fill in what the two do not agree on.
+        backward: flow to the frame before instead of the one after.
+        gap: frames from one to the other.
+        format: a .flo or a KITTI .png for each frame, or one .npz for all.
+        color: also pictures, in the colours of the usual wheel.
+        quality: also warp error and forward-backward consistency; takes twice the time.
+    """
+
+    video: tyro.conf.Positional[Path]
+    out: Path
+    estimator: str = "auto"
+    weights: Path | None = None
+    download: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    iterations: int | None = None
+    correlation: str | None = None
+    refine: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    backward: bool = False
+    gap: int = 1
+    format: Literal["flo", "png", "npz"] = "flo"
+    color: bool = False
+    quality: bool = False
+
+
+def main(argv: Sequence[str], prog: str = "jaxmotion flow") -> None:
+    """Estimates and writes the flow, and says what came out.
+
+    Args:
+        argv: the options.
+        prog: the command as it was typed.
+    """
+    options = parse_options(Flow, argv, prog=prog)
+    from jaxmotion.data import open_video
+    from jaxmotion.optical_flow import (
+        FLOW_STRENGTH,
+        Refined,
+        make_estimator,
+        write_flow_folder,
+    )
+    from jaxmotion.optical_flow.choice import ask_at_terminal, choose_estimator
+    from jaxmotion.training.compilation_cache import enable_compilation_cache
+
+    enable_compilation_cache()
+    video = open_video(options.video, min_frames=options.gap + 1)
+    chosen = choose_estimator(
+        options.estimator,
+        options.weights,
+        refined=False,
+        may_download=options.download,
+        ask=ask_at_terminal(),
+    )
+    estimator = make_estimator(
+        chosen.name,
+        weights=chosen.weights,
+        iterations=options.iterations,
+        correlation=options.correlation,
+    )
+    if options.refine:
+        estimator = Refined(estimator, FLOW_STRENGTH)
+    report = write_flow_folder(
+        video,
+        options.out,
+        estimator,
+        gap=options.gap,
+        backward=options.backward,
+        format=options.format,
+        color=options.color,
+        quality=options.quality,
+    )
+    print(report)
+    if chosen.reason:
+        print(chosen.reason)

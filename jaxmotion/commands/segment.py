@@ -1,0 +1,112 @@
+"""``jaxmotion segment``: a video of one's own."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tyro
+
+from jaxmotion.commands.parsing import parse_options
+from jaxmotion.models import DEFAULT_MODEL
+
+
+@dataclass(frozen=True)
+class Segment:
+    """Tells what moves in a video: masks of it, of all segments, and a page to look at.
+
+    Attributes:
+        video: a video file, or a folder of frames.
+        out: the folder to write to.
+        probabilities: also write probabilities/, of each pixel to move, 0 to 255.
+        saliency: also write saliency/, how far what moves is from the motion of the rest, 0 to 255.
+        export: also write what moves for other programs: masks for colmap or nerfstudio, coco.json,
+            pictures (cutout) or a video (alpha) of what moves on a transparent ground, davis
+            annotations.
+        dilate: pixels by which the masks for colmap and nerfstudio are widened.
+        checkpoint: the name of a shipped model (`jaxmotion models` lists them), the folder of a
+            training run, or a file that `jaxmotion export` wrote.
+        estimator: what estimates the flow: dis (refined for masks), raft or raft_small; auto is
+            raft where its weights are there and an accelerator makes it quick, else dis.
+        weights: file of the weights, for raft and raft_small, instead of those that `jaxmotion
+            weights` fetched.
+        download: fetch the official weights of raft or raft_small if they are not there.
+        flow: flow that is there already, what `jaxmotion flow` wrote or a .npz or a folder of .flo
+            numbered like the frames, instead of an estimator.
+        window: frames that the network sees at once, instead of what the checkpoint was trained
+            for; 0 for the whole video.
+        overlap: frames that two windows share, by which their labels are linked.
+        num_masks: another number of segments than in training, for a network with slots.
+        latents: also write latents.npz and latents.png, what the network takes segments for.
+    """
+
+    video: tyro.conf.Positional[Path]
+    out: Path
+    probabilities: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    saliency: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    export: tuple[Literal["colmap", "nerfstudio", "coco", "cutout", "alpha", "davis"], ...] = ()
+    dilate: int = 0
+    checkpoint: str = DEFAULT_MODEL
+    estimator: str = "auto"
+    weights: Path | None = None
+    download: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    flow: Path | None = None
+    window: int | None = None
+    overlap: int | None = None
+    num_masks: int | None = None
+    latents: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+
+
+def main(argv: Sequence[str], prog: str = "jaxmotion segment") -> None:
+    """Segments a video, writes what moves, and says how long it took.
+
+    Args:
+        argv: the options.
+        prog: the command as it was typed.
+    """
+    options = parse_options(Segment, argv, prog=prog)
+    from jaxmotion.answer import Answer, segment_video
+    from jaxmotion.inference.segmenter import Segmenter
+    from jaxmotion.optical_flow import estimator_for_masks
+    from jaxmotion.optical_flow.choice import ask_at_terminal, choose_estimator
+    from jaxmotion.training.compilation_cache import enable_compilation_cache
+
+    answer = Answer(
+        options.probabilities, options.saliency, options.latents, options.export, options.dilate
+    )
+    enable_compilation_cache()
+    flow = options.flow
+    made_by, advice = f"from {options.flow}", ""
+    if flow is None:
+        chosen = choose_estimator(
+            options.estimator,
+            options.weights,
+            may_download=options.download,
+            ask=ask_at_terminal(),
+        )
+        advice = chosen.reason
+        flow = estimator_for_masks(chosen.name, weights=chosen.weights)
+        made_by = ", ".join([flow.name, *_words(flow.settings)])
+    segmenter = Segmenter.load(options.checkpoint, num_masks=options.num_masks)
+    segmenter.inference = segmenter.inference.override(options.window, options.overlap)
+    windows = segmenter.inference
+    settings = {
+        "Network": options.checkpoint,
+        "Flow": made_by,
+        "Windows": f"{windows.window} frames, sharing {windows.overlap}"
+        if windows.window
+        else "the whole video",
+    }
+    report = segment_video(options.video, segmenter, options.out, flow, answer, settings)
+    print(f"{options.out}: {', '.join(report.written)}; {report}")
+    if advice:
+        print(advice)
+
+
+def _words(settings: dict[str, Any]) -> Iterator[str]:
+    """Settings as a reader wants them: one in the other, and without what is not set."""
+    for key, value in settings.items():
+        if isinstance(value, dict):
+            yield " ".join([key, *_words(value)])
+        elif value is not None:
+            yield f"{key} {value:g}" if isinstance(value, float) else f"{key} {value}"

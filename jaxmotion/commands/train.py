@@ -1,0 +1,95 @@
+"""``jaxmotion train [CONFIG] [--workdir DIR] [--FIELD VALUE ...]``: trains a network."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from jaxmotion.commands.parsing import parse_options
+from jaxmotion.configs import CONFIGS, get_config
+from jaxmotion.experiments.evals import final_scores
+from jaxmotion.experiments.experiment import run_experiment
+from jaxmotion.experiments.seeds import run_seeds
+from jaxmotion.options import Meta, check_fields
+from jaxmotion.training.config import Config
+from jaxmotion.training.distributed import Processes, is_main, joined
+from jaxmotion.training.loop import Result
+from jaxmotion.training.metrics import write_json
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """What the command line says.
+
+    Attributes:
+        config: the experiment.
+        workdir: folder for checkpoints, log and pictures; a run that is in it is continued.
+            By default ``runs/CONFIG``.
+        seeds: number of seeds to train from; the run that does best in validation is kept.
+        baselines: score the baselines beside the network (``--evals``), which takes minutes.
+        processes: the processes that train together.
+    """
+
+    config: Annotated[Config, tyro.conf.arg(name="")]
+    workdir: Path
+    seeds: Annotated[int, Meta(ge=1, le=1_000)] = 1
+    baselines: bool = True
+    processes: Annotated[Processes, tyro.conf.arg(name="")] = field(default_factory=Processes)
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+
+
+def main(argv: Sequence[str], prog: str = "jaxmotion train") -> None:
+    """Trains, then says how good the kept parameters are.
+
+    Args:
+        argv: the experiment and its options.
+        prog: the command as it was typed.
+    """
+    arguments = parse(argv, prog)
+    workdir = arguments.workdir
+    start = time.perf_counter()
+    with joined(arguments.processes):
+        result, losses = _train(arguments)
+    if not is_main():
+        return
+    minutes = (time.perf_counter() - start) / 60
+    if losses:
+        print(", ".join(f"{name} {loss:.4f}" for name, loss in losses.items()))
+    summary = {
+        "steps": result.step,
+        "validation_loss": result.validation_loss,
+        "minutes": round(minutes, 2),
+    }
+    print(f"step {result.step}, validation loss {result.validation_loss:.4f}, {minutes:.1f} min")
+    scores = final_scores(workdir, baselines=arguments.baselines)
+    for name, score in scores.items():
+        print(f"  {name:24s} {score:.3f}")
+    summary |= scores
+    write_json(workdir / "summary.json", summary)
+    print(f"{workdir}: summary.json, metrics.jsonl, pictures, checkpoints")
+
+
+def _train(arguments: Arguments) -> tuple[Result, dict[str, float]]:
+    """The kept run, and the validation losses of all seeds where there are several."""
+    if arguments.seeds > 1:
+        return run_seeds(arguments.config, arguments.workdir, arguments.seeds)
+    return run_experiment(arguments.config, arguments.workdir), {}
+
+
+def parse(argv: Sequence[str], prog: str = "jaxmotion train") -> Arguments:
+    """The experiment that the command line asks for."""
+    name = "quickstart"
+    if argv and not argv[0].startswith("-"):
+        name, argv = argv[0], argv[1:]
+    return parse_options(
+        Arguments,
+        argv,
+        default=Arguments(get_config(name), Path("runs") / name),
+        prog=f"{prog} {name}",
+        description=f"Experiments: {', '.join(CONFIGS)}.",
+    )

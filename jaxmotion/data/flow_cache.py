@@ -1,0 +1,88 @@
+"""Flow in memory, at the size wanted, kept while there is room; what is unknown is told."""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+
+import numpy as np
+
+from jaxmotion.data.transforms import Size, resize_flow, resize_flow_and_valid
+from jaxmotion.optical_flow.arrays import known_vectors
+
+DEFAULT_BYTES = 2**31
+
+Loaded = tuple[np.ndarray, np.ndarray]
+"""Flow `[T, H, W, 2]`, float16 or float32, and where it is known, bool `[T, H, W]`."""
+
+
+class FlowCache:
+    """Keeps the flow that was used most recently.
+
+    It holds `nbytes`, `max_bytes` at most, in the precision of the files, so that caching changes
+    no value. Safe to share among threads.
+    """
+
+    def __init__(self, size: Size | None = None, max_bytes: int = DEFAULT_BYTES):
+        """Starts empty.
+
+        Args:
+            size: `(height, width)` to resize to; as they are when left out.
+            max_bytes: bytes that are kept in memory at most.
+        """
+        self.size, self.max_bytes = size, max_bytes
+        self._entries: OrderedDict[Hashable, Loaded] = OrderedDict()
+        self.nbytes = 0
+        self._lock = threading.Lock()
+
+    def load(
+        self, key: Hashable, read: Callable[[], tuple[np.ndarray, np.ndarray | None]]
+    ) -> Loaded:
+        """Gives what is kept under a key, or else reads it.
+
+        Vectors that are not finite, and not marked unknown, are kept, to be seen.
+
+        Args:
+            key: the file, or whatever names the flow.
+            read: reads flow `[T, H, W, 2]` and where it is valid, bool `[T, H, W]`, or None.
+
+        Returns:
+            See `prepare`.
+        """
+        with self._lock:
+            if key in self._entries:
+                self._entries.move_to_end(key)
+                return self._entries[key]
+        entry = prepare(*read(), self.size)
+        with self._lock:
+            if key not in self._entries:
+                self._entries[key] = entry
+                self.nbytes += sum(array.nbytes for array in entry)
+                while self.nbytes > self.max_bytes:
+                    _, old = self._entries.popitem(last=False)
+                    self.nbytes -= sum(array.nbytes for array in old)
+        return entry
+
+
+def prepare(flow: np.ndarray, valid: np.ndarray | None, size: Size | None = None) -> Loaded:
+    """Tells what is known of flow, and brings it to a size.
+
+    Args:
+        flow: `[T, H, W, 2]`.
+        valid: bool `[T, H, W]`; None where all of it is valid.
+        size: `(height, width)` to resize to; as it is when left out.
+
+    Returns:
+        Flow, zero where it is unknown, and where it is known. A vector that is valid and not finite
+        is not unknown but wrong: it stays.
+    """
+    known = known_vectors(flow, valid)
+    wrong = ~np.isfinite(flow).all(-1)
+    known |= wrong if valid is None else wrong & valid
+    if not known.all():
+        flow = np.where(known[..., None], flow, flow.dtype.type(0))
+    if size is None or flow.shape[1:3] == tuple(size):
+        return flow, known
+    if known.all():
+        return resize_flow(flow, size), np.ones((len(flow), *size), bool)
+    flow, share = resize_flow_and_valid(flow, known, size)
+    return flow, share > 0

@@ -1,0 +1,256 @@
+"""Which sequences an evaluation has: of a folder laid out like DAVIS, or of a built data set."""
+
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from jaxmotion.data.davis import (
+    SequenceFiles,
+    find_files,
+    frame_folder,
+    mask_folder,
+    sequence_folders,
+    split_names,
+)
+from jaxmotion.data.file_sequences import open_files
+from jaxmotion.data.flow_cache import FlowCache
+from jaxmotion.data.layouts import flow_places, the_only
+from jaxmotion.data.masks import MASK_SUFFIXES
+from jaxmotion.data.record_sequences import open_records
+from jaxmotion.data.records import PREFIX, find_built
+from jaxmotion.errors import InputError
+from jaxmotion.evaluation.protocol import PRESETS
+from jaxmotion.evaluation.sequences import ScoredSequence
+
+MAX_NAMED = 20  # sequences in one line
+
+Found = tuple[list[ScoredSequence], dict[str, str]]
+"""The sequences found, and by name of each other one asked for what is missing."""
+
+
+def find_sequences(
+    root: str | os.PathLike,
+    flow_name: str | None,
+    names: Sequence[str] = (),
+    split: str | None = None,
+) -> list[ScoredSequence]:
+    """Lists the sequences to evaluate.
+
+    Args:
+        root: a folder laid out like DAVIS, or `tfds:NAME/CONFIG`.
+        flow_name: name of a folder of `root/Flows`; None for masks alone.
+        names: names of the sequences wanted.
+        split: or the name of a list in `root/ImageSets`, or of a split of a built data set. Without
+            either, every sequence that has both flow and annotation.
+
+    Returns:
+        The sequences, in the order asked for, otherwise by name.
+
+    Raises:
+        InputError: a folder, list, flow or annotation is missing.
+    """
+    found, missing = look_for_sequences(root, flow_name, names, split)
+    for reason in missing.values():
+        raise InputError(reason)
+    return found
+
+
+def look_for_sequences(
+    root: str | os.PathLike,
+    flow_name: str | None,
+    names: Sequence[str] = (),
+    split: str | None = None,
+) -> Found:
+    """As `find_sequences`, but sets aside the sequences that are missing or damaged.
+
+    Args:
+        root: see `find_sequences`.
+        flow_name: see `find_sequences`.
+        names: see `find_sequences`.
+        split: see `find_sequences`.
+
+    Returns:
+        What there is and what is missing, see `Found`.
+
+    Raises:
+        InputError: a folder or list is missing, or there is no sequence at all.
+    """
+    if names and split:
+        raise InputError("name either sequences or a split, not both")
+    if is_built(root):
+        found, missing = _look_in_records(os.fspath(root), names, split)
+    else:
+        found, missing = _look_in_davis(Path(root), flow_name, names, split)
+    if not found:
+        raise InputError(next(iter(missing.values())))
+    return found, missing
+
+
+def is_built(root: str | os.PathLike) -> bool:
+    """Whether a word names a built data set."""
+    return os.fspath(root).startswith(PREFIX)
+
+
+def data_name(root: str | os.PathLike) -> str:
+    """What to call a data set: the last word of its path, or the name that it was built under.
+
+    Args:
+        root: see `find_sequences`.
+
+    Raises:
+        InputError: no such built data set.
+    """
+    if not is_built(root):
+        return Path(root).resolve().name
+    version = find_built(os.fspath(root).removeprefix(PREFIX))
+    return version.parent.parent.name
+
+
+def protocol_of(root: str | os.PathLike) -> str:
+    """The name of the protocol that a data set is scored by if none is named.
+
+    Args:
+        root: see `find_sequences`.
+
+    Returns:
+        A key of `PRESETS`.
+
+    Raises:
+        InputError: no such built data set.
+    """
+    name = data_name(root) if is_built(root) else ""
+    return name if name in PRESETS else "davis2016"
+
+
+def _look_in_records(root: str, names: Sequence[str], split: str | None) -> Found:
+    records = open_records(root.removeprefix(PREFIX), split, FlowCache(max_bytes=0))
+    by_name = {record.name: record for record in records}
+    if len(by_name) < len(records):
+        raise InputError(f"{root}: splits with sequences of one name, expected the option split")
+    found, missing = [], {}
+    for name in dict.fromkeys(names or by_name):
+        if name not in by_name:
+            missing[name] = f"{root}: no sequence {name}, there are {_listed(by_name)}"
+        elif by_name[name].place is None and names:
+            missing[name] = f"{by_name[name].source}: no mask or box of {name}"
+        elif by_name[name].place is not None:
+            found.append(ScoredSequence(by_name[name]))
+    if not found and not missing:
+        raise InputError(f"{root}: no sequence has masks or boxes")
+    return found, missing
+
+
+def _look_in_davis(
+    root: Path, flow_name: str | None, names: Sequence[str], split: str | None
+) -> Found:
+    annotations = mask_folder(root)
+    flows = root / "Flows" / flow_name if flow_name is not None else None
+    for folder in (root, annotations, *((flows.parent,) if flows else ())):
+        if not folder.is_dir():
+            raise InputError(f"{folder}: no such folder, expected the root of a DAVIS layout")
+    if flows is not None and not flows.is_dir():
+        known = sorted(path.name for path in flows.parent.iterdir() if path.is_dir())
+        raise InputError(f"{flows}: no such folder of flows, found {', '.join(known) or 'none'}")
+    if split is not None and not split.strip():
+        raise InputError(f"split {split!r}: expected the name of a list in {root / 'ImageSets'}")
+    annotated = there = sequence_folders(annotations)
+    places = flow_places(flows) if flows is not None else {}
+    if flows is not None:
+        there = annotated & places.keys()
+    if split:
+        names = _listed_in(root, split)
+    elif not names:
+        names = sorted(there)
+        if not names:
+            both = f"both a flow in {flows} and" if flows is not None else "masks, expected"
+            raise InputError(f"{root}: no sequence has {both} an annotation")
+    found, missing = [], {}
+    for name in dict.fromkeys(names):
+        try:
+            found.append(_open(root, name, annotated, flows, places))
+        except InputError as error:
+            missing[name] = str(error)
+    return found, missing
+
+
+def _open(
+    root: Path, name: str, annotated: set[str], flows: Path | None, places: dict[str, list[Path]]
+) -> ScoredSequence:
+    if name not in annotated:
+        raise InputError(f"{mask_folder(root, name)}: no such folder of masks")
+    if flows is not None and name not in places:
+        raise InputError(_no_flow(flows, name))
+    files: SequenceFiles = find_files(root, name, the_only(places[name]) if flows else None)
+    if not files.masks:
+        raise InputError(
+            f"{mask_folder(root, name)}: no masks, expected {', '.join(MASK_SUFFIXES)}"
+        )
+    record = open_files(files, FlowCache(max_bytes=0))
+    for fault in record.faults:
+        raise InputError(fault)
+    return ScoredSequence(record)
+
+
+def _listed_in(root: Path, split: str) -> list[str]:
+    lists = root / "ImageSets"
+    listed = lists / f"{split}.txt"
+    if not listed.exists() and not any(lists.glob(f"*/{split}.txt")):
+        known = sorted({path.stem for path in lists.glob("**/*.txt")})
+        raise InputError(
+            f"{listed}: cannot be read (no such list, there are {', '.join(known) or 'none'})"
+        )
+    return split_names(root, split)
+
+
+def left_out(root: str | os.PathLike, flow_name: str | None) -> list[str]:
+    """Says which sequences are not scored where no names are given, because they lack a part.
+
+    Args:
+        root: see `find_sequences`.
+        flow_name: name of a folder of `root/Flows`; None for masks alone, which lack nothing.
+
+    Returns:
+        A line for those without flow and one for those without masks, where there are any.
+    """
+    if is_built(root):
+        records = open_records(os.fspath(root).removeprefix(PREFIX), None, FlowCache(max_bytes=0))
+        bare = [record.name for record in records if record.place is None]
+        return [f"left out, without masks or boxes in {root}: {_listed(bare)}"] if bare else []
+    annotations = mask_folder(Path(root))
+    if flow_name is None or not annotations.is_dir():
+        return []
+    flows = Path(root) / "Flows" / flow_name
+    annotated = sequence_folders(annotations)
+    with_flow = flow_places(flows).keys() if flows.is_dir() else annotated
+    lines = []
+    for names, reason in (
+        (annotated - with_flow, f"annotated, but without flow in {flows}"),
+        (with_flow - annotated, f"without masks in {annotations}"),
+    ):
+        if names:
+            lines.append(f"left out, {reason}: {_listed(names)}")
+    return lines
+
+
+def inputs(root: str | os.PathLike) -> list[Path]:
+    """The folders that an evaluation reads, which results must not replace.
+
+    Args:
+        root: see `find_sequences`.
+    """
+    if is_built(root):
+        return [find_built(os.fspath(root).removeprefix(PREFIX))]
+    folders = mask_folder(Path(root)), frame_folder(Path(root))
+    return [*(folder.parent for folder in folders), Path(root) / "Flows"]
+
+
+def _listed(names: Iterable[str]) -> str:
+    names = sorted(names)
+    more = f" and {len(names) - MAX_NAMED} more" if len(names) > MAX_NAMED else ""
+    return ", ".join(names[:MAX_NAMED]) + more
+
+
+def _no_flow(flows: Path, name: str) -> str:
+    if (flows / name).is_dir():
+        return f"{flows / name}: no .flo file in this folder, expected one per pair of frames"
+    return f"{flows}/{name}.npz: no such flow, nor a folder {flows}/{name}"

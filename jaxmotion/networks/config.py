@@ -1,0 +1,110 @@
+"""The configuration of a network, and those that were published."""
+
+from dataclasses import dataclass, field, replace
+from typing import Annotated, Literal
+
+from jaxmotion.errors import InputError
+from jaxmotion.networks.decoders import DecoderConfig
+from jaxmotion.networks.inputs import InputKind
+from jaxmotion.networks.parts import Norm, Padding
+from jaxmotion.options import Meta, NotNegative, check_fields
+
+Remat = Literal["none", "norms", "blocks"]
+Width = Annotated[int, Meta(ge=1, le=65_536)]
+Extent = Annotated[int, Meta(ge=1, le=99)]
+
+
+@dataclass(frozen=True)
+class NetworkConfig:
+    """Everything that decides the architecture of a segmenter.
+
+    Attributes:
+        num_masks: K, the number of segments.
+        input: what the network sees of the flow (`network_features`).
+        widths: channels of each level of the U-net, finest first.
+        stem: 2 lets the U-net work at half the size behind a strided convolution, its logits
+            enlarged bilinearly: a quarter of the cost; 1 works at full size.
+        down: ``"max_pool"`` or ``"strided_conv"``.
+        up: ``"patch"`` (a transposed convolution of kernel and stride 2) or ``"resize"``.
+        kernel: extent of the convolutions in (time, y, x).
+        norm: ``"instance"`` (per channel, nothing learned) or ``"none"``.
+        norm_frames: frames that share the statistics of the norm and the scale of the input: 1
+            keeps frames apart (EM), 3 is the published ST-MS, 9 LT-MS (`norm.block_mean`).
+        activation: ``"relu"``, ``"leaky_relu"`` or ``"gelu"``.
+        padding: ``"zeros"`` or ``"reflect"``.
+        favoured_bias: start value of the first mask's logit bias. With K = 2 a network that
+            starts at 50/50 can stay split in two halves; a start that favours one mask, which
+            then becomes the background, cures it.
+        threshold_start: start value of the weight with which the length of the residual speaks
+            against the first mask, through a shortcut from the input to the logits. It starts the
+            network as a soft threshold on the residual; from masks that mean nothing, all motion
+            models are alike and tell the network nothing. A network with a reach in time takes the
+            mean over the frames of its kernel, so that an object that stops for one does not
+            vanish. 0: no shortcut. Inputs without a residual have none.
+        direction_start: start value of the weight with which, through the same shortcut, the
+            direction of the residual speaks for the masks after the first, each for another one.
+            Masks that start alike would not part later: the one that explains a little more takes
+            all that moves. Of two masks only one is after the first, and no direction is its own.
+        decoder: how masks come from the features.
+        compute_dtype: type of the convolutions; parameters, norms and logits are float32.
+        remat: what the backward pass computes again instead of keeping it: ``"none"``;
+            ``"norms"``, norms and activations, which are cheap, but not convolutions;
+            ``"blocks"``, all inside the left and right parts of the U-net.
+    """
+
+    num_masks: Annotated[int, Meta(ge=1, le=256)] = 2
+    input: InputKind = "residual"
+    widths: Annotated[tuple[Width, ...], Meta(min_length=1, max_length=10)] = (16, 32, 64, 128)
+    stem: Literal[1, 2] = 2
+    down: Literal["max_pool", "strided_conv"] = "max_pool"
+    up: Literal["patch", "resize"] = "resize"
+    kernel: tuple[Extent, Extent, Extent] = (1, 3, 3)
+    norm: Norm = "instance"
+    norm_frames: Annotated[int, Meta(ge=1, le=10_000)] = 1
+    activation: Literal["relu", "leaky_relu", "gelu"] = "relu"
+    padding: Padding = "zeros"
+    favoured_bias: float = 2.0
+    threshold_start: NotNegative = 2.0
+    direction_start: float = 2.0
+    decoder: DecoderConfig = field(default_factory=DecoderConfig)
+    compute_dtype: Literal["float32", "bfloat16"] = "float32"
+    remat: Remat = "none"
+
+    def __post_init__(self) -> None:
+        check_fields(self, "network")
+        if any(extent % 2 == 0 for extent in self.kernel):
+            raise InputError(f"network.kernel {self.kernel}: expected odd numbers")
+
+
+PUBLISHED_EM = NetworkConfig(
+    input="raw",
+    widths=(64, 128, 256, 512, 1024, 2048, 4096),
+    stem=1,
+    down="max_pool",
+    up="patch",
+    padding="reflect",
+    favoured_bias=0.0,
+)
+"""The EM network of the thesis (ch. 2): seven levels, 497.7 M parameters at K = 2."""
+
+PUBLISHED_ST_MS = NetworkConfig(
+    num_masks=4,
+    input="raw",
+    widths=(32, 64, 128),
+    stem=1,
+    down="strided_conv",
+    up="patch",
+    kernel=(3, 3, 3),
+    norm_frames=3,
+    favoured_bias=0.0,
+)
+"""The ST-MS network of the thesis (ch. 3): a 3D U-net of 1.336 M parameters."""
+
+PUBLISHED_LT_MS = replace(
+    PUBLISHED_ST_MS,
+    norm_frames=9,
+    decoder=DecoderConfig(
+        kind="transformer", layers=5, feed_forward=2048, dropout=0.1, linear_start=False
+    ),
+)
+"""The LT-MS network of the thesis (ch. 4): that U-net and a mask decoder, 4.638 M parameters."""
