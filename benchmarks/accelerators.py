@@ -229,10 +229,9 @@ def main() -> None:
         return
     out: Path | None = arguments.out
     known = json.loads(out.read_text()) if out and out.exists() else {}
-    print(
-        "| program | target | compiled in | code | temporaries | given on | kernels | cycles | moved |"
-    )
-    print("|---|---|---|---|---|---|---|---|---|")
+    columns = ("program", "target", "compiled in", "code", "temporaries", "given on")
+    columns += ("kernels", "cycles", "moved")
+    print("| " + " | ".join(columns) + " |\n" + "|---" * len(columns) + "|")
     for name in arguments.programs:
         for target in arguments.targets:
             key = f"{name} {target} {arguments.effort}"
