@@ -43,18 +43,18 @@ class TrainLoader:
         """Starts at the beginning.
 
         Args:
-          source: the clips.
-          batch_size: B, over all processes.
-          fields: entries of a clip that go into the batch.
-          seed: seed of the order.
-          shard_index: which part of each batch this process takes.
-          shard_count: into how many parts each batch is divided; hosts that work on the same clips
-            share a part.
-          num_threads: number of threads that read clips; 0 reads in the calling thread.
-          prefetch: batches that are kept ready.
+            source: the clips.
+            batch_size: B, over all processes.
+            fields: entries of a clip that go into the batch.
+            seed: seed of the order.
+            shard_index: which part of each batch this process takes.
+            shard_count: into how many parts each batch is divided; hosts that work on the same
+                clips share a part.
+            num_threads: number of threads that read clips; 0 reads in the calling thread.
+            prefetch: batches that are kept ready.
 
         Raises:
-          InputError: the batch cannot be divided so, or a seed below 0.
+            InputError: the batch cannot be divided so, or a seed below 0.
         """
         if seed < 0:
             raise InputError(f"seed {seed}: expected 0 or more")
@@ -94,10 +94,10 @@ class TrainLoader:
         """Goes on where `get_state` was called.
 
         Args:
-          state: what it returned, in this or another process.
+            state: what it returned, in this or another process.
 
         Raises:
-          InputError: see `check_state`.
+            InputError: see `check_state`.
         """
         self.check_state(state)
         self._batches.set_state({"next_index": state["step"]})
@@ -106,12 +106,12 @@ class TrainLoader:
         """Tells the position in other data, where it would mean other clips.
 
         Args:
-          state: what `get_state` returned. One of an earlier version, which says nothing of the
-            content of the clips, is taken.
+            state: what `get_state` returned. One of an earlier version, which says nothing of the
+                content of the clips, is taken.
 
         Raises:
-          InputError: of another source, batch size or seed, or of a source of the same name and
-            size with other content.
+            InputError: of another source, batch size or seed, or of a source of the same name and
+                size with other content.
         """
         for key, value in self._order.items():
             if state.get(key) != value:
@@ -135,14 +135,14 @@ def stack_clips(clips: Sequence[Clip], fields: Sequence[str]) -> HostBatch:
     """Puts clips of one shape into a batch.
 
     Args:
-      clips: b clips of a source.
-      fields: the entries to take.
+        clips: b clips of a source.
+        fields: the entries to take.
 
     Returns:
-      Arrays `[b, ...]` by field.
+        Arrays `[b, ...]` by field.
 
     Raises:
-      InputError: a clip has no such entry, or the clips are not of one shape.
+        InputError: a clip has no such entry, or the clips are not of one shape.
     """
     batch = {}
     for field in fields:

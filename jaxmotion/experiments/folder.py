@@ -9,8 +9,8 @@ import numpy as np
 
 from jaxmotion.data import TrainLoader
 from jaxmotion.errors import InputError
+from jaxmotion.locks import locked
 from jaxmotion.options import differences, to_json
-from jaxmotion.output_folder import locked
 from jaxmotion.training.checkpoints import newest_position, stored_steps
 from jaxmotion.training.config import Config, as_options, read_config
 from jaxmotion.training.distributed import anywhere, is_main

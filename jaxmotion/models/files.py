@@ -21,6 +21,7 @@ from typing import Annotated
 import numpy as np
 
 from jaxmotion.errors import InputError
+from jaxmotion.locks import locked
 from jaxmotion.models.trained import (
     Trained,
     check_variables,
@@ -29,7 +30,7 @@ from jaxmotion.models.trained import (
     without_folders,
 )
 from jaxmotion.options import CountOrZero, Meta, from_json, shown, to_json
-from jaxmotion.output_folder import locked, take_place
+from jaxmotion.output_folder import take_place
 from jaxmotion.tensors import read_safetensors, write_safetensors
 from jaxmotion.training.config import read_config
 from jaxmotion.training.metrics import json_safe

@@ -15,11 +15,11 @@ from safetensors.numpy import load_file, save_file
 
 from jaxmotion.data import DataConfig
 from jaxmotion.errors import InputError
+from jaxmotion.locks import locked
 from jaxmotion.models.files import model_paths, read_model, write_model
 from jaxmotion.models.trained import Trained
 from jaxmotion.networks import NetworkConfig, build_segmenter
 from jaxmotion.options import to_json
-from jaxmotion.output_folder import locked
 from jaxmotion.tasks.segmentation import SegmentationConfig
 from jaxmotion.training.config import Config
 
