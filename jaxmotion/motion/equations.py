@@ -3,6 +3,9 @@
 Theta is held per problem as `[B, K, G, L, n]`: G groups of parameters that share no equation (the
 two components, where model and penalty separate them; one group else), L temporal functions, n
 spatial parameters of the group.
+
+A product over time and one over the spatial parameters follow each other, with a barrier between
+them: XLA for a GPU makes one kernel of both, and fails to compile it for some shapes.
 """
 
 import dataclasses
@@ -96,13 +99,12 @@ class Equations:
 
     def coefficients(self, theta: jax.Array) -> jax.Array:
         """`[B, K, G, L, n]` -> quadratic coefficients of every frame `[B, T, K, 2, 6]`."""
-        out = _einsum(
-            f"bkgln,{self._time}l,gcjn->btkgcj",
-            theta,
-            jnp.asarray(self.basis, theta.dtype),
-            jnp.asarray(self.embedding, theta.dtype),
-        )
-        return out.reshape(*out.shape[:3], 2, 6)
+        placed = _einsum("bkgln,gcjn->blkgcj", theta, jnp.asarray(self.embedding, theta.dtype))
+        placed = jax.lax.optimization_barrier(placed)
+        batch, count, segments = placed.shape[:3]
+        basis = jnp.asarray(self.basis, theta.dtype)
+        out = _einsum(f"{self._time}l,bln->btn", basis, placed.reshape(batch, count, -1))
+        return out.reshape(batch, -1, segments, 2, 6)
 
     @property
     def _time(self) -> str:
@@ -116,26 +118,27 @@ class Equations:
     def gradient(self, moments: Moments) -> jax.Array:
         """Minus the gradient of the smoothed objective, `[B, K, G, L, n]`."""
         groups, components, _, size = self.embedding.shape
-        per_frame = moments.gradient
-        per_frame = per_frame.reshape(*per_frame.shape[:3], groups, components, -1)
-        placed = np.zeros((groups, components, per_frame.shape[-1], size))
+        batch, frames, segments, _, sums = moments.gradient.shape
+        per_frame = moments.gradient.reshape(batch, frames, -1)
+        basis = jnp.asarray(self.basis, per_frame.dtype)
+        per_function = _einsum(f"{self._time}l,btn->bln", basis, per_frame)
+        per_function = jax.lax.optimization_barrier(per_function)
+        per_function = per_function.reshape(batch, -1, segments, groups, components, sums)
+        placed = np.zeros((groups, components, sums, size))
         for row, power in enumerate(POWERS):
             placed[:, :, GRADIENT_POWERS.index(power)] = self.embedding[:, :, row]
-        dtype = per_frame.dtype
-        return _einsum(
-            f"{self._time}l,btkgcj,gcjn->bkgln",
-            jnp.asarray(self.basis, dtype),
-            per_frame,
-            jnp.asarray(placed, dtype),
-        )
+        return _einsum("blkgcj,gcjn->bkgln", per_function, jnp.asarray(placed, basis.dtype))
 
     def solve(self, moments: Moments, rhs: jax.Array) -> jax.Array:
         """Solve the normal equations of the moments for `rhs` `[B, K, G, L, n]`."""
         dtype = rhs.dtype
         products = jnp.asarray(self.products, dtype)
-        sums = _einsum(f"o{self._time}l,btkdq->olbkdq", products, moments.gram)
-        blocks = self._gram_map(moments.gram.shape[-2])
-        sums = sums.reshape(*sums.shape[:4], *blocks.shape[:3])
+        batch, frames, segments, parts, _ = moments.gram.shape
+        sums = moments.gram.reshape(batch, frames, -1)
+        sums = _einsum(f"o{self._time}l,btn->olbn", products, sums)
+        sums = jax.lax.optimization_barrier(sums)
+        blocks = self._gram_map(parts)
+        sums = sums.reshape(*sums.shape[:3], segments, *blocks.shape[:3])
         bands = _einsum("olbkgdq,gdqnm->obkglnm", sums, jnp.asarray(blocks, dtype))
         return solve_banded(bands, rhs, ridge=30.0 * float(jnp.finfo(dtype).eps))
 
