@@ -4,8 +4,8 @@ Theta is held per problem as `[B, K, G, L, n]`: G groups of parameters that shar
 two components, where model and penalty separate them; one group else), L temporal functions, n
 spatial parameters of the group.
 
-A product over time and one over the spatial parameters follow each other, with a barrier between
-them: XLA for a GPU makes one kernel of both, and fails to compile it for some shapes.
+Products over time have the clip as their batch axis, and a barrier keeps them apart from those over
+the spatial parameters that follow: else XLA for a GPU fails to compile them for some shapes.
 """
 
 import dataclasses
@@ -102,13 +102,13 @@ class Equations:
         placed = _einsum("bkgln,gcjn->blkgcj", theta, jnp.asarray(self.embedding, theta.dtype))
         placed = jax.lax.optimization_barrier(placed)
         batch, count, segments = placed.shape[:3]
-        basis = jnp.asarray(self.basis, theta.dtype)
-        out = _einsum(f"{self._time}l,bln->btn", basis, placed.reshape(batch, count, -1))
+        basis = self._basis_of(batch, theta.dtype)
+        out = _einsum("btl,bln->btn", basis, placed.reshape(batch, count, -1))
         return out.reshape(batch, -1, segments, 2, 6)
 
-    @property
-    def _time(self) -> str:
-        return "bt" if self.basis.ndim == 3 else "t"
+    def _basis_of(self, batch: int, dtype) -> jax.Array:
+        """`[B, T, L]`: the temporal functions of every clip."""
+        return jnp.broadcast_to(jnp.asarray(self.basis, dtype), (batch, *self.basis.shape[-2:]))
 
     def by_group(self, sums: jax.Array) -> jax.Array:
         """Sums per component `[B, K, C]` -> per group `[B, K, G]`."""
@@ -120,8 +120,8 @@ class Equations:
         groups, components, _, size = self.embedding.shape
         batch, frames, segments, _, sums = moments.gradient.shape
         per_frame = moments.gradient.reshape(batch, frames, -1)
-        basis = jnp.asarray(self.basis, per_frame.dtype)
-        per_function = _einsum(f"{self._time}l,btn->bln", basis, per_frame)
+        basis = self._basis_of(batch, per_frame.dtype)
+        per_function = _einsum("btl,btn->bln", basis, per_frame)
         per_function = jax.lax.optimization_barrier(per_function)
         per_function = per_function.reshape(batch, -1, segments, groups, components, sums)
         placed = np.zeros((groups, components, sums, size))
@@ -135,7 +135,8 @@ class Equations:
         products = jnp.asarray(self.products, dtype)
         batch, frames, segments, parts, _ = moments.gram.shape
         sums = moments.gram.reshape(batch, frames, -1)
-        sums = _einsum(f"o{self._time}l,btn->olbn", products, sums)
+        time = "bt" if products.ndim == 4 else "t"
+        sums = _einsum(f"o{time}l,btn->olbn", products, sums)
         sums = jax.lax.optimization_barrier(sums)
         blocks = self._gram_map(parts)
         sums = sums.reshape(*sums.shape[:3], segments, *blocks.shape[:3])
