@@ -26,7 +26,6 @@ import jax
 from jaxmotion.configs import get_config
 from jaxmotion.data import ClipSource, TrainLoader
 from jaxmotion.experiments.experiment import open_clips, validation_batches
-from jaxmotion.tasks.segmentation import SegmentationTask
 from jaxmotion.training.compilation_cache import enable_compilation_cache
 from jaxmotion.training.config import Config
 from jaxmotion.training.loop import train
@@ -83,11 +82,12 @@ def loader_speed(source: ClipSource, config: Config, batches: int) -> float:
 def real_run(source: ClipSource, held_out: ClipSource, config: Config) -> tuple[float, float]:
     """Clips a second of a run that never waits, and the share of a real one spent waiting."""
     share = process_share(make_mesh(config.mesh, config.batch_size), config.batch_size)
-    task = SegmentationTask(config.network, config.motion, config.objective, config.augment)
+    task = config.task.build(config.data)
     loader = TrainLoader(source, config.batch_size, seed=config.seed)
     clips = Waiting(loader)
     with tempfile.TemporaryDirectory() as folder:
-        train(config, task, clips, validation_batches(config, held_out, share), Path(folder))
+        validation = validation_batches(config, held_out, share, tuple(task.spec))
+        train(config, task, clips, validation, Path(folder))
     loader.close()
     seconds, waited = clips.seconds()
     return (config.steps - 1) * config.batch_size / (seconds - waited), waited / seconds

@@ -58,7 +58,7 @@ def main() -> None:
     options = parser.parse_args()
     segmenter = Segmenter.load(options.run)
     height, width = segmenter.config.data.height, segmenter.config.data.width
-    shape = (height, width, segmenter.config.network.num_masks)
+    shape = (height, width, segmenter.task.network.num_masks)
     scene = generate(LEVELS["long"], SCENE_FRAMES, height, width, seed=0).flow
 
     def frames(count: int) -> Iterable[np.ndarray]:

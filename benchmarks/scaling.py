@@ -208,8 +208,7 @@ def measure(name: str, case: Case) -> dict[str, float]:
 
     from jaxmotion.configs import get_config
     from jaxmotion.motion import moments
-    from jaxmotion.tasks.segmentation import SegmentationTask
-    from jaxmotion.training.program import jit_program
+    from jaxmotion.training.program import jit_functions
     from jaxmotion.training.shardings import MeshConfig, make_mesh
 
     # The sweeps of the fit in as few steps as on an accelerator.
@@ -224,10 +223,8 @@ def measure(name: str, case: Case) -> dict[str, float]:
         "flow": jax.ShapeDtypeStruct((*shape, 2), np.float32),
         "valid": jax.ShapeDtypeStruct(shape, np.float32),
     }
-    task = SegmentationTask(
-        config.network, config.motion, config.objective, config.augment, case.frames
-    )
-    jitted = jit_program(config, task, mesh, shapes)
+    task = config.task.build(dataclasses.replace(config.data, clip_length=case.frames))
+    jitted = jit_functions(config, task, mesh, shapes)
     compiled: Any = jitted.lower_train_step().compile()
     text = compiled.as_text()
     exchanged = hlo.collectives(text)

@@ -27,6 +27,7 @@ from memory import peak
 from jaxmotion.configs import get_config
 from jaxmotion.data.augment import AugmentConfig
 from jaxmotion.scenes import LEVELS, generate
+from jaxmotion.tasks.segmentation import SegmentationConfig
 from jaxmotion.training.config import Config
 
 METHODS = {"published": "published network", "torch": "torch twin", "small": "our configuration"}
@@ -54,16 +55,21 @@ class Setting:
         """What is trained; the published one without augmentation, which the twin lacks too."""
         config = get_config(self.config + "_published" * (method != "small"))
         config = dataclasses.replace(config, batch_size=1 if self.short else self.batch)
+        task = segmentation(config)
         if method != "small":
-            config = dataclasses.replace(config, augment=AugmentConfig())
+            task = dataclasses.replace(task, augment=AugmentConfig())
         if self.short:
-            widths = config.network.widths[:3]
-            config = dataclasses.replace(
-                config,
-                data=dataclasses.replace(config.data, height=32, width=48),
-                network=dataclasses.replace(config.network, widths=widths),
-            )
-        return config
+            network = dataclasses.replace(task.network, widths=task.network.widths[:3])
+            task = dataclasses.replace(task, network=network)
+            small = dataclasses.replace(config.data, height=32, width=48)
+            config = dataclasses.replace(config, data=small)
+        return dataclasses.replace(config, task=task)
+
+
+def segmentation(config: Config) -> SegmentationConfig:
+    """The task, which is motion segmentation."""
+    assert isinstance(config.task, SegmentationConfig)
+    return config.task
 
 
 SETTINGS = [
@@ -88,21 +94,18 @@ def prepare_jax(config: Config) -> tuple[Callable, Callable, str]:
     import jax
     import jax.numpy as jnp
 
-    from jaxmotion.tasks.segmentation import SegmentationTask
-    from jaxmotion.training.optimizer import learning_rate, make_optimizer
     from jaxmotion.training.step import init_state, make_train_step
 
-    task = SegmentationTask(config.network, config.motion, config.objective, config.augment)
-    optimizer = make_optimizer(config.optimizer, config.steps)
-    rate, decay = learning_rate(config.optimizer, config.steps), config.optimizer.ema_decay
+    task = config.task.build(config.data)
     flow = draw_flow(config)
     batch = {"flow": jnp.asarray(flow), "valid": jnp.ones(flow.shape[:-1])}
-    state = jax.jit(lambda b: init_state(task, optimizer, b, 0, averaged=decay > 0))(batch)
-    step = jax.jit(make_train_step(task, optimizer, rate, 0, decay), donate_argnums=0)
-    masks = jax.jit(lambda params, batch: task.masks(params, task.observe(batch)))
+    state = jax.jit(lambda b: init_state(task, config.optimizer, b, 0))(batch)
+    step = make_train_step(task, config.optimizer, config.steps, 0)
+    step = jax.jit(step, donate_argnums=0)
+    predict = jax.jit(lambda variables, batch: task.predict(variables, batch)["masks"])
 
     def forward() -> None:
-        masks(state.best_guess, batch).block_until_ready()
+        predict(state.best_guess, batch).block_until_ready()
 
     def train() -> float:
         nonlocal state
@@ -118,12 +121,13 @@ def prepare_torch(twin: str, config: Config) -> tuple[Callable, Callable, str]:
     import torch_networks
 
     torch.manual_seed(0)
-    masks = config.network.num_masks
-    arguments = (masks, config.network.widths) if twin == "EM" else (masks,)
+    task = segmentation(config)
+    masks = task.network.num_masks
+    arguments = (masks, task.network.widths) if twin == "EM" else (masks,)
     network = getattr(torch_networks, twin)(*arguments)
     optimizer = torch.optim.Adam(network.parameters(), 1e-4)
     flow = draw_flow(config)
-    design = np.asarray(config.motion.design(*flow.shape[1:4]), np.float32)
+    design = np.asarray(task.motion.design(*flow.shape[1:4]), np.float32)
 
     def forward() -> None:
         network.eval()

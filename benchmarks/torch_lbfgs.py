@@ -15,13 +15,13 @@ def lbfgs_fit(
     """L1 fit of every mask's motion model.
 
     Args:
-      flow: `[B, T, H, W, 2]`.
-      masks: `[B, T, H, W, K]`.
-      design: `[T, H, W, 2, P]`.
-      iterations: L-BFGS iterations.
+        flow: `[B, T, H, W, 2]`.
+        masks: `[B, T, H, W, K]`.
+        design: `[T, H, W, 2, P]`.
+        iterations: L-BFGS iterations.
 
     Returns:
-      theta `[B, K, P]`.
+        theta `[B, K, P]`.
     """
     segments = masks.shape[-1]
     # One design matrix per sample and mask, as the published code has it.

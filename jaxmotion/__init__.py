@@ -10,6 +10,7 @@ from jaxmotion.errors import InputError
 
 if TYPE_CHECKING:
     from jaxmotion import evaluation, losses, metrics, motion, saliency
+    from jaxmotion.inference.loading import load
     from jaxmotion.inference.segmenter import Segmenter
     from jaxmotion.motion import (
         Fit,
@@ -32,6 +33,7 @@ __all__ = [
     "fit",
     "frame_coefficients",
     "inpaint",
+    "load",
     "losses",
     "metrics",
     "motion",
@@ -42,6 +44,7 @@ __all__ = [
 
 _HOMES = {
     "Segmenter": "jaxmotion.inference.segmenter",
+    "load": "jaxmotion.inference.loading",
     **dict.fromkeys(
         ("Fit", "MotionModel", "fit", "frame_coefficients", "inpaint", "parametric_flow"),
         "jaxmotion.motion",

@@ -22,15 +22,15 @@ def atomic_path(path: str | os.PathLike, *, durable: bool = False) -> Iterator[P
     encoders choose the format by it.
 
     Args:
-      path: where the finished file goes.
-      durable: whether the file is on disk before it gets its name, so that a power cut leaves no
-        empty one. It costs some milliseconds: for what a run goes on from, not for pictures.
+        path: where the finished file goes.
+        durable: whether the file is on disk before it gets its name, so that a power cut leaves no
+            empty one. It costs some milliseconds: for what a run goes on from, not for pictures.
 
     Yields:
-      The path to write to.
+        The path to write to.
 
     Raises:
-      InputError: the file cannot be written there (folder not writable, disk full, ...).
+        InputError: the file cannot be written there (folder not writable, disk full, ...).
     """
     path = Path(path)
     temporary = path.with_name(f".{path.stem}.{uuid.uuid4().hex[:8]}.part{path.suffix}")
@@ -56,11 +56,11 @@ def read_error(path: str | os.PathLike, error: OSError) -> InputError:
     """The one line for a file or folder that the system does not let us read.
 
     Args:
-      path: the file or folder.
-      error: what the system said.
+        path: the file or folder.
+        error: what the system said.
 
     Returns:
-      The error to raise, naming the path and the reason ("No such file or directory", ...).
+        The error to raise, naming the path and the reason ("No such file or directory", ...).
     """
     return InputError(f"{path}: cannot be read ({error.strerror or error})")
 
@@ -70,10 +70,10 @@ def reading(path: str | os.PathLike) -> Iterator[None]:
     """Turns what the system says when a file or folder cannot be read into our one line.
 
     Args:
-      path: what is looked at; the error names the very file where the system tells it.
+        path: what is looked at; the error names the very file where the system tells it.
 
     Raises:
-      InputError: in the place of an `OSError`, and of a `MemoryError`.
+        InputError: in the place of an `OSError`, and of a `MemoryError`.
     """
     try:
         yield
@@ -87,14 +87,14 @@ def list_files(folder: str | os.PathLike, suffixes: Sequence[str]) -> list[Path]
     """The files of a folder with one of the suffixes, without hidden and temporary ones.
 
     Args:
-      folder: the folder.
-      suffixes: in lower case, with the dot; a file may have them in capitals.
+        folder: the folder.
+        suffixes: in lower case, with the dot; a file may have them in capitals.
 
     Returns:
-      The paths, in alphabetical order.
+        The paths, in alphabetical order.
 
     Raises:
-      InputError: no such folder, or one that cannot be read.
+        InputError: no such folder, or one that cannot be read.
     """
     with reading(folder):
         return sorted(
@@ -133,14 +133,14 @@ def numbered(files: Sequence[Path]) -> tuple[list[Path], dict[int, Path]]:
     same each time (33, 67, 100), or have twelve digits or more (nanoseconds).
 
     Args:
-      files: paths of one folder, at least one.
+        files: paths of one folder, at least one.
 
     Returns:
-      The sorted paths; and, for every gap, the index of the path before it with the first path that
-      is missing there, `*` standing for what is not known of its name.
+        The sorted paths; and, for every gap, the index of the path before it with the first path
+        that is missing there, `*` standing for what is not known of its name.
 
     Raises:
-      InputError: names that are not one numbered series, so that their order is unknown.
+        InputError: names that are not one numbered series, so that their order is unknown.
     """
     files = sorted(files)
     pieces = [_NUMBER.split(path.stem) for path in files]  # text, number, text, ...

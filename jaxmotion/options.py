@@ -10,6 +10,8 @@ import functools
 import math
 import types
 import typing
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
 
 import msgspec
@@ -28,6 +30,20 @@ CountOrZero = Annotated[int, Meta(ge=0, le=MOST)]
 Positive = Annotated[float, Meta(gt=0)]
 NotNegative = Annotated[float, Meta(ge=0)]
 Share = Annotated[float, Meta(ge=0, le=1)]
+
+
+@dataclass(frozen=True, eq=False)
+class OneOf:
+    """Annotates a field that holds one of several dataclasses, of which there may come more.
+
+    Its fields stand on the command line, and in errors, among those of the outer dataclass.
+
+    Attributes:
+        kinds: the dataclasses by the value of their field ``kind``; it may grow.
+    """
+
+    kinds: Mapping[str, type]
+
 
 _MAY_BE_NAN = "NaN in Python, null in JSON"
 Figure = Annotated[float, _MAY_BE_NAN]
@@ -148,7 +164,10 @@ def _checked(hint: Any, value: Any, path: str) -> Any:
 def _decoded(hint: Any, value: Any, path: str) -> Any:
     """A value of JSON; what holds dataclasses is built part by part, so each error has its path."""
     if kinds := _dataclasses(hint):
-        return from_json(_of_kind(kinds, value, path), value, path)
+        kind = _of_kind(kinds, value, path)
+        if not _one_of(hint) or not isinstance(value, dict):
+            return from_json(kind, value, path)
+        return from_json(kind, value, path.rpartition(".")[0])
     if hint == Figure:
         return math.nan if value is None else _checked(float, value, path)
     arguments = typing.get_args(hint)
@@ -162,6 +181,8 @@ def _decoded(hint: Any, value: Any, path: str) -> Any:
 
 def _dataclasses(hint: Any) -> tuple[type, ...]:
     """The dataclasses that a field may hold; none where it holds plain values."""
+    if note := _one_of(hint):
+        return tuple(note.kinds.values())
     if typing.get_origin(hint) is Annotated:
         hint = typing.get_args(hint)[0]
     union = typing.get_origin(hint) in (types.UnionType, typing.Union)
@@ -170,16 +191,27 @@ def _dataclasses(hint: Any) -> tuple[type, ...]:
     return kinds if found else ()
 
 
+def _one_of(hint: Any) -> OneOf | None:
+    notes = typing.get_args(hint)[1:] if typing.get_origin(hint) is Annotated else ()
+    return next((note for note in notes if isinstance(note, OneOf)), None)
+
+
 def _of_kind(kinds: tuple[type, ...], values: Any, path: str) -> type:
     """Which of several dataclasses the values are of, by their entry ``kind``."""
     if len(kinds) == 1 or not isinstance(values, dict) or "kind" not in values:
         return kinds[0]
-    names = {typing.get_args(_hints(kind)["kind"])[0]: kind for kind in kinds}
+    names = {_literal(_hints(kind)["kind"]): kind for kind in kinds}
     name = values["kind"]
     if not isinstance(name, str) or name not in names:
         expected = " or ".join(map(repr, names))
         raise InputError(f"{_join(path, 'kind')} {shown(name)}: expected {expected}")
     return names[name]
+
+
+def _literal(hint: Any) -> Any:
+    """The one value of an annotation, behind its notes."""
+    first = typing.get_args(hint)[0]
+    return _literal(first) if typing.get_args(first) else first
 
 
 def _plain(value: Any) -> Any:

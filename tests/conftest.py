@@ -31,16 +31,17 @@ def untrained_run(tmp_path_factory) -> Path:
     import jax
     import numpy as np
 
+    from jaxmotion.data import DataConfig
     from jaxmotion.networks import NetworkConfig, build_segmenter
     from jaxmotion.options import to_json
+    from jaxmotion.tasks.segmentation import SegmentationConfig
     from jaxmotion.training.checkpoints import Checkpoints
-    from jaxmotion.training.config import Config, DataConfig
+    from jaxmotion.training.config import Config
 
-    config = Config(
-        data=DataConfig(height=40, width=64), network=NetworkConfig(widths=(4, 8), input="scaled")
-    )
+    network = NetworkConfig(widths=(4, 8), input="scaled")
+    config = Config(data=DataConfig(height=40, width=64), task=SegmentationConfig(network=network))
     clip = jax.ShapeDtypeStruct((1, 1, 40, 64, 2), np.float32)
-    init = build_segmenter(config.network).init
+    init = build_segmenter(network).init
     shapes = jax.eval_shape(init, jax.random.key(0), clip)["params"]
     rng = np.random.default_rng(0)
     params = jax.tree.map(
@@ -48,7 +49,7 @@ def untrained_run(tmp_path_factory) -> Path:
     )
     folder = tmp_path_factory.mktemp("untrained")
     checkpoints = Checkpoints(folder, to_json(config))
-    checkpoints.save_best(3, params, 0.5)
+    checkpoints.best.save(3, {"params": params}, {"loss": 0.5})
     checkpoints.close()
     return folder
 

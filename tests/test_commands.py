@@ -20,8 +20,8 @@ import jaxmotion as jm
 from jaxmotion import cli
 from jaxmotion.commands import train
 from jaxmotion.data import SceneSource, open_video, read_image, write_image
+from jaxmotion.locks import locked
 from jaxmotion.optical_flow import write_flo, write_flow_npz
-from jaxmotion.output_folder import locked
 
 ROOT = Path(__file__).parent.parent
 SIZE = (40, 64)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from jaxmotion.commands import train
 from jaxmotion.configs import CONFIGS, get_config
 from jaxmotion.data.augment import AugmentConfig
+from jaxmotion.data.config import DataConfig
 from jaxmotion.data.windows import InferenceConfig
 from jaxmotion.errors import InputError
 from jaxmotion.motion import MotionModel
@@ -27,8 +28,8 @@ from jaxmotion.options import (
     to_json,
 )
 from jaxmotion.scenes import LEVELS, SceneConfig
-from jaxmotion.tasks.segmentation import ObjectiveConfig
-from jaxmotion.training.config import Config, DataConfig
+from jaxmotion.tasks.segmentation import ObjectiveConfig, SegmentationConfig
+from jaxmotion.training.config import Config, EvalsConfig
 from jaxmotion.training.distributed import Processes
 from jaxmotion.training.optimizer import OptimizerConfig
 from jaxmotion.training.shardings import MeshConfig
@@ -46,6 +47,7 @@ WRONG = {
         "weight_decay": [-1e-9, NAN, INF],
         "clip_norm": [-1, NAN, INF, False],
         "ema_decay": [1.5, -1, 1, 1.0, NAN],
+        "groups": [3, ("a",), (("a",),), (("a", NAN),), (("a", "b"),), ((1, 2.0),), (("(", 1.0),)],
     },
     ObjectiveConfig: {
         "penalty": ["l3", 1],
@@ -98,6 +100,8 @@ WRONG = {
         "validation_fraction": [0, 1, -0.1, 2, NAN],
         "validation_clips": [0, -5, 2.5],
         "cache_bytes": [-1, 2**60, 1.5],
+        "reader_workers": [-1, 1.5],
+        "prefetch": [0],
     },
     MeshConfig: {
         "data": [0, -2, 1.0],
@@ -120,25 +124,35 @@ WRONG = {
         "flip_vertical": [1.01],
         "scale_jitter": [0.9, NAN, INF],
     },
-    Config: {
-        "data": [None, 3],
+    SegmentationConfig: {
+        "kind": ["saliency", None, 3],
         "network": [3],
         "motion": ["quadratic"],
         "objective": [None],
         "augment": [()],
+        "inference": [1],
+    },
+    EvalsConfig: {
+        "scenes": ["nowhere", "easy+nowhere", None, 3],
+        "frames": [0, 1.5],
+        "every": [-1],
+    },
+    Config: {
+        "data": [None, 3],
+        "task": [None, 3, "segmentation"],
         "optimizer": ["adam"],
         "steps": [0, -1, 2**31, 2.0, True],
         "batch_size": [0, 10**9],
         "accumulate": [0],
         "mesh": [None],
         "start": [None],
-        "inference": [1],
         "seed": [-1, 2**70, 2**32, 0.0],
         "log_every": [0],
         "validate_every": [0],
         "checkpoint_every": [0, -1],
         "picture_every": [-1],
         "on_bad_clip": ["ignore"],
+        "evals": [None, "scenes"],
     },
     SceneConfig: {
         **{field.name: [-0.1, NAN, "0"] for field in dataclasses.fields(SceneConfig)},
@@ -208,7 +222,16 @@ def test_no_field_is_forgotten(kind):
             "optimizer.ema_decay 'xxx",
         ),
         (lambda: from_json(Config, {"data": 3}), "data 3: expected fields by name"),
-        (lambda: from_json(Config, {"motion": {"degree": -1}}), "motion: degree must be at least"),
+        (
+            lambda: from_json(Config, {"task": {"motion": {"degree": -1}}}),
+            "motion: degree must be at least",
+        ),
+        (
+            lambda: from_json(Config, {"task": {"network": {"widths": [0]}}}),
+            "network.widths [0]: expected",
+        ),
+        (lambda: from_json(Config, {"task": {"kind": "saliency"}}), "kind 'saliency': expected"),
+        (lambda: Config(task=NetworkConfig()), "task NetworkConfig("),  # pyright: ignore
         (lambda: from_json(Config, [1]), "Config [1]: expected fields by name"),
     ],
 )

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from jaxmotion.errors import InputError
-from jaxmotion.output_folder import Results, keep_apart, locked, replaced_folder, take_place
+from jaxmotion.locks import locked
+from jaxmotion.output_folder import Results, keep_apart, replaced_folder, take_place
 
 NAMES = ("masks", "theta.npz", "latents.npz")
 
@@ -186,7 +187,7 @@ def test_the_second_run_is_refused_and_the_first_one_goes_on(tmp_path, file):
 def hold(folder):
     """Another process that holds a folder until it is killed."""
     program = (
-        "import sys, time, pathlib; from jaxmotion.output_folder import locked\n"
+        "import sys, time, pathlib; from jaxmotion.locks import locked\n"
         "with locked(pathlib.Path(sys.argv[1])): print('held', flush=True); time.sleep(60)"
     )
     process = subprocess.Popen(
@@ -221,7 +222,7 @@ def test_what_a_killed_run_left_is_cleared_away(tmp_path):
 def test_many_at_once_never_hold_it_together(tmp_path):
     """Also where the lock's file is removed while others wait to open it."""
     program = (
-        "import sys, os, pathlib; from jaxmotion.output_folder import locked\n"
+        "import sys, os, pathlib; from jaxmotion.locks import locked\n"
         "from jaxmotion.errors import InputError\n"
         "folder = pathlib.Path(sys.argv[1])\n"
         "for _ in range(300):\n"

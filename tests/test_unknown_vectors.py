@@ -14,6 +14,7 @@ import jaxmotion as jm
 from jaxmotion.baselines.classical_em import classical_em
 from jaxmotion.baselines.threshold import BASELINES, scaled_threshold, two_motion_upper_bound
 from jaxmotion.configs import get_config
+from jaxmotion.data import DataConfig
 from jaxmotion.data.augment import AugmentConfig, augment
 from jaxmotion.data.transforms import resize_flow_and_valid
 from jaxmotion.data.windows import InferenceConfig
@@ -22,8 +23,8 @@ from jaxmotion.networks import INPUT_CHANNELS, DecoderConfig, NetworkConfig, bui
 from jaxmotion.optical_flow import flow_quality
 from jaxmotion.options import to_json
 from jaxmotion.tasks.observation import observe
-from jaxmotion.tasks.segmentation import SegmentationTask
-from jaxmotion.training.config import Config, DataConfig
+from jaxmotion.tasks.segmentation import SegmentationConfig, SegmentationTask
+from jaxmotion.training.config import Config
 
 FRAMES, HEIGHT, WIDTH = 4, 16, 24
 HELD = st.sampled_from([np.nan, np.inf, -np.inf, 1e30, -1.7e9, 1000.0, -3.0])
@@ -74,7 +75,8 @@ def params_of(name):
 @cache
 def segmenter_of(name):
     data = DataConfig(height=HEIGHT, width=WIDTH)
-    config = Config(data=data, network=NETWORKS[name], inference=InferenceConfig(2, 1))
+    task = SegmentationConfig(network=NETWORKS[name], inference=InferenceConfig(2, 1))
+    config = Config(data=data, task=task)
     return jm.Segmenter(config, params_of(name))
 
 
@@ -127,12 +129,12 @@ def test_the_motion_of_a_segment_is_that_of_its_known_vectors(seed, motion):
     masks = np.broadcast_to(np.eye(3, dtype=np.float32)[0], (*valid.shape, 3))
     segmenter = segmenter_of("raw")
     theta = segmenter.motions(flow, masks, valid)[0, 0]
-    field = jm.parametric_flow(segmenter.config.motion, theta, (2, HEIGHT, WIDTH))
+    field = jm.parametric_flow(segmenter.task.motion, theta, (2, HEIGHT, WIDTH))
     np.testing.assert_allclose(field, np.broadcast_to(motion, field.shape), atol=1e-3)
 
 
 def task_of(normalisation, **changes):
-    config = get_config("st_ms")
+    config = get_config("st_ms").task
     augmented = AugmentConfig(2.0, 1.0, 1.0, (1, 2), 0.5, 0.5, 0.5, 2.0)
     network = NetworkConfig(num_masks=3, widths=(4, 8), kernel=(3, 3, 3), **changes)
     objective = replace(config.objective, normalisation=normalisation, consistency_weight=1.0)
@@ -143,13 +145,13 @@ def task_of(normalisation, **changes):
 def test_of_the_task(normalisation):
     task = task_of(normalisation, input="residual" if normalisation == "residual" else "scaled")
     clip = {"flow": np.zeros((2, 1, HEIGHT, WIDTH, 2), np.float32)}
-    params = task.init(jax.random.key(0), clip)
+    params = task.init(jax.random.key(0), clip)["params"]
 
     @jax.jit
     def everything(batch, key):
         def mean(params, key):
-            loss, parts = task.loss(params, batch, jnp.zeros(()), key)
-            return jnp.mean(loss), parts
+            output = task.loss({"params": params}, batch, step=jnp.zeros(()), key=key)
+            return jnp.mean(output.loss), output.metrics
 
         trained = jax.value_and_grad(mean, has_aux=True)(params, key)
         return trained, mean(params, None)

@@ -4,7 +4,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -56,22 +56,26 @@ def in_background(items: Iterable[T], ahead: int) -> Iterator[Iterator[T]]:
         return False
 
     def run() -> None:
+        end: BaseException = StopIteration()
         try:
+            if unwanted.is_set():  # the block ended before the thread began
+                return
             for item in items:
                 if not put((item, None)):
                     return
-            end: BaseException = StopIteration()
         except BaseException as error:  # also an interrupt: it is raised where it can be heeded
             end = error
         put((None, end))
 
     thread = threading.Thread(target=run, daemon=True)
-    thread.start()
     try:
+        thread.start()
         yield _taken(waiting.get)
     finally:
+        # A process must not end while the thread is in native code: that aborts it.
         unwanted.set()
-        thread.join()
+        with suppress(RuntimeError):  # an interrupt came before the thread began
+            thread.join()
 
 
 def _taken(get: Callable[[], tuple[T | None, BaseException | None]]) -> Iterator[T]:

@@ -32,7 +32,7 @@ from jaxmotion.report.encoding import (
 )
 from jaxmotion.saliency import SegmentResiduals
 
-MAX_FRAMES = 120  # with pictures; of a longer video every second has some, or every fourth, ...
+MAX_FRAMES = 100  # with pictures; of a longer video every second has some, or every fourth, ...
 SCRIPTS = ("elements.js", "sortable.js", "panels.js", "transport.js")
 
 

@@ -149,7 +149,7 @@ def segment_video(
     total = None if video.num_frames is None else video.num_frames - 1
     whole, writing = Stopwatch(), Stopwatch()
     compiled = segmenter.compilation_seconds
-    num_masks = segmenter.config.network.num_masks
+    num_masks = segmenter.task.network.num_masks
     meter, gatherer = ResidualMeter(num_masks), Gatherer(num_masks)
 
     with (

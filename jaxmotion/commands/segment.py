@@ -1,9 +1,9 @@
 """``jaxmotion segment``: a video of one's own."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import tyro
 
@@ -86,7 +86,7 @@ def main(argv: Sequence[str], prog: str = "jaxmotion segment") -> None:
         )
         advice = chosen.reason
         flow = estimator_for_masks(chosen.name, weights=chosen.weights)
-        made_by = ", ".join([flow.name, *(f"{k} {value}" for k, value in flow.settings.items())])
+        made_by = ", ".join([flow.name, *_words(flow.settings)])
     segmenter = Segmenter.load(options.checkpoint, num_masks=options.num_masks)
     segmenter.inference = segmenter.inference.override(options.window, options.overlap)
     windows = segmenter.inference
@@ -101,3 +101,12 @@ def main(argv: Sequence[str], prog: str = "jaxmotion segment") -> None:
     print(f"{options.out}: {', '.join(report.written)}; {report}")
     if advice:
         print(advice)
+
+
+def _words(settings: dict[str, Any]) -> Iterator[str]:
+    """Settings as a reader wants them: one in the other, and without what is not set."""
+    for key, value in settings.items():
+        if isinstance(value, dict):
+            yield " ".join([key, *_words(value)])
+        elif value is not None:
+            yield f"{key} {value:g}" if isinstance(value, float) else f"{key} {value}"

@@ -1,4 +1,4 @@
-"""``jaxmotion train [CONFIG] [--workdir DIR] [--FIELD VALUE ...]``: trains a segmenter."""
+"""``jaxmotion train [CONFIG] [--workdir DIR] [--FIELD VALUE ...]``: trains a network."""
 
 import time
 from collections.abc import Sequence
@@ -10,20 +10,14 @@ import tyro
 
 from jaxmotion.commands.parsing import parse_options
 from jaxmotion.configs import CONFIGS, get_config
-from jaxmotion.data import SceneSource
+from jaxmotion.experiments.evals import final_scores
 from jaxmotion.experiments.experiment import run_experiment
-from jaxmotion.experiments.scenes import scene_scores
 from jaxmotion.experiments.seeds import run_seeds
-from jaxmotion.inference.segmenter import Segmenter
 from jaxmotion.options import Meta, check_fields
 from jaxmotion.training.config import Config
 from jaxmotion.training.distributed import Processes, is_main, joined
 from jaxmotion.training.loop import Result
 from jaxmotion.training.metrics import write_json
-
-# Scenes that no run trains on: those of training have the run's seed.
-TEST_SEED, TUNING_SEED = 1_000_001, 1_000_002
-TEST_FRAMES, TUNING_FRAMES = 100, 50
 
 
 @dataclass(frozen=True)
@@ -34,8 +28,8 @@ class Arguments:
         config: the experiment.
         workdir: folder for checkpoints, log and pictures; a run that is in it is continued.
             By default ``runs/CONFIG``.
-        seeds: train from so many seeds, and keep the run of the lowest validation loss.
-        baselines: on scenes, score the baselines beside the network, which takes minutes.
+        seeds: number of seeds to train from; the run that does best in validation is kept.
+        baselines: score the baselines beside the network (``--evals``), which takes minutes.
         processes: the processes that train together.
     """
 
@@ -57,7 +51,7 @@ def main(argv: Sequence[str], prog: str = "jaxmotion train") -> None:
         prog: the command as it was typed.
     """
     arguments = parse(argv, prog)
-    config, workdir = arguments.config, arguments.workdir
+    workdir = arguments.workdir
     start = time.perf_counter()
     with joined(arguments.processes):
         result, losses = _train(arguments)
@@ -72,8 +66,10 @@ def main(argv: Sequence[str], prog: str = "jaxmotion train") -> None:
         "minutes": round(minutes, 2),
     }
     print(f"step {result.step}, validation loss {result.validation_loss:.4f}, {minutes:.1f} min")
-    if config.data.source.startswith("scenes:") and "," not in config.data.source:
-        summary |= test_on_scenes(config, Segmenter.load(workdir), arguments.baselines)
+    scores = final_scores(workdir, baselines=arguments.baselines)
+    for name, score in scores.items():
+        print(f"  {name:24s} {score:.3f}")
+    summary |= scores
     write_json(workdir / "summary.json", summary)
     print(f"{workdir}: summary.json, metrics.jsonl, pictures, checkpoints")
 
@@ -97,23 +93,3 @@ def parse(argv: Sequence[str], prog: str = "jaxmotion train") -> Arguments:
         prog=f"{prog} {name}",
         description=f"Experiments: {', '.join(CONFIGS)}.",
     )
-
-
-def test_on_scenes(config: Config, segmenter: Segmenter, baselines: bool) -> dict[str, float]:
-    """Scores the network, and baselines, on scenes it has not seen, and prints the table."""
-    level = config.data.source.partition(":")[2]
-    size = (config.data.height, config.data.width)
-    length = config.data.clip_length
-    samples, tuning = (
-        list(_clips(SceneSource(level, length, size, seed, -(-frames // length))))
-        for seed, frames in ((TEST_SEED, TEST_FRAMES), (TUNING_SEED, TUNING_FRAMES))
-    )
-    scores = scene_scores(segmenter, samples, tuning if baselines else None)
-    print(f"\nforeground IoU on {len(samples)} held-out scenes ({level})")
-    for name, score in scores.items():
-        print(f"  {name:24s} {score:.3f}")
-    return {"foreground_iou": scores.pop("network"), **scores}
-
-
-def _clips(source: SceneSource):
-    return (source[index] for index in range(len(source)))

@@ -1,18 +1,20 @@
 """From files, videos and procedural scenes to batches of clips with named fields.
 
-`sequence` is the record of one video, whose fields are read when they are asked for: from files
-(`file_sequences`; `layouts` and `davis` know where they lie, `timeline` and `pairing` which is of
-which frame, `masks` what annotations mean), from a built data set (`record_sequences`), or from a
-scene (`scene_source`). `sources` gives clips by index, `mixture` those of several sources in turn.
-`loader` makes batches and can be resumed exactly, `augment` changes batches in JAX inside the
-training step; `transforms` changes clips in numpy. `video` and `pictures` read and write frames.
+`config` says which clips. `sequence` is the record of one video, whose fields are read when they
+are asked for: from files (`file_sequences`; `layouts` and `davis` know where they lie, `timeline`
+and `pairing` which is of which frame, `masks` what annotations mean), from a built data set
+(`record_sequences`), or from a scene (`scene_source`). `sources` gives clips by index, `mixture`
+those of several sources in turn. `loader` makes batches and can be resumed exactly, `augment`
+changes batches in JAX inside the training step; `transforms` changes clips in numpy. `video` and
+`pictures` read and write frames.
 """
 
 from jaxmotion.data.augment import AugmentConfig, Augmented, augment
 from jaxmotion.data.clips import Clip, ClipSource
+from jaxmotion.data.config import DataConfig
 from jaxmotion.data.davis import split_names
 from jaxmotion.data.layouts import LAYOUTS, find_flow
-from jaxmotion.data.loader import Batch, TrainLoader, stack_clips
+from jaxmotion.data.loader import HostBatch, TrainLoader, stack_clips
 from jaxmotion.data.masks import write_labels
 from jaxmotion.data.mixture import MixedSource, open_sources
 from jaxmotion.data.pictures import overlay, read_image, write_image
@@ -35,10 +37,11 @@ __all__ = [
     "LAYOUTS",
     "AugmentConfig",
     "Augmented",
-    "Batch",
     "Clip",
     "ClipSource",
+    "DataConfig",
     "FlowSource",
+    "HostBatch",
     "Mirror",
     "MixedSource",
     "Resize",

@@ -22,18 +22,18 @@ class AugmentConfig:
     """What is done to a clip. The default does nothing. Static under jit.
 
     Attributes:
-      global_motion: greatest mean length of the added motion, in mean lengths of the clip's own
-        flow: 2 is the published "light", 4 and 8 the stronger ones, 0 adds none.
-      global_motion_probability: share of clips that get one.
-      corruption_probability: share of clips in which frames of the network's input become noise
-        (published: 0.2 for ST-MS and LT-MS, 0 for EM).
-      corrupted_frames: least and greatest number of such frames; one frame at least stays clean.
-      still_share: share of these frames that are without motion instead of noise, as between two
-        copies of an image.
-      flip_horizontal: share of clips mirrored left to right.
-      flip_vertical: share of clips mirrored upside down.
-      scale_jitter: vectors are multiplied by a factor in [1/s, s], drawn evenly in its logarithm; 1
-        for none.
+        global_motion: greatest mean length of the added motion, in mean lengths of the clip's own
+            flow: 2 is the published "light", 4 and 8 the stronger ones, 0 adds none.
+        global_motion_probability: share of clips that get one.
+        corruption_probability: share of clips in which frames of the network's input become noise
+            (published: 0.2 for ST-MS and LT-MS, 0 for EM).
+        corrupted_frames: least and greatest number of such frames; one frame at least stays clean.
+        still_share: share of these frames that are without motion instead of noise, as between two
+            copies of an image.
+        flip_horizontal: share of clips mirrored left to right.
+        flip_vertical: share of clips mirrored upside down.
+        scale_jitter: vectors are multiplied by a factor in [1/s, s], drawn evenly in its logarithm;
+            1 for none.
     """
 
     global_motion: NotNegative = 0.0
@@ -59,9 +59,9 @@ class Augmented(NamedTuple):
     """An augmented batch.
 
     Attributes:
-      network_input: float32 `[B, T, H, W, 2]`, what the network sees.
-      flow: float32 `[B, T, H, W, 2]`, what the loss explains: the same without the noise.
-      valid: float32 `[B, T, H, W]`, mirrored along.
+        network_input: float32 `[B, T, H, W, 2]`, what the network sees.
+        flow: float32 `[B, T, H, W, 2]`, what the loss explains: the same without the noise.
+        valid: float32 `[B, T, H, W]`, mirrored along.
     """
 
     network_input: jax.Array
@@ -73,11 +73,11 @@ def known_only(flow: jax.Array, valid: jax.Array) -> tuple[jax.Array, jax.Array]
     """Leaves nothing of what flow holds where it is not valid.
 
     Args:
-      flow: `[B, T, H, W, 2]`.
-      valid: `[B, T, H, W]` in {0, 1}, of any type.
+        flow: `[B, T, H, W, 2]`.
+        valid: `[B, T, H, W]` in {0, 1}, of any type.
 
     Returns:
-      The flow, zero where it is not valid, and valid in float32.
+        The flow, zero where it is not valid, and valid in float32.
     """
     known = valid > 0
     return jnp.where(known[..., None], flow, 0), known.astype(jnp.float32)
@@ -94,16 +94,16 @@ def augment(
     """Augments a batch; each clip is drawn for itself, and each part has its own key.
 
     Args:
-      key: a PRNG key; the same key gives the same result.
-      flow: float32 `[B, T, H, W, 2]`.
-      valid: `[B, T, H, W]` in {0, 1}, None for all known; unknown pixels count in no mean and get
-        no motion.
-      config: what to do; a part that is switched off costs nothing.
-      model: the motion model of the method, in whose span the added motion lies exactly.
-      clip_length: number of frames of the clips, T where it is None; the rest is padding.
+        key: a PRNG key; the same key gives the same result.
+        flow: float32 `[B, T, H, W, 2]`.
+        valid: `[B, T, H, W]` in {0, 1}, None for all known; unknown pixels count in no mean and get
+            no motion.
+        config: what to do; a part that is switched off costs nothing.
+        model: the motion model of the method, in whose span the added motion lies exactly.
+        clip_length: number of frames of the clips, T where it is None; the rest is padding.
 
     Returns:
-      What the network sees and what the loss explains.
+        What the network sees and what the loss explains.
     """
     if valid is None:
         valid = jnp.ones(flow.shape[:-1], jnp.float32)
@@ -129,13 +129,13 @@ def random_flip(
     """Mirrors some of the clips, vectors included.
 
     Args:
-      key: a PRNG key.
-      flow: `[B, T, H, W, 2]`.
-      valid: `[B, T, H, W]`.
-      config: the two probabilities.
+        key: a PRNG key.
+        flow: `[B, T, H, W, 2]`.
+        valid: `[B, T, H, W]`.
+        config: the two probabilities.
 
     Returns:
-      Flow and valid.
+        Flow and valid.
     """
     for axis, component, probability, axis_key in zip(
         (-1, -2),
@@ -167,18 +167,18 @@ def random_global_motion(
     rest stays at rest.
 
     Args:
-      key: a PRNG key.
-      flow: `[B, T, H, W, 2]`.
-      valid: `[B, T, H, W]`.
-      config: strength and probability.
-      model: the motion model.
-      clip_length: number of frames of the clips, T where it is None; the rest is padding.
+        key: a PRNG key.
+        flow: `[B, T, H, W, 2]`.
+        valid: `[B, T, H, W]`.
+        config: strength and probability.
+        model: the motion model.
+        clip_length: number of frames of the clips, T where it is None; the rest is padding.
 
     Returns:
-      `[B, T, H, W, 2]`, what to add.
+        `[B, T, H, W, 2]`, what to add.
 
     References:
-      Thesis §2.3.4, §3.4.3 and §4.3.2.
+        Thesis §2.3.4, §3.4.3 and §4.3.2.
     """
     batch, *shape = flow.shape[:-1]
     theta_key, strength_key, choice_key = jax.random.split(key, 3)
@@ -209,15 +209,15 @@ def corrupt(
     no motion at all.
 
     Args:
-      key: a PRNG key.
-      flow: `[B, T, H, W, 2]`.
-      valid: `[B, T, H, W]`; mean and standard deviation (of u and of v) are of valid pixels.
-      config: `corruption_probability`, `corrupted_frames` and `still_share`.
+        key: a PRNG key.
+        flow: `[B, T, H, W, 2]`.
+        valid: `[B, T, H, W]`; mean and standard deviation (of u and of v) are of valid pixels.
+        config: `corruption_probability`, `corrupted_frames` and `still_share`.
 
     Returns:
-      The flow with its noise, and bool `[B, T]`, which frames were replaced. One frame of a clip
-      stays clean, so a clip of one is never touched. Padding behind the last valid frame changes
-      nothing, and is not replaced.
+        The flow with its noise, and bool `[B, T]`, which frames were replaced. One frame of a clip
+        stays clean, so a clip of one is never touched. Padding behind the last valid frame changes
+        nothing, and is not replaced.
     """
     flow, valid = known_only(flow, valid)
     batch, num_frames = flow.shape[:2]

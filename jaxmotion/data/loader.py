@@ -16,15 +16,16 @@ import numpy as np
 from jaxmotion.data.clips import Clip, ClipSource, fingerprint, has_content
 from jaxmotion.errors import InputError
 
-Batch = dict[str, Any]
+HostBatch = dict[str, np.ndarray]
+"""The fields of clips by name, `[b, ...]` each, in the memory of the host."""
 
 
 class TrainLoader:
     """An endless iterator over batches, whose position can be saved and restored.
 
-    A batch holds arrays only, ready for the device: `flow` float32 `[b, T, H, W, 2]` and `valid`
-    float32 `[b, T, H, W]`. Names and ground truth stay behind unless asked for, so that training
-    without labels is without labels by construction.
+    A batch holds arrays only, ready for the device: the fields of a clip that are asked for, such
+    as `flow` float32 `[b, T, H, W, 2]`. The others stay behind, so that training without labels is
+    without labels by construction.
     """
 
     def __init__(
@@ -33,7 +34,7 @@ class TrainLoader:
         batch_size: int,
         *,
         seed: int = 0,
-        keys: Sequence[str] = ("flow", "valid"),
+        fields: Sequence[str] = ("flow", "valid"),
         shard_index: int = 0,
         shard_count: int = 1,
         num_threads: int = 2,
@@ -42,18 +43,18 @@ class TrainLoader:
         """Starts at the beginning.
 
         Args:
-          source: the clips.
-          batch_size: B, over all processes.
-          seed: of the order.
-          keys: which entries of a clip go into the batch.
-          shard_index: which part of each batch this process takes.
-          shard_count: into how many parts each batch is divided; hosts that work on the same clips
-            share a part.
-          num_threads: that read clips; 0 reads in the calling thread.
-          prefetch: batches that are kept ready.
+            source: the clips.
+            batch_size: B, over all processes.
+            fields: entries of a clip that go into the batch.
+            seed: seed of the order.
+            shard_index: which part of each batch this process takes.
+            shard_count: into how many parts each batch is divided; hosts that work on the same
+                clips share a part.
+            num_threads: number of threads that read clips; 0 reads in the calling thread.
+            prefetch: batches that are kept ready.
 
         Raises:
-          InputError: the batch cannot be divided so, or a seed below 0.
+            InputError: the batch cannot be divided so, or a seed below 0.
         """
         if seed < 0:
             raise InputError(f"seed {seed}: expected 0 or more")
@@ -68,7 +69,7 @@ class TrainLoader:
             grain.MapDataset.source(source)
             .shuffle(seed=shuffle_seed)
             .repeat()
-            .batch(local, drop_remainder=True, batch_fn=partial(stack_clips, keys=tuple(keys)))[
+            .batch(local, drop_remainder=True, batch_fn=partial(stack_clips, fields=tuple(fields)))[
                 shard_index::shard_count
             ]
         )
@@ -78,10 +79,10 @@ class TrainLoader:
             )
         )
 
-    def __iter__(self) -> Iterator[Batch]:
+    def __iter__(self) -> Iterator[HostBatch]:
         return self
 
-    def __next__(self) -> Batch:
+    def __next__(self) -> HostBatch:
         return next(self._batches)
 
     def get_state(self) -> dict[str, Any]:
@@ -93,10 +94,10 @@ class TrainLoader:
         """Goes on where `get_state` was called.
 
         Args:
-          state: what it returned, in this or another process.
+            state: what it returned, in this or another process.
 
         Raises:
-          InputError: see `check_state`.
+            InputError: see `check_state`.
         """
         self.check_state(state)
         self._batches.set_state({"next_index": state["step"]})
@@ -105,12 +106,12 @@ class TrainLoader:
         """Tells the position in other data, where it would mean other clips.
 
         Args:
-          state: what `get_state` returned. One of an earlier version, which says nothing of the
-            content of the clips, is taken.
+            state: what `get_state` returned. One of an earlier version, which says nothing of the
+                content of the clips, is taken.
 
         Raises:
-          InputError: of another source, batch size or seed, or of a source of the same name and
-            size with other content.
+            InputError: of another source, batch size or seed, or of a source of the same name and
+                size with other content.
         """
         for key, value in self._order.items():
             if state.get(key) != value:
@@ -130,20 +131,34 @@ class TrainLoader:
             self._batches.close()
 
 
-def stack_clips(clips: Sequence[Clip], keys: Sequence[str] | None = None) -> Batch:
+def stack_clips(clips: Sequence[Clip], fields: Sequence[str]) -> HostBatch:
     """Puts clips of one shape into a batch.
 
     Args:
-      clips: b clips of a source.
-      keys: the entries to take; all when left out.
+        clips: b clips of a source.
+        fields: the entries to take.
 
     Returns:
-      Arrays stacked, names in a list.
+        Arrays `[b, ...]` by field.
+
+    Raises:
+        InputError: a clip has no such entry, or the clips are not of one shape.
     """
-    return {
-        key: [clip[key] for clip in clips] if key == "name" else np.stack([c[key] for c in clips])
-        for key in (clips[0] if keys is None else keys)
-    }
+    batch = {}
+    for field in fields:
+        missing = next((clip for clip in clips if field not in clip), None)
+        if missing is not None:
+            raise InputError(
+                f"clip {missing.get('name', '')}: has no {field!r}, which this task needs; it has "
+                f"{', '.join(missing)}"
+            )
+        arrays = [np.asarray(clip[field]) for clip in clips]
+        shapes = {array.shape for array in arrays}
+        if len(shapes) > 1:
+            found = " and ".join(map(str, sorted(shapes)))
+            raise InputError(f"clips with {field!r} of shapes {found}: expected one in a batch")
+        batch[field] = np.stack(arrays)
+    return batch
 
 
 def _local_batch_size(batch_size: int, shard_index: int, shard_count: int) -> int:

@@ -53,7 +53,7 @@ def place_names(
 
     Args:
         stems: names of files or fields, at least one.
-        names: names of all frames, in order; None for frames that are numbered from 0, however many.
+        names: names of all frames, in order; None for frames numbered from 0, however many.
 
     Returns:
         The index of the frame of each, None where there is no such frame; or None where not all are

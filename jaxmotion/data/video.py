@@ -160,9 +160,9 @@ class VideoWriter:
     column twice. A MOV is ProRes 4444, which has alpha and which video editors read.
 
     Example:
-      with VideoWriter("overlay.mp4", fps=25) as writer:
-        for frame in frames:
-          writer.write(frame)
+        with VideoWriter("overlay.mp4", fps=25) as writer:
+            for frame in frames:
+              writer.write(frame)
     """
 
     def __init__(

@@ -1,5 +1,7 @@
 """What an evaluation gives: one tree of plain values, kept as JSON.
 
+::
+
     Evaluation                      one call of `jaxmotion eval`, one or several datasets
       datasets: Dataset             a folder of annotated sequences under one protocol
         runs: Run                   one method on it: a checkpoint, a result folder, a baseline

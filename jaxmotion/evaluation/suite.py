@@ -17,7 +17,7 @@ from jaxmotion.evaluation.protocol import preset
 from jaxmotion.evaluation.run import DatasetPlan
 from jaxmotion.files import reading, stamps
 from jaxmotion.inference.segmenter import Segmenter
-from jaxmotion.models.trained import find_trained
+from jaxmotion.models.loading import find_trained
 from jaxmotion.options import Meta, from_json
 
 Text = Annotated[str, Meta(min_length=1)]

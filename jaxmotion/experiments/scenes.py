@@ -11,11 +11,61 @@ from jaxmotion.baselines.threshold import (
     tune_threshold,
     two_motion_upper_bound,
 )
+from jaxmotion.data import SceneSource
+from jaxmotion.inference.segmenter import Segmenter
 from jaxmotion.metrics.davis import jaccard
 from jaxmotion.metrics.foreground import select_foreground
+from jaxmotion.tasks.task import Variables
+from jaxmotion.training.config import Config
 
 TUNED_THRESHOLD = "tuned_threshold"
 Sample = Mapping[str, np.ndarray]
+
+# Scenes that no run trains on: those of training have the run's seed.
+TEST_SEED, TUNING_SEED = 1_000_001, 1_000_002
+
+
+def score_on_scenes(config: Config, variables: Variables, baselines: bool) -> dict[str, float]:
+    """Scores a segmenter on scenes that no run trains on.
+
+    Args:
+        config: what it was trained with; ``config.evals`` says which scenes.
+        variables: of its network.
+        baselines: whether to score the baselines beside it.
+
+    Returns:
+        ``foreground_iou``, and the `scene_scores` of the baselines; none without scenes.
+    """
+    level = scenes_of(config)
+    if not level:
+        return {}
+    size, length = (config.data.height, config.data.width), config.data.clip_length
+    samples, tuning = (
+        [source[index] for index in range(len(source))]
+        for source in (
+            SceneSource(level, length, size, seed, -(-frames // length))
+            for seed, frames in (
+                (TEST_SEED, config.evals.frames),
+                (TUNING_SEED, -(-config.evals.frames // 2)),
+            )
+        )
+    )
+    segmenter = Segmenter(config, variables["params"])
+    scores = scene_scores(segmenter, samples, tuning if baselines else None)
+    return {"foreground_iou": scores.pop("network"), **scores}
+
+
+def scenes_of(config: Config) -> str:
+    """The level of scenes that a configuration is scored on; empty for none.
+
+    Args:
+        config: the experiment.
+    """
+    level = config.evals.scenes
+    if level != "same":
+        return level
+    kind, _, level = config.data.source.partition(":")
+    return level if kind == "scenes" and "," not in level else ""
 
 
 def foreground_iou(labels, gt, rule: str = "except_largest") -> float:

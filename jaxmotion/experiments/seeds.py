@@ -6,7 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from jaxmotion.errors import InputError
-from jaxmotion.experiments.experiment import run_experiment, sole_run
+from jaxmotion.experiments.experiment import run_experiment
+from jaxmotion.experiments.folder import sole_run
 from jaxmotion.options import to_json
 from jaxmotion.training.config import Config
 from jaxmotion.training.distributed import is_main
@@ -15,7 +16,7 @@ from jaxmotion.training.metrics import write_json
 
 
 def run_seeds(config: Config, workdir: Path, count: int) -> tuple[Result, dict[str, float]]:
-    """Trains from ``count`` seeds, one after the other, and keeps the lowest validation loss.
+    """Trains from ``count`` seeds, one after the other, and keeps the best by the task's criterion.
 
     No ground truth is looked at. Each run has a folder ``seed_S`` of its own and is continued where
     it stopped; the parameters of the best are copied to ``workdir/best``, so that ``workdir`` is a
@@ -41,7 +42,7 @@ def run_seeds(config: Config, workdir: Path, count: int) -> tuple[Result, dict[s
     }
     with sole_run(workdir):
         results = {name: run_experiment(c, workdir / name) for name, c in configs.items()}
-        kept = min(results, key=lambda name: results[name].validation_loss)
+        kept = min(results, key=lambda name: results[name].criterion)
         if is_main():
             _replace_folder(workdir / kept / "best", workdir / "best")
             write_json(workdir / "config.json", to_json(configs[kept]))

@@ -1,55 +1,36 @@
 """A trained segmenter: from a checkpoint to masks of any flow."""
 
 import logging
-import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 import jax
 import numpy as np
 
-from jaxmotion import losses
-from jaxmotion.data.transforms import resize_flow_and_valid, resize_masks
+from jaxmotion.data.transforms import resize_flow_and_valid
 from jaxmotion.data.windows import LONG_VIDEO, InferenceConfig
 from jaxmotion.errors import InputError
-from jaxmotion.inference.linking import link_masks, unroll
-from jaxmotion.inference.tracking import bridge_gaps, keep_labels
-from jaxmotion.inference.windows import Programs, bucket_length, run_windows
-from jaxmotion.models.trained import load_trained
-from jaxmotion.motion import fit
+from jaxmotion.inference.fields import (
+    Field,
+    SegmentedField,
+    checked_fields,
+    checked_flow,
+    working_size,
+)
+from jaxmotion.inference.motions import MotionFitter, WindowMotions
+from jaxmotion.inference.stream import segment_stream
+from jaxmotion.inference.windows import ShapedFunction, bucket_length
+from jaxmotion.models.loading import load_trained
+from jaxmotion.models.trained import Trained
 from jaxmotion.networks import Segmentation, build_segmenter
-from jaxmotion.optical_flow.arrays import known_flow
 from jaxmotion.tasks.observation import observe
+from jaxmotion.tasks.segmentation import SegmentationConfig
 from jaxmotion.training.config import Config
 
-Field = np.ndarray | tuple[np.ndarray, np.ndarray | None]
-"""The flow ``[H, W, 2]`` of a frame, or that and where it is known, ``[H, W]``."""
-
-SegmentedField = tuple[np.ndarray, np.ndarray] | tuple[np.ndarray, np.ndarray, np.ndarray | None]
-"""Flow ``[H, W, 2]`` and masks ``[H, W, K]`` of a frame, and possibly where the flow is known."""
-
 _log = logging.getLogger(__name__)
-
-# Sides of the working size are multiples of at least this, so that videos of about the same shape
-# share a compiled program.
-_SIDE_MULTIPLE = 8
-
-
-class WindowMotions(NamedTuple):
-    """The motion models of one window.
-
-    Attributes:
-        start: number of the window's first frame.
-        length: its frames.
-        theta: ``[K, P]``, with P for that many frames.
-    """
-
-    start: int
-    length: int
-    theta: np.ndarray
 
 
 class Segmenter:
@@ -57,6 +38,7 @@ class Segmenter:
 
     Attributes:
         config: the frozen configuration it was trained with.
+        task: the part of it that is about segmentation.
         inference: how it goes over a video; as trained, unless told otherwise. May be set.
         params: parameters of the network.
         step: the training step of the parameters.
@@ -76,9 +58,13 @@ class Segmenter:
             params: parameters of its network.
             step: where in training they are from.
             inference: windows to use instead of the configuration's.
+
+        Raises:
+            InputError: where the configuration is of another task.
         """
         self.config = config
-        self.inference = config.inference if inference is None else inference
+        self.task = _segmentation(config)
+        self.inference = self.task.inference if inference is None else inference
         self.step = step
         self.params = jax.device_put(params)
 
@@ -102,14 +88,39 @@ class Segmenter:
             InputError: where there is no readable checkpoint of a segmenter, or its K is fixed.
         """
         trained = load_trained(path_or_name)
-        config = trained.config
-        if num_masks not in (None, config.network.num_masks):
-            if config.network.decoder.kind != "slots" or num_masks < 1:
+        try:
+            return cls.of(trained, inference, num_masks)
+        except InputError as error:
+            raise InputError(f"{path_or_name}: {error}") from error
+
+    @classmethod
+    def of(
+        cls,
+        trained: Trained,
+        inference: InferenceConfig | None = None,
+        num_masks: int | None = None,
+    ) -> "Segmenter":
+        """The segmenter of a trained network.
+
+        Args:
+            trained: the network.
+            inference: see `load`.
+            num_masks: see `load`.
+
+        Raises:
+            InputError: where it was trained for another task, or its K is fixed.
+        """
+        config, task = trained.config, _segmentation(trained.config)
+        network = task.network
+        if num_masks not in (None, network.num_masks):
+            if network.decoder.kind != "slots" or num_masks < 1:
                 raise InputError(
-                    f"{path_or_name}: segments into {config.network.num_masks}, not {num_masks}; "
-                    "only a network with slots takes another number than in training, from 1 on"
+                    f"segments into {network.num_masks}, not {num_masks}; only a network with "
+                    "slots takes another number than in training, from 1 on"
                 )
-            config = replace(config, network=replace(config.network, num_masks=num_masks))
+            config = replace(
+                config, task=replace(task, network=replace(network, num_masks=num_masks))
+            )
         return cls(config, trained.params, trained.step, inference)
 
     def __call__(self, flow: np.ndarray, valid: np.ndarray | None = None) -> np.ndarray:
@@ -131,10 +142,11 @@ class Segmenter:
             InputError: on another shape, a `valid` of other values, or vectors that are not finite
                 where they are valid.
         """
-        flow, valid = _checked(flow, valid)
-        masks = np.empty((*flow.shape[:3], self.config.network.num_masks), np.float32)
+        flow, valid = checked_flow(flow, valid)
+        masks = np.empty((*flow.shape[:3], self.task.network.num_masks), np.float32)
         frames = zip(flow, valid, strict=True)
-        for index, frame in enumerate(self._segment(frames, self.inference)):
+        segmented = segment_stream(self._masks, frames, self.working_size, self.inference)
+        for index, frame in enumerate(segmented):
             masks[index] = frame
         return masks
 
@@ -158,23 +170,16 @@ class Segmenter:
         inference = self._for_streams()
 
         def checked() -> Iterator[tuple[np.ndarray, np.ndarray]]:
-            size = None
-            for index, frame in enumerate(frames):
-                field, known = frame if isinstance(frame, tuple) else (frame, None)
-                if np.shape(field) != (size or np.shape(field)):
-                    raise InputError(
-                        f"flow field {index} of shape {np.shape(field)}: expected {size} as before"
-                    )
-                size = np.shape(field)
+            for index, frame in enumerate(checked_fields(frames)):
                 if index == inference.window and inference != self.inference:
                     _log.warning(
                         "more than %d frames: segmented in windows of that length, linked by %d",
                         inference.window,
                         inference.overlap,
                     )
-                yield _checked(field, known, f"flow field {index}", "[H, W, 2]")
+                yield frame
 
-        return self._segment(checked(), inference)
+        return segment_stream(self._masks, checked(), self.working_size, inference)
 
     def describe(self, flow: np.ndarray, valid: np.ndarray | None = None) -> Segmentation:
         """What the network makes of a video taken in one go, at the size it works at.
@@ -186,13 +191,12 @@ class Segmenter:
         Returns:
             The `Segmentation`, without the axis of clips: logits, latent vectors of the pixels
             (`jaxmotion.inference.latents`), and from a decoder the descriptor of each segment
-            ``[K, D]``.
-            Labels are what the network calls the segments in each frame, not linked.
+            ``[K, D]``. Labels are what the network calls segments in each frame, not linked.
 
         Raises:
             InputError: as `__call__`.
         """
-        flow, valid = _checked(flow, valid)
+        flow, valid = checked_flow(flow, valid)
         flow, valid = resize_flow_and_valid(flow, valid, self.working_size(*flow.shape[1:3]))
         padding = bucket_length(len(flow)) - len(flow)
         flow, valid = (np.pad(a, [(0, padding)] + [(0, 0)] * (a.ndim - 1)) for a in (flow, valid))
@@ -221,12 +225,12 @@ class Segmenter:
         Raises:
             InputError: as `__call__`, or on masks of another shape.
         """
-        flow, valid = _checked(flow, valid)
+        flow, valid = checked_flow(flow, valid)
         masks = np.asarray(masks)
         if masks.ndim != 4 or masks.shape[:3] != flow.shape[:3]:
             raise InputError(f"masks of shape {masks.shape}: expected [T, H, W, K] of {flow.shape}")
         frames = zip(flow, masks, valid, strict=True)
-        return np.stack([window.theta for window in self._fit(frames, self.inference)])
+        return np.stack([window.theta for window in self._fitter.stream(frames, self.inference)])
 
     def stream_motions(self, frames: Iterable[SegmentedField]) -> Iterator[WindowMotions]:
         """As `motions`, for a video of any length while it arrives.
@@ -241,19 +245,7 @@ class Segmenter:
         Raises:
             InputError: as `motions`.
         """
-
-        def checked() -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-            for index, (field, masks, *rest) in enumerate(frames):
-                name = f"flow field {index}"
-                flow, valid = _checked(field, rest[0] if rest else None, name, "[H, W, 2]")
-                if np.ndim(masks) != 3 or np.shape(masks)[:2] != valid.shape:
-                    raise InputError(
-                        f"{name} of shape {flow.shape}: masks of shape {np.shape(masks)}, "
-                        "expected [H, W, K] of it"
-                    )
-                yield flow, masks, valid
-
-        return self._fit(checked(), self._for_streams())
+        return self._fitter.stream(frames, self._for_streams())
 
     def working_size(self, height: int, width: int) -> tuple[int, int]:
         """The size the network works at for flow of a given size.
@@ -266,20 +258,14 @@ class Segmenter:
             ``(rows, columns)``: the flow's own size where training had it, else about the same
             aspect ratio with about as many pixels as in training.
         """
-        data, network = self.config.data, self.config.network
-        if (height, width) == (data.height, data.width):
-            return height, width
-        multiple = max(network.stem * 2 ** (len(network.widths) - 1), _SIDE_MULTIPLE)
-        scale = math.sqrt(data.height * data.width / (height * width))
-        rows, columns = (
-            max(multiple, round(side * scale / multiple) * multiple) for side in (height, width)
-        )
-        return rows, columns
+        data, network = self.config.data, self.task.network
+        reduction = network.stem * 2 ** (len(network.widths) - 1)
+        return working_size((height, width), (data.height, data.width), reduction)
 
     @property
     def compilation_seconds(self) -> float:
         """Time spent on compiling so far."""
-        return self._masks.seconds + self._theta.seconds
+        return self._masks.seconds + self._fitter.compilation_seconds
 
     def _for_streams(self) -> InferenceConfig:
         """A stream has no known end, so that no window may be as long as the video."""
@@ -287,40 +273,9 @@ class Segmenter:
             return self.inference
         return replace(LONG_VIDEO, linking=self.inference.linking)
 
-    def _segment(
-        self, frames: Iterable[tuple[np.ndarray, np.ndarray]], inference: InferenceConfig
-    ) -> Iterator[np.ndarray]:
-        """Flow ``[H, W, 2]`` with valid ``[H, W]`` of each frame, to its masks ``[H, W, K]``."""
-        size = (0, 0)
-
-        def shrunk() -> Iterator[tuple[np.ndarray, np.ndarray]]:
-            nonlocal size
-            for flow, valid in frames:
-                size = valid.shape
-                yield resize_flow_and_valid(flow, valid, self.working_size(*size))
-
-        windows = run_windows(self._masks, shrunk(), inference, bucketed=True)
-        clips = ((start, masks[:length]) for start, length, masks in windows)
-        if inference.overlap:
-            clips = link_masks(clips, inference.linking)
-        video = unroll(clips)
-        if inference.linking == "assignment":
-            video = bridge_gaps(keep_labels(video))
-        for masks in video:
-            yield resize_masks(masks, size)
-
-    def _fit(
-        self,
-        frames: Iterable[tuple[np.ndarray, np.ndarray, np.ndarray]],
-        inference: InferenceConfig,
-    ) -> Iterator[WindowMotions]:
-        # Windows as long as they are: a motion model depends on the length of its clip.
-        for start, length, theta in run_windows(self._theta, frames, inference, bucketed=False):
-            yield WindowMotions(start, length, theta)
-
     def _apply(self, params: Any, flow: jax.Array, valid: jax.Array) -> Segmentation:
         """What the network makes of clips ``[B, T, H, W, 2]``."""
-        network = self.config.network
+        network = self.task.network
         seen = observe(flow, valid, network)
         output = build_segmenter(network).apply({"params": params}, seen.features, seen.valid)
         return cast(Segmentation, output)
@@ -330,29 +285,15 @@ class Segmenter:
         return jax.jit(self._apply)
 
     @cached_property
-    def _masks(self) -> Programs:
-        return Programs(lambda *arguments: self._apply(*arguments).masks, self.params)
+    def _masks(self) -> ShapedFunction:
+        return ShapedFunction(lambda *arguments: self._apply(*arguments).masks, self.params)
 
     @cached_property
-    def _theta(self) -> Programs:
-        model, penalty = self.config.motion, self.config.objective.penalty
-
-        def theta(_: tuple[()], flow: jax.Array, masks: jax.Array, valid: jax.Array) -> jax.Array:
-            weights = losses.frame_weights(flow, valid=valid)
-            found = fit(flow, masks, model, penalty=penalty, valid=valid, frame_weights=weights)
-            return found.theta
-
-        return Programs(theta, ())
+    def _fitter(self) -> MotionFitter:
+        return MotionFitter(self.task.motion, self.task.objective.penalty)
 
 
-def _checked(
-    flow: np.ndarray, valid: np.ndarray | None, name: str = "flow", layout: str = "[T, H, W, 2]"
-) -> tuple[np.ndarray, np.ndarray]:
-    """Flow of this layout and valid, both float32, the flow zero where it is unknown."""
-    flow = np.asarray(flow)
-    if flow.dtype != np.float64:  # what is too long for float32 is unknown, not infinite
-        flow = flow.astype(np.float32, copy=False)
-    if flow.ndim != layout.count(",") + 1 or flow.shape[-1] != 2 or 0 in flow.shape:
-        raise InputError(f"{name} of shape {flow.shape}: expected {layout}")
-    flow, known = known_flow(name, flow, valid)
-    return flow.astype(np.float32, copy=False), known.astype(np.float32)
+def _segmentation(config: Config) -> SegmentationConfig:
+    if not isinstance(config.task, SegmentationConfig):
+        raise InputError(f"a network trained for {config.task.kind}, expected one that segments")
+    return config.task

@@ -14,7 +14,7 @@ from jaxmotion.data.windows import InferenceConfig
 _FRAMES_AT_ONCE = 8
 
 
-class Programs:
+class ShapedFunction:
     """A function of parameters and arrays, compiled once for each shape of the arrays.
 
     Attributes:
@@ -22,7 +22,7 @@ class Programs:
     """
 
     def __init__(self, function: Callable[..., jax.Array], params: Any) -> None:
-        """Makes the programs of a function.
+        """Compiles nothing yet.
 
         Args:
             function: takes the parameters and arrays, gives an array.

@@ -1,12 +1,11 @@
 """Losses: pure functions of flow and masks, one value per clip `[B]`.
 
-`segmentation` holds those of unsupervised motion segmentation.
+`segmentation` holds those of unsupervised motion segmentation, `masks` those of masks alone.
 """
 
+from jaxmotion.losses.masks import background_prior, entropy
 from jaxmotion.losses.segmentation import (
-    background_prior,
     em,
-    entropy,
     frame_weights,
     reconstruction,
     temporal_consistency,

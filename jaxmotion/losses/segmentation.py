@@ -16,16 +16,13 @@ from typing import Literal
 import chex
 import jax
 import jax.numpy as jnp
-import numpy as np
 
+from jaxmotion.losses.masks import entropy, known_pixels
 from jaxmotion.motion.penalty import Penalty, PenaltyName, residual_penalty
 from jaxmotion.motion.shapes import check_shapes, promoted
-from jaxmotion.motion.spatial import coordinates
 
 __all__ = [
-    "background_prior",
     "em",
-    "entropy",
     "frame_weights",
     "reconstruction",
     "temporal_consistency",
@@ -40,21 +37,21 @@ def frame_weights(
     Give the same weights to `jaxmotion.fit`, so that the fit and the loss minimise one function.
 
     Args:
-      flow: `[B, T, H, W, 2]`.
-      valid: optional `[B, T, H, W]`.
-      min_magnitude: mean L1 magnitude (pixels per frame) below which a frame counts as still and
-        is divided by this instead.
+        flow: `[B, T, H, W, 2]`.
+        valid: optional `[B, T, H, W]`.
+        min_magnitude: mean L1 magnitude (pixels per frame) below which a frame counts as still and
+            is divided by this instead.
 
     Returns:
-      `[B, T]`: 1 / (T_valid * sum_i |f_i|_1), T_valid being the number of frames with a valid
-      pixel; zero for a frame without one.
+        `[B, T]`: 1 / (T_valid * sum_i |f_i|_1), T_valid being the number of frames with a valid
+        pixel; zero for a frame without one.
 
     References:
-      Thesis eq. 3.4 and 4.4 (their division by zero for a still frame is guarded here).
+        Thesis eq. 3.4 and 4.4 (their division by zero for a still frame is guarded here).
     """
     check_shapes(flow=(flow, "B T H W 2"), valid=(valid, "B T H W"))
     (flow,) = promoted(flow)
-    known = _known(flow, valid)
+    known = known_pixels(flow, valid)
     magnitude = jnp.sum(jnp.where(known > 0, jnp.abs(flow).sum(-1), 0.0), axis=(-2, -1))
     pixels = jnp.sum(known, axis=(-2, -1))
     has_pixels = pixels > 0
@@ -76,20 +73,20 @@ def reconstruction(
     """How badly the segments' motion models explain the flow, relative to the flow's norm.
 
     Args:
-      flow: `[B, T, H, W, 2]`.
-      masks: `[B, T, H, W, K]`.
-      parametric: `[B, K, T, H, W, 2]`.
-      penalty: distance of flow and model; see `residual_penalty`.
-      huber_delta: threshold of the "huber" penalty, pixels per frame.
-      valid: optional `[B, T, H, W]`.
-      weights: optional `[B, T]`, what each frame's sum is multiplied by; `frame_weights` of the
-        flow by default.
+        flow: `[B, T, H, W, 2]`.
+        masks: `[B, T, H, W, K]`.
+        parametric: `[B, K, T, H, W, 2]`.
+        penalty: distance of flow and model; see `residual_penalty`.
+        huber_delta: threshold of the "huber" penalty, pixels per frame.
+        valid: optional `[B, T, H, W]`.
+        weights: optional `[B, T]`, what each frame's sum is multiplied by; `frame_weights` of the
+            flow by default.
 
     Returns:
-      `[B]`: the mean over frames of sum_i sum_k m_k(i) d(f(i), f_k(i)) / sum_i |f(i)|_1.
+        `[B]`: the mean over frames of sum_i sum_k m_k(i) d(f(i), f_k(i)) / sum_i |f(i)|_1.
 
     References:
-      Thesis eq. 3.4, 4.4 and 6.11.
+        Thesis eq. 3.4, 4.4 and 6.11.
     """
     check_shapes(flow=(flow, "B T H W 2"), weights=(weights, "B T"))
     per_frame = _coherence(flow, masks, parametric, penalty, huber_delta, valid)
@@ -115,25 +112,25 @@ def em(
     depend on the image size; constants that depend on neither masks nor theta are left out.
 
     Args:
-      flow: `[B, T, H, W, 2]`.
-      masks: `[B, T, H, W, K]`.
-      parametric: `[B, K, T, H, W, 2]`.
-      alpha: weight of sum_k m_k log m_k (natural logarithm).
-      penalty: distance of flow and model; see `residual_penalty`.
-      huber_delta: threshold of the "huber" penalty, pixels per frame.
-      valid: optional `[B, T, H, W]`.
-      normalization: "none" leaves the coherence in pixels per frame (the published loss); "flow"
-        divides it frame by frame by the flow's norm, as `reconstruction` does, so that `alpha`
-        weighs the same for slow and fast motion.
+        flow: `[B, T, H, W, 2]`.
+        masks: `[B, T, H, W, K]`.
+        parametric: `[B, K, T, H, W, 2]`.
+        alpha: weight of sum_k m_k log m_k (natural logarithm).
+        penalty: distance of flow and model; see `residual_penalty`.
+        huber_delta: threshold of the "huber" penalty, pixels per frame.
+        valid: optional `[B, T, H, W]`.
+        normalization: "none" leaves the coherence in pixels per frame (the published loss); "flow"
+            divides it frame by frame by the flow's norm, as `reconstruction` does, so that `alpha`
+            weighs the same for slow and fast motion.
 
     Returns:
-      `[B]`: mean_i [ sum_k m_k(i) d(f(i), f_k(i)) + alpha * sum_k m_k(i) log m_k(i) ].
+        `[B]`: mean_i [ sum_k m_k(i) d(f(i), f_k(i)) + alpha * sum_k m_k(i) log m_k(i) ].
 
     Raises:
-      ValueError: for an unknown normalization.
+        ValueError: for an unknown normalization.
 
     References:
-      Thesis eq. 2.12 and algorithm 7.1.4.
+        Thesis eq. 2.12 and algorithm 7.1.4.
     """
     if normalization == "flow":
         coherence = reconstruction(
@@ -141,7 +138,7 @@ def em(
         )
     elif normalization == "none":
         per_frame = _coherence(flow, masks, parametric, penalty, huber_delta, valid)
-        pixels = jnp.sum(_known(flow, valid), axis=(1, 2, 3), dtype=per_frame.dtype)
+        pixels = jnp.sum(known_pixels(flow, valid), axis=(1, 2, 3), dtype=per_frame.dtype)
         coherence = jnp.sum(per_frame, axis=-1) / jnp.maximum(pixels, 1.0)
     else:
         raise ValueError(f'normalization must be "none" or "flow"; got {normalization!r}')
@@ -161,20 +158,20 @@ def temporal_consistency(
     top 1 - `occlusion_quantile` of the clip's valid pixel pairs.
 
     Args:
-      masks: `[B, T, H, W, K]`.
-      flow: `[B, T, H, W, 2]`; no gradient passes through it.
-      occlusion_quantile: in [0, 1]; 1 leaves nothing out.
-      valid: optional `[B, T, H, W]`; a pair counts where both pixels are valid.
+        masks: `[B, T, H, W, K]`.
+        flow: `[B, T, H, W, 2]`; no gradient passes through it.
+        occlusion_quantile: in [0, 1]; 1 leaves nothing out.
+        valid: optional `[B, T, H, W]`; a pair counts where both pixels are valid.
 
     Returns:
-      `[B]`: the mean over valid pixel pairs of sum_k |m_k(t + 1) - m_k(t)| / (2 K); zero for a
-      clip of one frame.
+        `[B]`: the mean over valid pixel pairs of sum_k |m_k(t + 1) - m_k(t)| / (2 K); zero for a
+        clip of one frame.
 
     Raises:
-      ValueError: for a quantile outside [0, 1], where it is a number and not traced.
+        ValueError: for a quantile outside [0, 1], where it is a number and not traced.
 
     References:
-      Thesis eq. 3.5-3.6 and 4.6-4.7, with the mean over time steps and one quantile per clip.
+        Thesis eq. 3.5-3.6 and 4.6-4.7, with the mean over time steps and one quantile per clip.
     """
     check_shapes(
         masks=(masks, "B T H W K"),
@@ -187,7 +184,7 @@ def temporal_consistency(
     masks, flow = promoted(masks, flow)
     if masks.shape[1] < 2:
         return jnp.zeros(masks.shape[0], masks.dtype)
-    known = _known(flow, valid)
+    known = known_pixels(flow, valid)
     pair = known[:, 1:] * known[:, :-1]
     change = jnp.abs(jax.lax.stop_gradient(flow[:, 1:] - flow[:, :-1])).sum(-1)
     change = jnp.where(pair > 0, change, 0.0).astype(jnp.float32)
@@ -196,76 +193,6 @@ def temporal_consistency(
     variation = jnp.abs(masks[:, 1:] - masks[:, :-1]).mean(-1) / 2
     total = jnp.sum(jnp.where(kept > 0, variation, 0.0), axis=(1, 2, 3))
     return total / jnp.maximum(jnp.sum(pair, axis=(1, 2, 3)), 1.0)
-
-
-def entropy(masks: chex.Array, *, valid: chex.Array | None = None) -> jax.Array:
-    """Mean entropy of the pixels' segment probabilities, in nats.
-
-    Args:
-      masks: `[B, T, H, W, K]`, probabilities.
-      valid: optional `[B, T, H, W]`.
-
-    Returns:
-      `[B]`, between 0 and log K.
-    """
-    check_shapes(masks=(masks, "B T H W K"), valid=(valid, "B T H W"))
-    (masks,) = promoted(masks)
-    positive = masks > 0
-    logs = jnp.log(jnp.where(positive, masks, 1.0))
-    pixel = -jnp.sum(jnp.where(positive, masks * logs, 0.0), axis=-1)
-    known = _known(masks, valid)
-    total = jnp.sum(jnp.where(known > 0, pixel, 0.0), axis=(1, 2, 3))
-    return total / jnp.maximum(jnp.sum(known, axis=(1, 2, 3)), 1.0)
-
-
-def background_prior(
-    masks: chex.Array,
-    *,
-    foreground_cost: float | jax.Array = 0.0,
-    border_cost: float | jax.Array = 0.0,
-    valid: chex.Array | None = None,
-) -> jax.Array:
-    """What it costs that pixels are not in the first mask, the background.
-
-    A prior by which the background is more likely: a pixel leaves it only where another motion
-    explains it better by this much. The cost may rise towards the border of the frame, with the
-    fourth power of the distance from the center. Who films an object keeps it in the frame; water,
-    ground and branches close to the camera reach over its border.
-
-    Args:
-        masks: `[B, T, H, W, K]`, probabilities; the first is the background.
-        foreground_cost: cost of a pixel outside the background, wherever it is, in the unit of the
-            loss that it is added to.
-        border_cost: further cost on the border of the frame; none at its center.
-        valid: optional `[B, T, H, W]`.
-
-    Returns:
-        `[B]`: the mean over valid pixels of cost * (1 - m_0). With a `foreground_cost` of 1 alone
-        it is the share of the foreground.
-
-    References:
-        -log p(z) of thesis eq. 2.9, which has a uniform prior in the thesis.
-    """
-    check_shapes(
-        masks=(masks, "B T H W K"),
-        valid=(valid, "B T H W"),
-        foreground_cost=(foreground_cost, ""),
-        border_cost=(border_cost, ""),
-    )
-    (masks,) = promoted(masks)
-    y, x = (np.abs(coordinates(size)) for size in masks.shape[2:4])
-    distance = jnp.asarray(np.maximum(y[:, None], x), masks.dtype)
-    cost = foreground_cost + border_cost * distance**4
-    known = _known(masks, valid)
-    total = jnp.sum(jnp.where(known > 0, cost * (1 - masks[..., 0]), 0.0), axis=(1, 2, 3))
-    return total / jnp.maximum(jnp.sum(known, axis=(1, 2, 3)), 1.0)
-
-
-def _known(like: chex.Array, valid: chex.Array | None) -> jax.Array:
-    """1 where `valid` is positive, else 0, in the type of `like`; without `valid`, 1 everywhere."""
-    if valid is None:
-        return jnp.ones(like.shape[:-1], like.dtype)
-    return (jnp.asarray(valid) > 0).astype(like.dtype)
 
 
 def _coherence(

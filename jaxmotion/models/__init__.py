@@ -1,6 +1,7 @@
 """The shipped models: networks that are trained already, ``NAME.safetensors`` each.
 
-This folder holds the files and finds them by name; what is in one says `training.model_files`.
+This folder holds the files and finds them by name. `trained` says what a trained network is,
+`files` reads and writes one as a file, `loading` finds it by path or name, `zoo` exports and lists.
 """
 
 from importlib.resources import files

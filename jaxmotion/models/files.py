@@ -1,8 +1,9 @@
 """A trained network as one file that can be passed on: ``NAME.safetensors``.
 
 The tensors are the parameters in float16, named by their way through the network
-(``unet/left_0/...``). The metadata has one entry, ``jaxmotion``, in JSON, with ``format`` (1),
-``config``, ``step``, ``metrics`` and ``provenance``, as in `Trained`.
+(``unet/left_0/...``); of a task with more collections than parameters, the others have the name
+of their collection and ``:`` in front. The metadata has one entry, ``jaxmotion``, in JSON, with
+``format`` (1), ``config``, ``step``, ``metrics`` and ``provenance``, as in `Trained`.
 
 Where files must be small, some tensors lie beside it in ``NAME.part2.safetensors`` and so on. All
 have the same metadata then, with ``parts``, how many there are.
@@ -15,19 +16,23 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple, cast
+from typing import Annotated
 
-import jax
 import numpy as np
-from flax.traverse_util import flatten_dict, unflatten_dict
 
 from jaxmotion.errors import InputError
-from jaxmotion.networks import INPUT_CHANNELS, build_segmenter
+from jaxmotion.locks import locked
+from jaxmotion.models.trained import (
+    Trained,
+    check_variables,
+    flat_variables,
+    nested_variables,
+    without_folders,
+)
 from jaxmotion.options import CountOrZero, Meta, from_json, shown, to_json
-from jaxmotion.output_folder import locked, take_place
-from jaxmotion.tasks.task import Params
+from jaxmotion.output_folder import take_place
 from jaxmotion.tensors import read_safetensors, write_safetensors
-from jaxmotion.training.config import Config, read_config
+from jaxmotion.training.config import read_config
 from jaxmotion.training.metrics import json_safe
 
 SUFFIX = ".safetensors"
@@ -46,29 +51,6 @@ class _Note:
 
 
 _NOTED = {field.name for field in dataclasses.fields(_Note)}
-
-
-class Trained(NamedTuple):
-    """A trained network, and what is known of it.
-
-    Attributes:
-        config: the configuration that it was trained with.
-        params: parameters of its network.
-        step: the training step they are from.
-        metrics: how good it is, by name; ``validation_loss`` among them.
-        provenance: where it comes from, in words; empty for a run.
-    """
-
-    config: Config
-    params: Params
-    step: int
-    metrics: Mapping[str, float | None]
-    provenance: Mapping[str, str]
-
-    @property
-    def num_parameters(self) -> int:
-        """How many numbers the parameters are."""
-        return sum(np.size(leaf) for leaf in jax.tree.leaves(self.params))
 
 
 def write_model(path: str | os.PathLike, trained: Trained, part_bytes: int | None = None) -> None:
@@ -96,7 +78,7 @@ def write_model(path: str | os.PathLike, trained: Trained, part_bytes: int | Non
     with np.errstate(over="ignore"):  # told below, by name
         halves = {
             name: np.asarray(leaf).astype(np.float16)
-            for name, leaf in flatten_dict(trained.params, sep="/").items()
+            for name, leaf in flat_variables(trained.variables).items()
         }
     for name, half in halves.items():
         if not np.isfinite(half).all():
@@ -106,7 +88,7 @@ def write_model(path: str | os.PathLike, trained: Trained, part_bytes: int | Non
     parts = [halves] if part_bytes is None else _divide(halves, part_bytes)
     note = {
         "format": FORMAT,
-        "config": to_json(_without_folders(trained.config)),
+        "config": to_json(without_folders(trained.config)),
         "step": trained.step,
         "metrics": json_safe(dict(trained.metrics)),
         "provenance": dict(trained.provenance),
@@ -173,51 +155,15 @@ def read_model(path: str | os.PathLike) -> Trained:
         if twice:
             raise InputError(f"{part}: holds {shown(twice[0])}, as another part of {path} does")
         tensors |= more
-    check_params(path, trained.config, tensors)
+    check_variables(path, trained.config, tensors)
     single = {}
     for name, tensor in tensors.items():
         with np.errstate(over="ignore"):  # told below
             single[name] = tensor.astype(np.float32) if tensor.dtype.kind == "f" else tensor
         if tensor.dtype.kind != "f" or not np.isfinite(single[name]).all():
             raise InputError(f"{path}: parameter {name} holds integers, NaN or infinity")
-    return trained._replace(params=unflatten_dict(single, sep="/"))
-
-
-def check_params(path: str | os.PathLike, config: Config, params: Mapping[str, Any]) -> None:
-    """Tells parameters of another network, which has changed since or is damaged.
-
-    So it shows here and not in a layer.
-
-    Args:
-        path: where they are from, for the error.
-        config: what they should belong to.
-        params: the parameters by their names, joined by ``/``.
-
-    Raises:
-        InputError: a name or a shape differs, or the configuration describes no network.
-    """
-    try:
-        channels = INPUT_CHANNELS[config.network.input]
-        size = (config.data.height, config.data.width, channels)
-        clip = jax.ShapeDtypeStruct((1, 1, *size), np.float32)
-        init = build_segmenter(config.network).init
-        network = jax.eval_shape(init, jax.random.key(0), clip)["params"]
-    except Exception as error:  # whatever a layer says of a value that it cannot use
-        raise InputError(
-            f"{path}: its configuration describes no network: {_line(error)}"
-        ) from error
-    found = {name: tuple(leaf.shape) for name, leaf in params.items()}
-    expected = cast(dict[str, Any], flatten_dict(network, sep="/"))
-    wanted = {name: leaf.shape for name, leaf in expected.items()}
-    different = sorted(
-        name for name in found.keys() | wanted.keys() if found.get(name) != wanted.get(name)
-    )
-    if different:
-        name = different[0]
-        raise InputError(
-            f"{path}: holds parameters of another network; {name} has shape {found.get(name)}, "
-            f"expected {wanted.get(name)}"
-        )
+    variables = nested_variables(single)
+    return trained._replace(params=variables.pop("params"), collections=variables)
 
 
 def _part(path: Path, number: int) -> Path:
@@ -284,16 +230,3 @@ def _read_note(path: str | os.PathLike, text: str) -> tuple[Trained, int]:
         raise InputError(f"{damaged} ({error})") from error
     config = read_config(path, values.get("config"))
     return Trained(config, {}, note.step, note.metrics, note.provenance), note.parts
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]
-
-
-def _without_folders(config: Config) -> Config:
-    def last_name(source: str) -> str:
-        return source if source.startswith(("scenes:", "tfds:")) else Path(source).name or source
-
-    source = ",".join(last_name(source) for source in config.data.source.split(","))
-    data = dataclasses.replace(config.data, source=source)
-    return dataclasses.replace(config, data=data, start=last_name(config.start))

@@ -1,62 +1,113 @@
-"""A trained network from the folder of its run, from a file, or from those that are shipped."""
+"""A trained network: its variables, and what is known of it."""
 
+import dataclasses
+import os
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any, NamedTuple, cast
 
-from flax.traverse_util import flatten_dict
+import jax
+import numpy as np
+from flax.traverse_util import flatten_dict, unflatten_dict
 
 from jaxmotion.errors import InputError
-from jaxmotion.models import shipped_models
-from jaxmotion.models.files import Trained, check_params, read_model
-from jaxmotion.training.checkpoints import load_best
-from jaxmotion.training.config import read_config
-
-__all__ = ["Trained", "find_trained", "load_trained"]
+from jaxmotion.tasks.fields import example_batch
+from jaxmotion.tasks.task import Params, Variables
+from jaxmotion.training.config import Config
 
 
-def find_trained(path_or_name: str | Path) -> Path:
-    """Where a trained network is.
+class Trained(NamedTuple):
+    """A trained network, and what is known of it.
+
+    Attributes:
+        config: the configuration that it was trained with.
+        params: parameters of its network.
+        step: the training step they are from.
+        metrics: how good it is, by name; ``validation_loss`` among them.
+        provenance: where it comes from, in words; empty for a run.
+        collections: what its task keeps beside the parameters, by name.
+    """
+
+    config: Config
+    params: Params
+    step: int
+    metrics: Mapping[str, float | None]
+    provenance: Mapping[str, str]
+    collections: Mapping[str, Any] = MappingProxyType({})
+
+    @property
+    def variables(self) -> Variables:
+        """Parameters and further collections."""
+        return {"params": self.params, **self.collections}
+
+    @property
+    def num_parameters(self) -> int:
+        """How many numbers the parameters are."""
+        return sum(np.size(leaf) for leaf in jax.tree.leaves(self.params))
+
+
+def check_variables(path: str | os.PathLike, config: Config, found: Mapping[str, Any]) -> None:
+    """Tells variables of another network, which has changed since or is damaged.
+
+    So it shows here and not in a layer.
 
     Args:
-        path_or_name: a path, or the name of a shipped model. A path that exists goes first.
-
-    Returns:
-        A path that exists.
-
-    Raises:
-        InputError: where there is none.
-    """
-    path, shipped = Path(path_or_name), shipped_models()
-    if path.exists():
-        return path
-    if str(path_or_name) in shipped:
-        return shipped[str(path_or_name)]
-    raise InputError(
-        f"no checkpoint {str(path_or_name)!r}: expected the folder of a training run (`python "
-        "train.py` makes one), a .safetensors file, or the name of a shipped model "
-        f"({', '.join(shipped) or 'none is installed'})"
-    )
-
-
-def load_trained(path_or_name: str | Path) -> Trained:
-    """Loads a trained network; of a run, the parameters of the lowest validation loss.
-
-    Args:
-        path_or_name: the folder that ``train.py`` wrote, or its ``best`` folder; a file that
-            ``jaxmotion export`` wrote; or the name of a shipped model (`find_trained`).
+        path: where they are from, for the error.
+        config: what they should belong to.
+        found: what `flat_variables` gives.
 
     Raises:
-        InputError: where there is no readable network.
+        InputError: a name or a shape differs, or the configuration describes no network.
     """
-    path = find_trained(path_or_name)
-    if path.is_file():
-        return read_model(path)
-    while path.name and not (path / "best").is_dir() and "best" in path.parts:
-        path = path.parent
-    if str(path_or_name) in shipped_models() and not (path / "best").is_dir():
+    try:
+        task = config.task.build(config.data)
+        clip = example_batch(task.spec, {"H": config.data.height, "W": config.data.width})
+        network = jax.eval_shape(task.init, jax.random.key(0), clip)
+    except Exception as error:  # whatever a layer says of a value that it cannot use
         raise InputError(
-            f"{path}: a folder without a checkpoint, which hides the shipped model of that name"
+            f"{path}: its configuration describes no network: {' '.join(str(error).split())[:200]}"
+        ) from error
+    shapes, wanted = (
+        {name: tuple(leaf.shape) for name, leaf in leaves.items()}
+        for leaves in (found, flat_variables(network))
+    )
+    different = sorted(
+        name for name in shapes.keys() | wanted.keys() if shapes.get(name) != wanted.get(name)
+    )
+    if different:
+        name = different[0]
+        raise InputError(
+            f"{path}: holds parameters of another network; {name} has shape {shapes.get(name)}, "
+            f"expected {wanted.get(name)}"
         )
-    params, values, step, loss = load_best(path)
-    config = read_config(path, values)
-    check_params(path, config, flatten_dict(params, sep="/"))
-    return Trained(config, params, step, {"validation_loss": loss}, {})
+
+
+def flat_variables(variables: Variables) -> dict[str, Any]:
+    """Arrays by name: parameters by their way through the network, others with `COLLECTION:`."""
+    flat = {}
+    for collection, tree in variables.items():
+        prefix = "" if collection == "params" else f"{collection}:"
+        leaves = cast(dict[str, Any], flatten_dict(tree, sep="/"))
+        flat |= {f"{prefix}{name}": leaf for name, leaf in leaves.items()}
+    return flat
+
+
+def nested_variables(flat: Mapping[str, Any]) -> dict[str, Any]:
+    """The variables that `flat_variables` made flat."""
+    collections: dict[str, dict[str, Any]] = {"params": {}}
+    for name, leaf in flat.items():
+        collection, separator, path = name.rpartition(":")
+        collections.setdefault(collection if separator else "params", {})[path] = leaf
+    return {name: unflatten_dict(leaves, sep="/") for name, leaves in collections.items()}
+
+
+def without_folders(config: Config) -> Config:
+    """A configuration whose paths are their last names: folders say nothing elsewhere."""
+
+    def last_name(source: str) -> str:
+        return source if source.startswith(("scenes:", "tfds:")) else Path(source).name or source
+
+    source = ",".join(last_name(source) for source in config.data.source.split(","))
+    data = dataclasses.replace(config.data, source=source)
+    return dataclasses.replace(config, data=data, start=last_name(config.start))

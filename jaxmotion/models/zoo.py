@@ -6,8 +6,10 @@ from pathlib import Path
 
 import jaxmotion
 from jaxmotion.errors import InputError
-from jaxmotion.models.files import Trained, model_paths, read_model, write_model
-from jaxmotion.models.trained import find_trained, load_trained
+from jaxmotion.models.files import model_paths, read_model, write_model
+from jaxmotion.models.loading import find_trained, load_trained
+from jaxmotion.models.trained import Trained
+from jaxmotion.tasks.segmentation import SegmentationConfig
 from jaxmotion.training.config import Config
 from jaxmotion.training.metrics import read_json
 
@@ -77,8 +79,7 @@ def format_models(models: Mapping[str, Path]) -> str:
         rows.append(
             (
                 name,
-                _method(trained.config),
-                str(trained.config.network.num_masks),
+                *_method(trained.config),
                 f"{trained.num_parameters / 1e6:.2f} M",
                 f"{model_megabytes(path):.1f} MB",
                 ", ".join(quality),
@@ -92,11 +93,13 @@ def format_models(models: Mapping[str, Path]) -> str:
     return "\n".join(line.rstrip() for line in lines)
 
 
-def _method(config: Config) -> str:
-    decoder = config.network.decoder.kind
-    if decoder == "linear":
-        return "EM" if config.data.clip_length == 1 else "ST-MS"
-    return "LT-MS-SA" if decoder == "slots" else "LT-MS"
+def _method(config: Config) -> tuple[str, str]:
+    """The method, and the number of segments where it has one."""
+    if not isinstance(config.task, SegmentationConfig):
+        return config.task.kind, ""
+    network, length = config.task.network, config.data.clip_length
+    names = {"linear": "EM" if length == 1 else "ST-MS", "slots": "LT-MS-SA"}
+    return names.get(network.decoder.kind, "LT-MS"), str(network.num_masks)
 
 
 def _summary(path: Path, trained: Trained) -> dict[str, float]:

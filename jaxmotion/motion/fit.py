@@ -14,34 +14,12 @@ from jaxmotion.motion.equations import Equations
 from jaxmotion.motion.model import Lengths, MotionModel, check_lengths, parametric_flow
 from jaxmotion.motion.moments import Clip, penalty_terms, powers, sweep
 from jaxmotion.motion.penalty import Penalty, PenaltyName, Squared, as_penalty
+from jaxmotion.motion.result import Fit
 from jaxmotion.motion.shapes import check_shapes, promoted
 from jaxmotion.motion.spatial import coordinates
 from jaxmotion.motion.support import Support, measure_support
 
 Adjoint = Literal["stop", "implicit", "unroll"]
-
-
-@jax.tree_util.register_dataclass
-@dataclasses.dataclass(frozen=True)
-class Fit:
-    """What `fit` returns: the parameters of every segment, and how good they are.
-
-    Attributes:
-        theta: `[B, K, P]`: parameters, to be given to `parametric_flow`.
-        objective: `[B, K]`: sum of mask * valid * frame weight * penalty, at theta.
-        gap: `[B, K]`: how far the objective can be above its minimum. A duality gap where the
-            smoothed problem is stationary, to which the decrease that a further Newton step
-            promises is added (twice): an estimate, therefore, before convergence. Infinite for a
-            penalty that is not convex, of which nothing is certified.
-        iterations: `[B, K]`: number of full-resolution sweeps that lowered the objective.
-        smoothing: `[B, K, 2]`: final smoothing of each component, in pixels per frame.
-    """
-
-    theta: jax.Array
-    objective: jax.Array
-    gap: jax.Array
-    iterations: jax.Array
-    smoothing: jax.Array
 
 
 @dataclasses.dataclass(frozen=True)

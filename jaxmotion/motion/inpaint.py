@@ -32,26 +32,27 @@ def inpaint(
     comes back as it is. With a mask of ones there is no support, and the fill is zero.
 
     Args:
-      flow: `[B, T, H, W, 2]`, pixels per frame.
-      mask: `[B, T, H, W]` in [0, 1], what is filled.
-      model: the motion model of a frame (static); affine where it is None. Its temporal part is
-        not used.
-      support: `[B, T, H, W]`, non-negative weights of the pixels that the model is fitted to;
-        `1 - mask` where it is None.
-      penalty: distance that the fit minimizes; see `residual_penalty`.
-      valid: optional `[B, T, H, W]` in {0, 1}. Pixels at 0 are in no support, whatever the flow
-        holds there, and are filled like masked ones.
-      adjoint: gradient of the fitted motion; see `fit`. "stop" leaves that of the blend alone.
-        The fill depends on the mask through the fit as well, so "implicit" is the exact gradient.
+        flow: `[B, T, H, W, 2]`, pixels per frame.
+        mask: `[B, T, H, W]` in [0, 1], what is filled.
+        model: the motion model of a frame (static); affine where it is None. Its temporal part is
+            not used.
+        support: `[B, T, H, W]`, non-negative weights of the pixels that the model is fitted to;
+            `1 - mask` where it is None.
+        penalty: distance that the fit minimizes; see `residual_penalty`.
+        valid: optional `[B, T, H, W]` in {0, 1}. Pixels at 0 are in no support, whatever the flow
+            holds there, and are filled like masked ones.
+        adjoint: gradient of the fitted motion; see `fit`. "stop" leaves that of the blend alone.
+            The fill depends on the mask through the fit as well, so "implicit" is the exact
+            gradient.
 
     Returns:
-      `[B, T, H, W, 2]`, in the flow's unit.
+        `[B, T, H, W, 2]`, in the flow's unit.
 
     Raises:
-      ValueError: for shapes that do not match, or an unknown option.
+        ValueError: for shapes that do not match, or an unknown option.
 
     References:
-      Thesis eq. 6.7-6.10.
+        Thesis eq. 6.7-6.10.
     """
     check_shapes(
         flow=(flow, "B T H W 2"),

@@ -38,17 +38,17 @@ class MotionModel:
     for "planar" they are p1 … p8 of `spatial_embedding`.
 
     Attributes:
-      spatial: "translation" (S = 2), "affine" (6), "planar" (8) or "quadratic" (12).
-      temporal: "constant" (L = 1), "polynomial" (degree + 1) or "bspline" (2 + (T-2)//nu).
-      degree: of the polynomial (default 1) or of the spline (default 3).
-      knot_spacing: nu, frames between the control points of the spline.
-      knots: "clamped", or "cardinal" for the spline of the published code.
+        spatial: "translation" (S = 2), "affine" (6), "planar" (8) or "quadratic" (12).
+        temporal: "constant" (L = 1), "polynomial" (degree + 1) or "bspline" (2 + (T-2)//nu).
+        degree: of the polynomial (default 1) or of the spline (default 3).
+        knot_spacing: nu, frames between the control points of the spline.
+        knots: "clamped", or "cardinal" for the spline of the published code.
 
     Raises:
-      ValueError: for an unknown name or a degree or spacing out of range.
+        ValueError: for an unknown name or a degree or spacing out of range.
 
     References:
-      Thesis eq. 1.3, 3.1-3.3, 4.1-4.5.
+        Thesis eq. 1.3, 3.1-3.3, 4.1-4.5.
     """
 
     spatial: Literal["translation", "affine", "planar", "quadratic"] = "quadratic"
@@ -138,7 +138,7 @@ class MotionModel:
         """The dense design matrix: `flow = design @ theta`. For tests and teaching.
 
         Returns:
-          float64 `[T, H, W, 2, P]`.
+            float64 `[T, H, W, 2, P]`.
         """
         x, y = coordinates(width), coordinates(height)
         monomials = np.stack([np.outer(y**b, x**a) for a, b in POWERS], axis=-1)

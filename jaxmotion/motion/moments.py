@@ -36,10 +36,10 @@ class Clip:
     """The data of a fit, planar: the image row is the minor axis.
 
     Attributes:
-      flow: `[B, T, 2, H, W]`.
-      weights: `[B, T, K, H, W]`: mask times valid times frame weight.
-      xs: `[B, K, 5, W]`, the powers 0 to 4 of the column positions in the problem's coordinates.
-      ys: `[B, K, 5, H]`, those of the row positions.
+        flow: `[B, T, 2, H, W]`.
+        weights: `[B, T, K, H, W]`: mask times valid times frame weight.
+        xs: `[B, K, 5, W]`, the powers 0 to 4 of the column positions in the problem's coordinates.
+        ys: `[B, K, 5, H]`, those of the row positions.
     """
 
     flow: jax.Array
@@ -65,13 +65,13 @@ class Moments:
     """The sums of one sweep. C is 2 (the components), or 1 where they are not separable.
 
     Attributes:
-      objective: `[B, K, C]`: sum w rho(r).
-      slack: `[B, K, C]`: how far sum w rho(r) is above the value of the dual point w psi(r).
-      inside: `[B, K, C]`: sum of w where the residual is smaller than the smoothing.
-      gradient: `[B, T, K, 2, 9]`: sum w psi(r) x^a y^b for `GRADIENT_POWERS`, minus the gradient
-        of the objective by the coefficients.
-      gram: `[B, T, K, D, 25]`: the same of the curvature weights for `GRAM_POWERS`; D is 2
-        (uu, vv), or 3 (uu, uv, vv) where the components are not separable.
+        objective: `[B, K, C]`: sum w rho(r).
+        slack: `[B, K, C]`: how far sum w rho(r) is above the value of the dual point w psi(r).
+        inside: `[B, K, C]`: sum of w where the residual is smaller than the smoothing.
+        gradient: `[B, T, K, 2, 9]`: sum w psi(r) x^a y^b for `GRADIENT_POWERS`, minus the gradient
+            of the objective by the coefficients.
+        gram: `[B, T, K, D, 25]`: the same of the curvature weights for `GRAM_POWERS`; D is 2
+            (uu, vv), or 3 (uu, uv, vv) where the components are not separable.
     """
 
     objective: jax.Array
@@ -92,16 +92,17 @@ def sweep(
     """Residuals of every problem at its current coefficients, reduced to moments.
 
     Args:
-      clip: the data.
-      coefficients: `[B, T, K, 2, 6]`, in the coordinates of the problem.
-      smoothing: `[B, K, C]`: residuals below this get the weight of one of this size.
-      curvature: `[B, K, C]`: factor on the curvature weights of the residuals above it; 1 is the
-        majoriser (iteratively reweighted least squares), 0 Newton's step on the smoothed problem.
-      penalty: the penalty.
-      huber_delta: see `residual_penalty`.
+        clip: the data.
+        coefficients: `[B, T, K, 2, 6]`, in the coordinates of the problem.
+        smoothing: `[B, K, C]`: residuals below this get the weight of one of this size.
+        curvature: `[B, K, C]`: factor on the curvature weights of the residuals above it; 1 is the
+            majoriser (iteratively reweighted least squares), 0 Newton's step on the smoothed
+            problem.
+        penalty: the penalty.
+        huber_delta: see `residual_penalty`.
 
     Returns:
-      The moments.
+        The moments.
     """
 
     def step(flow, weights, coefficients, xs, ys, smoothing, curvature):
@@ -139,13 +140,13 @@ def _in_steps(step: Callable, per_frame: tuple, per_clip: tuple, residuals: int)
     have work in every step, and nothing moves.
 
     Args:
-      step: a function of arrays `[b, t, ...]` and `[b, ...]` to arrays `[b, t, ...]`.
-      per_frame: arrays `[B, T, ...]`.
-      per_clip: arrays `[B, ...]`.
-      residuals: how many residuals a frame has.
+        step: a function of arrays `[b, t, ...]` and `[b, ...]` to arrays `[b, t, ...]`.
+        per_frame: arrays `[B, T, ...]`.
+        per_clip: arrays `[B, ...]`.
+        residuals: how many residuals a frame has.
 
     Returns:
-      The arrays `[B, T, ...]` of `step`.
+        The arrays `[B, T, ...]` of `step`.
     """
 
     def of_clips(*arrays: Any, steps: int, lanes: int):
@@ -230,16 +231,16 @@ def penalty_terms(
     it is never negative, so that steps of penalties that are not convex descend too.
 
     Args:
-      residual: `[..., 2, H, W]`.
-      epsilon: the smoothing, broadcastable.
-      kappa: factor on the curvature outside, broadcastable.
-      penalty: the penalty.
-      scale: `huber_delta` of `fit`.
+        residual: `[..., 2, H, W]`.
+        epsilon: the smoothing, broadcastable.
+        kappa: factor on the curvature outside, broadcastable.
+        penalty: the penalty.
+        scale: `huber_delta` of `fit`.
 
     Returns:
-      cost rho(r); slack, the cost minus the dual value of the force; whether r is where the
-      penalty is a parabola (all three `[..., C, H, W]`); force psi(r) `[..., 2, H, W]`; curvature
-      weights `[..., D, H, W]` (C and D as in `Moments`).
+        cost rho(r); slack, the cost minus the dual value of the force; whether r is where the
+        penalty is a parabola (all three `[..., C, H, W]`); force psi(r) `[..., 2, H, W]`; curvature
+        weights `[..., D, H, W]` (C and D as in `Moments`).
     """
     ru, rv = residual[..., :1, :, :], residual[..., 1:, :, :]
     size = residual_size(ru, rv) if penalty.joint else jnp.abs(residual)

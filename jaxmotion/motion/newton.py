@@ -73,16 +73,16 @@ def minimise(
     """Minimise every problem of the clip.
 
     Args:
-      equations: model and penalty.
-      clip: the data, in the coordinates of the problems.
-      start: theta `[B, K, G, L, n]`.
-      objective: `[B, K, G]`, at the start, over the whole clip.
-      huber_delta: see `residual_penalty`.
-      sweeps: number of sweeps at full resolution.
-      keep_smoothing: never let the smoothing vanish, however many the sweeps.
+        equations: model and penalty.
+        clip: the data, in the coordinates of the problems.
+        start: theta `[B, K, G, L, n]`.
+        objective: `[B, K, G]`, at the start, over the whole clip.
+        huber_delta: see `residual_penalty`.
+        sweeps: number of sweeps at full resolution.
+        keep_smoothing: never let the smoothing vanish, however many the sweeps.
 
     Returns:
-      The search after its last sweep; theta + step is its last, unevaluated point.
+        The search after its last sweep; theta + step is its last, unevaluated point.
     """
     mass, samples = _samples(clip, equations)
     objective = jax.lax.stop_gradient(objective)

@@ -46,13 +46,13 @@ def spatial_embedding(spatial: str) -> np.ndarray:
     """The embedding of a spatial model into the full quadratic.
 
     Args:
-      spatial: "translation" (2 parameters), "affine" (6), "planar" (8: the flow of a rigid plane,
-        u and v share two parameters) or "quadratic" (12).
+        spatial: "translation" (2 parameters), "affine" (6), "planar" (8: the flow of a rigid plane,
+            u and v share two parameters) or "quadratic" (12).
 
     Returns:
-      `[2, 6, S]`: component (u, v), monomial of `POWERS`, parameter.
+        `[2, 6, S]`: component (u, v), monomial of `POWERS`, parameter.
 
     References:
-      Thesis eq. 1.3 (planar, in the form that follows from eq. 1.2), 3.1 and 4.1.
+        Thesis eq. 1.3 (planar, in the form that follows from eq. 1.2), 3.1 and 4.1.
     """
     return _EMBEDDINGS[spatial].copy()

@@ -39,12 +39,12 @@ def measure_support(weights: jax.Array, x: jax.Array, y: jax.Array) -> Support:
     """Weighted mean and spread of the pixels of every problem.
 
     Args:
-      weights: `[B, T, K, H, W]`.
-      x: `[W]`.
-      y: `[H]`.
+        weights: `[B, T, K, H, W]`.
+        x: `[W]`.
+        y: `[H]`.
 
     Returns:
-      The support; centre 0 and scale 1 for an empty mask. The scale is at least a pixel.
+        The support; centre 0 and scale 1 for an empty mask. The scale is at least a pixel.
     """
     columns, rows = weights.sum((1, 3)), weights.sum((1, 4))
     mass = columns.sum(-1)

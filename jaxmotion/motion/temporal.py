@@ -27,16 +27,16 @@ def bspline_basis(num_frames: int, degree: int, knot_spacing: int, knots: str) -
     """B-spline basis functions sampled at the frames (thesis eq. 4.5).
 
     Args:
-      num_frames: T.
-      degree: degree of the spline; lowered to L - 1 where the clip has few control points.
-      knot_spacing: frames between control points (nu of the thesis).
-      knots: "clamped" repeats the end knots, so that the functions sum to one at every frame and
-        the first and last control points are the values at both ends. "cardinal" is the published
-        code's variant: shifted copies of one uniform spline, without ghost points beyond the
-        ends, where they sum to less than one (5/6 for cubics).
+        num_frames: T.
+        degree: degree of the spline; lowered to L - 1 where the clip has few control points.
+        knot_spacing: frames between control points (nu of the thesis).
+        knots: "clamped" repeats the end knots, so that the functions sum to one at every frame and
+            the first and last control points are the values at both ends. "cardinal" is the
+            published code's variant: shifted copies of one uniform spline, without ghost points
+            beyond the ends, where they sum to less than one (5/6 for cubics).
 
     Returns:
-      `[T, L]` with L of `num_control_points`.
+        `[T, L]` with L of `num_control_points`.
     """
     count = num_control_points(num_frames, knot_spacing)
     degree = min(degree, count - 1)

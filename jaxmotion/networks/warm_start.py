@@ -11,12 +11,12 @@ import jax.numpy as jnp
 from flax.traverse_util import flatten_dict, unflatten_dict
 
 from jaxmotion.errors import InputError
-from jaxmotion.tasks.task import Params
 
 # Parts of the network by the first names of their parameters; whatever else there is counts as one
 # of the decoder's.
 _BACKBONE, _HEADS = ("unet", "stem"), ("head", "shortcut")
 
+Params = Any
 Shapes = Mapping[str, Any]
 Rule = Callable[[jax.Array, jax.Array], jax.Array]
 """From a fresh parameter and the trained one to what the new network starts with."""

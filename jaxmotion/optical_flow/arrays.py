@@ -21,11 +21,11 @@ def longest_component(height: int, width: int) -> float:
     """The bound on u and on v above which no motion is: 20 diagonals of the field, 4096 at least.
 
     Args:
-      height: rows of the field.
-      width: its columns.
+        height: rows of the field.
+        width: its columns.
 
     Returns:
-      Pixels per frame; far below the 1e9 above which Middlebury's files call a vector unknown.
+        Pixels per frame; far below the 1e9 above which Middlebury's files call a vector unknown.
     """
     return max(_DIAGONALS * float(np.hypot(height, width)), _LEAST_BOUND)
 
@@ -34,11 +34,11 @@ def known_vectors(flow: np.ndarray, valid: np.ndarray | None = None) -> np.ndarr
     """Tells which vectors are known: those marked valid that a motion can have.
 
     Args:
-      flow: `[..., H, W, 2]`; what is above `longest_component`, or not finite, is unknown.
-      valid: `[..., H, W]`, see `as_valid`; everywhere by default.
+        flow: `[..., H, W, 2]`; what is above `longest_component`, or not finite, is unknown.
+        valid: `[..., H, W]`, see `as_valid`; everywhere by default.
 
     Returns:
-      bool `[..., H, W]`.
+        bool `[..., H, W]`.
     """
     flow = np.asarray(flow)
     bound = np.float32(longest_component(*flow.shape[-3:-1]))
@@ -50,15 +50,15 @@ def as_valid(name: str | os.PathLike, valid: np.ndarray, shape: tuple[int, ...])
     """An array that says where flow is known.
 
     Args:
-      name: what to call it in a message.
-      valid: bool; integers, of which 0 is unknown and what is above known; or floats 0 and 1.
-      shape: what its shape has to be.
+        name: what to call it in a message.
+        valid: bool; integers, of which 0 is unknown and what is above known; or floats 0 and 1.
+        shape: what its shape has to be.
 
     Returns:
-      bool, of that shape.
+        bool, of that shape.
 
     Raises:
-      InputError: another shape or kind, or values between, below or not finite.
+        InputError: another shape or kind, or values between, below or not finite.
     """
     valid = np.asarray(valid)
     if valid.shape != tuple(shape):
@@ -82,12 +82,12 @@ def check_finite(
     """Refuses flow with NaN or infinite vectors where it is not marked unknown.
 
     Args:
-      path: of the file that it is of, for the message.
-      flow: `[..., 2]`.
-      valid: bool `[...]`; everywhere by default.
+        path: of the file that it is of, for the message.
+        flow: `[..., 2]`.
+        valid: bool `[...]`; everywhere by default.
 
     Raises:
-      InputError: says how many there are, and where the first is.
+        InputError: says how many there are, and where the first is.
     """
     bad = ~np.isfinite(flow).all(axis=-1)
     if valid is not None:
@@ -106,17 +106,17 @@ def known_flow(
     """Flow that is ready for use, with nothing left of what is unknown.
 
     Args:
-      name: what to call it in a message.
-      flow: `[..., H, W, 2]`; what it holds where it is not valid does not matter.
-      valid: `[..., H, W]`, see `as_valid`; everywhere by default.
+        name: what to call it in a message.
+        flow: `[..., H, W, 2]`; what it holds where it is not valid does not matter.
+        valid: `[..., H, W]`, see `as_valid`; everywhere by default.
 
     Returns:
-      The flow, zero where it is unknown, and bool `[..., H, W]`, where it is known
-      (`known_vectors`).
+        The flow, zero where it is unknown, and bool `[..., H, W]`, where it is known
+        (`known_vectors`).
 
     Raises:
-      InputError: vectors that are not finite where they are valid; another `valid` than `as_valid`
-        takes.
+        InputError: vectors that are not finite where they are valid; another `valid` than
+            `as_valid` takes.
     """
     if valid is not None:
         valid = as_valid(f"{name}: valid", valid, flow.shape[:-1])
@@ -131,16 +131,16 @@ def as_flow(
     """An array that is about to be written, if it is flow.
 
     Args:
-      path: where it goes, for the message.
-      flow: whatever was given.
-      ndim: 3 for `[H, W, 2]`, 4 for `[T, H, W, 2]`.
-      valid: bool, where it has to be finite; everywhere by default.
+        path: where it goes, for the message.
+        flow: whatever was given.
+        ndim: 3 for `[H, W, 2]`, 4 for `[T, H, W, 2]`.
+        valid: bool, where it has to be finite; everywhere by default.
 
     Returns:
-      The array.
+        The array.
 
     Raises:
-      InputError: another shape, or not finite.
+        InputError: another shape, or not finite.
     """
     flow = np.asarray(flow)
     if flow.ndim != ndim or flow.shape[-1] != 2 or 0 in flow.shape:

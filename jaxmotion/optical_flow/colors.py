@@ -34,7 +34,7 @@ def color_wheel() -> np.ndarray:
     """The colours of the directions, in equal steps of angle.
 
     Returns:
-      float32 `[55, 3]` in 0..255, from red over yellow, green, cyan, blue and magenta.
+        float32 `[55, 3]` in 0..255, from red over yellow, green, cyan, blue and magenta.
     """
     parts = []
     for (start, steps), (end, _) in zip(_WHEEL, _WHEEL[1:] + _WHEEL[:1], strict=True):
@@ -49,15 +49,15 @@ def flow_to_color(flow: np.ndarray, max_magnitude: float | None = None) -> np.nd
     Red points to the right, yellow down, cyan to the left, blue up; longer vectors are darkened.
 
     Args:
-      flow: `[..., H, W, 2]`, pixels; unknown or not finite vectors become black.
-      max_magnitude: the length that gets the full colour; the largest length of the whole array
-        when left out. Give it, to compare pictures.
+        flow: `[..., H, W, 2]`, pixels; unknown or not finite vectors become black.
+        max_magnitude: the length that gets the full colour; the largest length of the whole array
+            when left out. Give it, to compare pictures.
 
     Returns:
-      uint8 `[..., H, W, 3]`.
+        uint8 `[..., H, W, 3]`.
 
     References:
-      Baker et al., A database and evaluation methodology for optical flow, IJCV 2011.
+        Baker et al., A database and evaluation methodology for optical flow, IJCV 2011.
     """
     flow = np.asarray(flow, np.float32)
     known = known_vectors(flow)
@@ -82,10 +82,10 @@ def label_palette(num_segments: int) -> np.ndarray:
     """One colour a segment, the same for a segment whatever their number.
 
     Args:
-      num_segments: K, at least 1.
+        num_segments: K, at least 1.
 
     Returns:
-      uint8 `[K, 3]`.
+        uint8 `[K, 3]`.
     """
     colors: list[tuple[float, ...]] = list(_FIRST_COLORS[:num_segments])
     for index in range(num_segments - len(colors)):
@@ -101,11 +101,11 @@ def color_labels(labels: np.ndarray, num_segments: int | None = None) -> np.ndar
     """Paints every segment in its colour.
 
     Args:
-      labels: integers `[..., H, W]` in 0..K-1.
-      num_segments: K; the largest label + 1 when left out.
+        labels: integers `[..., H, W]` in 0..K-1.
+        num_segments: K; the largest label + 1 when left out.
 
     Returns:
-      uint8 `[..., H, W, 3]`.
+        uint8 `[..., H, W, 3]`.
     """
     labels = np.asarray(labels)
     count = int(labels.max(initial=0)) + 1 if num_segments is None else num_segments

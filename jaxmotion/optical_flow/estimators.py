@@ -34,11 +34,11 @@ class Estimator(Protocol):
         """Estimates where each pixel of a frame goes.
 
         Args:
-          image0: the frame, uint8 `[H, W, 3]`.
-          image1: the frame that it goes to.
+            image0: the frame, uint8 `[H, W, 3]`.
+            image1: the frame that it goes to.
 
         Returns:
-          float32 `[H, W, 2]`, pixels.
+            float32 `[H, W, 2]`, pixels.
         """
         ...
 
@@ -48,11 +48,11 @@ class DIS:
     """Dense inverse search: fast, without training, on one CPU core, from OpenCV.
 
     Attributes:
-      preset: "ultrafast", "fast" or "medium" of OpenCV, the slower the finer; or "fine": to the
-        finest scale, with more and smoother refinement.
+        preset: "ultrafast", "fast" or "medium" of OpenCV, the slower the finer; or "fine": to the
+            finest scale, with more and smoother refinement.
 
     References:
-      Kroeger et al., Fast optical flow using dense inverse search, ECCV 2016.
+        Kroeger et al., Fast optical flow using dense inverse search, ECCV 2016.
     """
 
     preset: str = "fine"
@@ -140,15 +140,15 @@ def make_estimator(name: str, **settings: Any) -> Estimator:
     """Makes an estimator of `ESTIMATORS` by name.
 
     Args:
-      name: "dis", or "raft" and "raft_small", which need `weights`.
-      **settings: of that estimator, see `DIS` and `raft.estimator.RAFTEstimator`; None stands for
-        what the estimator takes by itself.
+        name: "dis", or "raft" and "raft_small", which need `weights`.
+        **settings: of that estimator, see `DIS` and `raft.estimator.RAFTEstimator`; None stands for
+            what the estimator takes by itself.
 
     Returns:
-      The estimator.
+        The estimator.
 
     Raises:
-      InputError: an unknown name, a setting that the estimator does not have, or a bad one.
+        InputError: an unknown name, a setting that the estimator does not have, or a bad one.
     """
     if name not in ESTIMATORS:
         raise InputError(f"estimator {name!r}: unknown, expected one of {', '.join(ESTIMATORS)}")
@@ -167,11 +167,11 @@ def estimate_sequence(frames: Iterable[np.ndarray], estimator: Estimator) -> Ite
     """Flow of a video from each frame to the next, in a stream: two frames are in memory at a time.
 
     Args:
-      frames: N frames uint8 `[H, W, 3]`.
-      estimator: the estimator.
+        frames: N frames uint8 `[H, W, 3]`.
+        estimator: the estimator.
 
     Yields:
-      N - 1 fields float32 `[H, W, 2]`.
+        N - 1 fields float32 `[H, W, 2]`.
     """
     frames = iter(frames)
     previous = next(frames, None)

@@ -16,6 +16,7 @@ from tqdm import tqdm
 import jaxmotion
 from jaxmotion.errors import InputError
 from jaxmotion.files import atomic_path, reading
+from jaxmotion.locks import locked
 from jaxmotion.optical_flow.colors import flow_to_color
 from jaxmotion.optical_flow.estimators import Estimator
 from jaxmotion.optical_flow.fields import ARCHIVE, UNFINISHED
@@ -24,7 +25,7 @@ from jaxmotion.optical_flow.origin import describe
 from jaxmotion.optical_flow.quality import FlowQuality, flow_quality
 from jaxmotion.optical_flow.quality_file import QUALITY, kept_qualities
 from jaxmotion.optical_flow.stores import KINDS, Store, open_store
-from jaxmotion.output_folder import keep_apart, locked
+from jaxmotion.output_folder import keep_apart
 
 COLOR = "color"
 _OURS = (NOTES, QUALITY, COLOR)

@@ -31,8 +31,8 @@ class FrameNote:
     """What is remembered of the two frames of a field.
 
     Attributes:
-      frames: a digest of each frame's pixels, the one of the field's name first.
-      look: uint8 `[16, 16]`, the first frame in grey, as bytes.
+        frames: a digest of each frame's pixels, the one of the field's name first.
+        look: uint8 `[16, 16]`, the first frame in grey, as bytes.
     """
 
     frames: tuple[str, str]
@@ -70,10 +70,10 @@ class FieldNotes:
         """Reads those that are there; a line cut short by a kill is left out.
 
         Args:
-          folder: of the flow.
+            folder: of the flow.
 
         Raises:
-          InputError: the file cannot be read.
+            InputError: the file cannot be read.
         """
         self._path, self._notes = folder / NOTES, {}
         with reading(self._path):
@@ -101,7 +101,7 @@ class FieldNotes:
         """Keeps the note of a field; it is on disk when this returns.
 
         Raises:
-          InputError: it cannot be written.
+            InputError: it cannot be written.
         """
         line = json.dumps(
             {"field": name, "frames": note.frames, "look": base64.b64encode(note.look).decode()}
@@ -119,12 +119,12 @@ class FieldNotes:
         """Whether a field can be of a frame, as far as is noted.
 
         Args:
-          name: of the field.
-          image: the frame, uint8 `[H, W, 3]`.
+            name: of the field.
+            image: the frame, uint8 `[H, W, 3]`.
 
         Returns:
-          True where nothing is noted of that field, or the frame is the noted one, or one that
-          looks like it and is not exactly the frame of other fields.
+            True where nothing is noted of that field, or the frame is the noted one, or one that
+            looks like it and is not exactly the frame of other fields.
         """
         note = self._notes.get(name)
         if note is None:

@@ -23,14 +23,14 @@ class FlowQuality:
     """The quality of one flow field, or its mean over a video.
 
     Attributes:
-      warp_error: mean absolute difference of the first frame and the second one brought back by
-        the flow, in grey levels of 0..255.
-      still_error: the same for no flow at all over the same pixels, to compare with.
-      consistency_error: mean distance, in pixels, at which one ends after going by the flow and
-        back by the flow back.
-      consistent: share of pixels for which that distance is small (`consistency`).
-      inside: share of the known pixels whose match lies inside the other frame, over which all
-        others are.
+        warp_error: mean absolute difference of the first frame and the second one brought back by
+            the flow, in grey levels of 0..255.
+        still_error: the same for no flow at all over the same pixels, to compare with.
+        consistency_error: mean distance, in pixels, at which one ends after going by the flow and
+            back by the flow back.
+        consistent: share of pixels for which that distance is small (`consistency`).
+        inside: share of the known pixels whose match lies inside the other frame, over which all
+            others are.
     """
 
     warp_error: Figure
@@ -52,10 +52,10 @@ class FlowQuality:
         """The mean of each figure over the fields that have it (see `flow_quality`).
 
         Args:
-          qualities: of the fields.
+            qualities: of the fields.
 
         Returns:
-          The mean.
+            The mean.
         """
         figures = {}
         for name in (field.name for field in fields(cls)):
@@ -75,19 +75,20 @@ def flow_quality(
     """Judges a flow by the frames it is between and by the flow back.
 
     Args:
-      image0: the frame, uint8 `[H, W, 3]`.
-      image1: the frame that the flow goes to.
-      flow: float32 `[H, W, 2]`, from `image0` to `image1`.
-      backward: from `image1` to `image0`.
-      valid: `[H, W]` in {0, 1}, where `flow` is known; everywhere by default.
-      backward_valid: where `backward` is known.
+        image0: the frame, uint8 `[H, W, 3]`.
+        image1: the frame that the flow goes to.
+        flow: float32 `[H, W, 2]`, from `image0` to `image1`.
+        backward: from `image1` to `image0`.
+        valid: `[H, W]` in {0, 1}, where `flow` is known; everywhere by default.
+        backward_valid: where `backward` is known.
 
     Returns:
-      The figures; NaN, but for `inside`, where no match lies inside, for `inside` too where nothing
-      is known. A match where the flow back is unknown counts in neither figure of the two.
+        The figures; NaN, but for `inside`, where no match lies inside, for `inside` too where
+        nothing is known. A match where the flow back is unknown counts in neither figure of the
+        two.
 
     Raises:
-      InputError: another `valid` than `as_valid` takes.
+        InputError: another `valid` than `as_valid` takes.
     """
     known = known_vectors(flow, valid)
     warped, inside = warp(image1.astype(np.float32), flow, valid)
@@ -113,13 +114,13 @@ def warp(
     """Brings a frame back along the flow that leads to it, bilinearly.
 
     Args:
-      image: float32 `[H, W, C]`, the frame that the flow goes to (or flow there, C = 2).
-      flow: float32 `[H, W, 2]`, pixels.
-      valid: `[H, W]` in {0, 1}, where the flow is known; everywhere by default.
+        image: float32 `[H, W, C]`, the frame that the flow goes to (or flow there, C = 2).
+        flow: float32 `[H, W, 2]`, pixels.
+        valid: `[H, W]` in {0, 1}, where the flow is known; everywhere by default.
 
     Returns:
-      `[H, W, C]`, zero where there is no match, and bool `[H, W]`, where there is one. What is
-      unknown has none.
+        `[H, W, C]`, zero where there is no match, and bool `[H, W]`, where there is one. What is
+        unknown has none.
     """
     height, width = flow.shape[:2]
     known = known_vectors(flow, valid)
@@ -148,20 +149,20 @@ def consistency(
     """Goes by the flow and back by the flow back.
 
     Args:
-      flow: float32 `[H, W, 2]`, from one frame to another.
-      backward: float32 `[H, W, 2]`, back.
-      valid: `[H, W]` in {0, 1}, where `flow` is known; everywhere by default.
-      backward_valid: where `backward` is known.
+        flow: float32 `[H, W, 2]`, from one frame to another.
+        backward: float32 `[H, W, 2]`, back.
+        valid: `[H, W]` in {0, 1}, where `flow` is known; everywhere by default.
+        backward_valid: where `backward` is known.
 
     Returns:
-      The distance from the start at which one ends, `[H, W]` in pixels; bool `[H, W]`, where it
-      is within what flow is usually right to (|f + b|² < 0.01 (|f|² + |b|²) + 0.5) and hence the
-      pixel not hidden in the other frame; and bool `[H, W]`, whether the match lies inside, where
-      the flow back is known. Distance and agreement say nothing elsewhere.
+        The distance from the start at which one ends, `[H, W]` in pixels; bool `[H, W]`, where it
+        is within what flow is usually right to (|f + b|² < 0.01 (|f|² + |b|²) + 0.5) and hence the
+        pixel not hidden in the other frame; and bool `[H, W]`, whether the match lies inside, where
+        the flow back is known. Distance and agreement say nothing elsewhere.
 
     References:
-      Sundaram, Brox and Keutzer, Dense point trajectories by GPU-accelerated large displacement
-      optical flow, ECCV 2010.
+        Sundaram, Brox and Keutzer, Dense point trajectories by GPU-accelerated large displacement
+        optical flow, ECCV 2010.
     """
     known, known_back = known_vectors(flow, valid), known_vectors(backward, backward_valid)
     flow = np.where(known[..., None], flow, np.float32(0))

@@ -44,10 +44,10 @@ class Refined:
     the frames it is smoothed there, at a fraction of the cost. As flow it is then too smooth.
 
     Attributes:
-      base: estimates the flow and the flow back.
-      strength: of the smoothing.
-      size: rows and columns of the result, where the frames have more; None for those of the
-        frames. Vectors are pixels of the frames in any case.
+        base: estimates the flow and the flow back.
+        strength: of the smoothing.
+        size: rows and columns of the result, where the frames have more; None for those of the
+            frames. Vectors are pixels of the frames in any case.
     """
 
     base: Estimator = field(default_factory=lambda: DIS("medium"))
@@ -91,15 +91,15 @@ def estimator_for_masks(name: str, **settings: Any) -> Estimator:
     """Makes an estimator of `ESTIMATORS` as it serves masks best: DIS is refined, RAFT is not.
 
     Args:
-      name: as `make_estimator`.
-      **settings: as `make_estimator`; without a preset DIS takes "medium", which refined is as good
-        as "fine" at a third of the time.
+        name: as `make_estimator`.
+        **settings: as `make_estimator`; without a preset DIS takes "medium", which refined is as
+            good as "fine" at a third of the time.
 
     Returns:
-      The estimator.
+        The estimator.
 
     Raises:
-      InputError: as `make_estimator`.
+        InputError: as `make_estimator`.
     """
     if name != "dis":
         return make_estimator(name, **settings)
@@ -112,13 +112,13 @@ def confidence(
     """How certain each vector is, by the flow back and by the colors that it brings together.
 
     Args:
-      image0: the frame, uint8 `[H, W, 3]`.
-      image1: the frame that the flow goes to.
-      flow: float32 `[H, W, 2]`, from `image0` to `image1`.
-      backward: from `image1` to `image0`.
+        image0: the frame, uint8 `[H, W, 3]`.
+        image1: the frame that the flow goes to.
+        flow: float32 `[H, W, 2]`, from `image0` to `image1`.
+        backward: from `image1` to `image0`.
 
     Returns:
-      float32 `[H, W]`, from 0.0001 to about 1; 0.0001 where the match lies outside of `image1`.
+        float32 `[H, W]`, from 0.0001 to about 1; 0.0001 where the match lies outside of `image1`.
     """
     height, width = flow.shape[:2]
     x = np.arange(width, dtype=np.float32) + flow[..., 0]
@@ -144,16 +144,16 @@ def smooth(flow: np.ndarray, weights: np.ndarray, guide: np.ndarray, strength: f
     weights, whose ratio it is.
 
     Args:
-      flow: `[H, W, 2]`.
-      weights: `[H, W]`, positive; how much each vector counts.
-      guide: the picture, uint8 `[H, W, 3]`.
-      strength: λ of the first turn; it reaches about its square root in pixels.
+        flow: `[H, W, 2]`.
+        weights: `[H, W]`, positive; how much each vector counts.
+        guide: the picture, uint8 `[H, W, 3]`.
+        strength: λ of the first turn; it reaches about its square root in pixels.
 
     Returns:
-      float32 `[H, W, 2]`, each vector between the least and the largest one.
+        float32 `[H, W, 2]`, each vector between the least and the largest one.
 
     References:
-      Min et al., Fast global image smoothing based on weighted least squares, TIP 2014.
+        Min et al., Fast global image smoothing based on weighted least squares, TIP 2014.
     """
     colors = guide.astype(np.float32)
     across, down = (

@@ -163,14 +163,14 @@ def open_store(folder: Path, kind: str) -> Store:
     """The store of a folder.
 
     Args:
-      folder: that exists.
-      kind: one of `KINDS`.
+        folder: that exists.
+        kind: one of `KINDS`.
 
     Returns:
-      The store.
+        The store.
 
     Raises:
-      InputError: a finished archive that is damaged.
+        InputError: a finished archive that is damaged.
     """
     return FlowArchive(folder) if kind == "npz" else FlowFiles(folder, f".{kind}")
 

@@ -18,21 +18,21 @@ def saliency_map(
     """Maps how far masked flow is from the motion of the rest of its frame.
 
     Args:
-      flow: `[B, T, H, W, 2]`, pixels per frame.
-      mask: `[B, T, H, W]` in [0, 1], the salient region.
-      model: the motion model of the rest; affine where it is None.
-      rate: saliency per pixel per frame. The default is that of the thesis, for flow of 854×480
-        video; it belongs to a resolution and a frame rate.
-      valid: optional `[B, T, H, W]` in {0, 1}; pixels at 0 have no saliency.
+        flow: `[B, T, H, W, 2]`, pixels per frame.
+        mask: `[B, T, H, W]` in [0, 1], the salient region.
+        model: the motion model of the rest; affine where it is None.
+        rate: saliency per pixel per frame. The default is that of the thesis, for flow of 854×480
+            video; it belongs to a resolution and a frame rate.
+        valid: optional `[B, T, H, W]` in {0, 1}; pixels at 0 have no saliency.
 
     Returns:
-      `[B, T, H, W]` in [0, 1]: `mask * (1 - exp(-rate * |inpainted - flow|))`.
+        `[B, T, H, W]` in [0, 1]: `mask * (1 - exp(-rate * |inpainted - flow|))`.
 
     Raises:
-      ValueError: for shapes that do not match.
+        ValueError: for shapes that do not match.
 
     References:
-      Thesis eq. 5.6.
+        Thesis eq. 5.6.
     """
     if valid is not None:
         flow = jnp.where(valid[..., None] > 0, flow, 0)

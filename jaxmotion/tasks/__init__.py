@@ -1,5 +1,6 @@
 """Tasks: what the trainer asks of a method (`task`), and one module for each method.
 
-`segmentation` is motion segmentation (EM, ST-MS, LT-MS). `observation` prepares what a network and
-its loss are given of a clip; `pictures` draws what a task predicts.
+`segmentation` is motion segmentation (EM, ST-MS, LT-MS). `kinds` lists the tasks by name, `fields`
+says what a batch must hold, `observation` prepares clips for network and loss, and `pictures` draws
+what a task predicts.
 """

@@ -4,16 +4,21 @@ EM (thesis ch. 2), ST-MS (ch. 3) and LT-MS (ch. 4) are this task with other clip
 networks and weights.
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Annotated, Literal, cast
+from typing import Annotated, Any, ClassVar, Literal, cast
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from tyro.conf import Suppress
 
 from jaxmotion import losses
 from jaxmotion.data.augment import AugmentConfig, augment
+from jaxmotion.data.config import DataConfig
+from jaxmotion.data.windows import InferenceConfig
+from jaxmotion.errors import InputError
 from jaxmotion.motion import MotionModel, PenaltyName, fit, parametric_flow
 from jaxmotion.networks import (
     INPUT_CHANNELS,
@@ -22,10 +27,11 @@ from jaxmotion.networks import (
     UNetSegmenter,
     build_segmenter,
 )
+from jaxmotion.networks.warm_start import match_params, warm_start
 from jaxmotion.options import CountOrZero, Meta, NotNegative, check_fields
 from jaxmotion.tasks.observation import Observation, observe
 from jaxmotion.tasks.pictures import segmentation_picture
-from jaxmotion.tasks.task import Batch, Params
+from jaxmotion.tasks.task import Batch, Output, Params, Task, TaskConfig, Variables
 
 
 @dataclass(frozen=True)
@@ -72,17 +78,56 @@ class ObjectiveConfig:
 
 
 @dataclass(frozen=True)
-class SegmentationTask:
-    """Trains a segmenter without labels; implements `training.task.Task`.
-
-    A batch holds ``flow`` ``[B, T, H, W, 2]`` and ``valid`` ``[B, T, H, W]`` in {0, 1}. What is not
-    valid counts nowhere, whatever it holds.
+class SegmentationConfig(TaskConfig):
+    """Motion segmentation.
 
     Attributes:
-        network: the network.
+        network: the segmenter.
+        motion: the motion model of a segment.
+        objective: the loss.
+        augment: random changes of a training clip.
+        inference: how a trained network goes over a video.
+    """
+
+    kind: Annotated[Literal["segmentation"], Suppress] = "segmentation"
+    network: NetworkConfig = field(default_factory=NetworkConfig)
+    motion: MotionModel = field(
+        default_factory=lambda: MotionModel(spatial="quadratic", temporal="constant")
+    )
+    objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    inference: InferenceConfig = field(default_factory=InferenceConfig)
+
+    changeable: ClassVar[tuple[str, ...]] = ("network.remat", "network.compute_dtype")
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+
+    def build(
+        self, data: DataConfig, load: Callable[[str], Any] | None = None
+    ) -> "SegmentationTask":
+        """See `TaskConfig.build`; no other network is needed."""
+        if self.network.num_masks < 2:
+            raise InputError(
+                f"network.num_masks {self.network.num_masks}: expected at least 2 to train; a "
+                "single mask is the same whatever the network learns"
+            )
+        return SegmentationTask(
+            self.network, self.motion, self.objective, self.augment, data.clip_length
+        )
+
+
+@dataclass(frozen=True)
+class SegmentationTask(Task):
+    """Trains a segmenter without labels.
+
+    ``valid`` is in {0, 1}. What is not valid counts nowhere, whatever ``flow`` holds there.
+
+    Attributes:
+        network: architecture of the segmenter.
         motion: motion model of a segment.
         objective: the loss.
-        augment: what is done to the clips before.
+        augment: random changes of a training clip.
         clip_length: number of frames of the clips, where devices that share frames need more
             behind them; None where there is no padding.
     """
@@ -93,15 +138,20 @@ class SegmentationTask:
     augment: AugmentConfig
     clip_length: int | None = None
 
+    @property
+    def spec(self) -> Mapping[str, str]:
+        """See `Task`."""
+        return {"flow": "B T H W 2", "valid": "B T H W"}
+
     @cached_property
     def module(self) -> UNetSegmenter:
         """The linen module."""
         return build_segmenter(self.network)
 
-    def init(self, key: jax.Array, batch: Batch) -> Params:
+    def init(self, key: jax.Array, batch: Batch) -> Variables:
         """Fresh parameters."""
         clip = (1, *batch["flow"].shape[1:4], INPUT_CHANNELS[self.network.input])
-        return self.module.init(key, jnp.zeros(clip))["params"]
+        return {"params": self.module.init(key, jnp.zeros(clip))["params"]}
 
     def observe(self, batch: Batch, seen: jax.Array | None = None) -> Observation:
         """What network and loss are given of the clips; the network sees ``seen``, if anything."""
@@ -125,9 +175,9 @@ class SegmentationTask:
         return cast(Segmentation, output).masks
 
     def loss(
-        self, params: Params, batch: Batch, step: jax.Array, key: jax.Array | None
-    ) -> tuple[jax.Array, dict[str, jax.Array]]:
-        """Loss per clip ``[B]`` (eq. 2.12, 3.7, 4.8), and its parts."""
+        self, variables: Variables, batch: Batch, *, step: jax.Array, key: jax.Array | None
+    ) -> Output:
+        """Loss per clip (eq. 2.12, 3.7, 4.8), and its parts; a clip without flow counts nowhere."""
         seen = None
         if key is not None:
             seen, *known = augment(
@@ -142,7 +192,7 @@ class SegmentationTask:
             key = jax.random.fold_in(key, 1)
         observation = self.observe(batch, seen)
         flow, valid = observation.flow, observation.valid
-        masks = self.masks(params, observation, key)
+        masks = self.masks(variables["params"], observation, key)
         target, weights = self._target(observation)
         theta = self._fit(target, masks, valid, weights)
         parametric = parametric_flow(self.motion, theta, flow.shape[1:4], lengths=self.clip_length)
@@ -172,7 +222,9 @@ class SegmentationTask:
             ramp = 1 if key is None else jnp.clip(step / max(config.consistency_ramp, 1), 0, 1)
             total = total + config.consistency_weight * ramp * consistency
             parts["consistency"] = consistency
-        return total, {name: jnp.mean(value) for name, value in parts.items()}
+        weight = jnp.any(valid > 0, axis=(1, 2, 3)).astype(total.dtype)
+        metrics = {name: (weight * part, weight) for name, part in parts.items()}
+        return Output(total, weight, metrics)
 
     def _target(self, observation: Observation) -> tuple[jax.Array, jax.Array]:
         """The flow to explain ``[B, T, H, W, 2]``, and what each frame weighs ``[B, T]``."""
@@ -202,9 +254,18 @@ class SegmentationTask:
             lengths=self.clip_length,
         ).theta
 
-    def picture(self, params: Params, batch: Batch) -> np.ndarray:
+    def predict(self, variables: Variables, batch: Batch) -> Mapping[str, jax.Array]:
+        """``masks`` ``[B, T, H, W, K]``."""
+        return {"masks": self.masks(variables["params"], self.observe(batch))}
+
+    def transfer(self, fresh: Variables, trained: Variables) -> tuple[Variables, str]:
+        """What `networks.warm_start` takes of another network."""
+        here, there = fresh["params"], trained["params"]
+        return {"params": warm_start(here, there)}, match_params(here, there).words
+
+    def picture(self, variables: Variables, batch: Batch) -> np.ndarray:
         """Rows of flow, segments and the flow of their motion models, a column per clip."""
-        masks, parametric = self._explain(params, batch)
+        masks, parametric = self._explain(variables["params"], batch)
         return segmentation_picture(
             np.asarray(batch["flow"]), np.asarray(masks), np.asarray(parametric)
         )

@@ -1,41 +1,161 @@
 """What the trainer asks of a task; it knows nothing else of any method."""
 
-from collections.abc import Mapping
-from typing import Any, Protocol
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, NamedTuple
 
 import jax
 import numpy as np
 
+from jaxmotion.data.config import DataConfig
+from jaxmotion.tasks.fields import same_shapes
+
 Params = Any
 """A pytree of float32 arrays."""
 
+Variables = Mapping[str, Any]
+"""Collections by name, each a tree of dictionaries: ``params``, which the optimizer moves, and
+whatever else a task keeps."""
+
 Batch = Mapping[str, jax.Array]
-"""Arrays that share their leading axis, the clips of a batch."""
+"""The fields of a batch on the devices, by name, with the axes that `Task.spec` gives them."""
 
 
-class Task(Protocol):
-    """A network and its loss. Every method is pure; `init` and `loss` run under jit."""
+class Output(NamedTuple):
+    """What `Task.loss` gives. Nothing is reduced over the clips; the trainer does that.
 
-    def init(self, key: jax.Array, batch: Batch) -> Params:
-        """Fresh parameters for batches of this shape."""
-        ...
+    Attributes:
+        loss: ``[B]``.
+        weight: ``[B]``, what each clip counts in the mean of the losses; None for 1 each.
+        metrics: sum and count by name, each ``[B]``, or a number for the whole batch. What is
+            logged is the total of the sums divided by the total of the counts, over all parts of a
+            batch and all devices, without the clips that only fill a batch up.
+        state: new values of whole collections other than ``params``; None where nothing changes.
+            Ignored in validation.
+    """
 
+    loss: jax.Array
+    weight: jax.Array | None = None
+    metrics: Mapping[str, tuple[Any, Any]] | None = None
+    state: Mapping[str, Any] | None = None
+
+
+class Criterion(NamedTuple):
+    """What decides which parameters of a run are kept.
+
+    Attributes:
+        metric: ``"loss"``, or the name of a metric of `Output`, in validation.
+        higher_is_better: whether the largest value is kept, and not the smallest.
+    """
+
+    metric: str = "loss"
+    higher_is_better: bool = False
+
+
+class Task(ABC):
+    """A network and its loss. Every method is pure; all but `picture` run under jit."""
+
+    criterion: ClassVar[Criterion] = Criterion()
+    """What decides which parameters are kept."""
+
+    needs_average: ClassVar[bool] = False
+    """Whether `loss` wants the moving average of the parameters, as the collection ``average``."""
+
+    @property
+    @abstractmethod
+    def spec(self) -> Mapping[str, str]:
+        """The fields that a batch must have, and their axes.
+
+        ``{"flow": "B T H W 2", "label": "B"}``: clips ``B`` come first and are divided over the
+        devices, frames ``T`` may be divided too and are then padded by zeros, a number is a size,
+        and any other name is one size wherever it stands.
+        """
+
+    @abstractmethod
+    def init(self, key: jax.Array, batch: Batch) -> Variables:
+        """Fresh variables for batches of this shape.
+
+        Args:
+            key: randomness of the parameters.
+            batch: the clips. What a run has trained is checked with a single clip of one frame, so
+                the shapes of the variables may follow from no size but H and W, and from those that
+                `spec` gives as numbers.
+        """
+
+    @abstractmethod
     def loss(
-        self, params: Params, batch: Batch, step: jax.Array, key: jax.Array | None
-    ) -> tuple[jax.Array, dict[str, jax.Array]]:
+        self, variables: Variables, batch: Batch, *, step: jax.Array, key: jax.Array | None
+    ) -> Output:
         """The loss of each clip, and what is worth watching beside it.
 
         Args:
-            params: what `init` gave.
+            variables: what `init` gave, or what became of it.
             batch: the clips.
-            step: training step, for schedules of the loss.
+            step: number of the training step, for schedules of the loss.
             key: randomness of augmentation and noise; None in validation, which uses neither.
+        """
+
+    def predict(self, variables: Variables, batch: Batch) -> Mapping[str, jax.Array]:
+        """What the network makes of clips, by name.
+
+        Args:
+            variables: see `loss`.
+            batch: the clips.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no predictions")
+
+    def picture(self, variables: Variables, batch: Batch) -> np.ndarray | None:
+        """A picture ``[H, W, 3]`` uint8 of what the network makes of clips; None for none.
+
+        Args:
+            variables: see `loss`.
+            batch: the clips.
+        """
+        return None
+
+    def transfer(self, fresh: Variables, trained: Variables) -> tuple[Variables, str]:
+        """Variables of a new run, taken from a trained network.
+
+        The default takes everything and wants the same shapes.
+
+        Args:
+            fresh: what `init` gave.
+            trained: the variables of the other network.
 
         Returns:
-            Loss ``[B]`` and named scalars.
-        """
-        ...
+            Variables like ``fresh``, and a line for the user that says what was taken.
 
-    def picture(self, params: Params, batch: Batch) -> np.ndarray:
-        """A picture ``[H, W, 3]`` uint8 of what the parameters make of the clips."""
-        ...
+        Raises:
+            InputError: where the two do not go together.
+        """
+        same_shapes(fresh, trained)
+        return jax.tree.map(lambda _, leaf: leaf, dict(fresh), dict(trained)), "taken: everything"
+
+
+class TaskConfig(ABC):
+    """The configuration of a task: a frozen dataclass with a field ``kind``, and `build`.
+
+    ``kind: Annotated[Literal["NAME"], Suppress] = "NAME"`` names it in the file of a run;
+    `tasks.kinds.register_task` makes that name known. On the command line its other fields stand
+    among those of `Config`, whose names they must not take.
+
+    Attributes:
+        kind: name of the task.
+        changeable: fields that may differ when a run is continued (``"network.remat"``).
+    """
+
+    kind: str
+    changeable: ClassVar[tuple[str, ...]] = ()
+
+    @abstractmethod
+    def build(self, data: DataConfig, load: Callable[[str], Any] | None = None) -> Task:
+        """The task.
+
+        Args:
+            data: the clips that it is trained on.
+            load: loads another trained network (`models.Trained`) that the loss uses, by its path
+                or name, which becomes part of the run; None where the task is only to predict.
+
+        Raises:
+            InputError: on a configuration that describes no network.
+        """

@@ -1,71 +1,57 @@
 """The configuration of an experiment."""
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
-from jaxmotion.data.augment import AugmentConfig
-from jaxmotion.data.flow_cache import DEFAULT_BYTES
-from jaxmotion.data.windows import InferenceConfig
+from tyro.conf import arg
+
+from jaxmotion.data.config import DataConfig
 from jaxmotion.errors import InputError
-from jaxmotion.motion import MotionModel
-from jaxmotion.networks import NetworkConfig
-from jaxmotion.options import Count, CountOrZero, Meta, check_fields, from_json
-from jaxmotion.tasks.segmentation import ObjectiveConfig
+from jaxmotion.options import (
+    Count,
+    CountOrZero,
+    Meta,
+    OneOf,
+    check_fields,
+    from_json,
+    to_json,
+)
+from jaxmotion.scenes import LEVELS
+from jaxmotion.tasks.kinds import TASKS
+from jaxmotion.tasks.segmentation import SegmentationConfig
+from jaxmotion.tasks.task import TaskConfig
 from jaxmotion.training.optimizer import OptimizerConfig
 from jaxmotion.training.shardings import MeshConfig
 
-MOST_PIXELS = 2**24
-"""Of a clip's frame: what is larger (4096×4096) is a slip, or a file that means to fill memory."""
-
-Side = Annotated[int, Meta(ge=2, le=16_384)]
-Interval = Annotated[int, Meta(ge=-100_000, le=100_000)]
+# Fields of the only task there was, in files from before there were several.
+_SEGMENTATION = ("network", "motion", "objective", "augment", "inference")
 
 
 @dataclass(frozen=True)
-class DataConfig:
-    """Which clips to train on.
+class EvalsConfig:
+    """What a network is scored on while and after it is trained; nothing is chosen by it.
 
     Attributes:
-        source: ``"scenes:LEVEL"`` for procedural scenes (``"scenes:LEVEL+LEVEL"`` for several
-            levels in turn), ``"tfds:NAME/CONFIG"``, or a path: a DAVIS-layout root, a folder
-            of ``.flo`` files or of such folders, a ``.npz`` sequence or a folder of them. Several
-            joined by commas take turns.
-        flow: name of the flow folder, ``ROOT/Flows/NAME``, of a DAVIS-layout root.
-        split: ``ROOT/ImageSets/SPLIT.txt`` limits the sequences; empty for all.
-        height: rows that every clip is resized to (vectors keep their length, as published).
-        width: columns.
-        clip_length: T, frames of a clip.
-        intervals: τ, frames from one field of a clip to the next; of several each clip takes each,
-            and a negative one goes backward in time (thesis §3.3.1).
-        validation_fraction: share of the sequences of files held out for the validation loss.
-        validation_clips: at most this many clips are validated on.
-        cache_bytes: bytes of flow that are kept in memory at most; what is beyond is read again.
+        scenes: level of the procedural scenes, which no run trains on; ``"same"`` for that of
+            ``data.source``, where it is one level of scenes; empty for none.
+        frames: how many frames of them, in whole clips.
+        every: steps between two scores of what is being trained, in ``metrics.jsonl``; 0 for none.
+            At the end the kept parameters are scored in any case.
     """
 
-    source: str = "scenes:default"
-    flow: str = "raft"
-    split: str = ""
-    height: Side = 64
-    width: Side = 112
-    clip_length: Annotated[int, Meta(ge=1, le=100_000)] = 1
-    intervals: Annotated[tuple[Interval, ...], Meta(min_length=1, max_length=1_000)] = (1,)
-    validation_fraction: Annotated[float, Meta(gt=0, lt=1)] = 0.1
-    validation_clips: Count = 64
-    cache_bytes: Annotated[int, Meta(ge=0, le=2**50)] = DEFAULT_BYTES
+    scenes: str = "same"
+    frames: Count = 100
+    every: CountOrZero = 0
 
     def __post_init__(self) -> None:
-        check_fields(self, "data")
-        if not self.source:
-            raise InputError("data.source '': expected scenes:LEVEL, tfds:NAME/CONFIG or a path")
-        if 0 in self.intervals:
+        check_fields(self, "evals")
+        known = self.scenes in ("", "same") or set(self.scenes.split("+")) <= LEVELS.keys()
+        if not known:
             raise InputError(
-                f"data.intervals {self.intervals}: expected frames forward, or backward below 0"
-            )
-        if self.height * self.width > MOST_PIXELS:
-            raise InputError(
-                f"data.height {self.height} and data.width {self.width}: expected at most "
-                f"{MOST_PIXELS:,} pixels"
+                f"evals.scenes {self.scenes!r}: unknown level, expected 'same', '', or one of "
+                f"{', '.join(LEVELS)}"
             )
 
 
@@ -75,10 +61,7 @@ class Config:
 
     Attributes:
         data: the clips.
-        network: the segmenter.
-        motion: the motion model of a segment.
-        objective: the loss.
-        augment: random changes of a training clip.
+        task: what is trained, and the loss: one of the dataclasses of `tasks.kinds`.
         optimizer: how the parameters move.
         steps: training steps in all.
         batch_size: clips a step, over all devices.
@@ -95,29 +78,26 @@ class Config:
         picture_every: steps between two pictures of masks and parametric flow; 0 for none.
         on_bad_clip: ``"error"`` stops at a damaged file, ``"skip"`` leaves its clips out, counts
             and logs them.
-        inference: how a trained network goes over a video.
+        evals: what the network is scored on.
     """
 
     data: DataConfig = field(default_factory=DataConfig)
-    network: NetworkConfig = field(default_factory=NetworkConfig)
-    motion: MotionModel = field(
-        default_factory=lambda: MotionModel(spatial="quadratic", temporal="constant")
+    task: Annotated[TaskConfig, OneOf(TASKS), arg(name="")] = field(
+        default_factory=SegmentationConfig
     )
-    objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
-    augment: AugmentConfig = field(default_factory=AugmentConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     steps: Count = 2000
     batch_size: Annotated[int, Meta(ge=1, le=65_536)] = 8
     accumulate: Count = 1
     mesh: MeshConfig = field(default_factory=MeshConfig)
     start: str = ""
-    inference: InferenceConfig = field(default_factory=InferenceConfig)
     seed: Annotated[int, Meta(ge=0, le=2**32 - 1)] = 0
     log_every: Count = 50
     validate_every: Count = 250
     checkpoint_every: Count = 250
     picture_every: CountOrZero = 500
     on_bad_clip: Literal["error", "skip"] = "error"
+    evals: EvalsConfig = field(default_factory=EvalsConfig)
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -134,9 +114,23 @@ def read_config(path: str | os.PathLike, values: Any) -> Config:
         InputError: on a field or a value that this version does not know.
     """
     try:
-        return from_json(Config, values)
+        return from_json(Config, _with_task(values))
     except InputError as error:
         raise InputError(
             f"{path}: a configuration that this version does not know: {error}; the version of "
             "jaxmotion that wrote it, or a later one, reads it"
         ) from error
+
+
+def as_options(config: Config) -> dict[str, Any]:
+    """A configuration as JSON with the names of the command line, the task's among the others."""
+    values = to_json(config)
+    return values | values.pop("task")
+
+
+def _with_task(values: Any) -> Any:
+    """JSON of today from that of before there were several tasks."""
+    if not isinstance(values, Mapping) or "task" in values:
+        return values
+    task = {name: values[name] for name in _SEGMENTATION if name in values}
+    return {name: value for name, value in values.items() if name not in task} | {"task": task}

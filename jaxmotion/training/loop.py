@@ -2,27 +2,26 @@
 
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
+from jaxmotion.data.loader import HostBatch
 from jaxmotion.errors import INTERRUPTED
-from jaxmotion.models.trained import Trained
-from jaxmotion.networks.warm_start import match_params
 from jaxmotion.options import to_json
-from jaxmotion.tasks.task import Batch, Task
+from jaxmotion.tasks.task import Batch, Criterion, Task, Variables
 from jaxmotion.training.checkpoints import Checkpoints
 from jaxmotion.training.config import Config
 from jaxmotion.training.distributed import AgreedEndError, anywhere, is_main, on_host
 from jaxmotion.training.metrics import MetricsLog, SilentLog
-from jaxmotion.training.program import HostBatch, Program, build_program
+from jaxmotion.training.program import HeldOut, RunProgram, build_program
 from jaxmotion.training.step import TrainState
 
 PICTURED_CLIPS = 6
@@ -50,26 +49,46 @@ class InterruptedTrainingError(AgreedEndError):
     exit_status = INTERRUPTED
 
 
+class Start(NamedTuple):
+    """A trained network that a run starts from.
+
+    Attributes:
+        variables: its variables.
+        words: where they are from and what is taken, in a line.
+    """
+
+    variables: Variables
+    words: str
+
+
+Evaluate = Callable[[Variables], dict[str, float]]
+"""From variables, whole on this process, to scores by name."""
+
+
 @dataclass(frozen=True)
 class Result:
     """What a finished run reports.
 
     Attributes:
         step: steps done.
-        validation_loss: the lowest one, that of the kept parameters.
+        validation_loss: that of the kept parameters.
+        criterion: what they were chosen by, the lower the better; the loss unless the task says
+            otherwise.
     """
 
     step: int
     validation_loss: float
+    criterion: float
 
 
 def train(
     config: Config,
     task: Task,
     clips: ClipIterator,
-    validation: list[HostBatch],
+    validation: Sequence[HeldOut],
     workdir: Path,
-    trained: Trained | None = None,
+    start: Start | None = None,
+    evaluate: Evaluate | None = None,
 ) -> Result:
     """Trains to ``config.steps``, from the newest checkpoint in ``workdir`` where there is one.
 
@@ -83,17 +102,19 @@ def train(
         clips: training batches; of each, the clips that this process loads.
         validation: held-out batches, all of the training batches' shape.
         workdir: the run's folder, the same for all processes.
-        trained: what a run without a checkpoint starts from; fresh parameters if not given.
+        start: what a run without a checkpoint starts from; fresh variables if not given.
+        evaluate: scores the network every ``config.evals.every`` steps before the last; the main
+            process calls it.
 
     Raises:
         NonFiniteLossError: on a loss or gradient that is not finite.
         InterruptedTrainingError: on SIGINT or SIGTERM.
     """
     checkpoints = Checkpoints(workdir, to_json(config))
-    program = build_program(config, task, validation[0])
-    held_out = [program.put(batch) for batch in validation]
-    pictured = _pictured(validation)
-    state = _first_state(program, checkpoints, clips, trained)
+    program = build_program(config, task, validation[0].batch)
+    held_out = [program.put_held_out(batch) for batch in validation]
+    pictured = _pictured(validation, task)
+    state = _first_state(program, checkpoints, clips, start)
     step = int(state.step)
     log = MetricsLog(workdir, step) if is_main() else SilentLog()
     progress = tqdm(
@@ -122,22 +143,28 @@ def train(
                 if (pause or due(config.log_every)) and not bool(state.finite):
                     raise NonFiniteLossError(_not_finite(step, checkpoints.newest_step))
                 if due(config.validate_every):
-                    loss = program.validation_loss(state, held_out)
-                    log.write(step, {"validation_loss": loss})
-                    if loss < checkpoints.best_loss:
-                        checkpoints.save_best(step, state.best_guess, loss)
+                    values = program.validate(state, held_out)
+                    log.write(step, {f"validation_{name}": v for name, v in values.items()})
+                    cost = _cost(task.criterion, values)
+                    if cost < checkpoints.best.cost:
+                        kept = {name: values[name] for name in ("loss", task.criterion.metric)}
+                        other = None if cost == kept["loss"] else cost
+                        checkpoints.best.save(step, state.best_guess, kept, other)
                 if pause:
                     checkpoints.save(state, clips.get_state())
-                if due(config.picture_every):
-                    params = on_host(state.best_guess)
-                    if is_main():
-                        log.picture(step, task.picture(params, pictured))
+                scoring = evaluate is not None and _between(step, config.evals.every, config.steps)
+                if scoring or due(config.picture_every):
+                    variables = on_host(state.best_guess)
+                    if is_main() and due(config.picture_every):
+                        log.picture(step, task.picture(variables, pictured))
+                    if is_main() and scoring and evaluate and (scores := evaluate(variables)):
+                        log.write(step, scores)
                 if stopping and step < config.steps:
                     raise InterruptedTrainingError(
                         f"interrupted; step {step} is stored, the same command continues from it"
                     )
         checkpoints.wait()
-        return Result(step, checkpoints.best_loss)
+        return Result(step, checkpoints.best.loss, checkpoints.best.cost)
     finally:
         # What the disk refused has been raised by now; closing must not hide it.
         for closing in (log.close, checkpoints.close):
@@ -145,26 +172,37 @@ def train(
                 closing()
 
 
-def _pictured(validation: list[HostBatch]) -> Batch:
+def _between(step: int, every: int, steps: int) -> bool:
+    """Whether a step that is not the last is one of every so many; of every 0 none is."""
+    return every > 0 and step % every == 0 and step < steps
+
+
+def _cost(criterion: Criterion, values: dict[str, float]) -> float:
+    """What the kept parameters have the least of; infinite where it is no number."""
+    value = values[criterion.metric]
+    value = -value if criterion.higher_is_better else value
+    return value if np.isfinite(value) else float("inf")
+
+
+def _pictured(validation: Sequence[HeldOut], task: Task) -> Batch:
     """The first clip of batches from all over the held-out ones, as one batch."""
-    shown = validation[:: -(-len(validation) // PICTURED_CLIPS)]
-    return {name: jnp.asarray(np.stack([batch[name][0] for batch in shown])) for name in shown[0]}
+    shown = [held_out.batch for held_out in validation[:: -(-len(validation) // PICTURED_CLIPS)]]
+    return {name: jnp.asarray(np.stack([batch[name][0] for batch in shown])) for name in task.spec}
 
 
 def _first_state(
-    program: Program, checkpoints: Checkpoints, clips: ClipIterator, trained: Trained | None
+    program: RunProgram, checkpoints: Checkpoints, clips: ClipIterator, start: Start | None
 ) -> TrainState:
-    """The newest stored state, with ``clips`` where it left them; or step 0, from ``trained``."""
+    """The newest stored state, with ``clips`` where it left them; or step 0, from ``start``."""
     state = program.fresh_state()
     restored = checkpoints.restore(state)
     if restored is not None:
         state, position = restored
         clips.set_state(position)
         _say(f"continuing from step {int(state.step)}")
-    elif trained is not None:
-        matched = match_params(state.params, trained.params).words
-        state = program.started(state, jax.device_get(trained.params))
-        _say(f"starting from the parameters of step {trained.step}; {matched}")
+    elif start is not None:
+        state = program.started(state, jax.device_get(start.variables))
+        _say(f"starting from {start.words}")
     return state
 
 

@@ -42,8 +42,10 @@ class MetricsLog:
         for name, value in values.items():
             self._board.add_scalar(name, value, step)
 
-    def picture(self, step: int, image: np.ndarray) -> None:
-        """Stores a picture ``[H, W, 3]`` uint8 as ``pictures/STEP.png``."""
+    def picture(self, step: int, image: np.ndarray | None) -> None:
+        """Stores a picture ``[H, W, 3]`` uint8 as ``pictures/STEP.png``; None has none."""
+        if image is None:
+            return
         with atomic_path(self._workdir / "pictures" / f"{step:07d}.png") as path:
             Image.fromarray(image).save(path)
         self._board.add_image("masks", image, step, dataformats="HWC")
@@ -60,11 +62,25 @@ class SilentLog:
     def write(self, step: int, values: dict[str, float]) -> None:
         """Does nothing."""
 
-    def picture(self, step: int, image: np.ndarray) -> None:
+    def picture(self, step: int, image: np.ndarray | None) -> None:
         """Does nothing."""
 
     def close(self) -> None:
         """Does nothing."""
+
+
+def append_metrics(workdir: Path, step: int, values: dict[str, float]) -> None:
+    """Adds a line to the log of a run that has ended, unless it is there already.
+
+    Args:
+        workdir: the run's folder.
+        step: the step that the values are of.
+        values: scalars by name.
+    """
+    path = workdir / "metrics.jsonl"
+    lines, line = _complete_lines(path), {"step": step, **json_safe(values)}
+    if line not in lines:
+        write_text(path, "".join(json.dumps(kept) + "\n" for kept in [*lines, line]))
 
 
 def write_text(path: Path, text: str) -> None:

@@ -1,11 +1,27 @@
-"""Optimisers: Adam or AdamW, a learning-rate schedule, clipping of the gradient."""
+"""Optimizers: Adam or AdamW, a learning-rate schedule, clipping of the gradient, groups."""
 
+import re
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
+import jax
 import optax
 
+from jaxmotion.errors import InputError
 from jaxmotion.options import Count, CountOrZero, Meta, NotNegative, Positive, check_fields
+
+
+class Group(NamedTuple):
+    """Parameters that move at a rate of their own.
+
+    Attributes:
+        pattern: regular expression that their whole path matches, as ``"unet/left_0/.*"``.
+        rate: what the learning rate is multiplied by; 0 keeps them as they are, and below 0 they
+            climb the loss.
+    """
+
+    pattern: str
+    rate: float
 
 
 @dataclass(frozen=True)
@@ -23,6 +39,10 @@ class OptimizerConfig:
         clip_norm: the global norm a gradient is clipped to; 0 for none.
         ema_decay: decay of the exponential moving average of the parameters that is validated and
             kept; 0 for none.
+        groups: parameters with a rate of their own, each a `Group` (pattern and rate); the first
+            that fits counts, and what fits none has the rate 1. Only what descends (rate above 0)
+            is clipped, by its own norm, and decays. What is frozen (0) or climbs (below 0) changes
+            nothing of that.
     """
 
     kind: Literal["adam", "adamw"] = "adam"
@@ -33,9 +53,17 @@ class OptimizerConfig:
     weight_decay: NotNegative = 1e-4
     clip_norm: NotNegative = 1.0
     ema_decay: Annotated[float, Meta(ge=0, lt=1)] = 0.999
+    groups: tuple[tuple[str, float], ...] = ()
 
     def __post_init__(self) -> None:
         check_fields(self, "optimizer")
+        for pattern, _ in self.groups:
+            try:
+                re.compile(pattern)
+            except re.error as error:
+                raise InputError(
+                    f"optimizer.groups {pattern!r}: expected a regular expression ({error})"
+                ) from error
 
 
 def learning_rate(config: OptimizerConfig, steps: int) -> optax.Schedule:
@@ -59,10 +87,67 @@ def learning_rate(config: OptimizerConfig, steps: int) -> optax.Schedule:
 def make_optimizer(config: OptimizerConfig, steps: int) -> optax.GradientTransformation:
     """The gradient transformation of a configuration, for a run of ``steps`` steps."""
     schedule = learning_rate(config, steps)
-    if config.kind == "adam":
-        update = optax.adam(schedule)
-    else:
-        update = optax.adamw(schedule, weight_decay=config.weight_decay)
-    if config.clip_norm > 0:
-        return optax.chain(optax.clip_by_global_norm(config.clip_norm), update)
-    return update
+
+    def update(share: float) -> optax.GradientTransformation:
+        if share == 0:
+            return optax.set_to_zero()
+        rate = schedule if share == 1 else lambda step: share * schedule(step)
+        if config.kind == "adamw" and share > 0:
+            return optax.adamw(rate, weight_decay=config.weight_decay)
+        return optax.adam(rate)
+
+    clip = optax.clip_by_global_norm(config.clip_norm)
+    if not config.groups:  # the state of a run from before there were groups
+        return optax.chain(clip, update(1)) if config.clip_norm > 0 else update(1)
+    shares = {1.0, *(rate for _, rate in config.groups)}
+    moves = optax.partition(
+        {str(share): update(share) for share in shares},
+        lambda params: jax.tree.map(str, rates(config, params)),
+    )
+    if config.clip_norm == 0:
+        return moves
+    return optax.chain(optax.masked(clip, lambda params: descending(config, params)), moves)
+
+
+def rates(config: OptimizerConfig, params: Any) -> Any:
+    """The rate of the group of each parameter: a tree of floats.
+
+    Args:
+        config: the groups.
+        params: parameters, or their shapes.
+
+    Raises:
+        InputError: on a group that no parameter is in.
+    """
+    used = set()
+
+    def rate(path: Any, _: Any) -> float:
+        name = jax.tree_util.keystr(path, simple=True, separator="/")
+        group = next((g for g in config.groups if re.fullmatch(g[0], name)), (None, 1.0))
+        used.add(group[0])
+        return group[1]
+
+    found = jax.tree_util.tree_map_with_path(rate, params)
+    for pattern, _ in config.groups:
+        if pattern not in used:
+            raise InputError(
+                f"optimizer.groups {pattern!r}: no parameter is in this group; expected a regular "
+                "expression that whole paths match, as 'unet/.*'"
+            )
+    return found
+
+
+def descending(config: OptimizerConfig, params: Any) -> Any:
+    """Which parameters go down the loss: a tree of booleans like `rates`."""
+    return jax.tree.map(lambda rate: rate > 0, rates(config, params))
+
+
+def hold_frozen(config: OptimizerConfig, params: Any) -> Any:
+    """The parameters, those of rate 0 constant to the gradient, which is zero for them then."""
+    if not config.groups:
+        return params
+    return jax.tree.map(
+        lambda leaf, rate: leaf if rate else jax.lax.stop_gradient(leaf),
+        params,
+        rates(config, params),
+    )

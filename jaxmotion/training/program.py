@@ -3,24 +3,23 @@
 import dataclasses
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
+from jaxmotion.data.loader import HostBatch
 from jaxmotion.errors import InputError
-from jaxmotion.networks.warm_start import warm_start
-from jaxmotion.tasks.task import Batch, Params, Task
+from jaxmotion.tasks.task import Batch, Task, Variables
 from jaxmotion.training.config import Config
 from jaxmotion.training.distributed import is_main
-from jaxmotion.training.optimizer import learning_rate, make_optimizer
 from jaxmotion.training.shardings import (
-    batch_sharding,
+    batch_shardings,
     make_mesh,
     put_batch,
     replicated,
@@ -28,56 +27,76 @@ from jaxmotion.training.shardings import (
 )
 from jaxmotion.training.step import (
     Metrics,
+    Sums,
     TrainState,
     init_state,
     make_train_step,
     make_validation_step,
 )
 
-HostBatch = dict[str, np.ndarray]
+
+class HeldOut(NamedTuple):
+    """A batch to validate on.
+
+    Attributes:
+        batch: the clips that this process loads.
+        real: ``[b]``, 1, and 0 for a clip that only fills the batch up.
+    """
+
+    batch: HostBatch
+    real: np.ndarray
 
 
 @dataclass(frozen=True)
-class Program:
-    """What runs on the devices.
+class RunProgram:
+    """What runs on the devices, compiled.
 
     Attributes:
         put: brings a batch from the host to the devices that want it.
+        put_held_out: the same for clips to validate on.
         fresh_state: makes the state of step 0, laid out as all later ones.
-        started: a fresh state with the parameters of a trained network in it (`warm_start`).
+        started: a fresh state with what `Task.transfer` takes of a trained network.
         train_step: state (consumed) and batch to the next state and metrics.
-        validation_step: parameters, batch and step to the summed loss and the number of clips.
+        validation_step: state, batch and which clips are real to sums and counts.
     """
 
     put: Callable[[HostBatch], Batch]
+    put_held_out: Callable[[HeldOut], tuple[Batch, jax.Array]]
     fresh_state: Callable[[], TrainState]
-    started: Callable[[TrainState, Params], TrainState]
+    started: Callable[[TrainState, Variables], TrainState]
     train_step: Callable[[TrainState, Batch], tuple[TrainState, Metrics]]
-    validation_step: Callable[[Params, Batch, jax.Array], Metrics]
+    validation_step: Callable[[TrainState, Batch, jax.Array], Sums]
 
-    def validation_loss(self, state: TrainState, batches: list[Batch]) -> float:
-        """The mean loss over the clips of the held-out batches."""
-        sums = [self.validation_step(state.best_guess, batch, state.step) for batch in batches]
-        clips = sum(float(s["clips"]) for s in sums)
-        return sum(float(s["loss"]) for s in sums) / max(clips, 1.0)
+    def validate(
+        self, state: TrainState, held_out: Sequence[tuple[Batch, jax.Array]]
+    ) -> dict[str, float]:
+        """The mean loss and the metrics over all held-out clips."""
+        found = [self.validation_step(state, batch, real) for batch, real in held_out]
+        totals = {
+            name: [sum(float(sums[name][part]) for sums in found) for part in (0, 1)]
+            for name in found[0]
+        }
+        return {name: total / (count or 1.0) for name, (total, count) in totals.items()}
 
 
 @dataclass(frozen=True)
-class Jitted:
+class RunFunctions:
     """The functions of a run with their shardings, not compiled yet.
 
     Attributes:
         mesh: the devices; the functions must be traced under it (`under_mesh`).
         batch: shapes and shardings of a batch.
-        state: of the state.
+        real: those of which of its clips are real.
+        state: those of the state.
         init: from a batch to a fresh state.
-        start: see `Program.started`.
-        train_step: see `Program`.
-        validation_step: see `Program`.
+        start: see `RunProgram.started`.
+        train_step: see `RunProgram`.
+        validation_step: see `RunProgram`.
     """
 
     mesh: Mesh
     batch: Batch
+    real: Any
     state: TrainState
     init: Any
     start: Any
@@ -90,7 +109,9 @@ class Jitted:
             return self.train_step.lower(self.state, self.batch)
 
 
-def jit_program(config: Config, task: Task, mesh: Mesh, shapes: Mapping[str, Any]) -> Jitted:
+def jit_functions(
+    config: Config, task: Task, mesh: Mesh, shapes: Mapping[str, Any]
+) -> RunFunctions:
     """The functions of a run.
 
     Args:
@@ -100,26 +121,30 @@ def jit_program(config: Config, task: Task, mesh: Mesh, shapes: Mapping[str, Any
         shapes: a batch over all processes, or its shapes, frames padded as `put_batch` does.
 
     Raises:
-        InputError: on a number of parts that does not divide the batch.
+        InputError: on a number of parts that does not divide the batch, groups of parameters that
+            are none, or a task that needs an average where there is none.
     """
     check_parts(config, mesh)
-    everywhere, split = replicated(mesh), batch_sharding(mesh)
-    optimizer = make_optimizer(config.optimizer, config.steps)
-    rate = learning_rate(config.optimizer, config.steps)
-    decay = config.optimizer.ema_decay
+    if task.needs_average and not config.optimizer.ema_decay:
+        raise InputError("--optimizer.ema_decay 0: this task needs an average of the parameters")
+    everywhere, split = replicated(mesh), batch_shardings(mesh, task.spec)
+    of_clips = batch_shardings(mesh, {"real": "B"})["real"]
 
     def init(batch: Batch) -> TrainState:
-        return init_state(task, optimizer, batch, config.seed, averaged=decay > 0)
+        return init_state(task, config.optimizer, batch, config.seed)
 
-    def start(state: TrainState, trained: Params) -> TrainState:
-        params = warm_start(state.params, trained)
+    def start(state: TrainState, trained: Variables) -> TrainState:
+        fresh = {"params": state.params, **state.collections}
+        variables = dict(task.transfer(fresh, trained)[0])
+        params = variables.pop("params")
         average = None if state.average is None else jax.tree.map(jnp.copy, params)
-        return dataclasses.replace(state, params=params, average=average)
+        return dataclasses.replace(state, params=params, average=average, collections=variables)
 
     batch: Any = {
-        name: jax.ShapeDtypeStruct(array.shape, array.dtype, sharding=split)
-        for name, array in shapes.items()
+        name: jax.ShapeDtypeStruct(shapes[name].shape, shapes[name].dtype, sharding=sharding)
+        for name, sharding in split.items()
     }
+    clips = next(iter(batch.values())).shape[0]
     state = jax.eval_shape(init, batch)
     of_state = state_shardings(mesh, state, fsdp=config.mesh.fsdp)
     state = jax.tree.map(
@@ -127,21 +152,22 @@ def jit_program(config: Config, task: Task, mesh: Mesh, shapes: Mapping[str, Any
         state,
         of_state,
     )
-    return Jitted(
+    return RunFunctions(
         mesh=mesh,
         batch=batch,
+        real=jax.ShapeDtypeStruct((clips,), np.float32, sharding=of_clips),
         state=state,
         init=jax.jit(init, out_shardings=of_state),
         start=jax.jit(start, out_shardings=of_state),
         train_step=jax.jit(
-            make_train_step(task, optimizer, rate, config.seed, decay, config.accumulate),
+            make_train_step(task, config.optimizer, config.steps, config.seed, config.accumulate),
             in_shardings=(of_state, split),
             out_shardings=(of_state, everywhere),
             donate_argnums=0,
         ),
         validation_step=jax.jit(
             make_validation_step(task),
-            in_shardings=(of_state.params, split, everywhere),
+            in_shardings=(of_state, split, of_clips),
             out_shardings=everywhere,
         ),
     )
@@ -156,22 +182,28 @@ def check_parts(config: Config, mesh: Mesh) -> None:
         )
 
 
-def build_program(config: Config, task: Task, example: HostBatch) -> Program:
+def build_program(config: Config, task: Task, example: HostBatch) -> RunProgram:
     """Compiles training for batches shaped like ``example``, and says how long it took."""
     mesh = make_mesh(config.mesh, config.batch_size)
-    put = partial(put_batch, mesh)
+    put = partial(put_batch, mesh, task.spec)
     batch = put(example)
-    jitted = jit_program(config, task, mesh, batch)
-    state = jitted.state
+    functions = jit_functions(config, task, mesh, batch)
+    state = functions.state
+
+    def put_held_out(held_out: HeldOut) -> tuple[Batch, jax.Array]:
+        real = held_out.real.astype(np.float32)
+        return put(held_out.batch), put_batch(mesh, {"real": "B"}, {"real": real})["real"]
+
     with under_mesh(mesh):
-        init = compile_ahead("initial state", jitted.init, batch)
-        return Program(
+        init = compile_ahead("initial state", functions.init, batch)
+        return RunProgram(
             put=put,
+            put_held_out=put_held_out,
             fresh_state=partial(init, batch),
-            started=jitted.start,
-            train_step=compile_ahead("training step", jitted.train_step, state, batch),
+            started=functions.start,
+            train_step=compile_ahead("training step", functions.train_step, state, batch),
             validation_step=compile_ahead(
-                "validation step", jitted.validation_step, state.best_guess, batch, state.step
+                "validation step", functions.validation_step, state, batch, functions.real
             ),
         )
 

@@ -11,6 +11,7 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from jaxmotion.errors import InputError
 from jaxmotion.options import check_fields
+from jaxmotion.tasks.fields import CLIPS, FRAMES, axes_of, check_batch
 
 AXES = ("data", "time", "model")
 # Smaller parameters stay whole on every device: to gather them would cost more than they take.
@@ -25,7 +26,7 @@ class MeshConfig:
         data: into how many parts the clips of a batch are divided.
         time: into how many parts the frames of a clip are divided.
         model: into how many parts the output channels of large parameters are divided.
-        fsdp: whether parameters and the optimiser's state are divided over ``data`` too, and
+        fsdp: whether parameters and the optimizer's state are divided over ``data`` too, and
             gathered where they are used, instead of being whole on every device.
     """
 
@@ -77,13 +78,22 @@ def replicated(mesh: Mesh) -> NamedSharding:
     return NamedSharding(mesh, PartitionSpec())
 
 
-def batch_sharding(mesh: Mesh) -> NamedSharding:
-    """Of arrays ``[B, T, ...]``: clips over ``data``, frames over ``time``."""
-    return NamedSharding(mesh, PartitionSpec("data", "time"))
+def batch_shardings(mesh: Mesh, spec: Mapping[str, str]) -> dict[str, NamedSharding]:
+    """The shardings of a batch: clips over ``data``, frames over ``time``, nothing else.
+
+    Args:
+        mesh: the devices.
+        spec: axes by field, as of `Task.spec`.
+    """
+    over = {CLIPS: "data", FRAMES: "time"}
+    return {
+        name: NamedSharding(mesh, PartitionSpec(*(over.get(axis) for axis in axes)))
+        for name, axes in axes_of(spec).items()
+    }
 
 
 def state_shardings(mesh: Mesh, state: Any, *, fsdp: bool) -> Any:
-    """Of parameters, their average and the optimiser's state: by the shape of each array.
+    """The shardings of parameters, their average and the optimizer's state, by their shapes.
 
     Whole on every device, unless the mesh has a ``model`` axis, which divides the last axis (the
     output channels), or ``fsdp``, which divides the largest other axis over ``data``.
@@ -161,25 +171,30 @@ def _this(process: int | None) -> int:
     return jax.process_index() if process is None else process
 
 
-def put_batch(mesh: Mesh, batch: Mapping[str, np.ndarray]) -> dict[str, jax.Array]:
+def put_batch(
+    mesh: Mesh, spec: Mapping[str, str], batch: Mapping[str, np.ndarray]
+) -> dict[str, jax.Array]:
     """Brings clips to the devices, frames padded by zeros to a multiple of the ``time`` axis.
 
-    In padded frames ``valid`` is 0 like everything else, so they count nowhere.
+    What says in which frames something is known, as ``valid``, is 0 in padded ones like everything
+    else, so they count nowhere.
 
     Args:
         mesh: what `make_mesh` gave.
-        batch: arrays ``[b, T, ...]``, this process's `process_share` of the clips.
+        spec: axes by field, as of `Task.spec`; other fields stay behind.
+        batch: arrays by field, this process's `process_share` of the clips.
 
     Returns:
-        Global arrays ``[B, T', ...]``.
-    """
-    sharding = batch_sharding(mesh)
-    some = next(iter(batch.values()))
-    share = process_share(mesh, 0)
-    first = share.data_index * len(some)
+        Global arrays by field.
 
-    def put(array: np.ndarray) -> jax.Array:
-        array = pad_frames(array, mesh.shape["time"])
+    Raises:
+        InputError: where a field is missing, or has another shape (`check_batch`).
+    """
+    check_batch(spec, batch)
+    share = process_share(mesh, 0)
+    first = share.data_index * len(batch[next(iter(spec))])
+
+    def put(array: np.ndarray, sharding: NamedSharding) -> jax.Array:
         shape = (len(array) * share.data_count, *array.shape[1:])
 
         def part(index: Any) -> np.ndarray:
@@ -188,10 +203,23 @@ def put_batch(mesh: Mesh, batch: Mapping[str, np.ndarray]) -> dict[str, jax.Arra
 
         return jax.make_array_from_callback(shape, sharding, part)
 
-    return {name: put(array) for name, array in batch.items()}
+    axes = axes_of(spec)
+    return {
+        name: put(pad_frames(np.asarray(batch[name]), axes[name], mesh.shape["time"]), sharding)
+        for name, sharding in batch_shardings(mesh, spec).items()
+    }
 
 
-def pad_frames(array: np.ndarray, multiple: int) -> np.ndarray:
-    """Fills ``[B, T, ...]`` up with zeros behind the last frame, to a multiple of frames."""
-    missing = -array.shape[1] % multiple
-    return np.pad(array, [(0, 0), (0, missing)] + [(0, 0)] * (array.ndim - 2)) if missing else array
+def pad_frames(array: np.ndarray, axes: Sequence[str], multiple: int) -> np.ndarray:
+    """Fills an array up with zeros behind the last frame, to a multiple of frames.
+
+    Args:
+        array: a field of a batch.
+        axes: its axes, by name; one without frames stays as it is.
+        multiple: what the number of frames has to be a multiple of.
+    """
+    missing = [
+        -size % multiple if axis == FRAMES else 0
+        for axis, size in zip(axes, array.shape, strict=True)
+    ]
+    return np.pad(array, [(0, more) for more in missing]) if any(missing) else array

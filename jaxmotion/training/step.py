@@ -1,6 +1,6 @@
 """The state of a run and the two compiled functions that a run consists of."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import flax.struct
@@ -8,9 +8,13 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxmotion.tasks.task import Batch, Params, Task
+from jaxmotion.tasks.task import Batch, Output, Params, Task, Variables
+from jaxmotion.training.optimizer import OptimizerConfig, hold_frozen, learning_rate, make_optimizer
 
 Metrics = dict[str, jax.Array]
+
+Sums = Mapping[str, tuple[jax.Array, jax.Array]]
+"""Sums and counts by name, over clips; ``loss`` among them."""
 
 
 @flax.struct.dataclass
@@ -21,120 +25,180 @@ class TrainState:
         step: int32, training steps done.
         params: the parameters.
         average: their exponential moving average, or None.
-        optimizer: state of the optimiser.
+        collections: what the task keeps beside the parameters, by name. It is not averaged.
+        optimizer: state of the optimizer.
         finite: False once a loss or gradient was not finite, and from then on.
     """
 
     step: jax.Array
     params: Params
     average: Params | None
+    collections: Mapping[str, Any]
     optimizer: Any
     finite: jax.Array
 
     @property
-    def best_guess(self) -> Params:
-        """The parameters to validate and keep: the average where there is one."""
-        return self.params if self.average is None else self.average
+    def best_guess(self) -> Variables:
+        """The variables to validate and keep: the average of the parameters where there is one."""
+        params = self.params if self.average is None else self.average
+        return {"params": params, **self.collections}
 
 
-def init_state(
-    task: Task,
-    optimizer: optax.GradientTransformation,
-    batch: Batch,
-    seed: int,
-    *,
-    averaged: bool,
-) -> TrainState:
-    """A fresh state; run it under jit with the shardings wanted."""
-    params = task.init(jax.random.key(seed), batch)
+def init_state(task: Task, config: OptimizerConfig, batch: Batch, seed: int) -> TrainState:
+    """A fresh state; run it under jit with the shardings wanted.
+
+    Args:
+        task: what is trained.
+        config: how the parameters move.
+        batch: clips, whose shapes count alone.
+        seed: of the parameters.
+    """
+    variables = dict(task.init(jax.random.key(seed), batch))
+    params = variables.pop("params")
     return TrainState(
         step=jnp.zeros((), jnp.int32),
         params=params,
-        average=jax.tree.map(jnp.copy, params) if averaged else None,
-        optimizer=optimizer.init(params),
+        average=jax.tree.map(jnp.copy, params) if config.ema_decay > 0 else None,
+        collections=variables,
+        # The number of steps shapes no state.
+        optimizer=make_optimizer(config, 1).init(params),
         finite=jnp.ones((), bool),
     )
 
 
 def make_train_step(
-    task: Task,
-    optimizer: optax.GradientTransformation,
-    rate: optax.Schedule,
-    seed: int,
-    ema_decay: float,
-    accumulate: int = 1,
+    task: Task, config: OptimizerConfig, steps: int, seed: int, accumulate: int = 1
 ) -> Callable[[TrainState, Batch], tuple[TrainState, Metrics]]:
     """One step of training: the mean loss over the clips of a batch, its gradient, the update.
 
-    With ``accumulate``, the gradient is the mean of those of as many parts of the batch, one after
-    the other, each augmented with a key of its own.
+    With ``accumulate``, the gradient is that of as many parts of the batch, one after the other,
+    each augmented with a key of its own. The mean is over the whole batch, and the state of the
+    task that of the last part, which began with that of the one before.
+
+    Args:
+        task: what is trained.
+        config: how the parameters move.
+        steps: training steps in all.
+        seed: of the randomness of each step.
+        accumulate: number of parts.
     """
+    optimizer, rate = make_optimizer(config, steps), learning_rate(config, steps)
 
-    def loss_and_gradient(
-        params: Params, batch: Batch, step: jax.Array, key: jax.Array
-    ) -> tuple[tuple[jax.Array, Metrics], Params]:
-        def mean_loss(params: Params) -> tuple[jax.Array, Metrics]:
-            loss, parts = task.loss(params, batch, step, key)
-            return jnp.mean(loss), parts
+    def sums_and_gradient(
+        state: TrainState, collections: Mapping[str, Any], batch: Batch, key: jax.Array
+    ) -> tuple[Sums, Mapping[str, Any], Params]:
+        def total_loss(params: Params) -> tuple[jax.Array, tuple[Sums, Mapping[str, Any]]]:
+            variables = _variables(task, hold_frozen(config, params), state.average, collections)
+            output = task.loss(variables, batch, step=state.step, key=key)
+            sums = sum_output(output)
+            return sums["loss"][0], (sums, {**collections, **(output.state or {})})
 
-        return jax.value_and_grad(mean_loss, has_aux=True)(params)
+        (_, (sums, new)), gradient = jax.value_and_grad(total_loss, has_aux=True)(state.params)
+        return sums, new, gradient
 
     def accumulated(
-        params: Params, batch: Batch, step: jax.Array, key: jax.Array
-    ) -> tuple[tuple[jax.Array, Metrics], Params]:
+        state: TrainState, batch: Batch, key: jax.Array
+    ) -> tuple[Sums, Mapping[str, Any], Params]:
         # Part n takes the clips n, n + accumulate, …: some of every device, none of them moves.
         parts = {
             name: array.reshape(-1, accumulate, *array.shape[1:]).swapaxes(0, 1)
             for name, array in batch.items()
         }
 
-        def of_part(n: jax.Array):
+        def of_part(collections: Mapping[str, Any], n: jax.Array):
             part = {name: array[n] for name, array in parts.items()}
-            return loss_and_gradient(params, part, step, jax.random.fold_in(key, n))
+            return sums_and_gradient(state, collections, part, jax.random.fold_in(key, n))
 
-        def add(total, n):
-            return jax.tree.map(jnp.add, total, of_part(n)), None
+        def add(carry, n):
+            collections, total = carry
+            sums, collections, gradient = of_part(collections, n)
+            return (collections, jax.tree.map(jnp.add, total, (sums, gradient))), None
 
-        zero = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), jax.eval_shape(of_part, step))
-        total, _ = jax.lax.scan(add, zero, jnp.arange(accumulate))
-        return jax.tree.map(lambda x: x / accumulate, total)
+        sums, _, gradient = jax.eval_shape(of_part, state.collections, state.step)
+        zero = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), (sums, gradient))
+        (collections, (sums, gradient)), _ = jax.lax.scan(
+            add, (state.collections, zero), jnp.arange(accumulate)
+        )
+        return sums, collections, gradient
 
     def train_step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
         # The key is a function of the step alone, so a resumed run draws the same augmentations.
         step = state.step
         key = jax.random.fold_in(jax.random.key(seed), step)
-        compute = loss_and_gradient if accumulate == 1 else accumulated
-        (loss, parts), gradient = compute(state.params, batch, step, key)
+        if accumulate == 1:
+            sums, collections, gradient = sums_and_gradient(state, state.collections, batch, key)
+        else:
+            sums, collections, gradient = accumulated(state, batch, key)
+        count = _or_one(sums["loss"][1])
+        gradient = jax.tree.map(lambda leaf: leaf / count, gradient)
         norm = optax.tree.norm(gradient)
         updates, optimizer_state = optimizer.update(gradient, state.optimizer, state.params)
         params = optax.apply_updates(state.params, updates)
         average = state.average
         if average is not None:
             # A short memory at the start: the initial parameters are no average of anything.
-            decay = jnp.minimum(ema_decay, (1 + step) / (10 + step))
-            average = jax.tree.map(lambda a, p: decay * a + (1 - decay) * p, average, params)
+            decay = jnp.minimum(config.ema_decay, (1 + step) / (10 + step))
+            # In this form what does not move stays as it is, to the last bit.
+            average = jax.tree.map(lambda a, p: a + (1 - decay) * (p - a), average, params)
+        means = {name: total / _or_one(count) for name, (total, count) in sums.items()}
+        finite = state.finite & jnp.isfinite(means["loss"]) & jnp.isfinite(norm)
         state = TrainState(
             step=step + 1,
             params=params,
             average=average,
+            collections=collections,
             optimizer=optimizer_state,
-            finite=state.finite & jnp.isfinite(loss) & jnp.isfinite(norm),
+            finite=finite,
         )
-        metrics = {"loss": loss, "gradient_norm": norm, "learning_rate": rate(step), **parts}
-        return state, metrics
+        seen = {"gradient_norm": norm, "learning_rate": jnp.asarray(rate(step))}
+        return state, {**means, **seen}
 
     return train_step
 
 
-def make_validation_step(task: Task) -> Callable[[Params, Batch, jax.Array], Metrics]:
-    """The loss of a batch without augmentation, as a sum over real clips and their count.
+def make_validation_step(
+    task: Task,
+) -> Callable[[TrainState, Batch, jax.Array], Sums]:
+    """The loss and the metrics of a batch without augmentation, as sums and counts.
 
-    A clip that is padding (``valid`` all 0) counts in neither.
+    The third argument is 1 for each clip, ``[B]``, and 0 for those that only fill the batch up,
+    which count in nothing.
     """
 
-    def validation_step(params: Params, batch: Batch, step: jax.Array) -> Metrics:
-        loss, _ = task.loss(params, batch, step, None)
-        real = jnp.any(batch["valid"] > 0, axis=tuple(range(1, batch["valid"].ndim)))
-        return {"loss": jnp.sum(jnp.where(real, loss, 0)), "clips": jnp.sum(real)}
+    def validation_step(state: TrainState, batch: Batch, real: jax.Array) -> Sums:
+        guess = dict(state.best_guess)
+        variables = _variables(task, guess.pop("params"), state.average, guess)
+        return sum_output(task.loss(variables, batch, step=state.step, key=None), real)
 
     return validation_step
+
+
+def sum_output(output: Output, real: jax.Array | None = None) -> Sums:
+    """Sums and counts over the clips of what a task says of them.
+
+    Args:
+        output: of `Task.loss`.
+        real: ``[B]``, 1 for clips that count and 0 for those that do not; all if not given.
+    """
+    loss = output.loss
+    real = jnp.ones_like(loss) if real is None else real.astype(loss.dtype)
+    weight = real if output.weight is None else real * output.weight
+
+    def total(values: Any) -> jax.Array:
+        # A clip that does not count may hold anything, NaN too.
+        return jnp.sum(jnp.where(real > 0, jnp.broadcast_to(values, loss.shape), 0))
+
+    sums = {name: (total(s), total(c)) for name, (s, c) in (output.metrics or {}).items()}
+    weighted = jnp.where(weight > 0, weight * loss, 0)
+    return {"loss": (jnp.sum(weighted), jnp.sum(weight)), **sums}
+
+
+def _variables(
+    task: Task, params: Params, average: Params | None, collections: Mapping[str, Any]
+) -> Variables:
+    variables = {"params": params, **collections}
+    return variables | {"average": average} if task.needs_average else variables
+
+
+def _or_one(count: jax.Array) -> jax.Array:
+    return jnp.where(count > 0, count, 1)

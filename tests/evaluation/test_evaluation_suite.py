@@ -30,9 +30,9 @@ from jaxmotion.evaluation.results import Dataset, Evaluation, Failure, Run, dump
 from jaxmotion.evaluation.run import DatasetPlan, Options, evaluate
 from jaxmotion.evaluation.score import Cut, ObjectScores, SequenceScores
 from jaxmotion.evaluation.suite import read_suite
+from jaxmotion.locks import locked
 from jaxmotion.metrics.bootstrap import bootstrap_interval
 from jaxmotion.metrics.davis import boundary_f, jaccard
-from jaxmotion.output_folder import locked
 from jaxmotion.report.layers import write_layers
 
 

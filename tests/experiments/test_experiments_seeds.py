@@ -3,16 +3,18 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from jaxmotion.data import DataConfig
 from jaxmotion.errors import InputError
 from jaxmotion.experiments.experiment import run_experiment
 from jaxmotion.experiments.seeds import run_seeds
 from jaxmotion.inference.segmenter import Segmenter
 from jaxmotion.networks import NetworkConfig
-from jaxmotion.training.config import Config, DataConfig
+from jaxmotion.tasks.segmentation import SegmentationConfig
+from jaxmotion.training.config import Config
 
 CONFIG = Config(
     data=DataConfig(source="scenes:easy", height=16, width=24, validation_clips=4),
-    network=NetworkConfig(widths=(4, 8), stem=1),
+    task=SegmentationConfig(network=NetworkConfig(widths=(4, 8), stem=1)),
     steps=3,
     batch_size=2,
     validate_every=3,

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import jaxmotion as jm
+from jaxmotion.data import DataConfig
 from jaxmotion.data.windows import InferenceConfig
 from jaxmotion.errors import InputError
 from jaxmotion.inference import segmenter as segmenter_module
@@ -18,30 +19,29 @@ from jaxmotion.inference.tracking import bridge_gaps, keep_labels
 from jaxmotion.networks import INPUT_CHANNELS, DecoderConfig, NetworkConfig, build_segmenter
 from jaxmotion.options import to_json
 from jaxmotion.tasks.observation import observe
-from jaxmotion.tasks.segmentation import ObjectiveConfig
+from jaxmotion.tasks.segmentation import ObjectiveConfig, SegmentationConfig
 from jaxmotion.training.checkpoints import Checkpoints
-from jaxmotion.training.config import Config, DataConfig
+from jaxmotion.training.config import Config
 
-CONFIG = Config(
-    data=DataConfig(height=16, width=24),
-    network=NetworkConfig(num_masks=3, widths=(4, 8), input="scaled"),
-)
+NETWORK = NetworkConfig(num_masks=3, widths=(4, 8), input="scaled")
+CONFIG = Config(data=DataConfig(height=16, width=24), task=SegmentationConfig(network=NETWORK))
 
 
 def fresh_params(config):
-    features = np.zeros((1, 1, 16, 24, INPUT_CHANNELS[config.network.input]), np.float32)
-    return build_segmenter(config.network).init(jax.random.key(0), features)["params"]
+    network = config.task.network
+    features = np.zeros((1, 1, 16, 24, INPUT_CHANNELS[network.input]), np.float32)
+    return build_segmenter(network).init(jax.random.key(0), features)["params"]
 
 
 def features_of(config, flow):
-    return observe(flow, None, config.network).features
+    return observe(flow, None, config.task.network).features
 
 
 @pytest.fixture(scope="module")
 def workdir(tmp_path_factory):
     folder = tmp_path_factory.mktemp("run")
     checkpoints = Checkpoints(folder, to_json(CONFIG))
-    checkpoints.save_best(7, fresh_params(CONFIG), 0.5)
+    checkpoints.best.save(7, {"params": fresh_params(CONFIG)}, {"loss": 0.5})
     checkpoints.close()
     return folder
 
@@ -72,7 +72,7 @@ def test_its_configuration_and_step_come_with_it(workdir):
 
 def test_masks_are_those_of_the_network(workdir):
     flow = moving_square(3, 16, 24)
-    module, features = build_segmenter(CONFIG.network), features_of(CONFIG, flow[:, None])
+    module, features = build_segmenter(NETWORK), features_of(CONFIG, flow[:, None])
     expected = module.apply({"params": fresh_params(CONFIG)}, features).masks[:, 0]
     np.testing.assert_allclose(jm.Segmenter.load(workdir)(flow), expected, atol=1e-5)
 
@@ -118,9 +118,10 @@ def test_loading_changes_nothing_and_says_nothing(workdir, caplog):
 
 
 def test_parameters_of_another_network_are_told_by_name(tmp_path):
-    other = dataclasses.replace(CONFIG, network=dataclasses.replace(CONFIG.network, widths=(4, 16)))
+    network = dataclasses.replace(NETWORK, widths=(4, 16))
+    other = dataclasses.replace(CONFIG, task=SegmentationConfig(network=network))
     checkpoints = Checkpoints(tmp_path, to_json(CONFIG))
-    checkpoints.save_best(1, fresh_params(other), 0.5)
+    checkpoints.best.save(1, {"params": fresh_params(other)}, {"loss": 0.5})
     checkpoints.close()
     with pytest.raises(jm.InputError, match=r"parameters of another network; .*left_1"):
         jm.Segmenter.load(tmp_path)
@@ -128,7 +129,7 @@ def test_parameters_of_another_network_are_told_by_name(tmp_path):
 
 def test_a_damaged_checkpoint_is_one_line(tmp_path):
     checkpoints = Checkpoints(tmp_path, to_json(CONFIG))
-    checkpoints.save_best(1, fresh_params(CONFIG), 0.5)
+    checkpoints.best.save(1, {"params": fresh_params(CONFIG)}, {"loss": 0.5})
     checkpoints.close()
     for file in (tmp_path / "best" / "1").rglob("*"):
         if file.is_file():
@@ -142,10 +143,12 @@ def test_a_damaged_checkpoint_is_one_line(tmp_path):
 
 TEMPORAL = dataclasses.replace(
     CONFIG,
-    network=dataclasses.replace(CONFIG.network, kernel=(3, 3, 3), widths=(4,), stem=1),
-    objective=ObjectiveConfig(normalisation="pixels"),
-    motion=jm.MotionModel(spatial="affine", temporal="bspline"),
-    inference=InferenceConfig(window=0),
+    task=SegmentationConfig(
+        network=dataclasses.replace(NETWORK, kernel=(3, 3, 3), widths=(4,), stem=1),
+        objective=ObjectiveConfig(normalisation="pixels"),
+        motion=jm.MotionModel(spatial="affine", temporal="bspline"),
+        inference=InferenceConfig(window=0),
+    ),
 )
 TRIPLETS, CUTS, FRAMES = InferenceConfig(3, 2), InferenceConfig(10, 3), InferenceConfig(1, 0)
 
@@ -176,7 +179,7 @@ def test_one_go_is_one_clip_of_the_network_and_filling_it_up_changes_nothing(
     temporal, temporal_params, frames
 ):
     flow = moving_square(frames, 16, 24)
-    module, features = build_segmenter(TEMPORAL.network), features_of(TEMPORAL, flow[None])
+    module, features = build_segmenter(TEMPORAL.task.network), features_of(TEMPORAL, flow[None])
     expected = module.apply({"params": temporal_params}, features).masks[0]
     np.testing.assert_allclose(temporal()(flow), expected, atol=1e-5)
 
@@ -186,7 +189,9 @@ def test_windows_are_clips_of_the_network_linked_unrolled_and_tracked(
     temporal, temporal_params, inference
 ):
     flow = moving_square(25, 16, 24)
-    apply = jax.jit(partial(build_segmenter(TEMPORAL.network).apply, {"params": temporal_params}))
+    apply = jax.jit(
+        partial(build_segmenter(TEMPORAL.task.network).apply, {"params": temporal_params})
+    )
     clips = [
         (start, np.asarray(apply(features_of(TEMPORAL, flow[None, start:][:, :length])).masks[0]))
         for start, length in inference.windows(25)
@@ -343,7 +348,7 @@ def test_lengths_share_compiled_programs(temporal):
 
 def test_motions_are_those_of_each_window(temporal):
     """One segment everywhere, with a motion that its model holds exactly."""
-    model = TEMPORAL.motion
+    model = TEMPORAL.task.motion
     for inference, frames in ((None, 7), (TRIPLETS, 7)):
         segmenter = temporal(inference)
         windows = segmenter.inference.windows(frames)
@@ -381,9 +386,9 @@ def test_a_description_is_that_of_the_whole_video(workdir):
 
 def test_slots_take_another_number_of_masks_and_others_refuse(workdir, tmp_path):
     network = NetworkConfig(num_masks=3, widths=(4, 8), decoder=DecoderConfig("slots"))
-    config = dataclasses.replace(CONFIG, network=network)
+    config = dataclasses.replace(CONFIG, task=SegmentationConfig(network=network))
     checkpoints = Checkpoints(tmp_path, to_json(config))
-    checkpoints.save_best(1, fresh_params(config), 0.5)
+    checkpoints.best.save(1, {"params": fresh_params(config)}, {"loss": 0.5})
     checkpoints.close()
     flow = moving_square(2, 16, 24)
     for count in (2, 5):

@@ -13,22 +13,27 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
+from jaxmotion.data import DataConfig
 from jaxmotion.errors import InputError
-from jaxmotion.models.files import Trained, model_paths, read_model, write_model
+from jaxmotion.locks import locked
+from jaxmotion.models.files import model_paths, read_model, write_model
+from jaxmotion.models.trained import Trained
 from jaxmotion.networks import NetworkConfig, build_segmenter
 from jaxmotion.options import to_json
-from jaxmotion.output_folder import locked
-from jaxmotion.training.config import Config, DataConfig
+from jaxmotion.tasks.segmentation import SegmentationConfig
+from jaxmotion.training.config import Config
 
+NETWORK = NetworkConfig(num_masks=3, widths=(4, 8), input="scaled")
 CONFIG = Config(
     data=DataConfig(source="scenes:hard", height=16, width=24, intervals=(1, -2)),
-    network=NetworkConfig(num_masks=3, widths=(4, 8), input="scaled"),
+    task=SegmentationConfig(network=NETWORK),
 )
 
 
 def make(config=CONFIG, **changes):
     clip = np.zeros((1, 1, 16, 24, 2), np.float32)
-    shapes = jax.eval_shape(build_segmenter(config.network).init, jax.random.key(0), clip)["params"]
+    module = build_segmenter(config.task.network)
+    shapes = jax.eval_shape(module.init, jax.random.key(0), clip)["params"]
     rng = np.random.default_rng(0)
     params = jax.tree.map(lambda x: rng.normal(0, 3, x.shape).astype(np.float32), shapes)
     metrics, provenance = {"validation_loss": 0.25, "J": None}, {"trained_on": "scènes"}
@@ -223,6 +228,14 @@ def config_with(**changes):
     return {"config": to_json(CONFIG) | changes}
 
 
+def config_of_network(**changes):
+    """As files from before there were several tasks have it, the network beside the data."""
+    values = to_json(CONFIG)
+    task = values.pop("task")
+    del task["kind"]
+    return {"config": values | task | {"network": task["network"] | changes}}
+
+
 def damage_truncated(path):
     path.write_bytes(path.read_bytes()[:-10])
 
@@ -289,22 +302,23 @@ def damage_later_format(path):
 
 
 def damage_later_config(path):
-    network = to_json(CONFIG.network) | {"wormholes": 4}
-    rewrite(path, note=config_with(network=network))
+    rewrite(path, note=config_of_network(wormholes=4))
 
 
 def damage_later_choice(path):
-    network = to_json(CONFIG.network)
-    rewrite(path, note=config_with(network=network | {"decoder": {"kind": "oracle"}}))
+    rewrite(path, note=config_of_network(decoder={"kind": "oracle"}))
 
 
 def damage_config_of_no_network(path):
-    network = to_json(CONFIG.network) | {"decoder": {"kind": "transformer", "heads": 3}}
-    rewrite(path, note=config_with(network=network))
+    rewrite(path, note=config_of_network(decoder={"kind": "transformer", "heads": 3}))
 
 
 def damage_other_network(path):
-    rewrite(path, note=config_with(network=to_json(CONFIG.network) | {"widths": [4, 16]}))
+    rewrite(path, note=config_of_network(widths=[4, 16]))
+
+
+def damage_later_task(path):
+    rewrite(path, note=config_with(task={"kind": "telepathy"}))
 
 
 def damage_one_more(path):
@@ -341,7 +355,8 @@ def damage_integers(path):
         (damage_config, "a configuration that this version does not know"),
         (damage_later_format, "of format 2, expected 1; a later version"),
         (damage_later_config, "NetworkConfig has no field wormholes"),
-        (damage_later_choice, "oracle"),
+        (damage_later_choice, "network.decoder.kind 'oracle': expected 'linear'"),
+        (damage_later_task, "kind 'telepathy': expected 'segmentation'"),
         (damage_config_of_no_network, "its configuration describes no network"),
         (damage_other_network, "holds parameters of another network; unet/"),
         (damage_one_more, "another network; unet/extra has shape (3,), expected None"),
@@ -364,6 +379,12 @@ def test_fields_of_later_versions_that_a_file_lacks_take_their_defaults(trained,
     values = to_json(CONFIG)
     del values["accumulate"], values["data"]["validation_clips"]
     rewrite(path, note={"config": values})
+    assert read_model(path).config == CONFIG
+
+
+def test_a_file_from_before_there_were_several_tasks_segments(trained, path):
+    write_model(path, trained)
+    rewrite(path, note=config_of_network())
     assert read_model(path).config == CONFIG
 
 

@@ -11,7 +11,7 @@ from record_shipped_masks import FILE, sample_masks
 import jaxmotion as jm
 from jaxmotion.models import shipped_models
 from jaxmotion.models.files import model_paths
-from jaxmotion.models.trained import find_trained, load_trained
+from jaxmotion.models.loading import find_trained, load_trained
 from jaxmotion.models.zoo import export_model, format_models
 
 LARGEST = 10_000_000  # bytes
@@ -113,7 +113,7 @@ def test_a_shipped_model_is_whole(name):
     assert sum(path.stat().st_size for path in files) <= LARGEST
     assert max(path.stat().st_size for path in files) <= LARGEST_FILE
     trained = load_trained(name)
-    assert name.endswith(f"-k{trained.config.network.num_masks}")
+    assert name.endswith(f"-k{trained.config.task.network.num_masks}")
     assert np.isfinite(trained.metrics["validation_loss"])
     assert all(trained.provenance[key] for key in ("trained_on", "command", "exported_by"))
     said = json.dumps(
@@ -121,7 +121,7 @@ def test_a_shipped_model_is_whole(name):
     )
     assert not re.search(r"(^|[\s\"'=,])/\w", said)  # no path of the machine it was made on
     masks = jm.Segmenter.load(name)(some_flow())
-    assert masks.shape == (2, 40, 64, trained.config.network.num_masks)
+    assert masks.shape == (2, 40, 64, trained.config.task.network.num_masks)
     np.testing.assert_allclose(masks.sum(-1), 1, atol=1e-5)
     assert name in format_models(shipped_models())
 

@@ -70,7 +70,7 @@ def test_the_twin_minimises_the_same_loss(twins, config, twin, frames):
 
     network = getattr(twins, twin)(4).eval()
     flow = generate(LEVELS["default"], frames, 32, 48, seed=0).flow[None]
-    config = get_config(config)
+    config = get_config(config).task
     design = np.asarray(config.motion.design(*flow.shape[1:4]), np.float32)
     still = torch.optim.SGD(network.parameters(), lr=0.0)
     theirs = twins.training_step(network, still, flow, design)
@@ -78,7 +78,9 @@ def test_the_twin_minimises_the_same_loss(twins, config, twin, frames):
     task = SegmentationTask(config.network, config.motion, config.objective, config.augment)
     params = jax.tree.map(jnp.asarray, twins.to_params(network))
     batch = {"flow": flow, "valid": np.ones(flow.shape[:-1], np.float32)}
-    ours, _ = jax.jit(lambda p, b: task.loss(p, b, jnp.int32(10**6), None))(params, batch)
+    step = jnp.int32(10**6)
+    loss = jax.jit(lambda p, b: task.loss({"params": p}, b, step=step, key=None).loss)
+    ours = loss(params, batch)
     assert ours[0] < theirs + 1e-4
     np.testing.assert_allclose(ours[0], theirs, rtol=0.05)
 

@@ -22,7 +22,8 @@ def trained(config, seed=1):
 
 
 def fresh(config):
-    return build_segmenter(config).init(jax.random.key(0), FEATURES[:, :1])["params"]
+    features = np.zeros((2, 1, 16, 24, INPUT_CHANNELS[config.input]), np.float32)
+    return build_segmenter(config).init(jax.random.key(0), features)["params"]
 
 
 def logits(config, params):

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from jaxmotion.errors import InputError
+from jaxmotion.locks import locked
 from jaxmotion.optical_flow import (
     FlowOrigin,
     quality_file,
@@ -17,7 +18,6 @@ from jaxmotion.optical_flow import (
     write_flo,
     write_flow_folder,
 )
-from jaxmotion.output_folder import locked
 
 VALUES = [0, 1, 3, 7, 15]
 

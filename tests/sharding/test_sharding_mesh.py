@@ -75,11 +75,12 @@ def test_sizes_that_mean_nothing_are_refused(config):
 
 def test_padding_fills_up_frames_only():
     clip = np.arange(2 * 9 * 3.0).reshape(2, 9, 3)
-    padded = pad_frames(clip, 4)
+    padded = pad_frames(clip, ["B", "T", "H"], 4)
     assert padded.shape == (2, 12, 3)
     np.testing.assert_array_equal(padded[:, :9], clip)
     assert not padded[:, 9:].any()
-    assert pad_frames(clip, 3) is clip
+    assert pad_frames(clip, ["B", "T", "H"], 3) is clip
+    assert pad_frames(clip, ["B", "N", "H"], 4) is clip
 
 
 EIGHT_DEVICES = """
@@ -89,10 +90,15 @@ from jaxmotion.training.shardings import *
 
 mesh = make_mesh(MeshConfig(data=2, time=4), 4)
 clips = np.random.default_rng(0).normal(size=(4, 9, 3)).astype(np.float32)
-put = put_batch(mesh, {"flow": clips})["flow"]
-assert put.shape == (4, 12, 3) and put.sharding == batch_sharding(mesh)
-assert {shard.data.shape for shard in put.addressable_shards} == {(2, 3, 3)}
-np.testing.assert_array_equal(np.asarray(put)[:, :9], clips)
+spec = {"flow": "B T H", "label": "B", "scores": "B 7", "image": "B S T"}
+batch = {"flow": clips, "label": np.arange(4), "scores": np.ones((4, 7)), "other": None,
+         "image": np.ones((4, 2, 9))}
+put = put_batch(mesh, spec, batch)
+shapes = {name: (x.shape, {s.data.shape for s in x.addressable_shards}) for name, x in put.items()}
+assert shapes == {"flow": ((4, 12, 3), {(2, 3, 3)}), "label": ((4,), {(2,)}),
+                  "scores": ((4, 7), {(2, 7)}), "image": ((4, 2, 12), {(2, 2, 3)})}, shapes
+assert put["flow"].sharding == batch_shardings(mesh, spec)["flow"]
+np.testing.assert_array_equal(np.asarray(put["flow"])[:, :9], clips)
 
 state = {name: jax.ShapeDtypeStruct(shape, np.float32) for name, shape in dict(
     kernel=(3, 3, 64, 128), bias=(128,), small=(3, 3, 2, 16), odd=(129, 131), step=()).items()}

@@ -20,25 +20,28 @@ import optax
 
 from jaxmotion.configs import get_config
 from jaxmotion.data.augment import AugmentConfig
-from jaxmotion.tasks.segmentation import SegmentationTask
 from jaxmotion.training.config import Config
-from jaxmotion.training.program import Jitted, jit_program, under_mesh
+from jaxmotion.training.program import RunFunctions, jit_functions, under_mesh
 from jaxmotion.training.shardings import MeshConfig, make_mesh, put_batch
 
 
 def configuration(case: dict) -> Config:
     """A method with a small network, without augmentation unless the case has some."""
     config = get_config(case["method"])
-    network = replace(config.network, widths=tuple(case.get("widths", (4, 8))))
+    task = config.task
+    network = replace(task.network, widths=tuple(case.get("widths", (4, 8))))
     network = replace(network, **case.get("network", {}))
     decoder = replace(network.decoder, feed_forward=16, layers=1)
     height, width = case.get("size", (16, 24))
     return replace(
         config,
         data=replace(config.data, height=height, width=width, clip_length=case["frames"]),
-        network=replace(network, decoder=decoder),
-        objective=replace(config.objective, **case.get("objective", {})),
-        augment=AugmentConfig(**case.get("augment", {})),
+        task=replace(
+            task,
+            network=replace(network, decoder=decoder),
+            objective=replace(task.objective, **case.get("objective", {})),
+            augment=AugmentConfig(**case.get("augment", {})),
+        ),
         # So that the first moment of Adam is a tenth of the gradient.
         optimizer=replace(config.optimizer, clip_norm=0.0),
         batch_size=case["batch"],
@@ -57,7 +60,7 @@ def clips(config: Config) -> dict[str, np.ndarray]:
     return {"flow": flow.astype(np.float32), "valid": valid}
 
 
-def program(case: dict, config: Config, mesh: MeshConfig, devices=None) -> Jitted:
+def program(case: dict, config: Config, mesh: MeshConfig, devices=None) -> RunFunctions:
     """The functions of a run on a mesh."""
     grid = make_mesh(mesh, config.batch_size, devices)
     time, data = grid.shape["time"], config.data
@@ -67,16 +70,13 @@ def program(case: dict, config: Config, mesh: MeshConfig, devices=None) -> Jitte
         "flow": jax.ShapeDtypeStruct((*shape, 2), np.float32),
         "valid": jax.ShapeDtypeStruct(shape, np.float32),
     }
-    task = SegmentationTask(
-        config.network, config.motion, config.objective, config.augment, data.clip_length
-    )
-    return jit_program(config, task, grid, batch)
+    return jit_functions(config, config.task.build(data), grid, batch)
 
 
-def first_step(jitted: Jitted, batch: dict[str, np.ndarray]) -> tuple[float, np.ndarray]:
+def first_step(jitted: RunFunctions, batch: dict[str, np.ndarray]) -> tuple[float, np.ndarray]:
     """Loss and gradient, as one vector, of the first training step."""
     compiled = jitted.lower_train_step().compile()
-    batch = put_batch(jitted.mesh, batch)
+    batch = put_batch(jitted.mesh, {"flow": "B T H W 2", "valid": "B T H W"}, batch)
     with under_mesh(jitted.mesh):
         state = jitted.init(batch)
     state, metrics = compiled(state, batch)
@@ -99,7 +99,7 @@ def compare(case: dict) -> None:
         print(json.dumps([sizes, abs(other_loss / loss - 1), float(far)]), flush=True)
 
 
-def on_its_meshes(case: dict) -> Iterator[Jitted]:
+def on_its_meshes(case: dict) -> Iterator[RunFunctions]:
     """The program of each mesh of the case, on as many devices as it has."""
     for sizes in case["meshes"]:
         yield program(case, configuration(case), MeshConfig(*sizes), jax.devices()[: prod(sizes)])

@@ -5,6 +5,7 @@ the motion models are minima that least squares or, for L1, a linear program fin
 """
 
 from dataclasses import dataclass, replace
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -157,15 +158,17 @@ def test_the_loss_is_what_it_says(scene, name):
     config, tolerance = OBJECTIVES[name]
     expected = expected_loss(config, flow, valid, masks_of(params, flow))
     batch = {"flow": flow, "valid": valid}
-    found, parts = jax.jit(task_with(config).loss, static_argnums=3)(
-        params, batch, jnp.int32(0), None
+    output = jax.jit(partial(task_with(config).loss, key=None))(
+        {"params": params}, batch, step=jnp.int32(0)
     )
-    np.testing.assert_allclose(found, expected, rtol=tolerance)
+    np.testing.assert_allclose(output.loss, expected, rtol=tolerance)
+    np.testing.assert_array_equal(output.weight, np.ones(B))
+    parts = {name: total / count for name, (total, count) in output.metrics.items()}
     masks, known = masks_of(params, flow), valid > 0
     entropy = [-(m * np.log(m)).sum(-1)[v].mean() for m, v in zip(masks, known, strict=True)]
-    np.testing.assert_allclose(parts["entropy"], np.mean(entropy), rtol=1e-4)
+    np.testing.assert_allclose(parts["entropy"], entropy, rtol=1e-4)
     foreground = [1 - m[..., 0][v].mean() for m, v in zip(masks, known, strict=True)]
-    np.testing.assert_allclose(parts["foreground"], np.mean(foreground), rtol=1e-4)
+    np.testing.assert_allclose(parts["foreground"], foreground, rtol=1e-4)
     assert ("consistency" in parts) == (config.consistency_weight > 0)
 
 
@@ -195,8 +198,8 @@ def test_the_network_sees_the_corrupted_clip_and_the_loss_explains_the_clean_one
         expected = expected_loss(config, flow, valid, masks_of(params, seen), ramp)
         clean = expected_loss(config, flow, valid, masks_of(params, flow), ramp)
         assert np.all(np.abs(expected - clean) > 1e-2 * np.abs(clean))
-        found, _ = loss(params, batch, jnp.int32(step), key)
-        np.testing.assert_allclose(found, expected, rtol=1e-4)
+        output = loss({"params": params}, batch, step=jnp.int32(step), key=key)
+        np.testing.assert_allclose(output.loss, expected, rtol=1e-4)
 
 
 @pytest.mark.parametrize("remove_global_motion", [False, True])
@@ -207,7 +210,7 @@ def test_the_picture_shows_the_flow_that_the_motion_models_explain(remove_global
     hard = {"w": np.float32([[20, -20, -99], [0, 0, 0]]), "b": np.zeros(K, np.float32)}
     task = task_with(replace(PLAIN, remove_global_motion=remove_global_motion))
     batch = {"flow": flow, "valid": np.ones(flow.shape[:-1], np.float32)}
-    rows = np.split(task.picture(hard, batch).astype(int), 3)
+    rows = np.split(task.picture({"params": hard}, batch).astype(int), 3)
     assert np.ptp(rows[0].reshape(-1, 3), axis=0).max() > 60  # there are colours to lose
     assert np.abs(rows[2] - rows[0]).mean() < 5
     labels = rows[1][1:-1, 1:-1]
@@ -221,7 +224,7 @@ def test_the_picture_shows_the_flow_that_the_motion_models_explain(remove_global
     monitoring.register_event_duration_secs_listener(listener)
     spoiled = flow.copy()
     spoiled[:, T // 2, 4, 3] = [-4.0, -4.0]
-    rows = np.split(task.picture(hard, {**batch, "flow": spoiled}).astype(int), 3)
+    rows = np.split(task.picture({"params": hard}, {**batch, "flow": spoiled}).astype(int), 3)
     monitoring.unregister_event_duration_listener(listener)
     assert "/jax/core/compile/backend_compile_duration" not in events  # a second picture
     differs = np.abs(rows[2] - rows[0]).max(-1)[1:-1, 1:-1] > 30

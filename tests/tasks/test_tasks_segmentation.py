@@ -21,18 +21,20 @@ def batch():
 
 def task_with(**objective):
     config = get_config("quickstart")
-    network = replace(config.network, widths=(8, 16))
-    objective = replace(config.objective, **objective)
-    return SegmentationTask(network, config.motion, objective, config.augment)
+    network = replace(config.task.network, widths=(8, 16))
+    objective = replace(config.task.objective, **objective)
+    return SegmentationTask(network, config.task.motion, objective, config.task.augment)
 
 
 def test_the_prior_costs_what_it_says(batch):
     plain = task_with(foreground_cost=0.0)
     costly = task_with(foreground_cost=0.7, border_cost=3.0)
-    params = plain.init(jax.random.key(0), batch)
-    losses = [task.loss(params, batch, np.zeros(()), None)[0] for task in (plain, costly)]
+    variables = plain.init(jax.random.key(0), batch)
+    losses = [
+        task.loss(variables, batch, step=np.zeros(()), key=None).loss for task in (plain, costly)
+    ]
 
-    masks = plain.masks(params, plain.observe(batch))
+    masks = plain.masks(variables["params"], plain.observe(batch))
     foreground = 1 - np.asarray(masks, np.float64)[..., 0]
     rows, columns = np.mgrid[:HEIGHT, :WIDTH]
     distance = np.maximum(abs(2 * rows / (HEIGHT - 1) - 1), abs(2 * columns / (WIDTH - 1) - 1))

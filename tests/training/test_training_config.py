@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 
 from jaxmotion.configs import CONFIGS, get_config
+from jaxmotion.data import DataConfig
 from jaxmotion.errors import InputError
 from jaxmotion.options import differences, from_json, to_json
-from jaxmotion.training.config import Config, DataConfig
+from jaxmotion.training.config import Config, read_config
 from jaxmotion.training.optimizer import OptimizerConfig, learning_rate
 
 
@@ -17,9 +18,20 @@ def test_every_config_survives_json(name):
     assert from_json(Config, json.loads(json.dumps(to_json(config)))) == config
 
 
+@pytest.mark.parametrize("name", CONFIGS)
+def test_a_configuration_from_before_there_were_several_tasks_segments(name):
+    config = get_config(name)
+    values = json.loads(json.dumps(to_json(config)))
+    task = values.pop("task")
+    del task["kind"], values["evals"], values["data"]["prefetch"]
+    assert read_config("config.json", values | task) == config
+    with pytest.raises(InputError, match=r"config.json: .*inference.window 'all': exp"):
+        read_config("config.json", values | task | {"inference": {"window": "all"}})
+
+
 def test_a_field_of_another_version_is_named():
     values = to_json(Config())
-    values["network"]["colour"] = 3
+    values["task"]["network"]["colour"] = 3
     with pytest.raises(InputError, match="NetworkConfig has no field colour"):
         from_json(Config, values)
 

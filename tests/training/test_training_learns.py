@@ -32,19 +32,23 @@ def test_a_short_training_on_easy_scenes_finds_what_moves(tmp_path):
         data=replace(
             config.data, source="scenes:easy", height=SIZE[0], width=SIZE[1], validation_clips=8
         ),
-        motion=MotionModel("affine"),
-        # Nothing to start from: no threshold on the input, no segment that is the background. The
-        # shipped configurations are too good before training (IoU 0.9) to show that it does any.
-        network=replace(
-            config.network,
-            widths=(8, 16, 32),
-            stem=1,
-            input="scaled",
-            threshold_start=0.0,
-            favoured_bias=0.0,
-        ),
-        objective=replace(
-            config.objective, penalty="squared", normalisation="flow", foreground_cost=0.0
+        task=replace(
+            config.task,
+            motion=MotionModel("affine"),
+            # Nothing to start from: no threshold on the input, no segment that is the background.
+            # The shipped configurations are too good before training (IoU 0.9) to show that it
+            # does any.
+            network=replace(
+                config.task.network,
+                widths=(8, 16, 32),
+                stem=1,
+                input="scaled",
+                threshold_start=0.0,
+                favoured_bias=0.0,
+            ),
+            objective=replace(
+                config.task.objective, penalty="squared", normalisation="flow", foreground_cost=0.0
+            ),
         ),
         optimizer=replace(config.optimizer, learning_rate=4e-3, warmup_steps=20, ema_decay=0.9),
         steps=150,
@@ -54,7 +58,7 @@ def test_a_short_training_on_easy_scenes_finds_what_moves(tmp_path):
         picture_every=0,
     )
     clips = SceneSource("easy", 1, SIZE, seed=77, length=24)
-    fresh = build_segmenter(config.network).init(jax.random.key(0), np.zeros((1, 1, *SIZE, 2)))
+    fresh = build_segmenter(config.task.network).init(jax.random.key(0), np.zeros((1, 1, *SIZE, 2)))
     assert foreground_iou(Segmenter(config, fresh["params"], 0), clips) < 0.3
     run_experiment(config, tmp_path)
     assert foreground_iou(Segmenter.load(tmp_path), clips) > 0.6

@@ -9,25 +9,30 @@ import numpy as np
 import pytest
 from jax import monitoring
 
-from jaxmotion.data import TrainLoader
+from jaxmotion.data import DataConfig, TrainLoader
 from jaxmotion.data.augment import AugmentConfig
 from jaxmotion.errors import InputError
 from jaxmotion.experiments.experiment import open_clips, run_experiment
 from jaxmotion.motion import MotionModel
 from jaxmotion.networks import NetworkConfig
 from jaxmotion.options import to_json
-from jaxmotion.tasks.segmentation import ObjectiveConfig
-from jaxmotion.training.checkpoints import Checkpoints, load_best, stored_steps
-from jaxmotion.training.config import Config, DataConfig
+from jaxmotion.tasks.segmentation import ObjectiveConfig, SegmentationConfig
+from jaxmotion.tasks.task import Output, Task
+from jaxmotion.training.checkpoints import Checkpoints, stored_steps
+from jaxmotion.training.config import Config
+from jaxmotion.training.kept import load_best
 from jaxmotion.training.loop import InterruptedTrainingError, NonFiniteLossError, train
 from jaxmotion.training.metrics import write_json
-from jaxmotion.training.optimizer import OptimizerConfig, learning_rate, make_optimizer
+from jaxmotion.training.optimizer import OptimizerConfig
+from jaxmotion.training.program import HeldOut
 from jaxmotion.training.step import init_state, make_train_step
 
 TINY = Config(
     data=DataConfig(height=16, width=24, validation_clips=5, validation_fraction=0.001),
-    network=NetworkConfig(widths=(4, 8), stem=1),
-    augment=AugmentConfig(global_motion=1.0, flip_horizontal=0.5),
+    task=SegmentationConfig(
+        network=NetworkConfig(widths=(4, 8), stem=1),
+        augment=AugmentConfig(global_motion=1.0, flip_horizontal=0.5),
+    ),
     optimizer=OptimizerConfig(warmup_steps=2, ema_decay=0.9, schedule="constant"),
     steps=8,
     batch_size=4,
@@ -39,22 +44,28 @@ TINY = Config(
 
 
 @dataclasses.dataclass(frozen=True)
-class LineTask:
+class LineTask(Task):
     """Fits y = a x + b to batches; fast to compile, so that the loop itself can be tested."""
 
     poison_at: int = -1
 
-    def init(self, key, batch):
-        return {"a": jax.random.normal(key), "b": jnp.zeros(())}
+    @property
+    def spec(self):
+        return {"x": "B N", "y": "B N"}
 
-    def loss(self, params, batch, step, key):
+    def init(self, key, batch):
+        return {"params": {"a": jax.random.normal(key), "b": jnp.zeros(())}}
+
+    def loss(self, variables, batch, *, step, key):
+        params = variables["params"]
         noise = 0.0 if key is None else 0.1 * jax.random.normal(key)
         error = params["a"] * batch["x"] + params["b"] + noise - batch["y"]
         loss = jnp.mean(error**2, axis=1)
-        return jnp.where(step == self.poison_at, jnp.nan, loss), {"a": params["a"]}
+        loss = jnp.where(step == self.poison_at, jnp.nan, loss)
+        return Output(loss, metrics={"a": (params["a"], 1)})
 
-    def picture(self, params, batch):
-        return np.asarray(_painted(params, batch))
+    def picture(self, variables, batch):
+        return np.asarray(_painted(variables["params"], batch))
 
 
 @jax.jit
@@ -76,7 +87,7 @@ class LineClips:
             import signal
 
             signal.raise_signal(signal.SIGINT)
-        return {"x": x, "y": 2 * x + 1, "valid": np.ones_like(x)}
+        return {"x": x, "y": 2 * x + 1}
 
     def get_state(self):
         return {"position": self.position}
@@ -85,8 +96,17 @@ class LineClips:
         self.position = state["position"]
 
 
+def held_out():
+    return HeldOut(next(LineClips()), np.ones(4))
+
+
 def run_line(workdir, config=TINY, task=None, stop_after=None):
-    return train(config, task or LineTask(), LineClips(stop_after), [next(LineClips())], workdir)
+    return train(config, task or LineTask(), LineClips(stop_after), [held_out()], workdir)
+
+
+def segmenting(config=TINY, **changes):
+    """The configuration with another network, motion, objective or augmentation."""
+    return dataclasses.replace(config, task=dataclasses.replace(config.task, **changes))
 
 
 def curve(workdir):
@@ -102,8 +122,8 @@ def test_an_interrupted_run_ends_as_an_uninterrupted_one(tmp_path, stop_after):
     run_line(tmp_path / "parts")
     assert curve(tmp_path / "parts") == curve(tmp_path / "whole")
     whole, parts = (load_best(tmp_path / name) for name in ("whole", "parts"))
-    assert whole[2] == parts[2]
-    jax.tree.map(np.testing.assert_array_equal, whole[0], parts[0])
+    assert whole.step == parts.step
+    jax.tree.map(np.testing.assert_array_equal, whole.variables, parts.variables)
 
 
 def test_a_killed_run_repeats_what_its_last_checkpoint_had_not_seen(tmp_path):
@@ -224,7 +244,7 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_checkpoint_before(tmp_pat
     checkpoints = Checkpoints(tmp_path, {})
     assert checkpoints.newest_step == 4
     checkpoints.close()
-    params = load_best(tmp_path)[0]
+    params = load_best(tmp_path).variables
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(params))
 
 
@@ -232,7 +252,7 @@ def test_the_kept_parameters_are_those_of_the_lowest_validation_loss(tmp_path):
     config = dataclasses.replace(TINY, validate_every=1)
     run_line(tmp_path, config)
     losses = {s: v for (s, name), v in curve(tmp_path).items() if name == "validation_loss"}
-    assert load_best(tmp_path)[2] == min(losses, key=losses.get)
+    assert load_best(tmp_path).step == min(losses, key=losses.get)
 
 
 def test_the_average_is_what_is_validated_and_kept(tmp_path):
@@ -240,22 +260,20 @@ def test_the_average_is_what_is_validated_and_kept(tmp_path):
     config = dataclasses.replace(TINY, optimizer=moving, validate_every=1, steps=6)
     run_line(tmp_path, config)
     # The same steps, one by one; tests/training/test_training_step.py has them in float64.
-    task, optimizer = LineTask(), make_optimizer(config.optimizer, config.steps)
-    clips, held_out = LineClips(), next(LineClips())
-    rate = learning_rate(config.optimizer, config.steps)
-    step = jax.jit(make_train_step(task, optimizer, rate, config.seed, config.optimizer.ema_decay))
-    state = init_state(task, optimizer, held_out, config.seed, averaged=True)
+    task, clips, batch = LineTask(), LineClips(), next(LineClips())
+    step = jax.jit(make_train_step(task, config.optimizer, config.steps, config.seed))
+    state = init_state(task, config.optimizer, batch, config.seed)
     best, kept = np.inf, None
     for number in range(1, config.steps + 1):
         state, _ = step(state, next(clips))
         loss, raw = (
-            float(jnp.mean(task.loss(params, held_out, state.step, None)[0]))
+            float(jnp.mean(task.loss({"params": params}, batch, step=state.step, key=None).loss))
             for params in (state.average, state.params)
         )
         assert raw != pytest.approx(loss, rel=1e-3)
         assert curve(tmp_path)[number, "validation_loss"] == pytest.approx(loss, rel=1e-5)
         best, kept = min((best, kept), (loss, state.average), key=lambda pair: pair[0])
-    params = load_best(tmp_path)[0]
+    params = load_best(tmp_path).variables["params"]
     for name, value in kept.items():
         np.testing.assert_allclose(params[name], value, rtol=1e-5)
 
@@ -280,7 +298,7 @@ def test_no_step_compiles(tmp_path):
         TINY, steps=12, validate_every=2, checkpoint_every=4, picture_every=4
     )
     jax.clear_caches()
-    train(config, LineTask(), clips, [next(LineClips())], tmp_path)
+    train(config, LineTask(), clips, [held_out()], tmp_path)
     assert len(list((tmp_path / "pictures").iterdir())) == 3
     assert compiled_at, "the listener heard nothing"
     assert [position for position in compiled_at if position > 4] == []
@@ -300,13 +318,14 @@ def test_segmentation_trains_resumes_and_draws_pictures(tmp_path):
 
 @pytest.mark.slow
 def test_a_run_goes_on_with_other_means_to_save_memory(tmp_path):
-    network = dataclasses.replace(TINY.network, input="scaled")
+    network = dataclasses.replace(TINY.task.network, input="scaled")
     config = dataclasses.replace(
         TINY,
-        network=network,
-        motion=MotionModel(spatial="translation", temporal="constant"),
-        objective=ObjectiveConfig(penalty="squared", normalisation="pixels"),
-        augment=AugmentConfig(),
+        task=SegmentationConfig(
+            network=network,
+            motion=MotionModel(spatial="translation", temporal="constant"),
+            objective=ObjectiveConfig(penalty="squared", normalisation="pixels"),
+        ),
         # Whatever the number of steps.
         optimizer=dataclasses.replace(TINY.optimizer, warmup_steps=1),
         steps=5,
@@ -314,37 +333,38 @@ def test_a_run_goes_on_with_other_means_to_save_memory(tmp_path):
     run_experiment(config, tmp_path / "whole")
     run_experiment(dataclasses.replace(config, steps=2), tmp_path / "parts")
     network = dataclasses.replace(network, remat="blocks")
-    saving = dataclasses.replace(config, network=network, accumulate=2, steps=4)
+    saving = dataclasses.replace(segmenting(config, network=network), accumulate=2, steps=4)
     run_experiment(saving, tmp_path / "parts")
     half = dataclasses.replace(network, compute_dtype="bfloat16")
-    run_experiment(dataclasses.replace(saving, network=half, steps=5), tmp_path / "parts")
+    halved = dataclasses.replace(segmenting(saving, network=half), steps=5)
+    run_experiment(halved, tmp_path / "parts")
     whole, parts = curve(tmp_path / "whole"), curve(tmp_path / "parts")
     for step in (1, 2, 3, 4):
         assert parts[step, "loss"] == pytest.approx(whole[step, "loss"], rel=1e-5), step
     assert parts[5, "loss"] == pytest.approx(whole[5, "loss"], rel=2e-2)
     assert parts[5, "loss"] != pytest.approx(whole[5, "loss"], rel=1e-6)
-    best = load_best(tmp_path / "parts")[0]
+    best = load_best(tmp_path / "parts").variables
     assert {leaf.dtype for leaf in jax.tree.leaves(best)} == {jnp.dtype("float32")}
 
 
 def test_a_folder_of_another_run_is_refused(tmp_path):
     run_line(tmp_path)
-    from jaxmotion.experiments.experiment import claim_folder
+    from jaxmotion.experiments.folder import claim_folder
 
     claim_folder(TINY, tmp_path)
     claim_folder(dataclasses.replace(TINY, steps=99), tmp_path)
-    network = dataclasses.replace(TINY.network, remat="norms", compute_dtype="bfloat16")
-    claim_folder(dataclasses.replace(TINY, network=network, accumulate=2), tmp_path)
-    wider = dataclasses.replace(TINY.network, widths=(8, 16))
+    network = dataclasses.replace(TINY.task.network, remat="norms", compute_dtype="bfloat16")
+    claim_folder(dataclasses.replace(segmenting(network=network), accumulate=2), tmp_path)
+    wider = dataclasses.replace(TINY.task.network, widths=(8, 16))
     with pytest.raises(InputError, match=r"another configuration \(network.widths: "):
-        claim_folder(dataclasses.replace(TINY, network=wider), tmp_path)
+        claim_folder(segmenting(network=wider), tmp_path)
     with pytest.raises(InputError, match=r"another configuration \(batch_size: 4 → 8\)"):
         claim_folder(dataclasses.replace(TINY, batch_size=8), tmp_path)
 
 
 def test_fewer_steps_than_are_done_are_refused(tmp_path):
     run_line(tmp_path)
-    from jaxmotion.experiments.experiment import claim_folder
+    from jaxmotion.experiments.folder import claim_folder
 
     write_json(tmp_path / "config.json", to_json(TINY))
     before = (tmp_path / "config.json").read_text()
@@ -355,7 +375,7 @@ def test_fewer_steps_than_are_done_are_refused(tmp_path):
 
 @pytest.mark.parametrize("schedule", ["constant", "halving", "cosine"])
 def test_other_steps_say_how_the_rate_goes_on(tmp_path, capsys, schedule):
-    from jaxmotion.experiments.experiment import claim_folder
+    from jaxmotion.experiments.folder import claim_folder
 
     optimizer = dataclasses.replace(TINY.optimizer, schedule=schedule)
     config = dataclasses.replace(TINY, optimizer=optimizer)
@@ -375,12 +395,12 @@ def test_other_steps_say_how_the_rate_goes_on(tmp_path, capsys, schedule):
 
 
 def test_the_configuration_of_a_later_version_names_file_and_cure(tmp_path):
-    from jaxmotion.experiments.experiment import claim_folder
+    from jaxmotion.experiments.folder import claim_folder
 
     run_line(tmp_path)
     path = tmp_path / "config.json"
     values = to_json(TINY)
-    values["objective"]["new_cost"] = 1.0
+    values["task"]["objective"]["new_cost"] = 1.0
     write_json(path, values)
     with pytest.raises(InputError) as caught:
         claim_folder(TINY, tmp_path)
@@ -400,16 +420,12 @@ def write_flow(folder, seed=0, number=3):
 
 def on_files(folder, **changes):
     data = dataclasses.replace(TINY.data, source=str(folder), validation_fraction=0.3)
-    network = dataclasses.replace(TINY.network, input="scaled")
-    return dataclasses.replace(
-        TINY,
-        data=data,
-        network=network,
+    task = SegmentationConfig(
+        network=dataclasses.replace(TINY.task.network, input="scaled"),
         motion=MotionModel("translation", "constant"),
         objective=ObjectiveConfig(normalisation="flow"),
-        augment=AugmentConfig(),
-        **changes,
     )
+    return dataclasses.replace(TINY, data=data, task=task, **changes)
 
 
 def test_a_run_goes_on_with_its_own_data_only(tmp_path):
@@ -460,7 +476,10 @@ def test_a_run_of_an_earlier_version_says_nothing_of_its_data_and_goes_on(tmp_pa
     [
         ({"start": "nowhere"}, "no checkpoint 'nowhere'"),
         ({"start": "em-k2"}, "its U-net does not fit this network"),
-        ({"network": NetworkConfig(num_masks=1)}, "num_masks 1: expected at least 2"),
+        (
+            {"task": SegmentationConfig(network=NetworkConfig(num_masks=1))},
+            "num_masks 1: expected at least 2",
+        ),
         ({"accumulate": 3}, "expected parts that divide"),
         ({"seed": 1_000_001}, "its scenes are kept"),
     ],
@@ -475,7 +494,7 @@ def test_what_cannot_begin_leaves_no_folder_and_compiles_nothing(
 
 
 def test_a_run_killed_before_its_first_checkpoint_is_in_nobodys_way(tmp_path):
-    from jaxmotion.experiments.experiment import claim_folder
+    from jaxmotion.experiments.folder import claim_folder
 
     claim_folder(TINY, tmp_path)
     (tmp_path / "checkpoints" / "4.orbax-checkpoint-tmp").mkdir(parents=True)
@@ -483,7 +502,7 @@ def test_a_run_killed_before_its_first_checkpoint_is_in_nobodys_way(tmp_path):
 
 
 def test_a_configuration_of_somebody_elses_is_kept(tmp_path):
-    from jaxmotion.experiments.experiment import claim_folder
+    from jaxmotion.experiments.folder import claim_folder
 
     for text in ('{"mine": 1}', "{}"):
         (tmp_path / "config.json").write_text(text)
@@ -493,17 +512,17 @@ def test_a_configuration_of_somebody_elses_is_kept(tmp_path):
 
 
 def test_a_folder_takes_one_run_at_a_time(tmp_path, monkeypatch):
-    from jaxmotion.experiments import experiment
+    from jaxmotion.experiments import folder
 
-    with experiment.sole_run(tmp_path):
+    with folder.sole_run(tmp_path):
         for main in (True, False):  # process 0 tells the others
-            monkeypatch.setattr(experiment, "is_main", lambda main=main: main)
-            monkeypatch.setattr(experiment, "anywhere", lambda flag, main=main: flag or not main)
+            monkeypatch.setattr(folder, "is_main", lambda main=main: main)
+            monkeypatch.setattr(folder, "anywhere", lambda flag, main=main: flag or not main)
             words = "another run is writing" if main else "refused by process 0"
-            with pytest.raises(InputError, match=words), experiment.sole_run(tmp_path):
+            with pytest.raises(InputError, match=words), folder.sole_run(tmp_path):
                 pass
     monkeypatch.undo()
-    with experiment.sole_run(tmp_path):
+    with folder.sole_run(tmp_path):
         pass
     assert list(tmp_path.iterdir()) == []
 

@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxmotion.training.optimizer import OptimizerConfig, learning_rate, make_optimizer
+from jaxmotion.tasks.task import Output, Task
+from jaxmotion.training.optimizer import OptimizerConfig, learning_rate
 from jaxmotion.training.step import init_state, make_train_step, make_validation_step
 
 STEPS = 12
@@ -15,22 +16,27 @@ START = {"a": np.float32(3.0), "b": np.float32([-1.0, 0.5])}
 
 
 @dataclass(frozen=True)
-class Line:
+class Line(Task):
     """Fits y = a x + b_c, c being one of two classes."""
 
-    def init(self, key, batch):
-        return jax.tree.map(jnp.asarray, START)
+    @property
+    def spec(self):
+        return {"x": "B N 2", "y": "B N 2"}
 
-    def loss(self, params, batch, step, key):
+    def init(self, key, batch):
+        return {"params": jax.tree.map(jnp.asarray, START)}
+
+    def loss(self, variables, batch, *, step, key):
+        params = variables["params"]
         error = params["a"] * batch["x"] + params["b"] - batch["y"]
-        return jnp.mean(error**2, axis=(1, 2)), {"a": params["a"]}
+        return Output(jnp.mean(error**2, axis=(1, 2)), metrics={"a": (params["a"], 1)})
 
 
 def batch_of(number, clips=4):
     rng = np.random.default_rng(number)
     x = rng.normal(size=(clips, 5, 2))
     y = 2 * x + [1.0, -1.0] + 0.1 * rng.normal(size=x.shape)
-    return {"x": x.astype(np.float32), "y": y.astype(np.float32), "valid": np.ones_like(x)}
+    return {"x": x.astype(np.float32), "y": y.astype(np.float32)}
 
 
 def gradient_of(a, b, batch):
@@ -97,12 +103,11 @@ CONFIGS = {
 def test_steps_are_those_of_the_optimiser_written_out(name, accumulate):
     config = CONFIGS[name]
     config = OptimizerConfig(**{**vars(config), "learning_rate": 0.05})
-    task, optimizer = Line(), make_optimizer(config, STEPS)
-    rate = learning_rate(config, STEPS)
+    task = Line()
     batches = [batch_of(number) for number in range(STEPS)]
     averaged = config.ema_decay > 0
-    state = init_state(task, optimizer, batches[0], 0, averaged=averaged)
-    step = jax.jit(make_train_step(task, optimizer, rate, 0, config.ema_decay, accumulate))
+    state = init_state(task, config, batches[0], 0)
+    step = jax.jit(make_train_step(task, config, STEPS, 0, accumulate))
     norms = []
     for number, (batch, expected) in enumerate(
         zip(batches, expected_run(config, batches), strict=True)
@@ -117,10 +122,10 @@ def test_steps_are_those_of_the_optimiser_written_out(name, accumulate):
         np.testing.assert_allclose(flattened(state.params), flat, rtol=1e-4, atol=1e-5)
         if averaged:
             np.testing.assert_allclose(flattened(state.average), average, rtol=1e-4, atol=1e-5)
-            assert state.best_guess is state.average
+            assert state.best_guess == {"params": state.average}
         else:
             assert state.average is None
-            assert state.best_guess is state.params
+            assert state.best_guess == {"params": state.params}
         assert state.finite
     assert config.clip_norm == 0 or max(norms) > config.clip_norm > min(norms)
 
@@ -152,19 +157,17 @@ def test_the_rate_outlives_its_schedule():
 @pytest.mark.parametrize("bad", ["loss", "gradient"])
 def test_what_is_not_finite_is_remembered(bad):
     class Poisoned(Line):
-        def loss(self, params, batch, step, key):
-            loss, parts = super().loss(params, batch, step, key)
+        def loss(self, variables, batch, *, step, key):
+            output = super().loss(variables, batch, step=step, key=key)
             if bad == "loss":
-                return jnp.where(step == 1, jnp.inf, loss), parts
+                return output._replace(loss=jnp.where(step == 1, jnp.inf, output.loss))
             # sqrt(0 * a) has value 0 and an infinite slope.
-            return loss + jnp.where(step == 1, jnp.sqrt(0 * params["a"]), 0.0), parts
+            slope = jnp.where(step == 1, jnp.sqrt(0 * variables["params"]["a"]), 0.0)
+            return output._replace(loss=output.loss + slope)
 
     config = OptimizerConfig()
-    optimizer = make_optimizer(config, STEPS)
-    state = init_state(Poisoned(), optimizer, batch_of(0), 0, averaged=False)
-    step = jax.jit(
-        make_train_step(Poisoned(), optimizer, learning_rate(config, STEPS), 0, config.ema_decay)
-    )
+    state = init_state(Poisoned(), config, batch_of(0), 0)
+    step = jax.jit(make_train_step(Poisoned(), config, STEPS, 0))
     finite = []
     for number in range(4):
         state, _ = step(state, batch_of(number))
@@ -177,17 +180,15 @@ def test_the_randomness_of_a_step_is_its_own():
     """Other steps, seeds and parts of a batch draw otherwise; the same step draws the same."""
 
     class Noisy(Line):
-        def loss(self, params, batch, step, key):
+        def loss(self, variables, batch, *, step, key):
             drawn = jax.random.uniform(key, batch["x"].shape[:1])
-            return drawn + 0 * params["a"], {}
+            return Output(drawn + 0 * variables["params"]["a"])
 
-    config = OptimizerConfig()
-    optimizer = make_optimizer(config, STEPS)
-    rate = learning_rate(config, STEPS)
-    state = init_state(Noisy(), optimizer, batch_of(0), 0, averaged=False)
+    config = OptimizerConfig(ema_decay=0.0)
+    state = init_state(Noisy(), config, batch_of(0), 0)
 
     def losses(seed, accumulate=1):
-        step = jax.jit(make_train_step(Noisy(), optimizer, rate, seed, 0.0, accumulate))
+        step = jax.jit(make_train_step(Noisy(), config, STEPS, seed, accumulate))
         now, found = state, []
         for _ in range(3):
             now, metrics = step(now, batch_of(0))
@@ -206,9 +207,11 @@ def test_the_randomness_of_a_step_is_its_own():
 
 def test_a_clip_that_is_padding_counts_in_no_validation_loss():
     batch = batch_of(0)
-    batch["valid"][1:3] = 0
-    found = jax.jit(make_validation_step(Line()))(START, batch, jnp.int32(0))
+    batch["x"][1] = np.nan
+    state = init_state(Line(), OptimizerConfig(), batch, 0)
+    found = jax.jit(make_validation_step(Line()))(state, batch, np.float32([1, 0, 0, 1]))
     real = [{name: array[[n]] for name, array in batch.items()} for n in (0, 3)]
     expected = sum(gradient_of(3.0, START["b"].astype(float), clip)[1] for clip in real)
-    np.testing.assert_allclose(found["loss"], expected, rtol=1e-5)
-    assert found["clips"] == 2
+    np.testing.assert_allclose(found["loss"][0], expected, rtol=1e-5)
+    assert found["loss"][1] == 2
+    np.testing.assert_array_equal(found["a"], [6, 2])

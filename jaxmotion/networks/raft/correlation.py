@@ -10,7 +10,8 @@ grows with the square of the number of pixels. `OnDemand` keeps the features and
 windows at each lookup: more work, memory that grows with the number of pixels.
 
 References:
-  Teed and Deng, RAFT: recurrent all-pairs field transforms for optical flow, ECCV 2020, sect. 3.2.
+    Teed and Deng, RAFT: recurrent all-pairs field transforms for optical flow, ECCV 2020, sect.
+    3.2.
 """
 
 import math
@@ -30,11 +31,11 @@ def pyramid_bytes(height: int, width: int) -> int:
     """Memory of the all-pairs correlations of a pair of frames.
 
     Args:
-      height: of the frames, in pixels.
-      width: of the frames, in pixels.
+        height: of the frames, in pixels.
+        width: of the frames, in pixels.
 
     Returns:
-      Bytes, float32, of all levels.
+        Bytes, float32, of all levels.
     """
     height, width = -(-height // 8), -(-width // 8)
     levels = sum((height >> level) * (width >> level) for level in range(LEVELS))
@@ -48,9 +49,9 @@ class AllPairs:
         """Correlates.
 
         Args:
-          features0: of the first frame, `[B, H, W, C]`.
-          features1: of the second frame, `[B, H, W, C]`; at least 8 x 8.
-          radius: of the windows.
+            features0: of the first frame, `[B, H, W, C]`.
+            features1: of the second frame, `[B, H, W, C]`; at least 8 x 8.
+            radius: of the windows.
         """
         self.radius = radius
         queries = _flat(features0)
@@ -64,10 +65,10 @@ class AllPairs:
         """Looks the windows up.
 
         Args:
-          match: where each pixel of the first frame is in the second, (x, y), `[B, H, W, 2]`.
+            match: where each pixel of the first frame is in the second, (x, y), `[B, H, W, 2]`.
 
         Returns:
-          `[B, H, W, levels * (2 radius + 1)²]`, in each window x outermost; zero outside.
+            `[B, H, W, levels * (2 radius + 1)²]`, in each window x outermost; zero outside.
         """
         matches = match.reshape(match.shape[0], -1, 2)
 
@@ -128,9 +129,9 @@ class _Window(NamedTuple):
     """The correlations that one level's windows need, S = 2 radius + 2 in each direction.
 
     Attributes:
-      index: of the second frame's pixels, counted row by row, `[B, N, S (y), S (x)]`.
-      inside: which of them exist, `[B, N, S, S]`; the others point at some pixel that does.
-      fraction: of the match, (x, y) in [0, 1), `[B, N, 2]`.
+        index: of the second frame's pixels, counted row by row, `[B, N, S (y), S (x)]`.
+        inside: which of them exist, `[B, N, S, S]`; the others point at some pixel that does.
+        fraction: of the match, (x, y) in [0, 1), `[B, N, 2]`.
     """
 
     index: jax.Array

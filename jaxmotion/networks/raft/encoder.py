@@ -13,12 +13,12 @@ class Encoder(nn.Module):
     """A frame to features at an eighth of its size.
 
     Attributes:
-      widths: channels of the three pairs of blocks.
-      features: channels of the result.
-      norm: after each convolution but the last.
-      bottleneck: blocks of three convolutions at a quarter of the width (the small network)
-        instead of two at the full width.
-      precision: of the convolutions.
+        widths: channels of the three pairs of blocks.
+        features: channels of the result.
+        norm: after each convolution but the last.
+        bottleneck: blocks of three convolutions at a quarter of the width (the small network)
+            instead of two at the full width.
+        precision: of the convolutions.
     """
 
     widths: tuple[int, int, int]
@@ -44,11 +44,11 @@ class Block(nn.Module):
     """A residual block; its input is projected where the size changes.
 
     Attributes:
-      width: channels of the result.
-      stride: of one of its convolutions.
-      norm: after each convolution.
-      bottleneck: see `Encoder`.
-      precision: of the convolutions.
+        width: channels of the result.
+        stride: of one of its convolutions.
+        norm: after each convolution.
+        bottleneck: see `Encoder`.
+        precision: of the convolutions.
     """
 
     width: int
@@ -78,7 +78,7 @@ class Normalize(nn.Module):
     """The norm by name: of each channel of each frame, by kept statistics, or none.
 
     Attributes:
-      norm: which.
+        norm: which.
     """
 
     norm: Norm
@@ -108,15 +108,15 @@ def conv(
     """A convolution padded by half of its kernel on every side, as the published weights expect.
 
     Args:
-      features: output channels.
-      kernel: extent, or (in y, in x); odd.
-      stride: in both directions.
-      precision: of the products.
-      bias: add one.
-      name: of the module.
+        features: output channels.
+        kernel: extent, or (in y, in x); odd.
+        stride: in both directions.
+        precision: of the products.
+        bias: add one.
+        name: of the module.
 
     Returns:
-      The module.
+        The module.
     """
     height, width = (kernel, kernel) if isinstance(kernel, int) else kernel
     return nn.Conv(

@@ -1,7 +1,7 @@
 """RAFT: flow by iterated lookup in the correlations of all pairs of pixels.
 
 References:
-  Teed and Deng, RAFT: recurrent all-pairs field transforms for optical flow, ECCV 2020.
+    Teed and Deng, RAFT: recurrent all-pairs field transforms for optical flow, ECCV 2020.
 """
 
 from dataclasses import dataclass
@@ -27,19 +27,19 @@ class Architecture:
     """What tells the two published networks apart; see `Encoder` and `Update`.
 
     Attributes:
-      widths: of the encoders' blocks.
-      bottleneck: kind of the encoders' blocks.
-      features: of the frames, that are correlated.
-      context: channels of the context.
-      context_norm: norm in the encoder of the context.
-      hidden: channels of the recurrent state.
-      radius: of the lookup.
-      correlation_features: see `Update`.
-      flow_features: see `Update`.
-      motion_features: see `Update`.
-      kernels: see `Update`.
-      head: see `Update`.
-      mask: channels inside the mask of the convex upsampling; 0: upsampling is bilinear.
+        widths: of the encoders' blocks.
+        bottleneck: kind of the encoders' blocks.
+        features: of the frames, that are correlated.
+        context: channels of the context.
+        context_norm: norm in the encoder of the context.
+        hidden: channels of the recurrent state.
+        radius: of the lookup.
+        correlation_features: see `Update`.
+        flow_features: see `Update`.
+        motion_features: see `Update`.
+        kernels: see `Update`.
+        head: see `Update`.
+        mask: channels inside the mask of the convex upsampling; 0: upsampling is bilinear.
     """
 
     widths: tuple[int, int, int]
@@ -96,11 +96,12 @@ class RAFT(nn.Module):
     device works on its own.
 
     Attributes:
-      architecture: `LARGE` or `SMALL`.
-      correlation: "all_pairs" (fast; memory grows with the square of the number of pixels) or
-        "on_demand" (for large frames); the result is the same.
-      precision: of the convolutions. `HIGHEST` gives the published figures on every machine;
-        `DEFAULT` is faster on GPUs (TF32) and TPUs (bfloat16). Correlations are always `HIGHEST`.
+        architecture: `LARGE` or `SMALL`.
+        correlation: "all_pairs" (fast; memory grows with the square of the number of pixels) or
+            "on_demand" (for large frames); the result is the same.
+        precision: of the convolutions. `HIGHEST` gives the published figures on every machine;
+            `DEFAULT` is faster on GPUs (TF32) and TPUs (bfloat16). Correlations are always
+            `HIGHEST`.
     """
 
     architecture: Architecture = LARGE
@@ -132,13 +133,13 @@ class RAFT(nn.Module):
         """Estimates the flow.
 
         Args:
-          image0: `[B, H, W, 3]` in 0..255, of any size; sides that are not a multiple of 8, or
-            below 64, are continued by the pixels at the edge.
-          image1: the frame that it goes to, likewise.
-          iterations: how often the flow is improved; static.
+            image0: `[B, H, W, 3]` in 0..255, of any size; sides that are not a multiple of 8, or
+                below 64, are continued by the pixels at the edge.
+            image1: the frame that it goes to, likewise.
+            iterations: how often the flow is improved; static.
 
         Returns:
-          Flow `[B, H, W, 2]` in pixels.
+            Flow `[B, H, W, 2]` in pixels.
         """
         height, width = image0.shape[1:3]
         before = [_padding(side) for side in (height, width)]

@@ -13,13 +13,13 @@ class Update(nn.Module):
     """One iteration: motion features, a recurrent unit, the step of the flow.
 
     Attributes:
-      hidden: channels of the state.
-      correlation_features: of the convolutions of the correlations, 1 x 1 and then 3 x 3.
-      flow_features: of the two convolutions of the flow.
-      motion_features: of the two together; the flow itself is added.
-      kernels: of the recurrent units, which follow one another.
-      head: channels inside the head that gives the step.
-      precision: of the convolutions.
+        hidden: channels of the state.
+        correlation_features: of the convolutions of the correlations, 1 x 1 and then 3 x 3.
+        flow_features: of the two convolutions of the flow.
+        motion_features: of the two together; the flow itself is added.
+        kernels: of the recurrent units, which follow one another.
+        head: channels inside the head that gives the step.
+        precision: of the convolutions.
     """
 
     hidden: int
@@ -56,13 +56,13 @@ class Update(nn.Module):
         """Iterates once.
 
         Args:
-          state: `[B, H, W, hidden]`.
-          prepared: from `prepare`.
-          correlations: the windows around the matches, `[B, H, W, ...]`.
-          flow: the flow so far, `[B, H, W, 2]`.
+            state: `[B, H, W, hidden]`.
+            prepared: from `prepare`.
+            correlations: the windows around the matches, `[B, H, W, ...]`.
+            flow: the flow so far, `[B, H, W, 2]`.
 
         Returns:
-          The next state, and what to add to the flow.
+            The next state, and what to add to the flow.
         """
         motion = self.motion(correlations, flow)
         for gru, context in zip(self.gru, prepared, strict=True):
@@ -87,9 +87,9 @@ class GRU(nn.Module):
     out of the iterations, and the two gates are computed together.
 
     Attributes:
-      hidden: channels of the state.
-      kernel: extent in y and x.
-      precision: of the convolutions.
+        hidden: channels of the state.
+        kernel: extent in y and x.
+        precision: of the convolutions.
     """
 
     hidden: int
@@ -122,8 +122,8 @@ class Mask(nn.Module):
     """The weights with which the flow is upsampled, from the last state.
 
     Attributes:
-      features: channels inside.
-      precision: of the convolutions.
+        features: channels inside.
+        precision: of the convolutions.
     """
 
     features: int

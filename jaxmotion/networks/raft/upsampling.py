@@ -10,14 +10,14 @@ def upsample_convex(flow: jax.Array, logits: jax.Array) -> jax.Array:
     """Every fine vector is a convex combination of the nine coarse ones around it.
 
     Args:
-      flow: `[B, H, W, 2]`, in coarse pixels.
-      logits: of the weights, `[B, H, W, 9, 8, 8]`: neighbours row by row, then y and x inside.
+        flow: `[B, H, W, 2]`, in coarse pixels.
+        logits: of the weights, `[B, H, W, 9, 8, 8]`: neighbours row by row, then y and x inside.
 
     Returns:
-      `[B, 8 H, 8 W, 2]`, in fine pixels.
+        `[B, 8 H, 8 W, 2]`, in fine pixels.
 
     References:
-      Teed and Deng, ECCV 2020, sect. 3.3.
+        Teed and Deng, ECCV 2020, sect. 3.3.
     """
     batch, height, width, _ = flow.shape
     padded = jnp.pad(8.0 * flow, ((0, 0), (1, 1), (1, 1), (0, 0)))
@@ -32,10 +32,10 @@ def upsample_bilinear(flow: jax.Array) -> jax.Array:
     """Bilinear, corner on corner, as the small network was trained.
 
     Args:
-      flow: `[B, H, W, 2]`, in coarse pixels.
+        flow: `[B, H, W, 2]`, in coarse pixels.
 
     Returns:
-      `[B, 8 H, 8 W, 2]`, in fine pixels.
+        `[B, 8 H, 8 W, 2]`, in fine pixels.
     """
     rows, columns = (_bilinear_matrix(size) for size in flow.shape[1:3])
     fine = jnp.einsum("yh,bhwc->bywc", rows, 8.0 * flow, precision=_HIGHEST)

@@ -27,10 +27,10 @@ class RAFTEstimator:
     """RAFT with the weights of a file; compiled once for each size of frames.
 
     Attributes:
-      name: "raft" (the large network) or "raft_small".
-      iterations: how often the flow is improved.
-      correlation: "all_pairs", "on_demand", or "auto", which takes the first while it fits in
-        2 GB. All give the same flow.
+        name: "raft" (the large network) or "raft_small".
+        iterations: how often the flow is improved.
+        correlation: "all_pairs", "on_demand", or "auto", which takes the first while it fits in
+            2 GB. All give the same flow.
     """
 
     def __init__(
@@ -43,13 +43,13 @@ class RAFTEstimator:
         """Loads the weights.
 
         Args:
-          name: "raft" or "raft_small".
-          weights: a `.pth`, `.npz` or `.safetensors` file, see `load_weights`.
-          iterations: at least 1.
-          correlation: see the class.
+            name: "raft" or "raft_small".
+            weights: a `.pth`, `.npz` or `.safetensors` file, see `load_weights`.
+            iterations: at least 1.
+            correlation: see the class.
 
         Raises:
-          InputError: no weights, weights of another network, or a wrong setting.
+            InputError: no weights, weights of another network, or a wrong setting.
         """
         if iterations < 1:
             raise InputError(f"iterations {iterations}: expected at least 1")

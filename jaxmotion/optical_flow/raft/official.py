@@ -4,8 +4,8 @@ The files are torchvision's copies of the weights that RAFT's authors published,
 is in their names; the authors' own files are taken as well. Neither come with this package.
 
 References:
-  torchvision's `Raft_Large_Weights` and `Raft_Small_Weights`, the versions V1.
-  https://github.com/princeton-vl/RAFT (its `download_models.sh`).
+    torchvision's `Raft_Large_Weights` and `Raft_Small_Weights`, the versions V1.
+    https://github.com/princeton-vl/RAFT (its `download_models.sh`).
 """
 
 import shutil
@@ -15,7 +15,7 @@ from pathlib import Path
 from jaxmotion.downloads import download, wrong_digest
 from jaxmotion.errors import InputError
 from jaxmotion.files import atomic_path, reading
-from jaxmotion.output_folder import locked
+from jaxmotion.locks import locked
 from jaxmotion.user_cache import user_cache
 
 _BASE = "https://download.pytorch.org/models"
@@ -26,12 +26,12 @@ class Weights:
     """A published file.
 
     Attributes:
-      name: ours, and that of the authors' file.
-      estimator: the network that it is for, in `ESTIMATORS`.
-      file: torchvision's name, which ends in the first digits of its SHA-256.
-      megabytes: how large it is.
-      trained_on: data sets; their licences may have a say in what the weights may be used for.
-      published: SHA-256 of the authors' own file, where it is known.
+        name: ours, and that of the authors' file.
+        estimator: the network that it is for, in `ESTIMATORS`.
+        file: torchvision's name, which ends in the first digits of its SHA-256.
+        megabytes: how large it is.
+        trained_on: data sets; their licences may have a say in what the weights may be used for.
+        published: SHA-256 of the authors' own file, where it is known.
     """
 
     name: str
@@ -100,7 +100,7 @@ def find(name: str) -> Weights:
     """The official weights of a name.
 
     Raises:
-      InputError: there are none.
+        InputError: there are none.
     """
     if name not in OFFICIAL:
         raise InputError(f"weights {name!r}: unknown, expected one of {', '.join(OFFICIAL)}")
@@ -118,14 +118,14 @@ def fetch(name: str, url: str | None = None) -> Path:
     Where another process does so at this moment, it is waited for.
 
     Args:
-      name: one of `OFFICIAL`.
-      url: of a mirror; the file has to be the same.
+        name: one of `OFFICIAL`.
+        url: of a mirror; the file has to be the same.
 
     Returns:
-      The file.
+        The file.
 
     Raises:
-      InputError: an unknown name, no connection, no such file there, or one of another hash.
+        InputError: an unknown name, no connection, no such file there, or one of another hash.
     """
     weights = find(name)
     advice = f"download it elsewhere and give it to `jaxmotion weights fetch {name} --file FILE`"
@@ -137,14 +137,14 @@ def take(name: str, file: Path) -> Path:
     """Copies a file of official weights into the user's cache.
 
     Args:
-      name: one of `OFFICIAL`.
-      file: torchvision's file, or the authors'.
+        name: one of `OFFICIAL`.
+        file: torchvision's file, or the authors'.
 
     Returns:
-      The file in the cache.
+        The file in the cache.
 
     Raises:
-      InputError: an unknown name, or a file that cannot be read or is another one.
+        InputError: an unknown name, or a file that cannot be read or is another one.
     """
     weights = find(name)
     with reading(file):
@@ -165,13 +165,13 @@ def verify(name: str) -> Path:
     """Reads cached weights once more, and compares their hash.
 
     Args:
-      name: one of `OFFICIAL`.
+        name: one of `OFFICIAL`.
 
     Returns:
-      The file.
+        The file.
 
     Raises:
-      InputError: an unknown name, or a file that is not there or has changed.
+        InputError: an unknown name, or a file that is not there or has changed.
     """
     weights = find(name)
     if not weights.path.is_file():
@@ -190,13 +190,13 @@ def remove(name: str) -> Path:
     """Removes weights from the user's cache, and what a download of them left.
 
     Args:
-      name: one of `OFFICIAL`.
+        name: one of `OFFICIAL`.
 
     Returns:
-      The file that was there.
+        The file that was there.
 
     Raises:
-      InputError: an unknown name, or a file that is not there.
+        InputError: an unknown name, or a file that is not there.
     """
     path = find(name).path
     parts = [place for place in (path, path.with_name(f"{path.name}.part")) if place.exists()]

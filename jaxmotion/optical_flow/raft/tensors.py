@@ -18,13 +18,13 @@ def read_tensors(path: str | os.PathLike) -> dict[str, np.ndarray]:
     """Reads the named tensors of a file.
 
     Args:
-      path: a `.pth` of PyTorch, an `.npz`, or a `.safetensors`.
+        path: a `.pth` of PyTorch, an `.npz`, or a `.safetensors`.
 
     Returns:
-      The tensors by name.
+        The tensors by name.
 
     Raises:
-      InputError: missing, truncated, damaged, of another kind, or with something else in it.
+        InputError: missing, truncated, damaged, of another kind, or with something else in it.
     """
     with reading(path), open(path, "rb") as file:
         head = file.read(256)

@@ -65,11 +65,11 @@ def is_torch_file(path: str | os.PathLike, head: bytes) -> bool:
     """Tells by the content whether a file may be one of PyTorch.
 
     Args:
-      path: the file.
-      head: its first bytes.
+        path: the file.
+        head: its first bytes.
 
     Returns:
-      True for a pickle, and for a zip archive that holds one.
+        True for a pickle, and for a zip archive that holds one.
     """
     if head[:1] == b"\x80":
         return True
@@ -85,13 +85,13 @@ def read_torch_file(path: str | os.PathLike) -> dict[str, np.ndarray]:
     """Reads the tensors of a state dictionary.
 
     Args:
-      path: a file written by `torch.save`.
+        path: a file written by `torch.save`.
 
     Returns:
-      The tensors by name, as numpy arrays (bfloat16 as float32).
+        The tensors by name, as numpy arrays (bfloat16 as float32).
 
     Raises:
-      InputError: truncated, damaged, or with anything but a dictionary of tensors in it.
+        InputError: truncated, damaged, or with anything but a dictionary of tensors in it.
     """
     try:
         with open(path, "rb") as file:

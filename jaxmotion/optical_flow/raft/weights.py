@@ -1,7 +1,7 @@
 """Published weights as variables of the network: official names, or torchvision's.
 
 References:
-  Weights: https://github.com/princeton-vl/RAFT (its `download_models.sh`).
+    Weights: https://github.com/princeton-vl/RAFT (its `download_models.sh`).
 """
 
 import functools
@@ -42,16 +42,16 @@ def load_weights(path: str | os.PathLike, architecture: Architecture) -> dict[st
     """Reads a weight file.
 
     Args:
-      path: a `.pth`, `.npz` or `.safetensors` file with the names of the official weights or of
-        torchvision's.
-      architecture: the network that it must be of.
+        path: a `.pth`, `.npz` or `.safetensors` file with the names of the official weights or of
+            torchvision's.
+        architecture: the network that it must be of.
 
     Returns:
-      The variables of `RAFT(architecture)`: "params", and "batch_stats" where it has norms with
-      kept statistics. float32.
+        The variables of `RAFT(architecture)`: "params", and "batch_stats" where it has norms with
+        kept statistics. float32.
 
     Raises:
-      InputError: missing, damaged, with code in it, or not the weights of this network.
+        InputError: missing, damaged, with code in it, or not the weights of this network.
     """
     tensors = _official_names(read_tensors(path))
     _check_architecture(path, tensors, architecture)

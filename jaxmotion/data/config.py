@@ -1,0 +1,65 @@
+"""Which clips a run trains on."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from jaxmotion.data.flow_cache import DEFAULT_BYTES
+from jaxmotion.errors import InputError
+from jaxmotion.options import Count, Meta, check_fields
+
+MOST_PIXELS = 2**24
+"""Of a clip's frame: what is larger (4096×4096) is a slip, or a file that means to fill memory."""
+
+Side = Annotated[int, Meta(ge=2, le=16_384)]
+Interval = Annotated[int, Meta(ge=-100_000, le=100_000)]
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Which clips to train on.
+
+    Attributes:
+        source: ``"scenes:LEVEL"`` for procedural scenes (``"scenes:LEVEL+LEVEL"`` for several
+            levels in turn), ``"tfds:NAME/CONFIG"``, or a path: a DAVIS-layout root, a folder
+            of ``.flo`` files or of such folders, a ``.npz`` sequence or a folder of them. Several
+            joined by commas take turns.
+        flow: name of the flow folder, ``ROOT/Flows/NAME``, of a DAVIS-layout root.
+        split: ``ROOT/ImageSets/SPLIT.txt`` limits the sequences; empty for all.
+        height: rows that every clip is resized to (vectors keep their length, as published).
+        width: columns.
+        clip_length: T, frames of a clip.
+        intervals: τ, frames from one field of a clip to the next; of several each clip takes each,
+            and a negative one goes backward in time (thesis §3.3.1).
+        validation_fraction: share of the sequences of files held out for the validation loss.
+        validation_clips: at most this many clips are validated on.
+        reader_workers: threads of each process that read clips; 0 reads between the steps.
+        prefetch: batches that each process keeps ready.
+        cache_bytes: bytes of flow that are kept in memory at most; what is beyond is read again.
+    """
+
+    source: str = "scenes:default"
+    flow: str = "raft"
+    split: str = ""
+    height: Side = 64
+    width: Side = 112
+    clip_length: Annotated[int, Meta(ge=1, le=100_000)] = 1
+    intervals: Annotated[tuple[Interval, ...], Meta(min_length=1, max_length=1_000)] = (1,)
+    validation_fraction: Annotated[float, Meta(gt=0, lt=1)] = 0.1
+    validation_clips: Count = 64
+    reader_workers: Annotated[int, Meta(ge=0, le=1_000)] = 2
+    prefetch: Annotated[int, Meta(ge=1, le=10_000)] = 4
+    cache_bytes: Annotated[int, Meta(ge=0, le=2**50)] = DEFAULT_BYTES
+
+    def __post_init__(self) -> None:
+        check_fields(self, "data")
+        if not self.source:
+            raise InputError("data.source '': expected scenes:LEVEL, tfds:NAME/CONFIG or a path")
+        if 0 in self.intervals:
+            raise InputError(
+                f"data.intervals {self.intervals}: expected frames forward, or backward below 0"
+            )
+        if self.height * self.width > MOST_PIXELS:
+            raise InputError(
+                f"data.height {self.height} and data.width {self.width}: expected at most "
+                f"{MOST_PIXELS:,} pixels"
+            )

@@ -1,0 +1,65 @@
+"""What a trained network is scored on, by the task it was trained for."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from jaxmotion.errors import InputError
+from jaxmotion.experiments.scenes import score_on_scenes
+from jaxmotion.models.loading import load_trained
+from jaxmotion.tasks.task import Variables
+from jaxmotion.training.config import Config
+from jaxmotion.training.loop import Evaluate
+from jaxmotion.training.metrics import append_metrics
+
+Evaluation = Callable[[Config, Variables, bool], dict[str, float]]
+"""From a configuration, the variables of its network, and whether to score baselines beside it, to
+scores by name; none where the configuration asks for none."""
+
+EVALUATIONS: dict[str, Evaluation] = {"segmentation": score_on_scenes}
+
+
+def register_evaluation(kind: str, evaluation: Evaluation) -> None:
+    """Says how networks of a task are scored.
+
+    Args:
+        kind: name of the task.
+        evaluation: what scores them.
+    """
+    EVALUATIONS[kind] = evaluation
+
+
+def evaluation_of(config: Config) -> Evaluate | None:
+    """What scores a network while it is trained; None for a task that nothing scores.
+
+    Args:
+        config: the experiment.
+
+    Raises:
+        InputError: where scores are wanted but nothing gives them.
+    """
+    evaluation = EVALUATIONS.get(config.task.kind)
+    if evaluation is not None:
+        return lambda variables: evaluation(config, variables, False)
+    if config.evals.every:
+        raise InputError(f"evals.every {config.evals.every}: nothing scores a {config.task.kind}")
+    return None
+
+
+def final_scores(workdir: Path, *, baselines: bool) -> dict[str, float]:
+    """Scores the kept network of a run, and adds a line to its ``metrics.jsonl``.
+
+    Args:
+        workdir: the run's folder.
+        baselines: whether to score baselines beside it, which may take minutes.
+
+    Returns:
+        Scores by name; none where the run's configuration asks for none.
+    """
+    trained = load_trained(workdir)
+    evaluation = EVALUATIONS.get(trained.config.task.kind)
+    if evaluation is None:
+        return {}
+    scores = evaluation(trained.config, trained.variables, baselines)
+    if scores:
+        append_metrics(workdir, trained.step, scores)
+    return scores

@@ -1,0 +1,88 @@
+"""The motion models of segments, window by window."""
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+from jaxmotion import losses
+from jaxmotion.data.windows import InferenceConfig
+from jaxmotion.errors import InputError
+from jaxmotion.inference.fields import SegmentedField, checked_flow
+from jaxmotion.inference.windows import ShapedFunction, run_windows
+from jaxmotion.motion import MotionModel, PenaltyName, fit
+
+
+class WindowMotions(NamedTuple):
+    """The motion models of one window.
+
+    Attributes:
+        start: number of the window's first frame.
+        length: its frames.
+        theta: ``[K, P]``, with P for that many frames.
+    """
+
+    start: int
+    length: int
+    theta: np.ndarray
+
+
+class MotionFitter:
+    """Fits motion models to the segments of a video, as the loss of training does (eq. 3.4).
+
+    Attributes:
+        compilation_seconds: time spent on compiling so far.
+    """
+
+    def __init__(self, model: MotionModel, penalty: PenaltyName) -> None:
+        """Makes a fitter.
+
+        Args:
+            model: motion model of a segment.
+            penalty: what a residual costs.
+        """
+
+        def theta(_: tuple[()], flow: jax.Array, masks: jax.Array, valid: jax.Array) -> jax.Array:
+            weights = losses.frame_weights(flow, valid=valid)
+            found = fit(flow, masks, model, penalty=penalty, valid=valid, frame_weights=weights)
+            return found.theta
+
+        self._theta = ShapedFunction(theta, ())
+
+    @property
+    def compilation_seconds(self) -> float:
+        """See the class."""
+        return self._theta.seconds
+
+    def stream(
+        self, frames: Iterable[SegmentedField], inference: InferenceConfig
+    ) -> Iterator[WindowMotions]:
+        """The motion models of each window in turn.
+
+        Args:
+            frames: flow `[H, W, 2]` and masks `[H, W, K]` of each frame, and possibly where the
+                flow is known, `[H, W]` in {0, 1}, or None for everywhere.
+            inference: the windows.
+
+        Raises:
+            InputError: on flow or masks of another shape.
+        """
+        # Windows as long as they are: a motion model depends on the length of its clip.
+        windows = run_windows(self._theta, _checked(frames), inference, bucketed=False)
+        for start, length, theta in windows:
+            yield WindowMotions(start, length, theta)
+
+
+def _checked(
+    frames: Iterable[SegmentedField],
+) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    for index, (field, masks, *rest) in enumerate(frames):
+        name = f"flow field {index}"
+        flow, valid = checked_flow(field, rest[0] if rest else None, name, "[H, W, 2]")
+        if np.ndim(masks) != 3 or np.shape(masks)[:2] != valid.shape:
+            raise InputError(
+                f"{name} of shape {flow.shape}: masks of shape {np.shape(masks)}, expected "
+                "[H, W, K] of it"
+            )
+        yield flow, masks, valid

@@ -1,0 +1,29 @@
+"""The tasks by their names: what a configuration, a run's folder or a model file may hold."""
+
+from typing import TypeVar
+
+from jaxmotion.tasks.segmentation import SegmentationConfig
+from jaxmotion.tasks.task import TaskConfig
+
+C = TypeVar("C", bound=type[TaskConfig])
+
+# The first is the task of runs and files from before there were several.
+TASKS: dict[str, type[TaskConfig]] = {"segmentation": SegmentationConfig}
+
+
+def register_task(config: C) -> C:
+    """Makes the configuration of a task known by its ``kind``; a decorator.
+
+    Args:
+        config: the frozen dataclass. Its process alone knows it: files that name it can be read
+            where the module that has it was imported.
+
+    Returns:
+        The same class.
+
+    Raises:
+        ValueError: where another class has that name.
+    """
+    if TASKS.setdefault(config.kind, config) is not config:
+        raise ValueError(f"there is a task {config.kind!r} already: {TASKS[config.kind].__name__}")
+    return config

@@ -1,0 +1,59 @@
+"""How Orbax keeps the folders of a run, and what of its errors a user hears."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import jax
+import orbax.checkpoint as ocp
+from orbax.checkpoint.options import MultiprocessingOptions
+
+from jaxmotion.errors import InputError
+
+# What Orbax and tensorstore raise for files that are missing, cut short or overwritten. A
+# ValueError of tensorstore begins with a status, and some are of the machine, not of the file.
+DAMAGE = (ValueError, KeyError, TypeError, IndexError, EOFError)
+DAMAGE += (FileNotFoundError, NotADirectoryError, IsADirectoryError)
+_PASSING = ("ABORTED", "CANCELLED", "DEADLINE_EXCEEDED", "PERMISSION_DENIED", "RESOURCE_EXHAUSTED")
+_PASSING += ("UNAUTHENTICATED", "UNAVAILABLE")
+
+
+@contextmanager
+def writing(manager: ocp.CheckpointManager) -> Iterator[None]:
+    """A disk that is full, or a folder that is gone, is the user's to hear in one line."""
+    try:
+        yield
+    except (OSError, ValueError) as error:  # tensorstore's are ValueErrors
+        raise InputError(
+            f"{manager.directory}: a checkpoint cannot be written, earlier ones are kept: "
+            f"{line(error)}"
+        ) from error
+
+
+def may_pass(error: Exception) -> bool:
+    """Whether it is the machine that failed, and not a file that is damaged."""
+    if isinstance(error, DAMAGE):
+        return str(error).startswith(_PASSING)
+    return True
+
+
+def keeping(count: int | None) -> dict[str, Any]:
+    """How many checkpoints a manager keeps; None for one that reads.
+
+    A manager writes when it is told to, and a reader is told nothing. Orbax's own ``read_only``
+    would change its options back to these, with a warning about each.
+    """
+    return {"max_to_keep": count, "create": count is not None}
+
+
+def processes(name: str, *, alone: bool) -> MultiprocessingOptions:
+    """Who works on a folder: all processes, process 0 first among them, or this one alone."""
+    if not alone:
+        return MultiprocessingOptions(barrier_sync_key_prefix=name)
+    here = jax.process_index()
+    return MultiprocessingOptions(primary_host=here, active_processes={here})
+
+
+def line(error: Exception) -> str:
+    """What an error says, in one line."""
+    return " ".join(str(error).split())[:200]
