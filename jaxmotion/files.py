@@ -240,7 +240,7 @@ def _breaks(numbers: list[int]) -> list[int]:
 
 
 def _like(written: str, number: int) -> str:
-    """A number as its neighbour is written, with as many digits where that is padded."""
+    """A number as its neighbor is written, with as many digits where that is padded."""
     digits = written.lstrip("-")
     width = len(digits) if digits.startswith("0") or len(str(number)) > len(digits) else 1
     return f"{'-' * (number < 0)}{abs(number):0{width}d}"

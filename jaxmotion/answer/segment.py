@@ -74,7 +74,7 @@ class Report(NamedTuple):
     """What `segment_video` has to say.
 
     Attributes:
-        moving: bool ``[K]``, which segments move on their own.
+        moving: bool `[K]`, which segments move on their own.
         written: names in the folder, those to look at first.
         timing: how long the stages took.
     """
@@ -113,9 +113,9 @@ def segment_video(
       in all frames.
     - ``overlay.mp4``: the segments in color over the frames.
     - ``theta.npz``: the motion models of the segments in each of the N windows that the network
-      saw. ``theta`` ``[N, K, P]``, with coordinates from -1 to 1 over the window (`MotionModel`;
-      P is its ``num_parameters(length)``); ``start`` ``[N]``, the number of the window's first
-      frame; ``length`` ``[N]``, its frames, as many in all windows; ``moving`` ``[K]``, the
+      saw. ``theta`` `[N, K, P]`, with coordinates from -1 to 1 over the window (`MotionModel`;
+      P is its ``num_parameters(length)``); ``start`` `[N]`, the number of the window's first
+      frame; ``length`` `[N]`, its frames, as many in all windows; ``moving`` `[K]`, the
       segments that ``moving`` is made of.
     - what `Answer` asks for.
 
@@ -214,9 +214,9 @@ def segment_video(
 
 
 Field = tuple[np.ndarray, np.ndarray]
-"""Flow ``[h, w, 2]``, and where it is known, ``[h, w]``."""
+"""Flow `[h, w, 2]`, and where it is known, `[h, w]`."""
 Segmented = tuple[np.ndarray, np.ndarray, np.ndarray]
-"""Flow ``[h, w, 2]``, masks ``[h, w, K]``, and where the flow is known, ``[h, w]``."""
+"""Flow `[h, w, 2]`, masks `[h, w, K]`, and where the flow is known, `[h, w]`."""
 
 
 def _estimated(video: Video, estimator: Estimator) -> Iterator[Field]:

@@ -28,7 +28,7 @@ class Flow:
         backward: flow to the frame before instead of the one after.
         gap: frames from one to the other.
         format: a .flo or a KITTI .png for each frame, or one .npz for all.
-        color: also pictures, in the colours of the usual wheel.
+        color: also pictures, in the colors of the usual wheel.
         quality: also warp error and forward-backward consistency; takes twice the time.
     """
 

@@ -17,7 +17,7 @@ class Weights:
 
     They come from where torchvision has them, are checked by their hash, and lie in the user's
     cache ($XDG_CACHE_HOME/jaxmotion/weights). A download that broke off goes on. The data they were
-    trained on have licences of their own.
+    trained on have licenses of their own.
 
     Attributes:
         action: list shows what there is; fetch, verify and remove want a name.

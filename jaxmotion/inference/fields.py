@@ -9,10 +9,10 @@ from jaxmotion.errors import InputError
 from jaxmotion.optical_flow.arrays import known_flow
 
 Field = np.ndarray | tuple[np.ndarray, np.ndarray | None]
-"""The flow ``[H, W, 2]`` of a frame, or that and where it is known, ``[H, W]``."""
+"""The flow `[H, W, 2]` of a frame, or that and where it is known, `[H, W]`."""
 
 SegmentedField = tuple[np.ndarray, np.ndarray] | tuple[np.ndarray, np.ndarray, np.ndarray | None]
-"""Flow ``[H, W, 2]`` and masks ``[H, W, K]`` of a frame, and possibly where the flow is known."""
+"""Flow `[H, W, 2]` and masks `[H, W, K]` of a frame, and possibly where the flow is known."""
 
 # Sides of the working size are multiples of at least this, so that videos of about the same shape
 # share a compiled program.

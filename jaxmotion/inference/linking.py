@@ -1,4 +1,4 @@
-"""Linking: the labels of overlapping clips of a video become one labelling (thesis §3.3.5).
+"""Linking: the labels of overlapping clips of a video become one labeling (thesis §3.3.5).
 
 A network that sees a few frames at a time gives the same segment another label in the next clip.
 The frames that two clips share tell which label of one is which of the other.
@@ -22,22 +22,22 @@ def link_clips(
     num_labels: int,
     method: Linking = "assignment",
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Links the labels of overlapping clips into one labelling of the video.
+    """Links the labels of overlapping clips into one labeling of the video.
 
     Each clip takes the labels of the clip before it by the frames that both have; the first
     keeps its own. Each frame is then taken from the clip in which it lies most central (fig. 3.4
     for triplets); the first and the last frames from the only clip that has them.
 
     Args:
-        clips: integers ``[T_c, H, W]`` in 0 .. num_labels - 1, in the order of the video.
+        clips: integers `[T_c, H, W]` in 0 .. num_labels - 1, in the order of the video.
         starts: the number of each clip's first frame. Each clip begins and ends after the one
             before it, and leaves no frame out between the two.
         num_labels: K.
         method: see `link_labels`.
 
     Returns:
-        Labels ``[T, H, W]`` from the first clip's first frame to the last clip's last, and tables
-        ``[C, K]`` of what each label of each clip became.
+        Labels `[T, H, W]` from the first clip's first frame to the last clip's last, and tables
+        `[C, K]` of what each label of each clip became.
 
     Raises:
         ValueError: on other shapes, labels out of range, clips out of order or with a gap between
@@ -60,7 +60,7 @@ def link_masks(
     """Links clips of soft masks, in a stream: two clips are in hand at a time.
 
     Args:
-        clips: the number of each clip's first frame, and its masks ``[T_c, H, W, K]``, in order.
+        clips: the number of each clip's first frame, and its masks `[T_c, H, W, K]`, in order.
         method: see `link_labels`.
 
     Yields:
@@ -88,10 +88,10 @@ def unroll(clips: Iterable[tuple[int, np.ndarray]]) -> Iterator[np.ndarray]:
     """Each frame of a video once, from the clip in which it lies most central (fig. 3.4).
 
     Args:
-        clips: the number of each clip's first frame, and its frames ``[T_c, ...]``, in order.
+        clips: the number of each clip's first frame, and its frames `[T_c, ...]`, in order.
 
     Yields:
-        The frames ``[...]``; of two clips in which a frame is as central the earlier one's.
+        The frames `[...]`; of two clips in which a frame is as central the earlier one's.
     """
     previous, given = None, 0
     for start, clip in clips:
@@ -99,7 +99,7 @@ def unroll(clips: Iterable[tuple[int, np.ndarray]]) -> Iterator[np.ndarray]:
             given = start
         else:
             before, earlier = previous
-            # The frames as near to the centre of the earlier clip as to the centre of this one.
+            # The frames as near to the center of the earlier clip as to the center of this one.
             middle = (2 * before + len(earlier) + 2 * start + len(clip) - 2) // 4 + 1
             stop = min(max(middle, start, given), before + len(earlier))
             yield from earlier[given - before : stop - before]
@@ -131,10 +131,10 @@ class Linker:
 
         Args:
             start: the number of its first frame.
-            labels: integers ``[T_c, H, W]``.
+            labels: integers `[T_c, H, W]`.
 
         Returns:
-            int ``[K]``: ``table[labels]`` is the clip in the labels of the first one.
+            int `[K]`: ``table[labels]`` is the clip in the labels of the first one.
 
         Raises:
             ValueError: as `link_clips`.
@@ -180,7 +180,7 @@ def link_labels(
     keeps its number where that is free.
 
     Args:
-        previous: integers ``[F, H, W]`` in 0 .. num_labels - 1.
+        previous: integers `[F, H, W]` in 0 .. num_labels - 1.
         current: the same of the segmentation to relabel.
         num_labels: K.
         method: ``"assignment"``: one-to-one, the assignment of greatest total. ``"published"``:
@@ -188,7 +188,7 @@ def link_labels(
             become one.
 
     Returns:
-        int ``[K]``: ``table[current]`` has the labels of ``previous``.
+        int `[K]`: ``table[current]`` has the labels of ``previous``.
 
     Raises:
         ValueError: on different shapes or an unknown method.

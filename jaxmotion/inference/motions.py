@@ -20,7 +20,7 @@ class WindowMotions(NamedTuple):
     Attributes:
         start: number of the window's first frame.
         length: its frames.
-        theta: ``[K, P]``, with P for that many frames.
+        theta: `[K, P]`, with P for that many frames.
     """
 
     start: int

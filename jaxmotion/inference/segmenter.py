@@ -127,14 +127,14 @@ class Segmenter:
         """Segments a video's flow, with the same labels in all frames.
 
         Args:
-            flow: ``[T, H, W, 2]``, pixels per frame; any T ≥ 1, any size. The network works at
+            flow: `[T, H, W, 2]`, pixels per frame; any T ≥ 1, any size. The network works at
                 about the number of pixels it was trained with, in the flow's own aspect ratio.
-            valid: ``[T, H, W]`` in {0, 1}, where the flow is known; everywhere by default. What
+            valid: `[T, H, W]` in {0, 1}, where the flow is known; everywhere by default. What
                 the flow holds elsewhere does not matter. Vectors that no motion can have
                 (`optical_flow.known_vectors`) are unknown as well.
 
         Returns:
-            Masks ``[T, H, W, K]`` float32 that sum to 1 over K, at the flow's size. Where nothing
+            Masks `[T, H, W, K]` float32 that sum to 1 over K, at the flow's size. Where nothing
             of a video is known they are the same at every pixel: the background of the shipped
             models.
 
@@ -158,11 +158,11 @@ class Segmenter:
         into windows of that length, which a warning says.
 
         Args:
-            frames: flow fields ``[H, W, 2]``, all of one size; or pairs of such a field and where
-                it is known, ``[H, W]`` in {0, 1}, or None for everywhere.
+            frames: flow fields `[H, W, 2]`, all of one size; or pairs of such a field and where
+                it is known, `[H, W]` in {0, 1}, or None for everywhere.
 
         Yields:
-            Masks ``[H, W, K]`` of each frame in turn, some windows after it has been read.
+            Masks `[H, W, K]` of each frame in turn, some windows after it has been read.
 
         Raises:
             InputError: as `__call__`.
@@ -185,13 +185,13 @@ class Segmenter:
         """What the network makes of a video taken in one go, at the size it works at.
 
         Args:
-            flow: ``[T, H, W, 2]``; memory grows with T.
-            valid: ``[T, H, W]`` in {0, 1}; everywhere by default.
+            flow: `[T, H, W, 2]`; memory grows with T.
+            valid: `[T, H, W]` in {0, 1}; everywhere by default.
 
         Returns:
             The `Segmentation`, without the axis of clips: logits, latent vectors of the pixels
             (`jaxmotion.inference.latents`), and from a decoder the descriptor of each segment
-            ``[K, D]``. Labels are what the network calls segments in each frame, not linked.
+            `[K, D]`. Labels are what the network calls segments in each frame, not linked.
 
         Raises:
             InputError: as `__call__`.
@@ -213,12 +213,12 @@ class Segmenter:
         """The motion models of the segments in each window: the theta of least L_r (eq. 3.4).
 
         Args:
-            flow: ``[T, H, W, 2]``.
-            masks: ``[T, H, W, K]``, as this segmenter gives them.
+            flow: `[T, H, W, 2]`.
+            masks: `[T, H, W, K]`, as this segmenter gives them.
             valid: as of `__call__`.
 
         Returns:
-            theta ``[N, K, P]`` of the configuration's `MotionModel`, in px per frame over
+            theta `[N, K, P]` of the configuration's `MotionModel`, in px per frame over
             coordinates from -1 to 1, for the windows that ``inference.windows(T)`` lists. Zero for
             a segment without a known vector.
 
@@ -236,8 +236,8 @@ class Segmenter:
         """As `motions`, for a video of any length while it arrives.
 
         Args:
-            frames: flow ``[H, W, 2]`` and masks ``[H, W, K]`` of each frame, and possibly where the
-                flow is known, ``[H, W]`` in {0, 1}, or None for everywhere.
+            frames: flow `[H, W, 2]` and masks `[H, W, K]` of each frame, and possibly where the
+                flow is known, `[H, W]` in {0, 1}, or None for everywhere.
 
         Yields:
             The `WindowMotions` of each window in turn.
@@ -274,7 +274,7 @@ class Segmenter:
         return replace(LONG_VIDEO, linking=self.inference.linking)
 
     def _apply(self, params: Any, flow: jax.Array, valid: jax.Array) -> Segmentation:
-        """What the network makes of clips ``[B, T, H, W, 2]``."""
+        """What the network makes of clips `[B, T, H, W, 2]`."""
         network = self.task.network
         seen = observe(flow, valid, network)
         output = build_segmenter(network).apply({"params": params}, seen.features, seen.valid)

@@ -54,8 +54,8 @@ def run_windows(
     The function always gets the same number of windows; the last ones are filled up with zeros.
 
     Args:
-        function: arrays ``[N, T, ...]``, one for each part of a frame, to ``[N, ...]``.
-        frames: the parts ``[...]`` of each frame.
+        function: arrays `[N, T, ...]`, one for each part of a frame, to `[N, ...]`.
+        frames: the parts `[...]` of each frame.
         inference: the windows.
         bucketed: fill windows up with frames of zeros to a `bucket_length`.
 

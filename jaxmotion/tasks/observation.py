@@ -14,11 +14,11 @@ class Observation(NamedTuple):
     """A batch of clips as network and loss see it. What is not known is 0 everywhere.
 
     Attributes:
-        flow: ``[B, T, H, W, 2]``, pixels per frame; what the loss explains.
-        valid: ``[B, T, H, W]`` float32 in {0, 1}.
-        residual: ``[B, T, H, W, 2]``, the flow minus its global motion; None where neither network
+        flow: `[B, T, H, W, 2]`, pixels per frame; what the loss explains.
+        valid: `[B, T, H, W]` float32 in {0, 1}.
+        residual: `[B, T, H, W, 2]`, the flow minus its global motion; None where neither network
             nor loss asks for it.
-        features: ``[B, T, H, W, C]``, what the network sees.
+        features: `[B, T, H, W, C]`, what the network sees.
     """
 
     flow: jax.Array
@@ -41,11 +41,11 @@ def observe(
     leaves, and not at all where nobody does.
 
     Args:
-        flow: ``[B, T, H, W, 2]``, pixels per frame; what it holds where it is not valid does not
+        flow: `[B, T, H, W, 2]`, pixels per frame; what it holds where it is not valid does not
             matter.
-        valid: ``[B, T, H, W]`` in {0, 1}; None for all known.
+        valid: `[B, T, H, W]` in {0, 1}; None for all known.
         network: whose features these are.
-        seen: ``[B, T, H, W, 2]``, what the network sees instead of the flow, such as the same with
+        seen: `[B, T, H, W, 2]`, what the network sees instead of the flow, such as the same with
             noise; None, or the very same array, for the flow.
         with_residual: whether the loss needs the residual of the flow.
 

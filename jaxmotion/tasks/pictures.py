@@ -9,12 +9,12 @@ def segmentation_picture(flow: np.ndarray, masks: np.ndarray, parametric: np.nda
     """One column per clip, its middle frame: flow, segments, parametric flow.
 
     Args:
-        flow: ``[B, T, H, W, 2]``.
-        masks: ``[B, T, H, W, K]``.
-        parametric: ``[B, T, H, W, 2]``, the flow of the motion model of each pixel's segment.
+        flow: `[B, T, H, W, 2]`.
+        masks: `[B, T, H, W, K]`.
+        parametric: `[B, T, H, W, 2]`, the flow of the motion model of each pixel's segment.
 
     Returns:
-        ``[3H + gaps, B·W + gaps, 3]`` uint8.
+        `[3H + gaps, B·W + gaps, 3]` uint8.
     """
     middle = flow.shape[1] // 2
     columns = []

@@ -54,7 +54,7 @@ class ObjectiveConfig:
             of the thesis. A pixel then leaves the background only where another motion explains
             it better by this much, in the unit of the normalisation (with ``"residual"``: mean
             norms of the residual), so parallax and water stay behind.
-        border_cost: what it costs more on the border of the frame, falling towards the centre
+        border_cost: what it costs more on the border of the frame, falling toward the center
             with the fourth power of the distance: the same prior, by place. Who films an object
             keeps it in the frame; water, ground and branches close to the camera, which a global
             motion does not explain either, reach over its border.
@@ -164,7 +164,7 @@ class SegmentationTask(Task):
     def masks(
         self, params: Params, observation: Observation, key: jax.Array | None = None
     ) -> jax.Array:
-        """Masks ``[B, T, H, W, K]`` of the clips; with a key, the network's dropout is on."""
+        """Masks `[B, T, H, W, K]` of the clips; with a key, the network's dropout is on."""
         output = self.module.apply(
             {"params": params},
             observation.features,
@@ -227,7 +227,7 @@ class SegmentationTask(Task):
         return Output(total, weight, metrics)
 
     def _target(self, observation: Observation) -> tuple[jax.Array, jax.Array]:
-        """The flow to explain ``[B, T, H, W, 2]``, and what each frame weighs ``[B, T]``."""
+        """The flow to explain `[B, T, H, W, 2]`, and what each frame weighs `[B, T]`."""
         config = self.objective
         flow, valid, residual, _ = observation
         target = scale = flow
@@ -243,7 +243,7 @@ class SegmentationTask(Task):
     def _fit(
         self, target: jax.Array, masks: jax.Array, valid: jax.Array, weights: jax.Array
     ) -> jax.Array:
-        """The motion models ``[B, K, P]`` of the masks."""
+        """The motion models `[B, K, P]` of the masks."""
         return fit(
             target,
             masks,
@@ -255,7 +255,7 @@ class SegmentationTask(Task):
         ).theta
 
     def predict(self, variables: Variables, batch: Batch) -> Mapping[str, jax.Array]:
-        """``masks`` ``[B, T, H, W, K]``."""
+        """``masks`` `[B, T, H, W, K]`."""
         return {"masks": self.masks(variables["params"], self.observe(batch))}
 
     def transfer(self, fresh: Variables, trained: Variables) -> tuple[Variables, str]:

@@ -25,9 +25,9 @@ class Output(NamedTuple):
     """What `Task.loss` gives. Nothing is reduced over the clips; the trainer does that.
 
     Attributes:
-        loss: ``[B]``.
-        weight: ``[B]``, what each clip counts in the mean of the losses; None for 1 each.
-        metrics: sum and count by name, each ``[B]``, or a number for the whole batch. What is
+        loss: `[B]`.
+        weight: `[B]`, what each clip counts in the mean of the losses; None for 1 each.
+        metrics: sum and count by name, each `[B]`, or a number for the whole batch. What is
             logged is the total of the sums divided by the total of the counts, over all parts of a
             batch and all devices, without the clips that only fill a batch up.
         state: new values of whole collections other than ``params``; None where nothing changes.
@@ -105,7 +105,7 @@ class Task(ABC):
         raise NotImplementedError(f"{type(self).__name__} has no predictions")
 
     def picture(self, variables: Variables, batch: Batch) -> np.ndarray | None:
-        """A picture ``[H, W, 3]`` uint8 of what the network makes of clips; None for none.
+        """A picture `[H, W, 3]` uint8 of what the network makes of clips; None for none.
 
         Args:
             variables: see `loss`.

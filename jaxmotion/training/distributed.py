@@ -160,7 +160,7 @@ def is_main() -> bool:
 
 
 def gather(value: Any) -> np.ndarray:
-    """A number (or array of one shape) of every process, ``[processes, ...]``.
+    """A number (or array of one shape) of every process, `[processes, ...]`.
 
     All processes call it at the same point.
     """

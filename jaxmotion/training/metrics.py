@@ -43,7 +43,7 @@ class MetricsLog:
             self._board.add_scalar(name, value, step)
 
     def picture(self, step: int, image: np.ndarray | None) -> None:
-        """Stores a picture ``[H, W, 3]`` uint8 as ``pictures/STEP.png``; None has none."""
+        """Stores a picture `[H, W, 3]` uint8 as ``pictures/STEP.png``; None has none."""
         if image is None:
             return
         with atomic_path(self._workdir / "pictures" / f"{step:07d}.png") as path:

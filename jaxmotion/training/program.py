@@ -40,7 +40,7 @@ class HeldOut(NamedTuple):
 
     Attributes:
         batch: the clips that this process loads.
-        real: ``[b]``, 1, and 0 for a clip that only fills the batch up.
+        real: `[b]`, 1, and 0 for a clip that only fills the batch up.
     """
 
     batch: HostBatch

@@ -161,7 +161,7 @@ def make_validation_step(
 ) -> Callable[[TrainState, Batch, jax.Array], Sums]:
     """The loss and the metrics of a batch without augmentation, as sums and counts.
 
-    The third argument is 1 for each clip, ``[B]``, and 0 for those that only fill the batch up,
+    The third argument is 1 for each clip, `[B]`, and 0 for those that only fill the batch up,
     which count in nothing.
     """
 
@@ -178,7 +178,7 @@ def sum_output(output: Output, real: jax.Array | None = None) -> Sums:
 
     Args:
         output: of `Task.loss`.
-        real: ``[B]``, 1 for clips that count and 0 for those that do not; all if not given.
+        real: `[B]`, 1 for clips that count and 0 for those that do not; all if not given.
     """
     loss = output.loss
     real = jnp.ones_like(loss) if real is None else real.astype(loss.dtype)
