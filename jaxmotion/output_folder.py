@@ -31,8 +31,8 @@ def keep_apart(folder: Path, names: Iterable[str], inputs: Iterable[Path]) -> No
     nothing.
 
     Args:
-        folder: of the results.
-        names: what may be written there or removed.
+        folder: folder of the results.
+        names: names of files and folders in it that may be written or removed.
         inputs: files and folders that are read.
 
     Raises:

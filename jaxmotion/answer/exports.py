@@ -53,8 +53,8 @@ class Frame(NamedTuple):
         index: its number.
         name: its name, without a suffix.
         labels: uint8 `[H, W]`, the segments.
-        moving: bool `[H, W]`.
-        picture: uint8 `[H, W, 3]`; None if no export needs it.
+        moving: bool `[H, W]`, where something moves on its own.
+        picture: uint8 `[H, W, 3]`, the frame of the video; None if no export needs it.
     """
 
     index: int
@@ -77,8 +77,8 @@ class Export:
         """Prepares the files.
 
         Args:
-            folder: of the results.
-            subject: what is exported.
+            folder: folder of the results.
+            subject: the video and what is known of it before its frames.
         """
         self.folder, self.subject = folder, subject
         self.stack = ExitStack()
@@ -229,7 +229,7 @@ class _Cutout(Export):
 
 
 class _Alpha(Export):
-    """The same as a video."""
+    """What moves, on a transparent ground, as a video."""
 
     needs_frames = True
 

@@ -30,30 +30,33 @@ class EvalConfig:
     """Scores segmenters, or the masks of other methods, beside training-free baselines.
 
     Attributes:
-        out: where scores.json, scores.csv, report.html and the rest go.
+        out: folder for scores.json, scores.csv, report.html and the rest.
         data: folder with Annotations/480p/SEQ/*.png and Flows/NAME/SEQ.npz (or SEQ/*.flo); or
             tfds:NAME/CONFIG, a data set that jaxmotion_datasets built.
-        suite: several datasets instead, a TOML file; what is scored already is not scored again.
+        suite: a TOML file with several datasets, instead of data; what is scored already is not
+            scored again.
         checkpoint: names of shipped models (`jaxmotion models` lists them) or of baselines,
             training runs' folders, files that `jaxmotion export` wrote; NAME=FOLDER names one.
             Otsu's threshold if nothing else is to be scored.
         results: folders of masks SEQ/FRAME.png to score, or NAME=FOLDER; without a checkpoint, and
             without Flows, nothing else.
-        compare: the same, as columns beside what is scored.
+        compare: networks, baselines or folders of masks to show as columns beside what is scored,
+            named as in checkpoint and results.
         protocol: davis2016, segtrack_v2, fbms59, moca, davis2017_motion or fbms59_multi; davis2016,
             or that of the built data set, if not given.
-        flow: which flow, a folder of Flows.
+        flow: name of the folder of Flows that holds the flow.
         select: which segments are the foreground: salient, except_largest, best_subset, overlap,
             linear_assignment, or nonzero (what results default to).
         cut: frames segmented at once and selected together; 0 is the whole sequence.
-        num_masks: another K than in training, for a network with slots; of results, how many labels
-            there may be.
+        num_masks: number of masks of a network with slots, if not as in training; for results, the
+            number of labels that there may be.
         frames: score every frame that has a flow, or leave out the first as the official
             benchmark does.
-        sequences: only these.
-        split: or those of ImageSets/SPLIT.txt, or of that split of a built data set.
-        baselines: which to compare with; "none" for none.
-        write_masks: write the masks and the segments as indexed PNG.
+        sequences: names of the sequences to score; all if not given.
+        split: name of the split to score instead: ImageSets/SPLIT.txt, or a split of a built data
+            set.
+        baselines: baselines to compare with; "none" for none.
+        write_masks: write the masks and the segments as indexed PNG files.
         include_frames: show the video frames in the report.
     """
 

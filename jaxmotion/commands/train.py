@@ -82,7 +82,12 @@ def _train(arguments: Arguments) -> tuple[Result, dict[str, float]]:
 
 
 def parse(argv: Sequence[str], prog: str = "jaxmotion train") -> Arguments:
-    """The experiment that the command line asks for."""
+    """Parses the experiment that the command line asks for.
+
+    Args:
+        argv: the arguments: the name of an experiment, "quickstart" if it is left out, and options.
+        prog: the command as it was typed.
+    """
     name = "quickstart"
     if argv and not argv[0].startswith("-"):
         name, argv = argv[0], argv[1:]

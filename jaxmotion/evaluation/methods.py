@@ -239,8 +239,8 @@ class Baseline:
         """The foreground, in the scored frames; nothing in the others.
 
         Args:
-            video: gives the flow.
-            protocol: of no meaning here.
+            video: the sequence, with flow and annotation.
+            protocol: rules of the benchmark, which a baseline does not depend on.
         """
         flow, annotation = video.known_flow(), video.annotation
         frames = annotation.frames[annotation.frames < len(flow)]
@@ -255,7 +255,7 @@ class Baseline:
         return Labeled(labels, 2, "nonzero")
 
     def inputs(self, sequence: ScoredSequence) -> dict[str, Any]:
-        """What its result on a sequence depends on, beside the data."""
+        """What its result on a sequence depends on beside the data: nothing."""
         return {}
 
 

@@ -27,16 +27,17 @@ def run_experiment(config: Config, workdir: Path, source: ClipSource | None = No
     Args:
         config: the experiment.
         workdir: the run's folder, created if missing.
-        source: the clips; those that ``config.data`` names if not given.
+        source: the clips to train on; None for those that ``config.data`` names.
 
     Returns:
-        The `Result`.
+        What the finished run reports.
 
     Raises:
         InputError: on data that cannot be read or has changed, a start that does not fit, or a
             folder of another experiment, or one that another run trains in. Nothing has been
             compiled then.
-        NonFiniteLossError, InterruptedTrainingError: see `training.loop.train`.
+        NonFiniteLossError: on a loss or gradient that is not finite.
+        InterruptedTrainingError: on SIGINT or SIGTERM.
     """
     networks = Loader()
     task = config.task.build(config.data, networks)

@@ -58,7 +58,7 @@ def sole_run(workdir: Path) -> Iterator[None]:
 
 
 def check_position(loader: TrainLoader, workdir: Path) -> None:
-    """Tells data that has changed since the run in a folder was trained on it.
+    """Refuses data that has changed since the run in a folder was trained on it.
 
     Args:
         loader: the clips of the run that is to go on.
@@ -112,7 +112,7 @@ def check_folder(
     Args:
         config: the experiment.
         workdir: the run's folder.
-        networks: see `claim_folder`.
+        networks: fingerprints of the other networks that the task uses, by path or name.
 
     Returns:
         The configuration of the run that is there; None where there is none.

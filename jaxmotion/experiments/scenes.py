@@ -29,9 +29,9 @@ def score_on_scenes(config: Config, variables: Variables, baselines: bool) -> di
     """Scores a segmenter on scenes that no run trains on.
 
     Args:
-        config: what it was trained with; ``config.evals`` says which scenes.
-        variables: of its network.
-        baselines: whether to score the baselines beside it.
+        config: configuration of the run; ``config.evals`` says which scenes.
+        variables: variables of the trained network, by collection.
+        baselines: whether to score the baselines beside the network.
 
     Returns:
         ``foreground_iou``, and the `scene_scores` of the baselines; none without scenes.

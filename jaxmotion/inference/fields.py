@@ -44,13 +44,16 @@ def working_size(
 def checked_flow(
     flow: np.ndarray, valid: np.ndarray | None, name: str = "flow", layout: str = "[T, H, W, 2]"
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Flow and where it is known, both float32; the flow is zero where it is unknown.
+    """Checks flow, and sets it to zero where it is unknown.
 
     Args:
-        flow: of the layout.
-        valid: in {0, 1}; None for everywhere.
+        flow: optical flow in pixels per frame, with the axes of ``layout``.
+        valid: where the flow is known, in {0, 1}, without the last axis; None for everywhere.
         name: what the flow is called in an error.
-        layout: its axes.
+        layout: axes of the flow, such as ``"[T, H, W, 2]"``.
+
+    Returns:
+        Flow and where it is known, both float32.
 
     Raises:
         InputError: on another shape, or values that cannot be flow.
@@ -65,7 +68,7 @@ def checked_flow(
 
 
 def checked_fields(frames: Iterable[Field]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Flow and where it is known of each frame, as of `checked_flow`.
+    """Checks the flow of each frame in turn, as `checked_flow` does.
 
     Args:
         frames: fields `[H, W, 2]`, or pairs of one and where it is known.

@@ -91,7 +91,7 @@ class GivenFlow:
             yield self._field(count - 1, earlier)
 
     def _field(self, number: int, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Of a frame."""
+        """Flow of a frame, and where it is known."""
         if number not in self._by_frame:
             self._check_count(self._count())
         index = self._by_frame[number]

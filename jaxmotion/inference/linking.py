@@ -32,8 +32,8 @@ def link_clips(
         clips: integers `[T_c, H, W]` in 0 .. num_labels - 1, in the order of the video.
         starts: the number of each clip's first frame. Each clip begins and ends after the one
             before it, and leaves no frame out between the two.
-        num_labels: K.
-        method: see `link_labels`.
+        num_labels: number K of labels.
+        method: ``"assignment"``, one-to-one, or ``"published"``, which can make two labels one.
 
     Returns:
         Labels `[T, H, W]` from the first clip's first frame to the last clip's last, and tables
@@ -61,7 +61,7 @@ def link_masks(
 
     Args:
         clips: the number of each clip's first frame, and its masks `[T_c, H, W, K]`, in order.
-        method: see `link_labels`.
+        method: ``"assignment"``, one-to-one, or ``"published"``, which can make two labels one.
 
     Yields:
         The same clips with their masks in the order of the first clip's. Where two labels became
@@ -114,8 +114,8 @@ class Linker:
     """Links clips one after the other, with only the last one in memory.
 
     Attributes:
-        num_labels: K.
-        method: see `link_labels`.
+        num_labels: number K of labels.
+        method: ``"assignment"``, one-to-one, or ``"published"``, which can make two labels one.
     """
 
     def __init__(self, num_labels: int, method: Linking = "assignment") -> None:
@@ -127,11 +127,11 @@ class Linker:
         self._previous: tuple[int, np.ndarray, np.ndarray] | None = None
 
     def table(self, start: int, labels: np.ndarray) -> np.ndarray:
-        """What the labels of the next clip become.
+        """Finds what the labels of the next clip become.
 
         Args:
-            start: the number of its first frame.
-            labels: integers `[T_c, H, W]`.
+            start: number of the clip's first frame.
+            labels: integers `[T_c, H, W]` in 0 .. num_labels - 1, the segments of the clip.
 
         Returns:
             int `[K]`: ``table[labels]`` is the clip in the labels of the first one.
@@ -173,19 +173,20 @@ class Linker:
 def link_labels(
     previous: np.ndarray, current: np.ndarray, num_labels: int, method: Linking = "assignment"
 ) -> np.ndarray:
-    """Which label of one segmentation is which of another of the same frames (eq. 3.9).
+    """Finds which label of one segmentation is which of another of the same frames (eq. 3.9).
 
-    A label is likened to another by the Jaccard index of their pixels, summed over the frames; to
-    be absent from a frame together is no likeness. A label that has no pixel in common with any
-    keeps its number where that is free.
+    Two labels are as alike as the Jaccard index of their pixels, summed over the frames. A frame
+    from which both are absent adds nothing. A label that has no pixel in common with any keeps its
+    number where that is free.
 
     Args:
-        previous: integers `[F, H, W]` in 0 .. num_labels - 1.
-        current: the same of the segmentation to relabel.
-        num_labels: K.
-        method: ``"assignment"``: one-to-one, the assignment of greatest total. ``"published"``:
-            for each label by itself the most alike one, as eq. 3.9 has it, so that two labels can
-            become one.
+        previous: the segmentation that has the labels wanted, integers `[F, H, W]` in
+            0 .. num_labels - 1.
+        current: the segmentation to relabel, integers `[F, H, W]` in 0 .. num_labels - 1.
+        num_labels: number K of labels.
+        method: ``"assignment"`` pairs the labels one-to-one so that the total is greatest.
+            ``"published"`` takes for each label by itself the most alike one, as eq. 3.9 has it, so
+            that two labels can become one.
 
     Returns:
         int `[K]`: ``table[current]`` has the labels of ``previous``.

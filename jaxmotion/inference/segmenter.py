@@ -55,8 +55,8 @@ class Segmenter:
 
         Args:
             config: the configuration that the parameters belong to.
-            params: parameters of its network.
-            step: where in training they are from.
+            params: parameters of the network.
+            step: training step that the parameters are from.
             inference: windows to use instead of the configuration's.
 
         Raises:
@@ -82,7 +82,7 @@ class Segmenter:
                 ``jaxmotion export`` wrote; or the name of a shipped model, as ``"lt-ms-k4"``,
                 unless a path is called so.
             inference: windows to use instead of those it was trained for.
-            num_masks: another K than in training, which a decoder of slots allows.
+            num_masks: number of masks, if not that of training; only a decoder of slots allows it.
 
         Raises:
             InputError: where there is no readable checkpoint of a segmenter, or its K is fixed.
@@ -100,12 +100,12 @@ class Segmenter:
         inference: InferenceConfig | None = None,
         num_masks: int | None = None,
     ) -> "Segmenter":
-        """The segmenter of a trained network.
+        """Makes the segmenter of a trained network.
 
         Args:
-            trained: the network.
-            inference: see `load`.
-            num_masks: see `load`.
+            trained: the trained network, with its configuration.
+            inference: windows to use instead of those it was trained for.
+            num_masks: number of masks, if not that of training; only a decoder of slots allows it.
 
         Raises:
             InputError: where it was trained for another task, or its K is fixed.
@@ -129,7 +129,7 @@ class Segmenter:
         Args:
             flow: `[T, H, W, 2]`, pixels per frame; any T ≥ 1, any size. The network works at
                 about the number of pixels it was trained with, in the flow's own aspect ratio.
-            valid: `[T, H, W]` in {0, 1}, where the flow is known; everywhere by default. What
+            valid: `[T, H, W]` in {0, 1}, where the flow is known; None for everywhere. What
                 the flow holds elsewhere does not matter. Vectors that no motion can have
                 (`optical_flow.known_vectors`) are unknown as well.
 
@@ -153,9 +153,9 @@ class Segmenter:
     def stream(self, frames: Iterable[Field]) -> Iterator[np.ndarray]:
         """Segments a video of any length while it arrives, as `__call__` would.
 
-        What is held in memory are a few windows, however long the video. Where the network would
-        see the whole video in one go, one that does not end within `inference.LONG_VIDEO` is cut
-        into windows of that length, which a warning says.
+        Only a few windows are held in memory, however long the video is. Where the network would
+        see the whole video in one go, a video longer than `inference.LONG_VIDEO` is cut into
+        windows of that length; a warning says so.
 
         Args:
             frames: flow fields `[H, W, 2]`, all of one size; or pairs of such a field and where
@@ -185,8 +185,8 @@ class Segmenter:
         """What the network makes of a video taken in one go, at the size it works at.
 
         Args:
-            flow: `[T, H, W, 2]`; memory grows with T.
-            valid: `[T, H, W]` in {0, 1}; everywhere by default.
+            flow: `[T, H, W, 2]`, pixels per frame; memory grows with T.
+            valid: `[T, H, W]` in {0, 1}, where the flow is known; None for everywhere.
 
         Returns:
             The `Segmentation`, without the axis of clips: logits, latent vectors of the pixels
@@ -210,12 +210,12 @@ class Segmenter:
     def motions(
         self, flow: np.ndarray, masks: np.ndarray, valid: np.ndarray | None = None
     ) -> np.ndarray:
-        """The motion models of the segments in each window: the theta of least L_r (eq. 3.4).
+        """Fits the motion models of the segments in each window: the theta of least L_r (eq. 3.4).
 
         Args:
-            flow: `[T, H, W, 2]`.
+            flow: `[T, H, W, 2]`, pixels per frame.
             masks: `[T, H, W, K]`, as this segmenter gives them.
-            valid: as of `__call__`.
+            valid: `[T, H, W]` in {0, 1}, where the flow is known; None for everywhere.
 
         Returns:
             theta `[N, K, P]` of the configuration's `MotionModel`, in px per frame over
@@ -233,7 +233,7 @@ class Segmenter:
         return np.stack([window.theta for window in self._fitter.stream(frames, self.inference)])
 
     def stream_motions(self, frames: Iterable[SegmentedField]) -> Iterator[WindowMotions]:
-        """As `motions`, for a video of any length while it arrives.
+        """Fits motion models as `motions` does, for a video of any length while it arrives.
 
         Args:
             frames: flow `[H, W, 2]` and masks `[H, W, K]` of each frame, and possibly where the

@@ -25,8 +25,8 @@ class Output(NamedTuple):
     """What `Task.loss` gives. Nothing is reduced over the clips; the trainer does that.
 
     Attributes:
-        loss: `[B]`.
-        weight: `[B]`, what each clip counts in the mean of the losses; None for 1 each.
+        loss: `[B]`, the loss of each clip.
+        weight: `[B]`, weight of each clip in the mean of the losses; None for 1 each.
         metrics: sum and count by name, each `[B]`, or a number for the whole batch. What is
             logged is the total of the sums divided by the total of the counts, over all parts of a
             batch and all devices, without the clips that only fill a batch up.
@@ -89,18 +89,21 @@ class Task(ABC):
         """The loss of each clip, and what is worth watching beside it.
 
         Args:
-            variables: what `init` gave, or what became of it.
+            variables: collections by name, as `init` gave them or as training changed them.
             batch: the clips.
             step: number of the training step, for schedules of the loss.
             key: randomness of augmentation and noise; None in validation, which uses neither.
         """
 
     def predict(self, variables: Variables, batch: Batch) -> Mapping[str, jax.Array]:
-        """What the network makes of clips, by name.
+        """Applies the network to clips.
 
         Args:
-            variables: see `loss`.
+            variables: collections by name, as in `loss`.
             batch: the clips.
+
+        Returns:
+            Arrays by name, as the task has them.
         """
         raise NotImplementedError(f"{type(self).__name__} has no predictions")
 
@@ -108,7 +111,7 @@ class Task(ABC):
         """A picture `[H, W, 3]` uint8 of what the network makes of clips; None for none.
 
         Args:
-            variables: see `loss`.
+            variables: collections by name, as in `loss`.
             batch: the clips.
         """
         return None
@@ -116,17 +119,17 @@ class Task(ABC):
     def transfer(self, fresh: Variables, trained: Variables) -> tuple[Variables, str]:
         """Variables of a new run, taken from a trained network.
 
-        The default takes everything and wants the same shapes.
+        By default everything is taken, and all shapes must be equal.
 
         Args:
-            fresh: what `init` gave.
+            fresh: fresh variables of the new network, from `init`.
             trained: the variables of the other network.
 
         Returns:
             Variables like ``fresh``, and a line for the user that says what was taken.
 
         Raises:
-            InputError: where the two do not go together.
+            InputError: where the two networks do not fit together.
         """
         same_shapes(fresh, trained)
         return jax.tree.map(lambda _, leaf: leaf, dict(fresh), dict(trained)), "taken: everything"
@@ -149,7 +152,7 @@ class TaskConfig(ABC):
 
     @abstractmethod
     def build(self, data: DataConfig, load: Callable[[str], Any] | None = None) -> Task:
-        """The task.
+        """Makes the task.
 
         Args:
             data: the clips that it is trained on.

@@ -45,10 +45,10 @@ class Processes:
         distributed: train as one of several processes, which all run this command. On a TPU pod,
             under SLURM, Open MPI or Kubernetes, JAX finds the others by itself; elsewhere the three
             below say it, and all of them are needed.
-        coordinator: HOST:PORT of process 0.
-        num_processes: how many there are.
-        process_id: which one this is, from 0.
-        join_timeout: seconds to wait at the start until all are there.
+        coordinator: address of process 0, HOST:PORT.
+        num_processes: number of processes in all.
+        process_id: number of this process, from 0.
+        join_timeout: seconds to wait at the start until all processes are there.
     """
 
     distributed: bool = False

@@ -20,7 +20,7 @@ _PASSING += ("UNAUTHENTICATED", "UNAVAILABLE")
 
 @contextmanager
 def writing(manager: ocp.CheckpointManager) -> Iterator[None]:
-    """A disk that is full, or a folder that is gone, is the user's to hear in one line."""
+    """Turns a full disk or a folder that is gone into an `InputError` of one line."""
     try:
         yield
     except (OSError, ValueError) as error:  # tensorstore's are ValueErrors
@@ -38,7 +38,7 @@ def may_pass(error: Exception) -> bool:
 
 
 def keeping(count: int | None) -> dict[str, Any]:
-    """How many checkpoints a manager keeps; None for one that reads.
+    """Options for how many checkpoints a manager keeps; None for one that reads.
 
     A manager writes when it is told to, and a reader is told nothing. Orbax's own ``read_only``
     would change its options back to these, with a warning about each.
@@ -47,7 +47,12 @@ def keeping(count: int | None) -> dict[str, Any]:
 
 
 def processes(name: str, *, alone: bool) -> MultiprocessingOptions:
-    """Who works on a folder: all processes, process 0 first among them, or this one alone."""
+    """Says which processes work on a folder: all, with process 0 as the first, or this one alone.
+
+    Args:
+        name: what the barriers of these processes are called.
+        alone: whether this process works by itself, without waiting for the others.
+    """
     if not alone:
         return MultiprocessingOptions(barrier_sync_key_prefix=name)
     here = jax.process_index()
