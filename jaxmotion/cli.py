@@ -51,8 +51,8 @@ def run(name: str, argv: Sequence[str], prog: str | None = None) -> int:
     """Runs one command.
 
     Args:
-        name: one of `COMMANDS`.
-        argv: its options.
+        name: name of the command, one of `COMMANDS`.
+        argv: options of the command.
         prog: the program as it was typed; ``jaxmotion NAME`` if not given.
 
     Returns:
@@ -99,8 +99,8 @@ def run_command(main: Callable[[Sequence[str]], None], argv: Sequence[str]) -> i
     """Runs a command; what a user did wrong becomes one line.
 
     Args:
-        main: the command.
-        argv: its arguments, without the program's name.
+        main: function of the command.
+        argv: arguments of the command, without the program's name.
 
     Returns:
         The exit status: 0, 2 for wrong input, 1 for training that went wrong, 130 after an

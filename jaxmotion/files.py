@@ -22,7 +22,7 @@ def atomic_path(path: str | os.PathLike, *, durable: bool = False) -> Iterator[P
     encoders choose the format by it.
 
     Args:
-        path: where the finished file goes.
+        path: place of the finished file.
         durable: whether the file is on disk before it gets its name, so that a power cut leaves no
             empty one. It costs some milliseconds: for what a run goes on from, not for pictures.
 
@@ -57,7 +57,7 @@ def read_error(path: str | os.PathLike, error: OSError) -> InputError:
 
     Args:
         path: the file or folder.
-        error: what the system said.
+        error: error of the system.
 
     Returns:
         The error to raise, naming the path and the reason ("No such file or directory", ...).
@@ -70,7 +70,7 @@ def reading(path: str | os.PathLike) -> Iterator[None]:
     """Turns what the system says when a file or folder cannot be read into our one line.
 
     Args:
-        path: what is looked at; the error names the very file where the system tells it.
+        path: file or folder that is read; the error names the very file where the system tells it.
 
     Raises:
         InputError: in the place of an `OSError`, and of a `MemoryError`.
@@ -87,8 +87,8 @@ def list_files(folder: str | os.PathLike, suffixes: Sequence[str]) -> list[Path]
     """The files of a folder with one of the suffixes, without hidden and temporary ones.
 
     Args:
-        folder: the folder.
-        suffixes: in lower case, with the dot; a file may have them in capitals.
+        folder: folder to look in.
+        suffixes: suffixes in lower case, with the dot; a file may have them in capitals.
 
     Returns:
         The paths, in alphabetical order.

@@ -67,7 +67,7 @@ def take_place(new: Path, folder: Path, outdated: Iterable[str] = ()) -> None:
 
     Args:
         new: a folder of the same file system; what was replaced is in it afterwards.
-        folder: where to.
+        folder: folder whose content is replaced.
         outdated: names in `folder` that go without a successor.
 
     Raises:
@@ -116,14 +116,14 @@ def replaced_folder(path: Path) -> Iterator[Path]:
 
 @dataclass(frozen=True)
 class Results:
-    """What one command leaves in a folder.
+    """The results that one command leaves in a folder.
 
     Attributes:
-        folder: where.
-        command: its name, "segment" or "eval".
+        folder: folder of the results.
+        command: name of the command, "segment" or "eval".
         names: the files and folders in there that it writes or replaces.
-        source: what the results are of, for the mark.
-        of_an_earlier_version: tells the files of a version that left no mark.
+        source: name of the input of the results, for the mark.
+        of_an_earlier_version: function that recognizes the files of a version that left no mark.
     """
 
     folder: Path

@@ -33,10 +33,10 @@ _JPEG_QUALITY = 95
 
 @dataclass(frozen=True)
 class Subject:
-    """What is exported.
+    """The video that is exported, and what holds for all its frames.
 
     Attributes:
-        video: the frames.
+        video: the video, with its frames.
         moving: numbers of the segments that move, in order.
         dilate: pixels by which the masks of what is to be ignored are widened.
     """
@@ -47,11 +47,11 @@ class Subject:
 
 
 class Frame(NamedTuple):
-    """What is exported of a frame.
+    """The data of one frame that exports write.
 
     Attributes:
-        index: its number.
-        name: its name, without a suffix.
+        index: number of the frame, from 0.
+        name: name of the frame, without a suffix.
         labels: uint8 `[H, W]`, the segments.
         moving: bool `[H, W]`, where something moves on its own.
         picture: uint8 `[H, W, 3]`, the frame of the video; None if no export needs it.
@@ -68,7 +68,7 @@ class Export:
     """Files of one kind. A context manager: what comes last is written when it ends well.
 
     Attributes:
-        needs_frames: whether `write` is to be given the frames.
+        needs_frames: whether `write` needs the pictures of the frames.
     """
 
     needs_frames: bool = False

@@ -58,7 +58,7 @@ class Gatherer:
         """Begins.
 
         Args:
-            num_labels: K.
+            num_labels: number K of labels.
         """
         self.areas: list[np.ndarray] = []
         self.shown: list[_Shown] = []

@@ -97,11 +97,11 @@ class Kept:
 def salience(
     frames: Iterable[tuple[np.ndarray, np.ndarray, np.ndarray]], moving: np.ndarray
 ) -> Iterator[np.ndarray]:
-    """How far what moves is from the motion of the rest.
+    """Maps how far what moves is from the motion of the rest.
 
     Args:
         frames: flow `[h, w, 2]`, masks `[h, w, K]` and valid `[h, w]` of each frame.
-        moving: bool `[K]`.
+        moving: bool `[K]`, which segments move on their own.
 
     Yields:
         float32 `[h, w]` in [0, 1] for each frame, see `jaxmotion.saliency.saliency_map`.

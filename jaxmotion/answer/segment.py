@@ -39,7 +39,7 @@ _AHEAD = 4
 
 @dataclass(frozen=True)
 class Answer:
-    """What to write besides masks, what moves, overlay, motion models and the page.
+    """The optional outputs, beside masks, what moves, overlay, motion models and the page.
 
     Attributes:
         probabilities: ``probabilities/NAME.png``, of each pixel to move, 0 to 255.
@@ -71,12 +71,12 @@ class Answer:
 
 
 class Report(NamedTuple):
-    """What `segment_video` has to say.
+    """The result of `segment_video`, for the one who called it.
 
     Attributes:
         moving: bool `[K]`, which segments move on their own.
         written: names in the folder, those to look at first.
-        timing: how long the stages took.
+        timing: seconds that each stage took.
     """
 
     moving: np.ndarray
@@ -122,13 +122,13 @@ def segment_video(
     The last frame has no flow to a next one. Its masks are those of the frame before.
 
     Args:
-        path: the video.
-        segmenter: what segments it.
+        path: video file, or folder of frames.
+        segmenter: trained network that segments the flow.
         out: folder to write to.
         flow: what estimates the flow, or flow that is there already (see `GivenFlow`), from each
             frame to the next. What is unknown in it counts nowhere.
-        answer: what to write besides.
-        settings: what the page is to say of how it was made.
+        answer: optional outputs.
+        settings: settings of the run that the page lists, by name.
 
     Returns:
         Which segments move on their own, and how long the stages took.

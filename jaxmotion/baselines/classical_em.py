@@ -46,7 +46,7 @@ def classical_em(
 
     Args:
         flow: `[T, H, W, 2]`, pixels per frame; the frames are independent problems.
-        num_segments: K.
+        num_segments: number K of segments.
         num_starts: random initializations of the motions; the one with the highest likelihood
             is returned, frame by frame.
         valid: `[T, H, W]` in {0, 1}; unknown vectors count nowhere, and share the posterior of a
@@ -103,10 +103,10 @@ def initial_mixture(
     """Random motions about the global one, as far from it as the flow is on average.
 
     Args:
-        flow: `[H, W, 2]`.
+        flow: `[H, W, 2]`, pixels per frame.
         key: JAX random key.
-        num_segments: K.
-        num_starts: S.
+        num_segments: number K of segments.
+        num_starts: number S of random starts.
         alpha: spread of the likelihood, as `classical_em` has it.
         known: `[H, W]` in {0, 1}; None for all. The flow is zero elsewhere.
     """
@@ -132,7 +132,7 @@ def run_em(
     """EM steps on one frame; the likelihood never falls.
 
     Args:
-        flow: `[H, W, 2]`.
+        flow: `[H, W, 2]`, pixels per frame.
         state: the mixture to begin with.
         alpha: spread of the likelihood, as `classical_em` has it.
         num_iterations: number of steps.

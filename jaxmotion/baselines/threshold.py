@@ -99,7 +99,7 @@ def classical_em_foreground(
 
 
 def two_motion_upper_bound(flow, gt, valid=None) -> np.ndarray:
-    """What two motion models could reach if they knew the object: an upper bound for K = 2.
+    """Segments by two motion models that know the object: an upper bound for K = 2.
 
     One quadratic motion is fitted (L1) to the ground truth and one to the rest; every pixel goes
     to the motion that explains it better.
@@ -152,7 +152,7 @@ def upsample_foreground(foreground: np.ndarray, size: Size) -> np.ndarray:
     """Foreground at another size: bilinear, then above one half.
 
     Args:
-        foreground: probability `[T, h, w]`.
+        foreground: `[T, h, w]`, probability of the foreground.
         size: height and width of the result, bool `[T, H, W]`.
     """
     return resize_masks(foreground[..., None], size)[..., 0] > 0.5
@@ -162,7 +162,7 @@ def shrink_ground_truth(gt: np.ndarray, size: Size) -> np.ndarray:
     """Share of every pixel of a smaller grid that the object covers.
 
     Args:
-        gt: bool `[T, H, W]`.
+        gt: bool `[T, H, W]`, the true foreground.
         size: height and width of the result, float32 `[T, h, w]`.
     """
     frames = (frame.astype(np.float32) for frame in gt)
@@ -175,7 +175,7 @@ def otsu_thresholds(values: np.ndarray, valid: np.ndarray | None = None) -> np.n
     Every gap between two neighboring values is tried, so that no histogram has to be chosen.
 
     Args:
-        values: `[T, h, w]`.
+        values: `[T, h, w]`, values to separate into two classes.
         valid: `[T, h, w]` in {0, 1}, which of them count; all by default.
 
     Returns:
@@ -205,7 +205,7 @@ def tune_threshold(flows: np.ndarray, gt: np.ndarray) -> float:
 
     Args:
         flows: `[N, T, h, w, 2]`, clips to tune on; not those it is reported on.
-        gt: bool `[N, T, h, w]`.
+        gt: bool `[N, T, h, w]`, the true foreground.
 
     Returns:
         The factor, one of 33 between 1/4 and 16.

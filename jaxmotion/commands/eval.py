@@ -86,7 +86,7 @@ def main(argv: Sequence[str], prog: str = "jaxmotion eval") -> None:
     the run is interrupted is kept; anything that lacks a sequence is marked as partial.
 
     Args:
-        argv: the options.
+        argv: the arguments, without the program's name.
         prog: the command as it was typed.
 
     Raises:

@@ -52,7 +52,7 @@ def main(argv: Sequence[str], prog: str = "jaxmotion flow") -> None:
     """Estimates and writes the flow, and says what came out.
 
     Args:
-        argv: the options.
+        argv: the arguments, without the program's name.
         prog: the command as it was typed.
     """
     options = parse_options(Flow, argv, prog=prog)

@@ -18,7 +18,7 @@ class Segment:
     Attributes:
         video: a video file, or a folder of frames.
         out: the folder to write to.
-        probabilities: also write probabilities/, of each pixel to move, 0 to 255.
+        probabilities: also write probabilities/, the probability of each pixel to move, 0 to 255.
         saliency: also write saliency/, how far what moves is from the motion of the rest, 0 to 255.
         export: also write what moves for other programs: masks for colmap or nerfstudio, coco.json,
             pictures (cutout) or a video (alpha) of what moves on a transparent ground, davis
@@ -36,7 +36,7 @@ class Segment:
         window: frames that the network sees at once, instead of what the checkpoint was trained
             for; 0 for the whole video.
         overlap: frames that two windows share, by which their labels are linked.
-        num_masks: another number of segments than in training, for a network with slots.
+        num_masks: number of segments of a network with slots, if not as in training.
         latents: also write latents.npz and latents.png, what the network takes segments for.
     """
 
@@ -61,7 +61,7 @@ def main(argv: Sequence[str], prog: str = "jaxmotion segment") -> None:
     """Segments a video, writes what moves, and says how long it took.
 
     Args:
-        argv: the options.
+        argv: the arguments, without the program's name.
         prog: the command as it was typed.
     """
     options = parse_options(Segment, argv, prog=prog)

@@ -22,10 +22,10 @@ from jaxmotion.training.metrics import write_json
 
 @dataclass(frozen=True)
 class Arguments:
-    """What the command line says.
+    """The arguments of the command line.
 
     Attributes:
-        config: the experiment.
+        config: configuration of the experiment.
         workdir: folder for checkpoints, log and pictures; a run that is in it is continued.
             By default ``runs/CONFIG``.
         seeds: number of seeds to train from; the run that does best in validation is kept.

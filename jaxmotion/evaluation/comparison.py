@@ -23,7 +23,7 @@ BY_OBJECT = ("DAVIS2017-motion-val",)
 
 @cache
 def published_scores(dataset: str = "DAVIS2016-val") -> tuple[Published, ...]:
-    """What was reported on a dataset.
+    """Reads the scores that others reported on a dataset.
 
     Args:
         dataset: name of the dataset, as `Protocol.published` has it; an unknown one has no scores.

@@ -118,7 +118,7 @@ def write_scores(folder: Path, evaluation: Evaluation) -> None:
     """Writes `scores.json`, `scores.csv`, `frames.csv`, `datasets.csv` and `evaluation.json`.
 
     Args:
-        folder: where to; made where it is missing.
+        folder: folder to write to, created if missing.
         evaluation: the evaluation, as far as it got.
 
     Raises:
@@ -146,11 +146,11 @@ def write_masks(
     """Writes masks and segments of a sequence, in the place of earlier ones.
 
     Args:
-        out: the folder.
+        out: folder to write to.
         names: names of dataset, method and sequence.
         frame_names: names of the T files, without suffix.
-        masks: uint8 `[T, H, W]`.
-        segments: uint8 `[T, H, W]`.
+        masks: uint8 `[T, H, W]`, the foreground masks.
+        segments: uint8 `[T, H, W]`, the segment of each pixel.
 
     Raises:
         InputError: a file cannot be written.

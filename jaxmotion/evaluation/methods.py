@@ -36,9 +36,9 @@ class AnnotatedVideo(NamedTuple):
     """One sequence in memory.
 
     Attributes:
-        sequence: where it lies.
+        sequence: the sequence, with the places of its files.
         flow: float32 `[T, h, w, 2]`; None where only masks are compared.
-        annotation: the frames that count.
+        annotation: masks or boxes of the frames that count.
         num_frames: number of frames of the video.
         valid: bool `[T, h, w]`, where the flow is known; None for everywhere.
     """
@@ -54,8 +54,8 @@ class AnnotatedVideo(NamedTuple):
         """Reads a sequence.
 
         Args:
-            sequence: where it lies.
-            protocol: says which frames count.
+            sequence: the sequence, with the places of its files.
+            protocol: protocol that says which frames count.
 
         Raises:
             InputError: a file is missing or damaged, or flow and annotation do not fit together.
@@ -75,11 +75,11 @@ class AnnotatedVideo(NamedTuple):
 
 
 class Labeled(NamedTuple):
-    """What a method says of a video.
+    """The labels that a method gives a video.
 
     Attributes:
         labels: uint8 `[T, H, W]` at the size of the annotation.
-        num_labels: K.
+        num_labels: number K of labels.
         select: rule to read them by in the place of the protocol's; None for the protocol's.
         background: label that is no segment where objects are matched; None if all are.
     """
@@ -272,10 +272,10 @@ def predict_labels(
     """Segments a sequence cut by cut.
 
     Args:
-        predict: gives the masks.
-        flow: `[T, h, w, 2]`.
+        predict: function that gives the masks of flow.
+        flow: `[T, h, w, 2]`, pixels per frame.
         size: height and width of the annotation.
-        protocol: says how the sequence is cut.
+        protocol: protocol that says how the sequence is cut.
         valid: bool `[T, h, w]`, where the flow is known; None for everywhere.
 
     Returns:

@@ -20,7 +20,7 @@ SELECTION_RULES = ("salient", *foreground.RULES)
 
 @dataclass(frozen=True)
 class Protocol:
-    """How a dataset is scored.
+    """The rules by which a dataset is scored.
 
     Attributes:
         select: rule that reads the segments as one foreground, see `SELECTION_RULES`; of no
@@ -33,8 +33,8 @@ class Protocol:
         target: what is scored. `"foreground"`: all objects as one. `"box"`: the box around the
             largest connected region of the foreground against the annotated box. `"objects"`: each
             object with the segment that is assigned to it over the whole video.
-        measures: `"J"`, `"F"`, `"bIoU"`.
-        average: what the means of a dataset are taken over.
+        measures: names of the measures: `"J"`, `"F"`, `"bIoU"`.
+        average: unit of the means over a dataset: frames, objects or sequences.
         every_frame: whether every frame must be annotated, or only some are.
         void: label of the pixels that do not count, in annotations that are indexed pictures.
         max_segments: labels that a result may have at most; 0 for any number.

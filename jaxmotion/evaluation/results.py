@@ -51,7 +51,7 @@ class Run:
 
     Attributes:
         method: name of the method; unique within the dataset.
-        kind: what it is.
+        kind: kind of method: network, result folder or baseline.
         source: the checkpoint or folder as it was named; empty for a baseline.
         sequences: the sequences that were scored, in the order of the dataset.
         failures: the sequences that went wrong.
@@ -110,7 +110,7 @@ class Published:
 
     Attributes:
         method: name of the method, as the publication has it.
-        source: where the figures are from.
+        source: publication or table that the figures are from.
         means: statistics over the whole dataset (`"J_mean"`, ...).
         sequences: statistics by sequence; may be empty, and need not have every sequence.
     """
@@ -123,18 +123,18 @@ class Published:
 
 @dataclass(frozen=True)
 class Difference:
-    """How much better `method` is than `other`, on the sequences that both have.
+    """The difference between `method` and `other`, on the sequences that both have.
 
     Attributes:
         method: a run of the dataset.
         other: another run, or a published method.
         published: whether `other` is a published method.
-        statistic: what is compared, `"J_mean"`.
+        statistic: name of the statistic that is compared, such as `"J_mean"`.
         sequences: method minus other, by sequence.
         mean: mean over those sequences, weighted as the dataset's protocol averages.
         low: lower end of the bootstrap interval of the mean; NaN for fewer than two sequences.
         high: upper end of the interval.
-        level: level of the interval, 0.95.
+        level: confidence level of the interval.
     """
 
     method: str
@@ -166,8 +166,8 @@ class Dataset:
         root: the folder as it was named.
         flow: name of the flow; empty if only masks were scored.
         protocol: every field of the `Protocol`, its `name` (`"davis2016"`, ...) among them.
-        average: over what means are taken.
-        measures: what was measured, the one to look at first being the first.
+        average: unit of the means over the dataset.
+        measures: names of the measures, the one to look at first being the first.
         sequences: names of all sequences wanted.
         runs: evaluated methods first, then result folders to compare with, then baselines.
         published: scores of others on the same dataset.
@@ -193,7 +193,7 @@ class Dataset:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """All that one call of `jaxmotion eval` evaluated.
+    """The results of one call of `jaxmotion eval`.
 
     Attributes:
         datasets: at least one.

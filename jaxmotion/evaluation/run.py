@@ -30,10 +30,10 @@ class DatasetPlan:
     """A dataset to evaluate on.
 
     Attributes:
-        name: unique, a name for folders.
+        name: name for folders, unique within the evaluation.
         root: folder laid out like DAVIS, or `tfds:NAME/CONFIG`.
-        flow: folder of `root/Flows`; None compares masks alone.
-        protocol: how it is scored.
+        flow: name of a folder of `root/Flows`; None compares masks alone.
+        protocol: rules by which the dataset is scored.
         sequences: names of the sequences wanted; empty for all.
         split: name of a list of sequences instead.
         methods: result folders of this dataset alone.
@@ -60,7 +60,7 @@ class DatasetPlan:
 
 @dataclass(frozen=True)
 class Options:
-    """What an evaluation leaves behind.
+    """The files that an evaluation writes, and how it reports on its way.
 
     Attributes:
         resume: keep the result of every sequence, and take it from there if all its inputs are
@@ -135,9 +135,9 @@ def evaluate(
 
     Args:
         out: folder that pictures, masks and the state go to.
-        plans: the datasets.
-        methods: what is scored on all of them, in the order of the columns.
-        options: what is left behind.
+        plans: datasets to evaluate on.
+        methods: methods to score on all datasets, in the order of the columns.
+        options: files to write, and functions to report to.
 
     Yields:
         All that is known after each sequence.

@@ -23,7 +23,7 @@ def score_table(dataset: Dataset, statistic: str, max_published: int | None = No
 
     Args:
         dataset: a dataset with at least one run.
-        statistic: `"J_mean"`, ...
+        statistic: name of the statistic, such as `"J_mean"`.
         max_published: columns of published scores, the first ones; None for all.
 
     Returns:
@@ -94,7 +94,7 @@ def format_differences(dataset: Dataset, statistic: str) -> str:
 
     Args:
         dataset: a dataset with its differences.
-        statistic: `"J_mean"`, ...
+        statistic: name of the statistic, such as `"J_mean"`.
     """
     lines = []
     for difference in dataset.differences:

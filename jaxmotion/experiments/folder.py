@@ -84,7 +84,7 @@ def claim_folder(config: Config, workdir: Path, networks: Mapping[str, str] | No
     All processes check, the main one writes.
 
     Args:
-        config: the experiment.
+        config: configuration of the experiment.
         workdir: the run's folder.
         networks: fingerprints of the other networks that the task uses, by path or name.
 
@@ -110,7 +110,7 @@ def check_folder(
     """Checks that a folder is free, or holds a run that this configuration continues.
 
     Args:
-        config: the experiment.
+        config: configuration of the experiment.
         workdir: the run's folder.
         networks: fingerprints of the other networks that the task uses, by path or name.
 

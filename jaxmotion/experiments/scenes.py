@@ -59,7 +59,7 @@ def scenes_of(config: Config) -> str:
     """The level of scenes that a configuration is scored on; empty for none.
 
     Args:
-        config: the experiment.
+        config: configuration of the experiment.
     """
     level = config.evals.scenes
     if level != "same":
@@ -73,7 +73,7 @@ def foreground_iou(labels, gt, rule: str = "except_largest") -> float:
 
     Args:
         labels: int `[N, T, H, W]`, predicted segments.
-        gt: bool `[N, T, H, W]`.
+        gt: bool `[N, T, H, W]`, the true foreground.
         rule: Selection rule, see `select_foreground`.
 
     Returns:

@@ -37,7 +37,7 @@ class GivenFlow:
     that a video is not believed how many it has, nor a folder that it is of this video.
 
     Attributes:
-        files: what is read.
+        files: the files that are read.
     """
 
     def __init__(self, path: Path, video: "Video"):

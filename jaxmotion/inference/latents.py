@@ -21,7 +21,7 @@ GAP = 2
 
 
 class SegmentLatents(NamedTuple):
-    """How the segments of a clip move, in the network's own terms.
+    """The motion of the segments of a clip, in the network's own terms.
 
     Attributes:
         vectors: `[K, E]`, χ of each segment: the mean of its normalized latent vectors; zero for
@@ -87,12 +87,12 @@ def normalize_latents(embedding: np.ndarray, valid: np.ndarray | None = None) ->
 def segment_latents(
     embedding: np.ndarray, masks: np.ndarray, valid: np.ndarray | None = None
 ) -> SegmentLatents:
-    """The latent motion representation of each segment, and how alike two segments move.
+    """Computes the latent motion of each segment, and how alike two segments move.
 
     Args:
-        embedding: `[T, h, w, E]`.
+        embedding: `[T, h, w, E]`, latent vectors of the network.
         masks: `[T, H, W, K]`, probabilities or 0 and 1, at any size.
-        valid: `[T, h, w]` in {0, 1}.
+        valid: `[T, h, w]` in {0, 1}, where the flow is known; None for everywhere.
 
     Returns:
         The `SegmentLatents`.
@@ -122,9 +122,9 @@ def latent_map(
     """Principal components of the normalized latent vectors, one analysis for the whole clip.
 
     Args:
-        embedding: `[T, h, w, E]`, E ≥ 3.
+        embedding: `[T, h, w, E]`, latent vectors of the network; E ≥ 3.
         valid: `[T, h, w]` in {0, 1}; unknown sites project to zero.
-        threshold: what the softmax over the three projections is held against.
+        threshold: value that the softmax over the three projections is compared with.
 
     Returns:
         The `LatentMap`.
@@ -160,11 +160,11 @@ def latent_map(
 
 
 def latent_picture(flow: np.ndarray, masks: np.ndarray, latents: LatentMap) -> np.ndarray:
-    """Frames of a clip side by side; from top to bottom flow, segments, components, foreground.
+    """Draws the frames of a clip side by side: flow, segments, components, foreground, downward.
 
     Args:
         flow: `[T, H, W, 2]`, shown in the usual colors, each frame to its own scale.
-        masks: `[T, H', W', K]`.
+        masks: `[T, H', W', K]`, probabilities of the segments.
         latents: the map of the same frames; the softmax of its three components is shown as red,
             green and blue, its foreground in white.
 
@@ -211,10 +211,10 @@ def write_latents(
 
     Args:
         out: folder to write to.
-        flow: `[T, H, W, 2]`.
-        masks: `[T, H', W', K]`.
-        embedding: `[T, h, w, E]`.
-        valid: `[T, H, W]` in {0, 1}, where the flow is known; everywhere by default.
+        flow: `[T, H, W, 2]`, pixels per frame.
+        masks: `[T, H', W', K]`, probabilities of the segments.
+        embedding: `[T, h, w, E]`, latent vectors of the network.
+        valid: `[T, H, W]` in {0, 1}, where the flow is known; None for everywhere.
 
     Returns:
         What was written of the segments.

@@ -39,7 +39,8 @@ class Segmenter:
     Attributes:
         config: the frozen configuration it was trained with.
         task: the part of it that is about segmentation.
-        inference: how it goes over a video; as trained, unless told otherwise. May be set.
+        inference: length and overlap of its windows over a video; as trained, unless told
+            otherwise. May be set.
         params: parameters of the network.
         step: the training step of the parameters.
     """
@@ -182,7 +183,7 @@ class Segmenter:
         return segment_stream(self._masks, checked(), self.working_size, inference)
 
     def describe(self, flow: np.ndarray, valid: np.ndarray | None = None) -> Segmentation:
-        """What the network makes of a video taken in one go, at the size it works at.
+        """Applies the network to a video in one go, at the size that it works at.
 
         Args:
             flow: `[T, H, W, 2]`, pixels per frame; memory grows with T.
@@ -252,7 +253,7 @@ class Segmenter:
 
         Args:
             height: rows of the flow.
-            width: its columns.
+            width: number of columns of the flow.
 
         Returns:
             ``(rows, columns)``: the flow's own size where training had it, else about the same
@@ -274,7 +275,7 @@ class Segmenter:
         return replace(LONG_VIDEO, linking=self.inference.linking)
 
     def _apply(self, params: Any, flow: jax.Array, valid: jax.Array) -> Segmentation:
-        """What the network makes of clips `[B, T, H, W, 2]`."""
+        """Applies the network to clips `[B, T, H, W, 2]`."""
         network = self.task.network
         seen = observe(flow, valid, network)
         output = build_segmenter(network).apply({"params": params}, seen.features, seen.valid)

@@ -57,7 +57,7 @@ class Tracker:
     segment appears anew, the network's label is the best guess.
 
     Attributes:
-        num_labels: K.
+        num_labels: number K of labels.
     """
 
     def __init__(self, num_labels: int) -> None:
@@ -69,10 +69,10 @@ class Tracker:
         self._memory: np.ndarray | None = None
 
     def table(self, masks: np.ndarray) -> np.ndarray:
-        """What the network's labels become in the next frame.
+        """Finds what the network's labels become in the next frame.
 
         Args:
-            masks: `[H, W, K]`.
+            masks: `[H, W, K]`, probabilities of the segments in that frame.
 
         Returns:
             int `[K]`, a permutation: segment ``i`` of the network gets label ``table[i]``.

@@ -18,7 +18,7 @@ class ShapedFunction:
     """A function of parameters and arrays, compiled once for each shape of the arrays.
 
     Attributes:
-        seconds: what compiling took so far.
+        seconds: seconds spent on compiling so far.
     """
 
     def __init__(self, function: Callable[..., jax.Array], params: Any) -> None:
@@ -26,7 +26,7 @@ class ShapedFunction:
 
         Args:
             function: takes the parameters and arrays, gives an array.
-            params: its first argument in every call.
+            params: parameters, the first argument in every call.
         """
         self._function, self._params = jax.jit(function), params
         self._compiled: dict[tuple[tuple[int, ...], ...], Callable[..., jax.Array]] = {}
@@ -56,7 +56,7 @@ def run_windows(
     Args:
         function: arrays `[N, T, ...]`, one for each part of a frame, to `[N, ...]`.
         frames: the parts `[...]` of each frame.
-        inference: the windows.
+        inference: length and overlap of the windows.
         bucketed: fill windows up with frames of zeros to a `bucket_length`.
 
     Yields:

@@ -131,7 +131,7 @@ def read_model(path: str | os.PathLike) -> Trained:
     """Reads what `write_model` wrote.
 
     Args:
-        path: the file.
+        path: the model file.
 
     Returns:
         The network, its parameters in float32.

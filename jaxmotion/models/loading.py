@@ -14,7 +14,7 @@ from jaxmotion.training.kept import load_best
 
 
 def find_trained(path_or_name: str | Path) -> Path:
-    """Where a trained network is.
+    """Finds the folder or file of a trained network.
 
     Args:
         path_or_name: a path, or the name of a shipped model. A path that exists goes first.

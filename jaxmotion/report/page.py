@@ -35,7 +35,7 @@ def write_report(folder: Path, evaluation: Evaluation) -> None:
 
     Args:
         folder: the folder where the evaluation's files are; its pictures are looked for there.
-        evaluation: what was evaluated, as far as it got.
+        evaluation: results of the evaluation, as far as it got.
 
     Raises:
         InputError: A file of pictures is damaged, or the page cannot be written.
@@ -71,7 +71,7 @@ class Layers:
         return None if text is None else self._numbers.setdefault(text, len(self._numbers))
 
     def megabytes(self) -> float:
-        """How large they are together, as good as the size of the page."""
+        """Size of them together, nearly that of the page."""
         return sum(map(len, self._numbers)) / 1e6
 
     def elements(self) -> str:

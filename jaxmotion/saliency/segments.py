@@ -30,7 +30,7 @@ def salient(
     """Chooses the segments that move on their own.
 
     Args:
-        residuals: the residuals of the segments, over as much of the video as there is.
+        residuals: residuals of the segments, over as much of the video as there is.
         share: least mean residual against the background's motion, relative to the strongest
             segment's.
         floor: the mean residual, in pixels per frame, that the strongest segment has to reach.
@@ -92,7 +92,7 @@ def salient_foreground(
     floor: float = FLOOR,
     valid: np.ndarray | None = None,
 ) -> np.ndarray:
-    """What moves on its own: the probability of each pixel to be in a salient segment.
+    """Computes the probability of each pixel to be in a segment that moves on its own.
 
     Args:
         masks: `[T, H, W, K]`, probabilities of the segments, which sum to 1 over K.

@@ -84,11 +84,11 @@ class SegmentationConfig(TaskConfig):
     """Motion segmentation.
 
     Attributes:
-        network: the segmenter.
+        network: architecture of the segmenter.
         motion: the motion model of a segment.
-        objective: the loss.
+        objective: the loss, with the weights of its parts.
         augment: random changes of a training clip.
-        inference: how a trained network goes over a video.
+        inference: length and overlap of the windows of a trained network over a video.
     """
 
     kind: Annotated[Literal["segmentation"], Suppress] = "segmentation"
@@ -128,7 +128,7 @@ class SegmentationTask(Task):
     Attributes:
         network: architecture of the segmenter.
         motion: motion model of a segment.
-        objective: the loss.
+        objective: the loss, with the weights of its parts.
         augment: random changes of a training clip.
         clip_length: number of frames of the clips before padding, where devices share frames and
             need more behind them; None where there is no padding.

@@ -22,7 +22,7 @@ Batch = Mapping[str, jax.Array]
 
 
 class Output(NamedTuple):
-    """What `Task.loss` gives. Nothing is reduced over the clips; the trainer does that.
+    """The result of `Task.loss`. Nothing is reduced over the clips; the trainer does that.
 
     Attributes:
         loss: `[B]`, the loss of each clip.
@@ -41,7 +41,7 @@ class Output(NamedTuple):
 
 
 class Criterion(NamedTuple):
-    """What decides which parameters of a run are kept.
+    """The measure by which the parameters of a run that are kept are chosen.
 
     Attributes:
         metric: ``"loss"``, or the name of a metric of `Output`, in validation.
@@ -90,7 +90,7 @@ class Task(ABC):
 
         Args:
             variables: collections by name, as `init` gave them or as training changed them.
-            batch: the clips.
+            batch: the clips, by field.
             step: number of the training step, for schedules of the loss.
             key: randomness of augmentation and noise; None in validation, which uses neither.
         """
@@ -100,7 +100,7 @@ class Task(ABC):
 
         Args:
             variables: collections by name, as in `loss`.
-            batch: the clips.
+            batch: the clips, by field.
 
         Returns:
             Arrays by name, as the task has them.
@@ -112,7 +112,7 @@ class Task(ABC):
 
         Args:
             variables: collections by name, as in `loss`.
-            batch: the clips.
+            batch: the clips, by field.
         """
         return None
 

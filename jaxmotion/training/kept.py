@@ -31,7 +31,7 @@ class Kept:
 
     @property
     def cost(self) -> float:
-        """What the kept variables have the least of; infinite before the first."""
+        """The cost of the kept variables, the lowest so far; infinite before the first."""
         return _cost(self._values)
 
     @property

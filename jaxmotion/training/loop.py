@@ -67,7 +67,7 @@ Evaluate = Callable[[Variables], dict[str, float]]
 
 @dataclass(frozen=True)
 class Result:
-    """What a finished run reports.
+    """The report of a finished run.
 
     Attributes:
         step: number of training steps done.
@@ -97,7 +97,7 @@ def train(
     none, and ends where an uninterrupted one would.
 
     Args:
-        config: the experiment.
+        config: configuration of the experiment.
         task: the network and its loss.
         clips: training batches; of each, the clips that this process loads.
         validation: held-out batches, all of the training batches' shape.

@@ -124,7 +124,7 @@ def jit_functions(
     """Makes the functions of a run with their shardings, without compiling them.
 
     Args:
-        config: the experiment.
+        config: configuration of the experiment.
         task: the network and its loss.
         mesh: the devices, from `make_mesh`.
         shapes: a batch over all processes, or its shapes by field; frames are padded as `put_batch`
@@ -204,7 +204,7 @@ def build_program(config: Config, task: Task, example: HostBatch) -> RunProgram:
     """Compiles the functions of a run, and says how long that took.
 
     Args:
-        config: the experiment.
+        config: configuration of the experiment.
         task: the network and its loss.
         example: clips of this process with the shapes of every batch to come.
 

@@ -19,7 +19,7 @@ Sums = Mapping[str, tuple[jax.Array, jax.Array]]
 
 @flax.struct.dataclass
 class TrainState:
-    """All that changes from step to step.
+    """The state of a run: everything that changes from step to step.
 
     Attributes:
         step: int32, number of training steps done.
@@ -49,7 +49,7 @@ def init_state(task: Task, config: OptimizerConfig, batch: Batch, seed: int) -> 
 
     Args:
         task: the network and its loss.
-        config: the optimizer.
+        config: configuration of the optimizer.
         batch: clips, of which only the shapes count.
         seed: seed of the fresh parameters.
     """
@@ -77,7 +77,7 @@ def make_train_step(
 
     Args:
         task: the network and its loss.
-        config: the optimizer.
+        config: configuration of the optimizer.
         steps: number of training steps in all, on which the learning rate depends.
         seed: seed of the randomness of every step.
         accumulate: number of parts of a batch; 1 takes the batch as a whole.

@@ -60,5 +60,5 @@ def processes(name: str, *, alone: bool) -> MultiprocessingOptions:
 
 
 def line(error: Exception) -> str:
-    """What an error says, in one line."""
+    """The message of an error, in one line."""
     return " ".join(str(error).split())[:200]
