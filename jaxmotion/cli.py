@@ -36,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: the words after the program's name; by default those of this process.
 
     Returns:
-        The exit status, as of `run_command`. A process that others wait for is gone by then.
+        The exit status that `run_command` gives. A process that others wait for is gone by then.
     """
     name, *options = (sys.argv[1:] if argv is None else argv) or [""]
     if name in COMMANDS:
@@ -56,7 +56,7 @@ def run(name: str, argv: Sequence[str], prog: str | None = None) -> int:
         prog: the program as it was typed; ``jaxmotion NAME`` if not given.
 
     Returns:
-        The exit status, as of `run_command`. A process that others wait for is gone by then.
+        The exit status that `run_command` gives. A process that others wait for is gone by then.
     """
 
     def command(argv: Sequence[str]) -> None:

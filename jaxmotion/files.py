@@ -53,10 +53,10 @@ def _to_disk(path: Path) -> None:
 
 
 def read_error(path: str | os.PathLike, error: OSError) -> InputError:
-    """The one line for a file or folder that the system does not let us read.
+    """Makes the one-line error for a file or folder that the system does not let us read.
 
     Args:
-        path: the file or folder.
+        path: file or folder that cannot be read.
         error: error of the system.
 
     Returns:
@@ -67,7 +67,7 @@ def read_error(path: str | os.PathLike, error: OSError) -> InputError:
 
 @contextlib.contextmanager
 def reading(path: str | os.PathLike) -> Iterator[None]:
-    """Turns what the system says when a file or folder cannot be read into our one line.
+    """Turns an error of the system on a file or folder into our one line.
 
     Args:
         path: file or folder that is read; the error names the very file where the system tells it.
@@ -84,7 +84,7 @@ def reading(path: str | os.PathLike) -> Iterator[None]:
 
 
 def list_files(folder: str | os.PathLike, suffixes: Sequence[str]) -> list[Path]:
-    """The files of a folder with one of the suffixes, without hidden and temporary ones.
+    """Lists the files of a folder with one of the suffixes, without hidden and temporary ones.
 
     Args:
         folder: folder to look in.

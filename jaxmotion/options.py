@@ -122,7 +122,7 @@ def differences(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> l
 
 
 def shown(value: Any, *, quoted: bool = True) -> str:
-    """A value for a message of one line, however long it is.
+    """Formats a value for a message of one line, however long it is.
 
     Args:
         value: any value.

@@ -92,10 +92,10 @@ def _move_back(target: Path, source: Path) -> None:
 
 @contextmanager
 def replaced_folder(path: Path) -> Iterator[Path]:
-    """A temporary folder that takes the place of another when the block ends well.
+    """Gives a temporary folder that takes the place of another when the block ends well.
 
     Args:
-        path: the folder. What it held before goes, so it has to be ours.
+        path: folder to replace. What it held before goes, so it has to be ours.
 
     Yields:
         Where to write instead.
@@ -121,7 +121,7 @@ class Results:
     Attributes:
         folder: folder of the results.
         command: name of the command, "segment" or "eval".
-        names: the files and folders in there that it writes or replaces.
+        names: names of the files and folders in it that the command writes or replaces.
         source: name of the input of the results, for the mark.
         of_an_earlier_version: function that recognizes the files of a version that left no mark.
     """
@@ -211,7 +211,7 @@ class Results:
                 self._write_mark(self.mark, there | self._digests(self.folder))
 
     def _fault(self, file: Path, mark: dict | None) -> str:
-        """Why a file is not known as ours; empty if it is."""
+        """The reason why a file is not known as ours; empty if it is."""
         place = file.relative_to(self.folder).as_posix()
         if mark is None and self.of_an_earlier_version(file):
             return ""

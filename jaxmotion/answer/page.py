@@ -55,7 +55,7 @@ class Gatherer:
     """
 
     def __init__(self, num_labels: int) -> None:
-        """Begins.
+        """Makes a gatherer that has seen no frame.
 
         Args:
             num_labels: number K of labels.

@@ -42,12 +42,12 @@ class Answer:
     """The optional outputs, beside masks, what moves, overlay, motion models and the page.
 
     Attributes:
-        probabilities: ``probabilities/NAME.png``, of each pixel to move, 0 to 255.
+        probabilities: ``probabilities/NAME.png``, the probability of each pixel to move, 0 to 255.
         saliency: ``saliency/NAME.png``, how far what moves is from the motion of the rest
             (`jaxmotion.saliency.saliency_map`), 0 to 255.
-        latents: what the network takes the segments for, ``latents.npz`` and ``latents.png``
+        latents: the latent motion of the segments, ``latents.npz`` and ``latents.png``
             (`write_latents`); for that the video is seen in one go, in memory that grows with it.
-        exports: names of `EXPORTS`.
+        exports: names of the exports to write, keys of `EXPORTS`.
         dilate: pixels by which the masks of ``colmap`` and ``nerfstudio`` are widened.
     """
 
@@ -125,8 +125,8 @@ def segment_video(
         path: video file, or folder of frames.
         segmenter: trained network that segments the flow.
         out: folder to write to.
-        flow: what estimates the flow, or flow that is there already (see `GivenFlow`), from each
-            frame to the next. What is unknown in it counts nowhere.
+        flow: estimator of the flow, or flow that is there already (`GivenFlow`), from each frame to
+            the next. What is unknown in it counts nowhere.
         answer: optional outputs.
         settings: settings of the run that the page lists, by name.
 

@@ -30,7 +30,7 @@ def all_background(flow, valid=None) -> np.ndarray:
 
     Args:
         flow: `[T, h, w, 2]`, pixels per frame.
-        valid: where the flow is known; it does not matter here.
+        valid: `[T, h, w]` in {0, 1}, where the flow is known; it does not matter here.
 
     Returns:
         float32 `[T, h, w]`, zeros.
@@ -46,7 +46,7 @@ def otsu(flow, valid=None) -> np.ndarray:
 
     Args:
         flow: `[T, h, w, 2]`, pixels per frame.
-        valid: `[T, h, w]` in {0, 1}, where the flow is known; everywhere by default.
+        valid: `[T, h, w]` in {0, 1}, where the flow is known; None for everywhere.
 
     Returns:
         float32 `[T, h, w]`, foreground probability; 0.5 where the residual is at the threshold.
@@ -64,7 +64,7 @@ def scaled_threshold(flow, factor: float, valid=None) -> np.ndarray:
     Args:
         flow: `[T, h, w, 2]`, pixels per frame.
         factor: threshold in units of each frame's mean residual norm; see `tune_threshold`.
-        valid: where the flow is known, as `otsu` has it.
+        valid: `[T, h, w]` in {0, 1}, where the flow is known; None for everywhere.
 
     Returns:
         float32 `[T, h, w]`, foreground probability; 0.5 where the residual is at the threshold.
@@ -83,8 +83,9 @@ def classical_em_foreground(
 
     Args:
         flow: `[T, h, w, 2]`, pixels per frame.
-        valid: where the flow is known, as `otsu` has it.
-        num_starts: random initializations; the likelihood chooses among them, frame by frame.
+        valid: `[T, h, w]` in {0, 1}, where the flow is known; None for everywhere.
+        num_starts: number of random initializations; the likelihood chooses among them, frame by
+            frame.
         alpha: spread of the likelihood, as `classical_em` has it.
         seed: seed of the initializations.
 
@@ -107,7 +108,7 @@ def two_motion_upper_bound(flow, gt, valid=None) -> np.ndarray:
     Args:
         flow: `[T, h, w, 2]`, pixels per frame.
         gt: `[T, h, w]` in [0, 1]: the share of each flow pixel that the object covers.
-        valid: where the flow is known, as `otsu` has it.
+        valid: `[T, h, w]` in {0, 1}, where the flow is known; None for everywhere.
 
     Returns:
         float32 `[T, h, w]`, foreground probability; nothing in frames whose ground truth is empty.
@@ -138,7 +139,7 @@ def residual_norm(flow, valid=None) -> np.ndarray:
 
     Args:
         flow: `[T, h, w, 2]`, pixels per frame.
-        valid: `[T, h, w]` in {0, 1}; everywhere by default.
+        valid: `[T, h, w]` in {0, 1}, where the flow is known; None for everywhere.
 
     Returns:
         float32 `[T, h, w]`, zero where the flow is not valid.
@@ -176,7 +177,7 @@ def otsu_thresholds(values: np.ndarray, valid: np.ndarray | None = None) -> np.n
 
     Args:
         values: `[T, h, w]`, values to separate into two classes.
-        valid: `[T, h, w]` in {0, 1}, which of them count; all by default.
+        valid: `[T, h, w]` in {0, 1}, values that count; None for all.
 
     Returns:
         float64 `[T]`; pixels above it are the upper class. The value itself where all are equal,

@@ -35,19 +35,18 @@ class EvalConfig:
             tfds:NAME/CONFIG, a data set that jaxmotion_datasets built.
         suite: a TOML file with several datasets, instead of data; what is scored already is not
             scored again.
-        checkpoint: names of shipped models (`jaxmotion models` lists them) or of baselines,
-            training runs' folders, files that `jaxmotion export` wrote; NAME=FOLDER names one.
-            Otsu's threshold if nothing else is to be scored.
-        results: folders of masks SEQ/FRAME.png to score, or NAME=FOLDER; without a checkpoint, and
-            without Flows, nothing else.
-        compare: networks, baselines or folders of masks to show as columns beside what is scored,
-            named as in checkpoint and results.
+        checkpoint: networks to score: names of shipped models (`jaxmotion models` lists them) or of
+            baselines, folders of training runs, files that `jaxmotion export` wrote; NAME=FOLDER
+            gives one a name. Otsu's threshold if nothing else is to be scored.
+        results: folders of masks SEQ/FRAME.png to score, or NAME=FOLDER. Without a checkpoint and
+            without Flows nothing else is scored.
+        compare: folders of masks, as in results, to show as columns beside what is scored.
         protocol: davis2016, segtrack_v2, fbms59, moca, davis2017_motion or fbms59_multi; davis2016,
             or that of the built data set, if not given.
         flow: name of the folder of Flows that holds the flow.
-        select: which segments are the foreground: salient, except_largest, best_subset, overlap,
-            linear_assignment, or nonzero (what results default to).
-        cut: frames segmented at once and selected together; 0 is the whole sequence.
+        select: rule that selects the foreground segments: salient, except_largest, best_subset,
+            overlap, linear_assignment, or nonzero (what results default to).
+        cut: number of frames segmented at once and selected together; 0 is the whole sequence.
         num_masks: number of masks of a network with slots, if not as in training; for results, the
             number of labels that there may be.
         frames: score every frame that has a flow, or leave out the first as the official
@@ -162,7 +161,7 @@ def _read_plans(config: EvalConfig) -> "list[DatasetPlan]":
 
 
 def _read_methods(config: EvalConfig, plans: "Sequence[DatasetPlan]") -> "list[Method]":
-    """What is scored: networks, folders, and where there is flow the baselines beside them."""
+    """The methods to score: networks, folders, and where there is flow the baselines."""
     from jaxmotion.evaluation.methods import Baseline
     from jaxmotion.evaluation.suite import network, result_folders
 

@@ -17,7 +17,7 @@ class Flow:
     Attributes:
         video: a video file, or a folder of frames.
         out: the folder to write to.
-        estimator: what estimates the flow: dis, raft or raft_small; auto is raft where its weights
+        estimator: estimator of the flow: dis, raft or raft_small; auto is raft where its weights
             are there and an accelerator makes it quick, else dis.
         weights: file of the weights, for raft and raft_small, instead of those that `jaxmotion
             weights` fetched.

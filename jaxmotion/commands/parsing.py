@@ -1,4 +1,4 @@
-"""How every command reads its options."""
+"""The way every command reads its options."""
 
 import contextlib
 import io

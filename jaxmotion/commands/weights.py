@@ -44,7 +44,7 @@ class Weights:
 
 
 def main(argv: Sequence[str], prog: str = "jaxmotion weights") -> None:
-    """Does it, and says what.
+    """Lists, fetches, verifies or removes weights, and says what it did.
 
     Args:
         argv: the arguments, without the program's name.

@@ -79,10 +79,10 @@ def kept_scores(
     """Keeps a folder for one evaluation, which ends there in order, early or not.
 
     Args:
-        out: the folder, made where it is missing.
-        reads: folders that are read, and that results must not replace.
-        finish: writes the report; called with the folder and with what was evaluated, if there is
-            anything.
+        out: folder of the evaluation, created if missing.
+        reads: folders that are read, which results must not replace.
+        finish: function that writes the report, called with the folder and the evaluation, if there
+            is anything.
         masks: whether masks are written; those of an earlier evaluation that have no
             successor go.
 

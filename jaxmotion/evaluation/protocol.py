@@ -78,12 +78,12 @@ class Protocol:
             yield slice(start, min(start + step, num_frames))
 
     def scored(self, annotated: Sequence[int], num_frames: int, num_flows: int) -> np.ndarray:
-        """Which of the annotated frames count.
+        """Selects the annotated frames that count.
 
         Args:
-            annotated: index of each annotated frame within the video, ascending.
-            num_frames: frames of the video.
-            num_flows: frames that have a flow, the first ones.
+            annotated: indices of the annotated frames within the video, ascending.
+            num_frames: number of frames of the video.
+            num_flows: number of frames that have a flow, the first ones.
 
         Returns:
             Positions in `annotated`, at least one if there is any with a flow.
@@ -131,7 +131,7 @@ def preset(name: str, **changes) -> Protocol:
     """A named protocol, with other cuts, selection or frames.
 
     Args:
-        name: A key of `PRESETS`.
+        name: name of the protocol, a key of `PRESETS`.
         changes: fields to replace; None leaves one as it is.
 
     Raises:

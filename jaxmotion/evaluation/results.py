@@ -72,7 +72,7 @@ class Run:
 
     @property
     def reasons(self) -> tuple[str, ...]:
-        """Why it is partial, a line each."""
+        """The reasons why it is partial, a line each."""
         lines = [f"{failure.sequence}: {failure.reason}" for failure in self.failures]
         if self.missing:
             lines.append(f"not reached: {', '.join(self.missing)}")
@@ -126,11 +126,11 @@ class Difference:
     """The difference between `method` and `other`, on the sequences that both have.
 
     Attributes:
-        method: a run of the dataset.
-        other: another run, or a published method.
+        method: name of a run of the dataset.
+        other: name of another run, or of a published method.
         published: whether `other` is a published method.
         statistic: name of the statistic that is compared, such as `"J_mean"`.
-        sequences: method minus other, by sequence.
+        sequences: difference of the statistic, method minus other, by sequence.
         mean: mean over those sequences, weighted as the dataset's protocol averages.
         low: lower end of the bootstrap interval of the mean; NaN for fewer than two sequences.
         high: upper end of the interval.
@@ -163,15 +163,16 @@ class Dataset:
 
     Attributes:
         name: name for folders; unique within the evaluation.
-        root: the folder as it was named.
+        root: name of the folder as the user gave it.
         flow: name of the flow; empty if only masks were scored.
         protocol: every field of the `Protocol`, its `name` (`"davis2016"`, ...) among them.
         average: unit of the means over the dataset.
         measures: names of the measures, the one to look at first being the first.
         sequences: names of all sequences wanted.
-        runs: evaluated methods first, then result folders to compare with, then baselines.
+        runs: runs of the evaluated methods, then of result folders to compare with, then of
+            baselines.
         published: scores of others on the same dataset.
-        differences: first run against all other columns.
+        differences: paired differences of the first run to all other columns.
     """
 
     name: str
@@ -196,7 +197,7 @@ class Evaluation:
     """The results of one call of `jaxmotion eval`.
 
     Attributes:
-        datasets: at least one.
+        datasets: the datasets, at least one.
     """
 
     datasets: tuple[Dataset, ...]
@@ -231,7 +232,7 @@ def plain(value: Any, digits: int | None = None) -> Any:
     """Lists and dicts for JSON, in which a number that is not finite is None.
 
     Args:
-        value: mappings, lists, tuples and what JSON knows, in one another.
+        value: nested mappings, lists and tuples of values that JSON knows.
         digits: decimal places that numbers are rounded to; None leaves them as they are.
     """
     if isinstance(value, Mapping):

@@ -35,8 +35,8 @@ class DatasetPlan:
         flow: name of a folder of `root/Flows`; None compares masks alone.
         protocol: rules by which the dataset is scored.
         sequences: names of the sequences wanted; empty for all.
-        split: name of a list of sequences instead.
-        methods: result folders of this dataset alone.
+        split: name of a list of sequences to take instead; None for the names above.
+        methods: result folders that are scored on this dataset alone.
     """
 
     name: str
@@ -63,14 +63,14 @@ class Options:
     """The files that an evaluation writes, and how it reports on its way.
 
     Attributes:
-        resume: keep the result of every sequence, and take it from there if all its inputs are
-            what they were.
+        resume: keep the result of every sequence, and reuse it if all its inputs are what they
+            were.
         write_masks: write masks and segments as indexed PNG.
-        write_pictures: writes what a report shows, as `report.layers.write_layers` does; None for
-            no pictures.
+        write_pictures: function that writes what a report shows, as `report.layers.write_layers`;
+            None for no pictures.
         include_frames: show the video frames in the report, of the sequences that have any.
-        on_progress: told what is being computed.
-        on_failure: told, in one line, what went wrong with a sequence.
+        on_progress: function that is told what is being computed.
+        on_failure: function that is told, in one line, what went wrong with a sequence.
     """
 
     resume: bool = False

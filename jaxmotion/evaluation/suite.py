@@ -79,7 +79,7 @@ def result_folders(
         num_masks: number that labels must be below.
 
     Raises:
-        InputError: A folder is missing, or there can be no label.
+        InputError: a folder is missing, or there can be no label.
     """
     if num_masks is not None and num_masks < 1:
         raise InputError(f"--num-masks {num_masks}: expected at least 1")

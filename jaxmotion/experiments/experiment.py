@@ -70,11 +70,11 @@ def run_experiment(config: Config, workdir: Path, source: ClipSource | None = No
 
 
 def open_clips(config: Config, source: ClipSource | None = None) -> tuple[ClipSource, ClipSource]:
-    """The clips to train on, and those held out for the validation loss.
+    """Opens the clips to train on, and those held out for the validation loss.
 
     Args:
         config: configuration of the experiment.
-        source: the clips; those that ``config.data`` names if not given.
+        source: the clips; None for those that ``config.data`` names.
     """
     data = config.data
     if source is None and "scenes:" in data.source and config.seed in RESERVED_SEEDS:

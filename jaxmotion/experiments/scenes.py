@@ -74,13 +74,13 @@ def foreground_iou(labels, gt, rule: str = "except_largest") -> float:
     Args:
         labels: int `[N, T, H, W]`, predicted segments.
         gt: bool `[N, T, H, W]`, the true foreground.
-        rule: Selection rule, see `select_foreground`.
+        rule: rule that selects the foreground segments, a name that `select_foreground` takes.
 
     Returns:
         Mean over clips and frames, 0 to 1. A frame empty in both counts as 1.
 
     Raises:
-        ValueError: The shapes differ or are not `[N, T, H, W]`, or there is no clip.
+        ValueError: the shapes differ or are not `[N, T, H, W]`, or there is no clip.
     """
     labels, gt = np.asarray(labels), np.asarray(gt)
     if labels.shape != gt.shape or labels.ndim != 4 or not len(labels):
@@ -100,11 +100,12 @@ def scene_scores(
     """Foreground IoU of a predictor and of the baselines on the same clips.
 
     Args:
-        predict: Flow `[T, H, W, 2]` to masks `[T, H, W, K]`; left out of the result if None.
-        samples: Clips with `flow` `[T, H, W, 2]` and `labels` `[T, H, W]`, 0 = background; all of
+        predict: function from flow `[T, H, W, 2]` to masks `[T, H, W, K]`; None for the baselines
+            alone.
+        samples: clips with `flow` `[T, H, W, 2]` and `labels` `[T, H, W]`, 0 = background; all of
             one size.
-        tuning_samples: Other clips, of the same kind, on which the one factor of the tuned
-            threshold is chosen; None leaves all baselines out.
+        tuning_samples: other clips of the same kind, on which the one factor of the tuned threshold
+            is chosen; None leaves all baselines out.
 
     Returns:
         Mean IoU by name: `network`, `tuned_threshold`, the names of `BASELINES`, and

@@ -49,7 +49,7 @@ def checked_flow(
     Args:
         flow: optical flow in pixels per frame, with the axes of ``layout``.
         valid: where the flow is known, in {0, 1}, without the last axis; None for everywhere.
-        name: what the flow is called in an error.
+        name: name of the flow in an error.
         layout: axes of the flow, such as ``"[T, H, W, 2]"``.
 
     Returns:

@@ -46,7 +46,7 @@ class GivenFlow:
         Args:
             path: an `.npz`; a folder of `.flo` files, of KITTI's `.png`, or with a `flow.npz`, as
                 `write_flow_folder` makes them; or one `.flo` or `.png`.
-            video: that it is of.
+            video: the video that the flow belongs to.
 
         Raises:
             InputError: no flow there; flow that is not forward with a gap of 1; of another shape
@@ -199,7 +199,7 @@ class _Archive:
 
 
 def _find(path: Path) -> _Files | _Archive:
-    """Where the fields are."""
+    """Finds the files of the fields."""
     with reading(path):
         files = field_files(path) if path.is_dir() else [path]
     is_archive = files[0].suffix.lower() == ".npz" and files[0].is_file()

@@ -24,8 +24,8 @@ class SegmentLatents(NamedTuple):
     """The motion of the segments of a clip, in the network's own terms.
 
     Attributes:
-        vectors: `[K, E]`, χ of each segment: the mean of its normalized latent vectors; zero for
-            an empty segment.
+        vectors: `[K, E]`, χ of each segment: the mean of its normalized latent vectors; zero for an
+            empty segment.
         similarity: `[K, K]`, the dot products of the vectors.
     """
 

@@ -85,7 +85,7 @@ def link_masks(
 
 
 def unroll(clips: Iterable[tuple[int, np.ndarray]]) -> Iterator[np.ndarray]:
-    """Each frame of a video once, from the clip in which it lies most central (fig. 3.4).
+    """Yields each frame of a video once, from the clip in which it lies most central (fig. 3.4).
 
     Args:
         clips: the number of each clip's first frame, and its frames `[T_c, ...]`, in order.

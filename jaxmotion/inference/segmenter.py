@@ -37,12 +37,12 @@ class Segmenter:
     """Segments flow with trained parameters.
 
     Attributes:
-        config: the frozen configuration it was trained with.
-        task: the part of it that is about segmentation.
+        config: the frozen configuration that the network was trained with.
+        task: the part of the configuration that is about segmentation.
         inference: length and overlap of its windows over a video; as trained, unless told
             otherwise. May be set.
         params: parameters of the network.
-        step: the training step of the parameters.
+        step: training step that the parameters are from.
     """
 
     def __init__(
@@ -128,10 +128,10 @@ class Segmenter:
         """Segments a video's flow, with the same labels in all frames.
 
         Args:
-            flow: `[T, H, W, 2]`, pixels per frame; any T ≥ 1, any size. The network works at
-                about the number of pixels it was trained with, in the flow's own aspect ratio.
-            valid: `[T, H, W]` in {0, 1}, where the flow is known; None for everywhere. What
-                the flow holds elsewhere does not matter. Vectors that no motion can have
+            flow: `[T, H, W, 2]`, pixels per frame; any T ≥ 1, any size. The network works at about
+                the number of pixels it was trained with, in the flow's own aspect ratio.
+            valid: `[T, H, W]` in {0, 1}, where the flow is known; None for everywhere. What the
+                flow holds elsewhere does not matter. Vectors that no motion can have
                 (`optical_flow.known_vectors`) are unknown as well.
 
         Returns:
@@ -155,12 +155,12 @@ class Segmenter:
         """Segments a video of any length while it arrives, as `__call__` would.
 
         Only a few windows are held in memory, however long the video is. Where the network would
-        see the whole video in one go, a video longer than `inference.LONG_VIDEO` is cut into
-        windows of that length; a warning says so.
+        see the whole video in one go, a video longer than `jaxmotion.data.windows.LONG_VIDEO` is cut
+        into windows of that length; a warning says so.
 
         Args:
-            frames: flow fields `[H, W, 2]`, all of one size; or pairs of such a field and where
-                it is known, `[H, W]` in {0, 1}, or None for everywhere.
+            frames: flow fields `[H, W, 2]`, all of one size; or pairs of such a field and where it
+                is known, `[H, W]` in {0, 1}, or None for everywhere.
 
         Yields:
             Masks `[H, W, K]` of each frame in turn, some windows after it has been read.
@@ -249,10 +249,10 @@ class Segmenter:
         return self._fitter.stream(frames, self._for_streams())
 
     def working_size(self, height: int, width: int) -> tuple[int, int]:
-        """The size the network works at for flow of a given size.
+        """The size that the network works at for flow of a given size.
 
         Args:
-            height: rows of the flow.
+            height: number of rows of the flow.
             width: number of columns of the flow.
 
         Returns:

@@ -22,10 +22,10 @@ class ShapedFunction:
     """
 
     def __init__(self, function: Callable[..., jax.Array], params: Any) -> None:
-        """Compiles nothing yet.
+        """Makes the function; nothing is compiled yet.
 
         Args:
-            function: takes the parameters and arrays, gives an array.
+            function: function of the parameters and arrays that gives an array.
             params: parameters, the first argument in every call.
         """
         self._function, self._params = jax.jit(function), params
@@ -33,7 +33,7 @@ class ShapedFunction:
         self.seconds = 0.0
 
     def __call__(self, *arrays: np.ndarray) -> np.ndarray:
-        """The function's result for these arrays."""
+        """Applies the function to these arrays."""
         shapes = tuple(array.shape for array in arrays)
         if shapes not in self._compiled:
             start = time.perf_counter()
@@ -54,10 +54,10 @@ def run_windows(
     The function always gets the same number of windows; the last ones are filled up with zeros.
 
     Args:
-        function: arrays `[N, T, ...]`, one for each part of a frame, to `[N, ...]`.
+        function: function from arrays `[N, T, ...]`, one for each part of a frame, to `[N, ...]`.
         frames: the parts `[...]` of each frame.
         inference: length and overlap of the windows.
-        bucketed: fill windows up with frames of zeros to a `bucket_length`.
+        bucketed: whether windows are filled up with frames of zeros to a `bucket_length`.
 
     Yields:
         Number of the first frame, length, and result of each window in turn.

@@ -55,7 +55,7 @@ def write_layers(
         read_frame: function that gives frame t, uint8 `[H, W, 3]`; None to show no video.
 
     Raises:
-        InputError: A frame cannot be read, or a file cannot be written.
+        InputError: a frame cannot be read, or a file cannot be written.
     """
     shown = shown_frames(len(labels), scores.frames)
     segments = {

@@ -38,7 +38,7 @@ def write_report(folder: Path, evaluation: Evaluation) -> None:
         evaluation: results of the evaluation, as far as it got.
 
     Raises:
-        InputError: A file of pictures is damaged, or the page cannot be written.
+        InputError: a file of pictures is damaged, or the page cannot be written.
     """
     page = _render(folder, evaluation)
     with atomic_path(folder / "report.html") as path:

@@ -49,11 +49,11 @@ class ObjectiveConfig:
             frame to frame, which no model that is smooth over time explains; what moves against
             the background is smooth. Clips of one frame have the same loss either way.
         entropy_weight: weight of the entropy of the masks (α of algorithm 7.1.4).
-        foreground_cost: cost of a pixel outside the first mask: −α log p(z) of eq. 2.9 with a
-            prior by which the first mask, the background, is more likely. 0 is the uniform prior
-            of the thesis. Above 0 a pixel leaves the background only where another motion explains
-            it better by this much, in the unit of the normalization (with ``"residual"``: mean
-            norms of the residual), so parallax and water stay in the background.
+        foreground_cost: cost of a pixel outside the first mask: −α log p(z) of eq. 2.9 with a prior
+            by which the first mask, the background, is more likely. 0 is the uniform prior of the
+            thesis. Above 0 a pixel leaves the background only where another motion explains it
+            better by this much, in the unit of the normalization (with ``"residual"``: mean norms
+            of the residual), so parallax and water stay in the background.
         border_cost: additional cost of a foreground pixel on the border of the frame; it falls
             toward the center with the fourth power of the distance. It is a prior by place: who
             films an object keeps it in the frame. Water, ground and branches close to the camera

@@ -27,9 +27,9 @@ class Output(NamedTuple):
     Attributes:
         loss: `[B]`, the loss of each clip.
         weight: `[B]`, weight of each clip in the mean of the losses; None for 1 each.
-        metrics: sum and count by name, each `[B]`, or a number for the whole batch. What is
-            logged is the total of the sums divided by the total of the counts, over all parts of a
-            batch and all devices, without the clips that only fill a batch up.
+        metrics: sum and count by name, each `[B]`, or a number for the whole batch. What is logged
+            is the total of the sums divided by the total of the counts, over all parts of a batch
+            and all devices, without the clips that only fill a batch up.
         state: new values of whole collections other than ``params``; None where nothing changes.
             Ignored in validation.
     """

@@ -72,8 +72,8 @@ class Result:
     Attributes:
         step: number of training steps done.
         validation_loss: validation loss of the kept parameters.
-        criterion: what they were chosen by, the lower the better; the loss unless the task says
-            otherwise.
+        criterion: value that they were chosen by, the lower the better; the loss unless the task
+            says otherwise.
     """
 
     step: int
@@ -104,8 +104,8 @@ def train(
         workdir: the run's folder, the same for all processes.
         start: trained network that a run without a checkpoint starts from; None for fresh
             variables.
-        evaluate: scores the network every ``config.evals.every`` steps before the last; the main
-            process calls it.
+        evaluate: function that scores the network every ``config.evals.every`` steps before the
+            last; the main process calls it.
 
     Raises:
         NonFiniteLossError: on a loss or gradient that is not finite.
