@@ -125,7 +125,7 @@ def shown(value: Any, *, quoted: bool = True) -> str:
     """Formats a value for a message of one line, however long it is.
 
     Args:
-        value: any value.
+        value: value of any type.
         quoted: whether text stands in quotation marks.
     """
     try:

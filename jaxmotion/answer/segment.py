@@ -127,7 +127,7 @@ def segment_video(
         out: folder to write to.
         flow: estimator of the flow, or flow that is there already (`GivenFlow`), from each frame to
             the next. What is unknown in it counts nowhere.
-        answer: optional outputs.
+        answer: optional outputs, beside those above.
         settings: settings of the run that the page lists, by name.
 
     Returns:

@@ -41,16 +41,16 @@ class EvalConfig:
         results: folders of masks SEQ/FRAME.png to score, or NAME=FOLDER. Without a checkpoint and
             without Flows nothing else is scored.
         compare: folders of masks, as in results, to show as columns beside what is scored.
-        protocol: davis2016, segtrack_v2, fbms59, moca, davis2017_motion or fbms59_multi; davis2016,
-            or that of the built data set, if not given.
+        protocol: rules of scoring: davis2016, segtrack_v2, fbms59, moca, davis2017_motion or
+            fbms59_multi; davis2016, or that of the built data set, if not given.
         flow: name of the folder of Flows that holds the flow.
         select: rule that selects the foreground segments: salient, except_largest, best_subset,
             overlap, linear_assignment, or nonzero (what results default to).
         cut: number of frames segmented at once and selected together; 0 is the whole sequence.
         num_masks: number of masks of a network with slots, if not as in training; for results, the
             number of labels that there may be.
-        frames: score every frame that has a flow, or leave out the first as the official
-            benchmark does.
+        frames: annotated frames to score: all that have a flow (flow), or those of the official
+            benchmark, which may leave out the first (official).
         sequences: names of the sequences to score; all if not given.
         split: name of the split to score instead: ImageSets/SPLIT.txt, or a split of a built data
             set.

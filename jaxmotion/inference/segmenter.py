@@ -155,8 +155,8 @@ class Segmenter:
         """Segments a video of any length while it arrives, as `__call__` would.
 
         Only a few windows are held in memory, however long the video is. Where the network would
-        see the whole video in one go, a video longer than `jaxmotion.data.windows.LONG_VIDEO` is cut
-        into windows of that length; a warning says so.
+        see the whole video in one go, a video longer than `jaxmotion.data.windows.LONG_VIDEO` is
+        cut into windows of that length; a warning says so.
 
         Args:
             frames: flow fields `[H, W, 2]`, all of one size; or pairs of such a field and where it

@@ -26,7 +26,7 @@ class Trained(NamedTuple):
         step: training step that the parameters are from.
         metrics: figures of its quality by name; ``validation_loss`` among them.
         provenance: notes on its origin by name, in words; empty for a run.
-        collections: what its task keeps beside the parameters, by name.
+        collections: variables that its task keeps beside the parameters, by name.
     """
 
     config: Config

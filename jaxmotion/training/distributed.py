@@ -43,8 +43,8 @@ class Processes:
 
     Attributes:
         distributed: train as one of several processes, which all run this command. On a TPU pod,
-            under SLURM, Open MPI or Kubernetes, JAX finds the others by itself; elsewhere the three
-            below say it, and all of them are needed.
+            under SLURM, Open MPI or Kubernetes, JAX finds the others by itself. Elsewhere the
+            coordinator, num_processes and process_id are needed, all three.
         coordinator: address of process 0, HOST:PORT.
         num_processes: number of processes in all.
         process_id: number of this process, from 0.

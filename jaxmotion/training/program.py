@@ -246,7 +246,7 @@ def compile_ahead(name: str, function: Any, *args: Any) -> jax.stages.Compiled:
     A program compiled ahead cannot compile again: another shape raises instead of stalling a step.
 
     Args:
-        name: what the function is called in the message.
+        name: name of the function in the message.
         function: the jitted function.
         *args: arguments, or their shapes and shardings, to compile it for.
     """

@@ -215,7 +215,7 @@ def pad_frames(array: np.ndarray, axes: Sequence[str], multiple: int) -> np.ndar
     """Fills an array up with zeros behind the last frame, to a multiple of frames.
 
     Args:
-        array: one field of a batch.
+        array: field of a batch, an array with these axes.
         axes: names of the field's axes; a field without frames stays as it is.
         multiple: number that the number of frames becomes a multiple of.
     """

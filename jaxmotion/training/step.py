@@ -25,7 +25,7 @@ class TrainState:
         step: int32, number of training steps done.
         params: the parameters, which the optimizer moves.
         average: exponential moving average of the parameters, or None.
-        collections: what the task keeps beside the parameters, by name; it is not averaged.
+        collections: variables that the task keeps beside the parameters, by name; not averaged.
         optimizer: state of the optimizer.
         finite: bool, whether every loss and gradient so far was finite.
     """

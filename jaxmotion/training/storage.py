@@ -50,7 +50,7 @@ def processes(name: str, *, alone: bool) -> MultiprocessingOptions:
     """Says which processes work on a folder: all, with process 0 as the first, or this one alone.
 
     Args:
-        name: what the barriers of these processes are called.
+        name: prefix of the names of the barriers between these processes.
         alone: whether this process works by itself, without waiting for the others.
     """
     if not alone:
