@@ -32,7 +32,7 @@ class Build:
     Attributes:
         dataset: which one.
         manual_dir: the unpacked archive.
-        download: fetch the archive from its authors instead, where its licence allows that
+        download: fetch the archive from its authors instead, where its license allows that
             (davis2016; the frames of davis2017_motion), into DATA_DIR/downloads.
         flow: the estimator, or files (of the archive itself, or of Flows/NAME in its folder), which
             is what is taken if not given.

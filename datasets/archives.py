@@ -1,6 +1,6 @@
 """What builders read an archive with: lists of sequences, numbered pictures, annotations.
 
-Whatever is missing, damaged or of another size than its neighbours ends in one `InputError` that
+Whatever is missing, damaged or of another size than its neighbors ends in one `InputError` that
 names the file; nothing is guessed and nothing left out in silence.
 """
 
@@ -217,7 +217,7 @@ def sound_size(path: Path) -> tuple[int, int]:
 def size_error(
     path: str | os.PathLike, size: tuple[int, int], expected: tuple[int, int], source: str
 ) -> InputError:
-    """The error for a picture of another size than its neighbours; sizes are (height, width)."""
+    """The error for a picture of another size than its neighbors; sizes are (height, width)."""
     return InputError(
         f"{path}: {size[1]} x {size[0]}, expected {expected[1]} x {expected[0]} as {source}"
     )

@@ -71,7 +71,7 @@ class ClipBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     """Builds one record a sequence; a data set says where the parts of its sequences lie.
 
     Attributes:
-        ARCHIVES: what can be downloaded, where the licence allows it.
+        ARCHIVES: what can be downloaded, where the license allows it.
         SEQUENCES: how many a split of the whole archive has.
     """
 

@@ -18,7 +18,7 @@ _BLOCK = 1 << 20
 
 @dataclass(frozen=True)
 class Archive:
-    """A zip archive that its licence lets anyone download.
+    """A zip archive that its license lets anyone download.
 
     Attributes:
         url: where.

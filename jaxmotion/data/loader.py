@@ -63,7 +63,7 @@ class TrainLoader:
         self.batches_per_epoch = len(source) / batch_size
         self._order = {"clips": len(source), "batch_size": batch_size, "seed": seed}
         self._content = fingerprint(source)
-        # grain shuffles epoch e with seed + e: neighbouring seeds would share most of their epochs.
+        # grain shuffles epoch e with seed + e: neighboring seeds would share most of their epochs.
         shuffle_seed = int(np.random.SeedSequence(seed).generate_state(1)[0])
         dataset = (
             grain.MapDataset.source(source)

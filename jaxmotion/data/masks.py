@@ -4,10 +4,10 @@ What a value means is decided here, by one rule:
 
 - A picture with a palette has the labels that its indices are; one whose palette holds nothing but
   black and white has 1 where it is white. One bit a pixel is 1 where it is set.
-- A grey picture of two values, 0 and any other, has one object, where the other one is.
-- A grey picture of more values has the labels that these are, unless it is a mask in black and
+- A gray picture of two values, 0 and any other, has one object, where the other one is.
+- A gray picture of more values has the labels that these are, unless it is a mask in black and
   white with soft outlines (what lies between is on borders only): then 128 and more are the object.
-- Three equal channels are grey. Colors are refused, unless the picture is known to show one object.
+- Three equal channels are gray. Colors are refused, unless the picture is known to show one object.
   Of a picture with transparency every pixel must be opaque, or 0.
 
 Anything else is refused with the name of the file, because a mask that is read wrongly gives
@@ -95,11 +95,11 @@ def read_label_pictures(
 
 
 def encode_labels(labels: np.ndarray, palette: bool = True) -> bytes:
-    """A labelling as a PNG whose values are the labels.
+    """A labeling as a PNG whose values are the labels.
 
     Args:
         labels: integers `[H, W]` in 0..255.
-        palette: whether it is an indexed picture with the colors of the labels; grey otherwise.
+        palette: whether it is an indexed picture with the colors of the labels; gray otherwise.
 
     Returns:
         The bytes of the file.
@@ -116,7 +116,7 @@ def encode_labels(labels: np.ndarray, palette: bool = True) -> bytes:
 
 
 def write_labels(path: str | os.PathLike, labels: np.ndarray) -> None:
-    """Writes a labelling as an indexed PNG: the values are the labels, the palette their colors.
+    """Writes a labeling as an indexed PNG: the values are the labels, the palette their colors.
 
     Args:
         path: where to, `.png`.

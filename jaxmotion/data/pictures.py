@@ -19,13 +19,13 @@ from jaxmotion.optical_flow.colors import color_labels
 def overlay(
     image: np.ndarray, labels: np.ndarray, alpha: float = 0.5, background: int | None = 0
 ) -> np.ndarray:
-    """Lays the colours of the segments over a frame, with their outlines in full colour.
+    """Lays the colors of the segments over a frame, with their outlines in full color.
 
     Args:
         image: uint8 `[..., H, W, 3]`.
         labels: integers `[..., H, W]`.
-        alpha: opacity of the colours, 0 to 1.
-        background: the segment that is left as it is in the frame; None colours all.
+        alpha: opacity of the colors, 0 to 1.
+        background: the segment that is left as it is in the frame; None colors all.
 
     Returns:
         uint8 `[..., H, W, 3]`.
@@ -82,8 +82,8 @@ def read_values(path: str | os.PathLike) -> np.ndarray:
             return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
         mode, turned = image.mode, image.getexif().get(_ORIENTATION, 1)
         if mode.startswith("I"):
-            values = np.asarray(image)  # grey
-        else:  # Pillow keeps the upper byte of colours
+            values = np.asarray(image)  # gray
+        else:  # Pillow keeps the upper byte of colors
             values = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
             values = values[..., 2::-1] if values is not None and values.ndim == 3 else None
     if values is None or values.dtype.kind == "f" or values.min() < 0 or values.max() > 65535:
@@ -161,7 +161,7 @@ def write_image(path: str | os.PathLike, image: np.ndarray) -> None:
 
     Args:
         path: where to.
-        image: uint8 `[H, W, 3]` or `[H, W]` (grey).
+        image: uint8 `[H, W, 3]` or `[H, W]` (gray).
 
     Raises:
         InputError: it cannot be written there.

@@ -130,7 +130,7 @@ def resize_flow(
         size: `(height, width)` of the result.
         rescale_vectors: measure vectors in pixels of the new size, u times W'/W and v times H'/H.
             The published systems do not: 128 x 224 fields hold pixels of the original video.
-        method: "bilinear" samples four neighbours (as the published systems), "area" averages all
+        method: "bilinear" samples four neighbors (as the published systems), "area" averages all
             pixels that go into one.
 
     Returns:
@@ -202,7 +202,7 @@ def likeliest_labels(masks: np.ndarray, size: Size) -> np.ndarray:
 
 
 def resize_labels(labels: np.ndarray, size: Size) -> np.ndarray:
-    """Resizes labels: each pixel takes the label of the nearest pixel centre.
+    """Resizes labels: each pixel takes the label of the nearest pixel center.
 
     Args:
         labels: integers `[..., H, W]`.

@@ -44,7 +44,7 @@ def background_prior(
     """What it costs that pixels are not in the first mask, the background.
 
     A prior by which the background is more likely: a pixel leaves it only where another motion
-    explains it better by this much. The cost may rise towards the border of the frame, with the
+    explains it better by this much. The cost may rise toward the border of the frame, with the
     fourth power of the distance from the center. Who films an object keeps it in the frame; water,
     ground and branches close to the camera reach over its border.
 

@@ -34,7 +34,7 @@ def frame_weights(
 ) -> jax.Array:
     """The weight of each frame in `reconstruction`: one over its flow's norm, averaged over time.
 
-    Give the same weights to `jaxmotion.fit`, so that the fit and the loss minimise one function.
+    Give the same weights to `jaxmotion.fit`, so that the fit and the loss minimize one function.
 
     Args:
         flow: `[B, T, H, W, 2]`.
@@ -106,7 +106,7 @@ def em(
     valid: chex.Array | None = None,
     normalization: Literal["none", "flow"] = "none",
 ) -> jax.Array:
-    """The expectation-maximisation loss: coherence minus `alpha` times the masks' entropy.
+    """The expectation-maximization loss: coherence minus `alpha` times the masks' entropy.
 
     The sum over pixels of the thesis is a mean over valid pixels here, so that the value does not
     depend on the image size; constants that depend on neither masks nor theta are left out.

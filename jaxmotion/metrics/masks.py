@@ -1,6 +1,6 @@
 """Binary masks as bits, 64 pixels a word: counting, outlines and disks then cost next to nothing.
 
-A mask ``[..., H, W]`` is packed row by row into words ``[..., H, ceil(W / 64)]``; pixel x is bit
+A mask `[..., H, W]` is packed row by row into words `[..., H, ceil(W / 64)]`; pixel x is bit
 ``x % 64`` of word ``x // 64``, and the bits past the last column are zero. Union, intersection and
 difference are then numpy's ``|``, ``&`` and ``^`` on the words.
 """

@@ -4,7 +4,7 @@ Temporal basis functions l and l' meet in the normal equations only where |l - l
 basis' bandwidth (the spline's degree). Taking that many basis functions as one block makes the
 matrix block-tridiagonal. Cyclic reduction solves it: every second block is eliminated at once,
 which leaves a block-tridiagonal system of half the blocks, and so on. It is a Cholesky
-factorisation in another order, as accurate as that, with few and large steps where one block after
+factorization in another order, as accurate as that, with few and large steps where one block after
 the other takes many small ones.
 """
 

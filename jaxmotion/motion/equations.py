@@ -55,7 +55,7 @@ class Equations:
         products = []
         for offset in range(min(model.bandwidth, count - 1) + 1):
             product = basis[..., : count - offset] * basis[..., offset:]
-            # At every frame the functions that are not 0 are neighbours: past here none overlap.
+            # At every frame the functions that are not 0 are neighbors: past here none overlap.
             if isinstance(product, np.ndarray) and not product.any():
                 break
             products.append(_padded(product, offset))

@@ -54,7 +54,7 @@ def fit(
 ) -> Fit:
     """Fit a motion model to the flow inside every mask.
 
-    Minimises `sum_{t, i} frame_weights[t] m_k(t, i) rho(f(t, i) - f_theta(t, i))` over theta, for
+    Minimizes `sum_{t, i} frame_weights[t] m_k(t, i) rho(f(t, i) - f_theta(t, i))` over theta, for
     every clip and mask separately: no problem has an influence on another. There is no design
     matrix: the work on pixels, and the memory for it, are linear in the number of frames. The
     result is never worse than the weighted least-squares start (or `init`), and finite for any
@@ -72,7 +72,7 @@ def fit(
         huber_delta: scale of the penalty, a positive scalar in pixels per frame; may be traced.
         valid: optional `[B, T, H, W]`; pixels at 0 are ignored, whatever the flow holds there.
         frame_weights: optional `[B, T]`, such as `losses.frame_weights(flow)`, so that fit and
-            loss minimise the same function.
+            loss minimize the same function.
         lengths: number of frames of all clips, T where it is None. What is behind them is padding
             and is ignored, whatever it holds: theta is that of the clips without it, and
             `[B, K, P]` with the P of this number of frames. Or `[B]`, one number for each clip,
@@ -83,7 +83,7 @@ def fit(
             and its objective, then Newton sweeps, then the final objective. The default brings
             "l1" to within 0.1 % of the minimum; 8 to within 0.01 %.
         adjoint: what the gradient of theta is. "stop": none; right for a loss that theta
-            minimises itself (envelope theorem, thesis algorithm 7.1.4). "implicit": by the
+            minimizes itself (envelope theorem, thesis algorithm 7.1.4). "implicit": by the
             implicit function theorem at the minimum of the smoothed problem, to which theta is
             then brought by as many further sweeps; with respect to flow, masks, frame weights and
             huber_delta, in reverse mode only (`jax.jvp` and `jax.jacfwd` raise). "unroll":

@@ -96,7 +96,7 @@ def sweep(
         coefficients: `[B, T, K, 2, 6]`, in the coordinates of the problem.
         smoothing: `[B, K, C]`: residuals below this get the weight of one of this size.
         curvature: `[B, K, C]`: factor on the curvature weights of the residuals above it; 1 is the
-            majoriser (iteratively reweighted least squares), 0 Newton's step on the smoothed
+            majorizer (iteratively reweighted least squares), 0 Newton's step on the smoothed
             problem.
         penalty: the penalty.
         huber_delta: see `residual_penalty`.
@@ -227,7 +227,7 @@ def penalty_terms(
 
     Below the smoothing the penalty is taken for the parabola whose slope meets it there. The
     curvature is between that of the smoothed penalty (kappa 0: Newton's step) and that of its
-    majoriser, force over size (kappa 1: iteratively reweighted least squares). With kappa above 0
+    majorizer, force over size (kappa 1: iteratively reweighted least squares). With kappa above 0
     it is never negative, so that steps of penalties that are not convex descend too.
 
     Args:
@@ -270,7 +270,7 @@ def powers(positions: jax.Array) -> jax.Array:
 def _contract(image: jax.Array, xs: jax.Array, ys: jax.Array) -> jax.Array:
     """Sums of `image` `[b, t, K, D, H, W]` times x^a y^b: `[b, t, K, D, n]`, a the faster one.
 
-    Rows first: the intermediate result then keeps whole image rows, which vectorise.
+    Rows first: the intermediate result then keeps whole image rows, which vectorize.
     """
     highest = jax.lax.Precision.HIGHEST
     columns = jnp.einsum("bkjh,btkdhw->btkdjw", ys, image, precision=highest)

@@ -1,4 +1,4 @@
-"""The minimiser of the fit: safeguarded majoriser-Newton steps, coarse to fine.
+"""The minimizer of the fit: safeguarded majorizer-Newton steps, coarse to fine.
 
 Each sweep gives the objective, its gradient and a curvature matrix at the current theta. Two
 numbers per problem steer the step, and neither looks at another problem:
@@ -6,7 +6,7 @@ numbers per problem steer the step, and neither looks at another problem:
 - the smoothing, below which a residual counts as nearly zero. It is moved so that a chosen share
   of the mask's mass lies inside; the share falls from sweep to sweep, down to what a few samples
   per unknown need. A share, unlike a fraction of the mean residual, is blind to outliers.
-- the factor on the curvature of the residuals outside. At 1 the matrix majorises the objective
+- the factor on the curvature of the residuals outside. At 1 the matrix majorizes the objective
   (iteratively reweighted least squares: safe and slow), at 0 the step is Newton's. The ratio of
   the gradients along the last step, after and before it, tells how much of the assumed curvature
   was really there, and the factor follows it.
@@ -70,7 +70,7 @@ def minimise(
     sweeps: int,
     keep_smoothing: bool,
 ) -> Search:
-    """Minimise every problem of the clip.
+    """Minimize every problem of the clip.
 
     Args:
         equations: model and penalty.

@@ -1,7 +1,7 @@
 # ruff: noqa: D102  (what the methods of a penalty give is said once, in `Penalty`)
 """The penalties on a flow residual, shared by the fit and by the losses.
 
-They minimise the same function, or the envelope theorem would not hold between them.
+They minimize the same function, or the envelope theorem would not hold between them.
 """
 
 import abc

@@ -30,7 +30,7 @@ def device_count() -> int:
 
 
 def fold_time(x: jax.Array) -> jax.Array:
-    """``[B, T, ...]`` to ``[B·T, ...]``, in an order in which devices keep the frames they have."""
+    """`[B, T, ...]` to `[B·T, ...]`, in an order in which devices keep the frames they have."""
     clips, frames, *rest = x.shape
     data, time = devices_along("data", clips), devices_along("time", frames)
     if time > 1:
@@ -39,7 +39,7 @@ def fold_time(x: jax.Array) -> jax.Array:
 
 
 def unfold_time(x: jax.Array, num_frames: int) -> jax.Array:
-    """``[B·T, ...]`` of `fold_time` back to ``[B, T, ...]``.
+    """`[B·T, ...]` of `fold_time` back to `[B, T, ...]`.
 
     Args:
         x: what `fold_time` gave, or an array with the same leading axis.

@@ -20,9 +20,9 @@ class BackboneOutput(NamedTuple):
     """What a backbone gives to the heads.
 
     Attributes:
-        pixels: features of each pixel ``[B, T, h, w, E]`` float32, at the size behind the stem.
-        bottleneck: the coarsest features ``[B, T, h', w', D]``.
-        known: share of each cell of the bottleneck that is known ``[B, T, h', w', 1]``; None for
+        pixels: features of each pixel `[B, T, h, w, E]` float32, at the size behind the stem.
+        bottleneck: the coarsest features `[B, T, h', w', D]`.
+        known: share of each cell of the bottleneck that is known `[B, T, h', w', 1]`; None for
             all of each.
     """
 
@@ -53,8 +53,8 @@ class Backbone(nn.Module):
         """Runs on clips of any length and size.
 
         Args:
-            features: ``[B, T, H, W, channels]``, as `networks.network_features` gives them.
-            valid: ``[B, T, H, W]`` in {0, 1}; None for all known. Frames at the end of a clip that
+            features: `[B, T, H, W, channels]`, as `networks.network_features` gives them.
+            valid: `[B, T, H, W]` in {0, 1}; None for all known. Frames at the end of a clip that
                 are nowhere valid are padding: they change nothing in the others.
 
         Returns:

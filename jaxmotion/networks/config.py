@@ -33,7 +33,7 @@ class NetworkConfig:
         activation: ``"relu"``, ``"leaky_relu"`` or ``"gelu"``.
         padding: ``"zeros"`` or ``"reflect"``.
         favoured_bias: start value of the first mask's logit bias. With K = 2 a network that
-            starts at 50/50 can stay split in two halves; a start that favours one mask, which
+            starts at 50/50 can stay split in two halves; a start that favors one mask, which
             then becomes the background, cures it.
         threshold_start: start value of the weight with which the length of the residual speaks
             against the first mask, through a shortcut from the input to the logits. It starts the

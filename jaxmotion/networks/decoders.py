@@ -72,12 +72,12 @@ class Queries(nn.Module):
         """Reads the space-time volume.
 
         Args:
-            bottleneck: ``[B, T, h, w, D]``.
-            weight: ``[B, T, h, w, 1]``, how much of each cell is known; None for all.
+            bottleneck: `[B, T, h, w, D]`.
+            weight: `[B, T, h, w, 1]`, how much of each cell is known; None for all.
             deterministic: without dropout.
 
         Returns:
-            ``[B, K, D]`` float32.
+            `[B, K, D]` float32.
 
         Raises:
             ValueError: for shapes that do not belong together.
@@ -120,7 +120,7 @@ class DecoderLayer(nn.Module):
         shares: jax.Array | None,
         deterministic: bool,
     ) -> jax.Array:
-        """Maps queries ``[B, K, D]`` and tokens ``[B, N, D]`` with shares ``[B, N]`` to queries."""
+        """Maps queries `[B, K, D]` and tokens `[B, N, D]` with shares `[B, N]` to queries."""
         known = None if shares is None else (shares > 0)[:, None, None, :]
         drop = nn.Dropout(self.config.dropout, deterministic=deterministic)
 
@@ -147,13 +147,13 @@ class DecoderLayer(nn.Module):
 
 
 def cell_places(features: jax.Array, weight: jax.Array | None) -> jax.Array:
-    """``(t, y, x)`` of every cell, each in [0, 1]: ``[B, T, h, w, 3]``.
+    """``(t, y, x)`` of every cell, each in [0, 1]: `[B, T, h, w, 3]`.
 
     t is 0 at the first frame and 1 at the last one with a known pixel, whatever the padding.
 
     Args:
-        features: ``[B, T, h, w, D]``, of which the sizes matter alone.
-        weight: ``[B, T, h, w, 1]``, how much of each cell is known; None for all.
+        features: `[B, T, h, w, D]`, of which the sizes matter alone.
+        weight: `[B, T, h, w, 1]`, how much of each cell is known; None for all.
     """
     b, t, h, w, _ = features.shape
     index = jnp.arange(t, dtype=jnp.float32)

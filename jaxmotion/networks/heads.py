@@ -20,10 +20,10 @@ class Segmentation(NamedTuple):
     """What a segmenter returns.
 
     Attributes:
-        logits: ``[B, T, H, W, K]`` float32; their softmax over K are the masks.
-        embedding: latent vector of each pixel ``[B, T, h, w, E]``, at the size behind the stem.
-        bottleneck: the coarsest features ``[B, T, h', w', D]``.
-        queries: descriptor of each segment ``[B, K, D]``; None without a decoder.
+        logits: `[B, T, H, W, K]` float32; their softmax over K are the masks.
+        embedding: latent vector of each pixel `[B, T, h, w, E]`, at the size behind the stem.
+        bottleneck: the coarsest features `[B, T, h', w', D]`.
+        queries: descriptor of each segment `[B, K, D]`; None without a decoder.
     """
 
     logits: jax.Array
@@ -33,7 +33,7 @@ class Segmentation(NamedTuple):
 
     @property
     def masks(self) -> jax.Array:
-        """Probabilities ``[B, T, H, W, K]``."""
+        """Probabilities `[B, T, H, W, K]`."""
         return jax.nn.softmax(self.logits, axis=-1)
 
 
@@ -58,7 +58,7 @@ class MaskHead(nn.Module):
         """Reads masks from features.
 
         Args:
-            features: ``[B, T, H, W, C]``, what the backbone was given.
+            features: `[B, T, H, W, C]`, what the backbone was given.
             encoded: what it made of them.
             deterministic: without dropout.
 
@@ -89,12 +89,12 @@ class MaskHead(nn.Module):
         kernel_init: nn.initializers.Initializer,
         bias_init: nn.initializers.Initializer | None = None,
     ) -> jax.Array:
-        """Features ``[B, T, h, w, C]`` to ``[B, T, h, w, K]``.
+        """Features `[B, T, h, w, C]` to `[B, T, h, w, K]`.
 
         Args:
             name: of the parameters.
             features: of pixels.
-            queries: ``[B, K, D]``, whose linear maps are weighed with the features too.
+            queries: `[B, K, D]`, whose linear maps are weighed with the features too.
             kernel_init: start of the linear part.
             bias_init: start of its bias; None for no bias.
         """

@@ -39,7 +39,7 @@ def network_features(
     """Prepares flow for a network. No gradient passes through it.
 
     Args:
-        flow: ``[B, T, H, W, 2]``, pixels per frame.
+        flow: `[B, T, H, W, 2]`, pixels per frame.
         kind: ``"raw"``: pixels per frame, as published (thesis §2.4.1);
             ``"scaled"``: over its mean absolute value, so that speed does not matter;
             ``"residual"``: minus a robust (L1) quadratic fit to each whole frame, then scaled, so
@@ -47,13 +47,13 @@ def network_features(
             with vectors compressed to a length of log(1 + length), and that length as the last
             channel: it is the length, not the direction, that tells what moves by itself;
             ``"raw_and_residual"``: both scaled ones, 5 channels.
-        residual: ``[B, T, H, W, 2]``, the flow without that fit (`motion.global_residual`); the
+        residual: `[B, T, H, W, 2]`, the flow without that fit (`motion.global_residual`); the
             first two kinds do without.
-        valid: ``[B, T, H, W]`` in {0, 1}; unknown pixels enter as 0 and count in no scale.
+        valid: `[B, T, H, W]` in {0, 1}; unknown pixels enter as 0 and count in no scale.
         frames: frames that share one scale (`norm.block_mean`).
 
     Returns:
-        ``[B, T, H, W, C]`` float32; C is 2, 3 or 5 (`INPUT_CHANNELS`).
+        `[B, T, H, W, C]` float32; C is 2, 3 or 5 (`INPUT_CHANNELS`).
 
     Raises:
         ValueError: for an unknown kind, a residual that is missing, or shapes that do not belong

@@ -36,8 +36,8 @@ class UNetSegmenter(nn.Module):
         """Segments clips of any length and size.
 
         Args:
-            features: ``[B, T, H, W, C]``, as `networks.network_features` gives them.
-            valid: ``[B, T, H, W]`` in {0, 1}; None for all known. Frames at the end of a clip that
+            features: `[B, T, H, W, C]`, as `networks.network_features` gives them.
+            valid: `[B, T, H, W]` in {0, 1}; None for all known. Frames at the end of a clip that
                 are nowhere valid are padding: they change nothing in the others.
             deterministic: without dropout; otherwise the ``dropout`` rng is needed.
 

@@ -26,7 +26,7 @@ class SlotAttention(nn.Module):
     """Slots that compete for tokens, refined step by step from fixed queries.
 
     At each step a token spreads a total attention of 1 over the slots, and a slot moves, through
-    a GRU, towards the mean of the values it attends to: a learned soft k-means.
+    a GRU, toward the mean of the values it attends to: a learned soft k-means.
 
     Slot k starts at ``mu + exp(log_sigma) * initial_noise(K, width)[k]``, ``mu`` and
     ``log_sigma`` learned: the first K of one endless list of Gaussian queries. K can therefore be
@@ -66,12 +66,12 @@ class SlotAttention(nn.Module):
         """Assigns tokens to slots.
 
         Args:
-            tokens: ``[B, N, C]``.
-            weight: ``[B, N]`` in [0, 1], how much a token counts; None counts all. A token of
+            tokens: `[B, N, C]`.
+            weight: `[B, N]` in [0, 1], how much a token counts; None counts all. A token of
                 weight 0 has no influence, not even where it is not finite.
 
         Returns:
-            Slots ``[B, num_slots, width]``, float32. A sample whose tokens all have weight 0 gets
+            Slots `[B, num_slots, width]`, float32. A sample whose tokens all have weight 0 gets
             finite slots that mean nothing.
 
         Raises:
@@ -126,7 +126,7 @@ class SlotAttention(nn.Module):
 
 
 def initial_noise(num_slots: int, width: int) -> np.ndarray:
-    """Standard normal vectors ``[num_slots, width]``; those of K are the first K of those of K+1.
+    """Standard normal vectors `[num_slots, width]`; those of K are the first K of those of K+1.
 
     They are constants, in training as at test. Drawn anew for each clip they would make the slots
     exchangeable: none could learn a role (one is the background), labels would change from clip
@@ -155,13 +155,13 @@ class SlotUpdate(nn.Module):
         """Moves the slots of one sample, or of any number of them in leading axes.
 
         Args:
-            slots: ``[..., K, D]``.
-            keys: ``[..., N, D]``.
-            values: ``[..., N, D]``.
-            weight: ``[..., N]``.
+            slots: `[..., K, D]`.
+            keys: `[..., N, D]`.
+            values: `[..., N, D]`.
+            weight: `[..., N]`.
 
         Returns:
-            The new slots ``[..., K, D]``.
+            The new slots `[..., K, D]`.
         """
         width, state = slots.shape[-1], slots.dtype
         product = partial(jnp.einsum, preferred_element_type=state)
@@ -211,10 +211,10 @@ def fixed_point(update: SlotUpdate, iterations: int, arguments: Any, start: jax.
         update: the step f.
         iterations: how often it is applied.
         arguments: ``(params, keys [B, N, D], values [B, N, D], weight [B, N])``.
-        start: slots ``[B, K, D]``; they get a zero gradient, the limit does not depend on them.
+        start: slots `[B, K, D]`; they get a zero gradient, the limit does not depend on them.
 
     Returns:
-        Slots ``[B, K, D]``.
+        Slots `[B, K, D]`.
     """
     return _iterate(update, iterations, arguments, start)
 

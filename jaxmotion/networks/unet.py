@@ -55,12 +55,12 @@ class UNet(nn.Module):
         """Runs the network.
 
         Args:
-            x: features ``[B, T, H, W, C]``.
-            weight: ``[B, T, H, W, 1]``, how much of each pixel is known; None for all.
+            x: features `[B, T, H, W, C]`.
+            weight: `[B, T, H, W, 1]`, how much of each pixel is known; None for all.
 
         Returns:
             ``[B, T, H, W, widths[0]]``; the bottleneck ``[B, T, h, w, widths[-1]]`` with h and w
-            the padded size over ``2**(levels - 1)``; the known share there ``[B, T, h, w, 1]``.
+            the padded size over ``2**(levels - 1)``; the known share there `[B, T, h, w, 1]`.
 
         Raises:
             ValueError: for shapes that do not belong together, or a part that changes the size
@@ -101,7 +101,7 @@ def _check_size(part: str, x: jax.Array, expected: tuple[int, ...]) -> None:
 
 
 def pad_to_multiple(x: jax.Array, multiple: int) -> jax.Array:
-    """Pads H and W of ``[B, T, H, W, C]`` at the end, by the edge, to a multiple.
+    """Pads H and W of `[B, T, H, W, C]` at the end, by the edge, to a multiple.
 
     The other axes stay untouched: `jnp.pad` by the edge, even where it adds nothing to an axis,
     moves parts of it between devices in the backward pass.

@@ -21,7 +21,7 @@ from jaxmotion.files import reading
 
 NOTES = "fields.jsonl"
 _SIDE = 16  # of the picture that stands for a look
-# Mean difference of two looks, in grey levels. A frame encoded anew, or made smaller, is less than
+# Mean difference of two looks, in gray levels. A frame encoded anew, or made smaller, is less than
 # 3 away from what it was (DAVIS, H.264 down to a constant rate factor of 35), another video 40.
 _ALIKE = 6.0
 
@@ -32,7 +32,7 @@ class FrameNote:
 
     Attributes:
         frames: a digest of each frame's pixels, the one of the field's name first.
-        look: uint8 `[16, 16]`, the first frame in grey, as bytes.
+        look: uint8 `[16, 16]`, the first frame in gray, as bytes.
     """
 
     frames: tuple[str, str]

@@ -1,7 +1,7 @@
 """How good a flow is, judged without ground truth: by the frames, and by the flow back.
 
 Both measures look where a pixel's match lies inside the other frame. Neither is an error in
-pixels of the true motion: a grey wall is matched perfectly by any flow, and a pixel that becomes
+pixels of the true motion: a gray wall is matched perfectly by any flow, and a pixel that becomes
 hidden has no match. Vectors that are unknown (`known_vectors`) count nowhere.
 """
 
@@ -24,7 +24,7 @@ class FlowQuality:
 
     Attributes:
         warp_error: mean absolute difference of the first frame and the second one brought back by
-            the flow, in grey levels of 0..255.
+            the flow, in gray levels of 0..255.
         still_error: the same for no flow at all over the same pixels, to compare with.
         consistency_error: mean distance, in pixels, at which one ends after going by the flow and
             back by the flow back.
@@ -168,7 +168,7 @@ def consistency(
     flow = np.where(known[..., None], flow, np.float32(0))
     backward = np.where(known_back[..., None], backward, np.float32(0))
     back, inside = warp(np.dstack([backward, known_back]), flow, known)
-    inside &= back[..., 2] > 1 - 1e-4  # all of the neighbours that the match lies between
+    inside &= back[..., 2] > 1 - 1e-4  # all of the neighbors that the match lies between
     back = back[..., :2]
     squared = np.square(flow + back).sum(axis=-1)
     lengths = np.square(flow).sum(axis=-1) + np.square(back).sum(axis=-1)

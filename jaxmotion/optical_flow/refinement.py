@@ -22,11 +22,11 @@ Size = tuple[int, int]  # height, width
 MASK_STRENGTH, FLOW_STRENGTH = 3000.0, 100.0
 
 # A flow and the one back differ by chance where |f + b|² is about 0.05 (|f|² + |b|²) + 0.5, and the
-# colors of a match by 20 grey levels. Nothing is less certain than 0.0001, so that there is an
+# colors of a match by 20 gray levels. Nothing is less certain than 0.0001, so that there is an
 # answer where nothing is certain.
 _RELATIVE, _ABSOLUTE, _GREY_LEVELS, _LEAST = 0.05, 0.5, 20.0, 1e-4
 
-# Colors that differ by as many grey levels are likely on two surfaces; passes of the smoother, each
+# Colors that differ by as many gray levels are likely on two surfaces; passes of the smoother, each
 # of them weaker by a factor, so that the streaks of one are gone after the next.
 _EDGE, _PASSES, _WEAKER = 3.0, 3, 4.0
 

@@ -39,7 +39,7 @@ class Camera:
     """Motion of the camera, one value per frame; lengths in frame sizes.
 
     The instantaneous motion field of a pinhole camera (Longuet-Higgins and Prazdny, 1980), with
-    the pan rotations given by the speed they cause at the centre of the frame:
+    the pan rotations given by the speed they cause at the center of the frame:
 
         u = rho (tx + x tz) + ox (1 + x^2/f^2) + oy xy/f^2 - roll y
         v = rho (ty + y tz) + oy (1 + y^2/f^2) + ox xy/f^2 + roll x
@@ -47,7 +47,7 @@ class Camera:
     Attributes:
         focal: focal length f.
         translation_share: share of the pan that is translation.
-        pan: [T, 2] speed at the centre of the frame of points of inverse depth 1.
+        pan: [T, 2] speed at the center of the frame of points of inverse depth 1.
         zoom: [T + 1] logarithm of the scale at inverse depth 1; its differences are tz.
         roll: [T + 1] angle about the optical axis; its differences are the roll.
     """
@@ -108,7 +108,7 @@ class Depth:
         self.waves = np.stack([frequency * np.cos(direction), frequency * np.sin(direction)])
         self.amplitude = amplitude
         self.phase = rng.uniform(0, 2 * np.pi, self.num_waves)
-        # Mostly a ground plane: nearer towards the bottom of the frame.
+        # Mostly a ground plane: nearer toward the bottom of the frame.
         self.slant = config.depth_slant * np.array([rng.uniform(-0.3, 0.3), rng.uniform(0, 1)])
         still = np.zeros_like(camera.pan)
         self.origin = camera.follow(np.zeros(2), 0, 1.0, still)

@@ -155,7 +155,7 @@ def _draw(
     )
     for _ in range(num_occluders):
         outline, position = _draw_occluder(rng, extent)
-        # In front only where the objects' centres stay in sight.
+        # In front only where the objects' centers stay in sight.
         clear = all(outline.distance(*(home - position)) < -0.3 * radius for home, radius in homes)
         rho = 1 + rng.uniform(*config.occluder_depth)
         frame = int(rng.integers(num_frames))

@@ -85,7 +85,7 @@ class Normalize(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        """Normalises `[B, H, W, C]`."""
+        """Normalizes `[B, H, W, C]`."""
         if self.norm == "instance":
             mean = x.mean(axis=(1, 2), keepdims=True)
             variance = jnp.square(x - mean).mean(axis=(1, 2), keepdims=True)

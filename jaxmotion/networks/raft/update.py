@@ -131,7 +131,7 @@ class Mask(nn.Module):
 
     @nn.compact
     def __call__(self, state: jax.Array) -> jax.Array:
-        """`[B, H, W, hidden]` to logits `[B, H, W, 9, 8, 8]`: of neighbours, at (y, x) inside."""
+        """`[B, H, W, hidden]` to logits `[B, H, W, 9, 8, 8]`: of neighbors, at (y, x) inside."""
         x = nn.relu(conv(self.features, 3, 1, self.precision, name="conv1")(state))
         # The published code scales here, "to balance gradients"; the weights expect it.
         x = 0.25 * conv(9 * 64, 1, 1, self.precision, name="conv2")(x)

@@ -11,7 +11,7 @@ def upsample_convex(flow: jax.Array, logits: jax.Array) -> jax.Array:
 
     Args:
         flow: `[B, H, W, 2]`, in coarse pixels.
-        logits: of the weights, `[B, H, W, 9, 8, 8]`: neighbours row by row, then y and x inside.
+        logits: of the weights, `[B, H, W, 9, 8, 8]`: neighbors row by row, then y and x inside.
 
     Returns:
         `[B, 8 H, 8 W, 2]`, in fine pixels.

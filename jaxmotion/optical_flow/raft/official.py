@@ -30,7 +30,7 @@ class Weights:
         estimator: the network that it is for, in `ESTIMATORS`.
         file: torchvision's name, which ends in the first digits of its SHA-256.
         megabytes: how large it is.
-        trained_on: data sets; their licences may have a say in what the weights may be used for.
+        trained_on: data sets; their licenses may have a say in what the weights may be used for.
         published: SHA-256 of the authors' own file, where it is known.
     """
 
