@@ -1,4 +1,4 @@
-"""What the metrics take: the one place that checks their arguments."""
+"""Checks of the arguments of the metrics, all in one place."""
 
 from typing import Any
 

@@ -77,20 +77,20 @@ def packed_jaccard(gt: np.ndarray, pred: np.ndarray) -> float:
     """Jaccard index of two packed masks.
 
     Args:
-        gt: words `[H, n]`.
-        pred: words `[H, n]`.
+        gt: words of the ground truth, `[H, n]`.
+        pred: words of the prediction, `[H, n]`.
     """
     union = int(bitmasks.count(gt | pred))
     return int(bitmasks.count(gt & pred)) / union if union else 1.0
 
 
 def tolerance(height: int, width: int, bound_th: float = BOUND_TH) -> int:
-    """How far apart matching boundary pixels may be, in pixels.
+    """Largest distance of matching boundary pixels, in pixels.
 
     Args:
         height: rows of the image.
         width: columns of the image.
-        bound_th: the tolerance, as `boundary_f` has it.
+        bound_th: tolerance, as a fraction of the image diagonal; from 1 on in pixels.
     """
     if bound_th >= 1:
         return int(bound_th)

@@ -36,8 +36,11 @@ def unpack(words: np.ndarray, width: int) -> np.ndarray:
     """The mask of packed words.
 
     Args:
-        words: uint64 `[..., H, n]`.
-        width: W of the mask, bool `[..., H, W]`.
+        words: packed mask, uint64 `[..., H, n]`.
+        width: number of columns W.
+
+    Returns:
+        bool `[..., H, W]`.
     """
     octets = np.ascontiguousarray(words).view(np.uint8)
     return np.unpackbits(octets, axis=-1, count=width, bitorder="little").view(bool)
@@ -48,7 +51,10 @@ def pack_labels(labels: np.ndarray, values) -> np.ndarray:
 
     Args:
         labels: integers `[H, W]`.
-        values: the labels wanted; the result is uint64 `[len(values), H, n]`.
+        values: the labels wanted.
+
+    Returns:
+        uint64 `[len(values), H, n]`.
     """
     return np.stack([pack(labels == value) for value in values])
 
@@ -65,8 +71,8 @@ def outline(words: np.ndarray, width: int) -> np.ndarray:
     the last row and column only the neighbor inside the image counts.
 
     Args:
-        words: `[H, n]`.
-        width: W.
+        words: packed mask, `[H, n]`.
+        width: number of columns W.
 
     Returns:
         Words `[H, n]`.
@@ -89,9 +95,9 @@ def dilate(words: np.ndarray, width: int, radius: int) -> np.ndarray:
     spread is laid over the rows at which the disk is that wide.
 
     Args:
-        words: `[H, n]`.
-        width: W.
-        radius: radius of the disk: the pixels at a Euclidean distance of at most this.
+        words: packed mask, `[H, n]`.
+        width: number of columns W.
+        radius: radius of the disk, which holds the pixels at a Euclidean distance of at most this.
 
     Returns:
         Words `[H, n]`.

@@ -211,13 +211,13 @@ def _packed_frame(gt, objects, pred, segments, void, t: int) -> tuple[np.ndarray
 
 
 def _jaccard_table(segments: np.ndarray, objects: np.ndarray) -> np.ndarray:
-    """Jaccard index of every segment with every object: [S, O]."""
+    """Jaccard index of every segment with every object: `[S, O]`."""
     table = [[packed_jaccard(obj, segment) for obj in objects] for segment in segments]
     return np.array(table, np.float64).reshape(len(segments), len(objects))
 
 
 def _boundary_table(segments: np.ndarray, objects: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """F of every segment with every object: [S, O]."""
+    """F of every segment with every object: `[S, O]`."""
     radius = tolerance(*size)
     found = [Contour(mask, size[1], radius) for mask in segments]
     wanted = [Contour(mask, size[1], radius) for mask in objects]

@@ -45,7 +45,15 @@ class Equations:
     def of(
         model: MotionModel, frames: int, penalty: Penalty, lengths: Lengths = None
     ) -> "Equations":
-        """The equations of a model on clips of `frames` frames, of which `lengths` count."""
+        """Builds the equations of a model on clips of one length.
+
+        Args:
+            model: the motion model.
+            frames: T, number of frames of the arrays.
+            penalty: the penalty on the residuals.
+            lengths: number of frames that count, of all clips or of each, `[B]`; T where it is
+                None.
+        """
         embedding = model.spatial_embedding()[None]
         if model.spatial != "planar" and not penalty.joint:
             half = embedding.shape[-1] // 2
@@ -65,7 +73,13 @@ class Equations:
         return Equations(penalty, embedding, basis, jnp.stack(products), unknowns)
 
     def zeros(self, batch: int, segments: int, dtype) -> jax.Array:
-        """Theta of zeros, `[B, K, G, L, n]`."""
+        """Theta of zeros, `[B, K, G, L, n]`.
+
+        Args:
+            batch: B, number of clips.
+            segments: K, number of segments.
+            dtype: type of the numbers.
+        """
         groups, _, _, size = self.embedding.shape
         return jnp.zeros((batch, segments, groups, self.basis.shape[-1], size), dtype)
 
@@ -80,11 +94,17 @@ class Equations:
         return jnp.moveaxis(theta, 2, 3).reshape(*theta.shape[:2], -1)
 
     def change_coordinates(self, theta: jax.Array, substitution: jax.Array) -> jax.Array:
-        """Theta after the change of coordinates that `[B, K, 6, 6]` makes of the coefficients."""
+        """Theta in other coordinates.
+
+        Args:
+            theta: parameters `[B, K, G, L, n]`.
+            substitution: map from the coefficients of a quadratic to those in the new
+                coordinates, `[B, K, 6, 6]`.
+        """
         return _einsum("bkgnm,bkglm->bkgln", self._parameter_map(substitution), theta)
 
     def change_coordinates_adjoint(self, theta: jax.Array, substitution: jax.Array) -> jax.Array:
-        """The transpose of `change_coordinates`."""
+        """The transpose of `change_coordinates`, with its arguments."""
         return _einsum("bkgnm,bkgln->bkglm", self._parameter_map(substitution), theta)
 
     def _parameter_map(self, substitution: jax.Array) -> jax.Array:
@@ -130,7 +150,12 @@ class Equations:
         )
 
     def solve(self, moments: Moments, rhs: jax.Array) -> jax.Array:
-        """Solve the normal equations of the moments for `rhs` `[B, K, G, L, n]`."""
+        """Solves the normal equations.
+
+        Args:
+            moments: sums of one sweep, which the matrix is made of.
+            rhs: right-hand side `[B, K, G, L, n]`.
+        """
         dtype = rhs.dtype
         products = jnp.asarray(self.products, dtype)
         sums = _einsum(f"o{self._time}l,btkdq->olbkdq", products, moments.gram)

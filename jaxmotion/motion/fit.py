@@ -52,7 +52,7 @@ def fit(
     passes: int = 5,
     adjoint: Adjoint = "stop",
 ) -> Fit:
-    """Fit a motion model to the flow inside every mask.
+    """Fits a motion model to the flow inside every mask.
 
     Minimizes `sum_{t, i} frame_weights[t] m_k(t, i) rho(f(t, i) - f_theta(t, i))` over theta, for
     every clip and mask separately: no problem has an influence on another. There is no design
@@ -66,8 +66,8 @@ def fit(
     Args:
         flow: `[B, T, H, W, 2]`, pixels per frame.
         masks: `[B, T, H, W, K]`, non-negative; K is the last axis, unlike in `parametric_flow`.
-        model: the motion model.
-        penalty: rho, a name or a `Penalty`; see `residual_penalty`. Of one that is not convex a
+        model: model of the motion of a segment.
+        penalty: rho, a name of `residual_penalty` or a `Penalty`. Of one that is not convex a
             local minimum is found, from that of the absolute residual on.
         huber_delta: scale of the penalty, a positive scalar in pixels per frame; may be traced.
         valid: optional `[B, T, H, W]`; pixels at 0 are ignored, whatever the flow holds there.
@@ -82,7 +82,7 @@ def fit(
         passes: how often flow and masks are read at full resolution, at least 3: least squares
             and its objective, then Newton sweeps, then the final objective. The default brings
             "l1" to within 0.1 % of the minimum; 8 to within 0.01 %.
-        adjoint: what the gradient of theta is. "stop": none; right for a loss that theta
+        adjoint: kind of the gradient of theta. "stop": none; right for a loss that theta
             minimizes itself (envelope theorem, thesis algorithm 7.1.4). "implicit": by the
             implicit function theorem at the minimum of the smoothed problem, to which theta is
             then brought by as many further sweeps; with respect to flow, masks, frame weights and
@@ -209,7 +209,7 @@ def _minimise(options: _Options, flow, masks, frame_weights, huber_delta, length
 def _problem(
     options: _Options, flow, masks, frame_weights, lengths
 ) -> tuple[Equations, Clip, Support]:
-    """Bring the data into the planar form of `Clip`, in the coordinates of the supports."""
+    """Brings the data into the planar form of `Clip`, in the coordinates of the supports."""
     _, frames, height, width, _ = masks.shape
     lengths = options.length if lengths is None else lengths
     equations = Equations.of(options.model, frames, options.penalty, lengths)

@@ -48,7 +48,12 @@ class Clip:
     ys: jax.Array
 
     def subsample(self, stride_y: int, stride_x: int) -> "Clip":
-        """Every `stride`-th row and column, from the middle of the first stride."""
+        """The clip on a coarser grid, from the middle of the first stride on.
+
+        Args:
+            stride_y: rows from one that is kept to the next.
+            stride_x: columns from one that is kept to the next.
+        """
         rows = slice(min(stride_y // 2, self.ys.shape[-1] - 1), None, stride_y)
         columns = slice(min(stride_x // 2, self.xs.shape[-1] - 1), None, stride_x)
         return Clip(
@@ -70,8 +75,8 @@ class Moments:
         inside: `[B, K, C]`: sum of w where the residual is smaller than the smoothing.
         gradient: `[B, T, K, 2, 9]`: sum w psi(r) x^a y^b for `GRADIENT_POWERS`, minus the gradient
             of the objective by the coefficients.
-        gram: `[B, T, K, D, 25]`: the same of the curvature weights for `GRAM_POWERS`; D is 2
-            (uu, vv), or 3 (uu, uv, vv) where the components are not separable.
+        gram: `[B, T, K, D, 25]`: sums of the curvature weights times x^a y^b for `GRAM_POWERS`; D
+            is 2 (uu, vv), or 3 (uu, uv, vv) where the components are not separable.
     """
 
     objective: jax.Array
@@ -92,14 +97,14 @@ def sweep(
     """Residuals of every problem at its current coefficients, reduced to moments.
 
     Args:
-        clip: the data.
+        clip: flow and weights of the clips.
         coefficients: `[B, T, K, 2, 6]`, in the coordinates of the problem.
         smoothing: `[B, K, C]`: residuals below this get the weight of one of this size.
         curvature: `[B, K, C]`: factor on the curvature weights of the residuals above it; 1 is the
             majorizer (iteratively reweighted least squares), 0 Newton's step on the smoothed
             problem.
-        penalty: the penalty.
-        huber_delta: see `residual_penalty`.
+        penalty: the penalty on the residuals.
+        huber_delta: scale of the penalty, pixels per frame.
 
     Returns:
         The moments.
@@ -231,11 +236,12 @@ def penalty_terms(
     it is never negative, so that steps of penalties that are not convex descend too.
 
     Args:
-        residual: `[..., 2, H, W]`.
-        epsilon: the smoothing, broadcastable.
+        residual: flow minus model, `[..., 2, H, W]`.
+        epsilon: the smoothing, the size below which a residual counts as nearly zero;
+            broadcastable.
         kappa: factor on the curvature outside, broadcastable.
-        penalty: the penalty.
-        scale: `huber_delta` of `fit`.
+        penalty: the penalty on the residuals.
+        scale: scale of the penalty, the `huber_delta` of `fit`.
 
     Returns:
         cost rho(r); slack, the cost minus the dual value of the force; whether r is where the

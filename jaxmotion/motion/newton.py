@@ -54,7 +54,12 @@ class Search:
 
 
 def subsampling(height: int, width: int) -> list[tuple[int, int]]:
-    """Row and column strides of the coarse levels, coarsest first."""
+    """Row and column strides of the coarse levels, coarsest first.
+
+    Args:
+        height: number of rows of the clip.
+        width: number of columns of the clip.
+    """
     if height * width <= 64:
         return []
     stride = 2 ** max(1, round(math.log2(height * width / _COARSE_PIXELS) / 2))
@@ -70,16 +75,16 @@ def minimise(
     sweeps: int,
     keep_smoothing: bool,
 ) -> Search:
-    """Minimize every problem of the clip.
+    """Minimizes every problem of the clip.
 
     Args:
         equations: model and penalty.
-        clip: the data, in the coordinates of the problems.
-        start: theta `[B, K, G, L, n]`.
-        objective: `[B, K, G]`, at the start, over the whole clip.
-        huber_delta: see `residual_penalty`.
+        clip: flow and weights, in the coordinates of the problems.
+        start: theta to start from, `[B, K, G, L, n]`.
+        objective: objective at the start, over the whole clip, `[B, K, G]`.
+        huber_delta: scale of the penalty, pixels per frame.
         sweeps: number of sweeps at full resolution.
-        keep_smoothing: never let the smoothing vanish, however many the sweeps.
+        keep_smoothing: whether the smoothing never vanishes, however many the sweeps.
 
     Returns:
         The search after its last sweep; theta + step is its last, unevaluated point.
@@ -128,7 +133,7 @@ def _coarse(
     count: int,
     decay: float,
 ) -> Search:
-    """Search on a subsampled clip, and hand the best point to the next level.
+    """Searches on a subsampled clip, and hands the best point to the next level.
 
     A problem with too few samples here stays where it is.
     """
@@ -151,7 +156,15 @@ def _coarse(
 def converge(
     equations: Equations, clip: Clip, search: Search, huber_delta: jax.Array, sweeps: int
 ) -> Search:
-    """Go on to the minimum of the smoothed problem, the smoothing staying as it is."""
+    """Goes on to the minimum of the smoothed problem, the smoothing staying as it is.
+
+    Args:
+        equations: model and penalty.
+        clip: flow and weights, in the coordinates of the problems.
+        search: state of the search where `minimise` ended.
+        huber_delta: scale of the penalty, pixels per frame.
+        sweeps: number of further sweeps at most.
+    """
     mass, samples = _samples(clip, equations)
     search = dataclasses.replace(
         search,

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 
 
 def check_shapes(**arguments: tuple[Any, str]) -> None:
-    """Compare the shapes of arrays with the names of their axes.
+    """Compares the shapes of arrays with the names of their axes.
 
     Args:
         **arguments: by the name of an argument, its value (None where it was not given) and its

@@ -14,7 +14,7 @@ import jax
 
 
 def devices_along(axis: str, length: int) -> int:
-    """How many devices an array axis of this length is divided over; 1 where it cannot be.
+    """Number of devices that an array axis of this length is divided over; 1 where it cannot be.
 
     Args:
         axis: axis of the mesh, ``"data"`` or ``"time"``.
@@ -25,7 +25,7 @@ def devices_along(axis: str, length: int) -> int:
 
 
 def device_count() -> int:
-    """How many devices the program is for."""
+    """Number of devices that the program is for."""
     return math.prod(jax.sharding.get_abstract_mesh().shape.values())
 
 
@@ -42,8 +42,8 @@ def unfold_time(x: jax.Array, num_frames: int) -> jax.Array:
     """`[B·T, ...]` of `fold_time` back to `[B, T, ...]`.
 
     Args:
-        x: what `fold_time` gave, or an array with the same leading axis.
-        num_frames: T.
+        x: result of `fold_time`, or an array with the same leading axis.
+        num_frames: T, number of frames of a clip.
     """
     clips, rest = x.shape[0] // num_frames, x.shape[1:]
     data, time = devices_along("data", clips), devices_along("time", num_frames)

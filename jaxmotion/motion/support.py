@@ -39,9 +39,9 @@ def measure_support(weights: jax.Array, x: jax.Array, y: jax.Array) -> Support:
     """Weighted mean and spread of the pixels of every problem.
 
     Args:
-        weights: `[B, T, K, H, W]`.
-        x: `[W]`.
-        y: `[H]`.
+        weights: weight of every pixel, `[B, T, K, H, W]`.
+        x: positions of the columns, `[W]`.
+        y: positions of the rows, `[H]`.
 
     Returns:
         The support; center 0 and scale 1 for an empty mask. The scale is at least a pixel.

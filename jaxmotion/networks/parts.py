@@ -40,10 +40,10 @@ class Conv(nn.Module):
     """A convolution that keeps the size, over space (kernel time extent 1) or space-time.
 
     Attributes:
-        features: output channels.
+        features: number of output channels.
         kernel: extent in (time, y, x); odd.
-        padding: ``"zeros"``, or ``"reflect"`` in space (time is always zero-padded; a side too
-            short to reflect repeats its edge).
+        padding: kind of the padding, ``"zeros"``, or ``"reflect"`` in space (time is always
+            zero-padded; a side too short to reflect repeats its edge).
         dtype: compute type; parameters stay float32.
     """
 
@@ -56,7 +56,7 @@ class Conv(nn.Module):
     def __call__(self, x: jax.Array, weight: jax.Array | None = None) -> jax.Array:
         """Convolves `[B, T, H, W, C]` to `[B, T, H, W, features]`.
 
-        Frames without a known pixel in ``weight [B, T, H, W, 1]`` count as zeros over time.
+        Frames without a known pixel in `weight`, `[B, T, H, W, 1]`, count as zeros over time.
         """
         time, height, width = self.kernel
         same = [(height // 2, height // 2), (width // 2, width // 2)]
@@ -101,7 +101,13 @@ class _ConvOverTime(nn.Module):
 
 
 def reflect_pad(x: jax.Array, rows: int, columns: int) -> jax.Array:
-    """Pads H and W of `[B, T, H, W, C]` by reflection (by the edge where too short)."""
+    """Pads H and W of `[B, T, H, W, C]` by reflection (by the edge where too short).
+
+    Args:
+        x: features `[B, T, H, W, C]`.
+        rows: number of rows added above and below.
+        columns: number of columns added left and right.
+    """
     for axis, amount in ((2, rows), (3, columns)):
         widths = [(0, 0)] * x.ndim
         widths[axis] = (amount, amount)
@@ -113,13 +119,13 @@ class DoubleConv(nn.Module):
     """Twice convolution, norm, activation: the left and right part of the published networks.
 
     Attributes:
-        features: output channels.
-        kernel: extent in (time, y, x).
-        norm: ``"instance"`` or ``"none"``.
-        norm_frames: frames that share their statistics (`norm.normalize`).
-        activation: a name in `ACTIVATIONS`.
-        padding: of the convolutions.
-        dtype: compute type.
+        features: number of output channels.
+        kernel: extent of the convolutions in (time, y, x).
+        norm: kind of the norm, ``"instance"`` or ``"none"``.
+        norm_frames: number of frames that share their statistics (`norm.normalize`).
+        activation: name of the activation in `ACTIVATIONS`.
+        padding: padding of the convolutions, as in `Conv`.
+        dtype: compute type; parameters stay float32.
     """
 
     features: int
@@ -214,6 +220,11 @@ class ResizeUp(nn.Module):
 
 
 def enlarge(x: jax.Array, factor: int) -> jax.Array:
-    """Bilinear enlargement of H and W of `[B, T, H, W, C]` by a whole factor."""
+    """Bilinear enlargement in space by a whole factor.
+
+    Args:
+        x: features `[B, T, H, W, C]`.
+        factor: factor of H and W.
+    """
     b, t, h, w, c = x.shape
     return jax.image.resize(x, (b, t, h * factor, w * factor, c), "linear")

@@ -1,4 +1,4 @@
-"""Frames beside each other: what a network with a reach in time sees of the frames around one."""
+"""Frames beside each other: the view of a network with a reach in time on the frames around."""
 
 import jax
 import jax.numpy as jnp
@@ -15,8 +15,8 @@ def shift_time(x: jax.Array, step: int) -> jax.Array:
     all frames among all devices.
 
     Args:
-        x: `[B, T, ...]`.
-        step: frames to look ahead, or back where negative.
+        x: features of the frames, `[B, T, ...]`.
+        step: number of frames to look ahead, or back where negative.
     """
     devices = devices_along("time", x.shape[1])
     if devices > 1 and 0 < abs(step) <= x.shape[1] // devices:
@@ -58,8 +58,8 @@ def beside(x: jax.Array, reach: int) -> jax.Array:
     """Features of each frame with those of the frames around it, earliest first, 0 past the ends.
 
     Args:
-        x: `[B, T, H, W, C]`.
-        reach: frames to each side.
+        x: features `[B, T, H, W, C]`.
+        reach: number of frames to each side.
 
     Returns:
         `[B, T, H, W, (2 * reach + 1) * C]`.

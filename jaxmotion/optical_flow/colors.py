@@ -50,8 +50,8 @@ def flow_to_color(flow: np.ndarray, max_magnitude: float | None = None) -> np.nd
 
     Args:
         flow: `[..., H, W, 2]`, pixels; unknown or not finite vectors become black.
-        max_magnitude: the length that gets the full color; the largest length of the whole array
-            when left out. Give it, to compare pictures.
+        max_magnitude: length, in pixels, that gets the full color; the largest length of the whole
+            array when left out. Give it, to compare pictures.
 
     Returns:
         uint8 `[..., H, W, 3]`.
@@ -82,7 +82,7 @@ def label_palette(num_segments: int) -> np.ndarray:
     """One color a segment, the same for a segment whatever their number.
 
     Args:
-        num_segments: K, at least 1.
+        num_segments: K, number of segments, at least 1.
 
     Returns:
         uint8 `[K, 3]`.
@@ -102,7 +102,7 @@ def color_labels(labels: np.ndarray, num_segments: int | None = None) -> np.ndar
 
     Args:
         labels: integers `[..., H, W]` in 0..K-1.
-        num_segments: K; the largest label + 1 when left out.
+        num_segments: K, number of segments; the largest label + 1 when left out.
 
     Returns:
         uint8 `[..., H, W, 3]`.

@@ -1,4 +1,4 @@
-"""Flow files: Middlebury `.flo`, `.npz` sequences, and what a suffix stands for.
+"""Flow files: Middlebury `.flo`, `.npz` sequences, and a reader that goes by the suffix.
 
 Flow is float32 `[H, W, 2]` or `[T, H, W, 2]` in pixels per frame, channel 0 to the right and
 channel 1 down. Reading is strict: a file that is not exactly what its format says raises an
@@ -91,8 +91,8 @@ def write_flo(path: str | os.PathLike, flow: np.ndarray) -> None:
     """Writes a Middlebury `.flo` file.
 
     Args:
-        path: where to.
-        flow: `[H, W, 2]`, finite.
+        path: file to write.
+        flow: vectors `[H, W, 2]`, in pixels, finite.
 
     Raises:
         InputError: wrong shape, not finite, or the file cannot be written.
@@ -145,7 +145,7 @@ def flow_npz_size(path: str | os.PathLike) -> tuple[int, int, int]:
         `(T, height, width)`.
 
     Raises:
-        InputError: as `read_flow_npz`, but for what is wrong with the numbers.
+        InputError: missing, not an `.npz`, damaged, key absent, or wrong shape or kind.
     """
     with open_npz(path, _NO_NPZ) as archive:
         shape, _ = _flow_header(path, archive)
@@ -169,9 +169,10 @@ def write_flow_npz(
     """Writes a sequence as a compressed `.npz` with the key `flow` (and `valid`).
 
     Args:
-        path: where to.
-        flow: float16 or float32 `[T, H, W, 2]`, finite where valid; kept in its precision.
-        valid: `[T, H, W]` in {0, 1}; left out of the file when left out here.
+        path: file to write.
+        flow: vectors, float16 or float32 `[T, H, W, 2]`, finite where valid; kept in their
+            precision.
+        valid: `[T, H, W]` in {0, 1}, where they are known; left out of the file when left out here.
 
     Raises:
         InputError: wrong shape, not finite, or the file cannot be written.

@@ -93,9 +93,9 @@ def write_kitti_png(
     """Writes a KITTI flow picture; vectors are rounded to 1/64 pixel.
 
     Args:
-        path: where to.
-        flow: `[H, W, 2]`, finite and with components in [-512, 512) where valid.
-        valid: `[H, W]` in {0, 1}; all known when left out.
+        path: file to write.
+        flow: vectors `[H, W, 2]`, finite and with components in [-512, 512) where valid.
+        valid: `[H, W]` in {0, 1}, where they are known; all known when left out.
 
     Raises:
         InputError: wrong shape, not finite, a vector out of range, or the file cannot be written.

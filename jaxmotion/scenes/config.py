@@ -1,4 +1,4 @@
-"""What a scene is drawn from, and the named difficulty levels."""
+"""The distribution of scenes, and the named difficulty levels."""
 
 from dataclasses import dataclass, replace
 from typing import Annotated
