@@ -77,7 +77,7 @@ class Builder(ClipBuilder):
         }
 
     def extra(self, sequence: ArchiveSequence) -> dict[str, Any]:
-        """Their values."""
+        """Values of the extra features for a sequence, its boxes."""
         return {
             "boxes": np.array([box.corners for box in sequence.boxes], np.float32).reshape(-1, 4),
             "box_frames": np.array([box.frame for box in sequence.boxes], np.int32),

@@ -27,7 +27,7 @@ RESOLUTION = "480p"
 
 @dataclass(frozen=True)
 class SequenceFiles:
-    """Where the parts of one sequence lie. Flow t goes from frame t to frame t + 1.
+    """Files of the parts of one sequence. Flow t goes from frame t to frame t + 1.
 
     Attributes:
         name: name of the sequence.
@@ -92,7 +92,7 @@ def find_files(root: Path, name: str, flow: Path | None) -> SequenceFiles:
     Args:
         root: the folder laid out like DAVIS.
         name: name of the sequence.
-        flow: where its flow lies; None for none.
+        flow: file or folder of its flow; None for none.
 
     Returns:
         What is there; masks and frames may be missing.
@@ -120,10 +120,10 @@ def split_names(root: str | os.PathLike, split: str) -> list[str]:
     """The sequences of a split of a DAVIS-like root.
 
     Args:
-        root: with `ImageSets/SPLIT.txt` or, as in the original archives, `ImageSets/*/SPLIT.txt`; a
-            line is a name, or the original pair of paths of a frame and its annotation
-            (`read_list`).
-        split: SPLIT.
+        root: folder with `ImageSets/SPLIT.txt` or, as in the original archives,
+            `ImageSets/*/SPLIT.txt`; a line is a name, or the original pair of paths of a frame and
+            its annotation (`read_list`).
+        split: name of the list, SPLIT.
 
     Returns:
         The names, sorted.
@@ -157,7 +157,7 @@ def read_list(path: Path) -> list[list[str]]:
     """The words of the lines of a list of sequences, but for comments (`# ...`) and empty lines.
 
     Args:
-        path: a text file in UTF-8, with the mark at its start that Windows' editor writes or
+        path: text file in UTF-8, with the mark at its start that Windows' editor writes or
             without.
 
     Returns:

@@ -38,12 +38,12 @@ def open_all(
     """Opens sequences, several at a time.
 
     Args:
-        files: where they lie.
-        cache: keeps their flow.
-        thorough: as of `open_files`.
+        files: files of each sequence.
+        cache: cache of their flow, which also knows the size wanted.
+        thorough: whether to read all of their flow too, to know what of it is unusable.
 
     Returns:
-        The sequences, in that order; see `open_files`.
+        The sequences in that order, each as `open_files` returns it.
     """
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
         jobs = pool.map(partial(open_files, cache=cache, thorough=thorough), files)
@@ -58,8 +58,8 @@ def open_files(files: SequenceFiles, cache: FlowCache, thorough: bool = False) -
     """Opens a sequence by the headers of its files.
 
     Args:
-        files: where its parts lie.
-        cache: keeps its flow, and says at what size.
+        files: files of its parts.
+        cache: cache of its flow, which also knows the size wanted.
         thorough: whether to read all of its flow too, to know what of it is unusable.
 
     Returns:

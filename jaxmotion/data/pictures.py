@@ -22,10 +22,10 @@ def overlay(
     """Lays the colors of the segments over a frame, with their outlines in full color.
 
     Args:
-        image: uint8 `[..., H, W, 3]`.
-        labels: integers `[..., H, W]`.
+        image: frame, uint8 `[..., H, W, 3]`.
+        labels: segment of each pixel, integers `[..., H, W]`.
         alpha: opacity of the colors, 0 to 1.
-        background: the segment that is left as it is in the frame; None colors all.
+        background: segment that is left as it is in the frame; None colors all.
 
     Returns:
         uint8 `[..., H, W, 3]`.
@@ -48,7 +48,7 @@ def read_image(path: str | os.PathLike) -> np.ndarray:
     """Reads a picture, turned upright as its camera noted.
 
     Args:
-        path: a file of a kind that Pillow reads (PNG, JPEG, ...), of 8 or 16 bits a channel.
+        path: file of a kind that Pillow reads (PNG, JPEG, ...), of 8 or 16 bits a channel.
 
     Returns:
         uint8 `[H, W, 3]`; 16 bits are rounded to 8.
@@ -67,7 +67,7 @@ def read_values(path: str | os.PathLike) -> np.ndarray:
     """Reads a picture as deep as it is, turned upright.
 
     Args:
-        path: as of `read_image`.
+        path: file of a kind that Pillow reads, of 8 or 16 bits a channel.
 
     Returns:
         uint8 or uint16 `[H, W, 3]`.
@@ -122,7 +122,12 @@ def to_8_bits(values: np.ndarray) -> np.ndarray:
 
 
 def shallow_error(path: str | os.PathLike, values: np.ndarray) -> InputError:
-    """The error for values of 12 bits or fewer in a picture of 16, with what to do."""
+    """The error for values of 12 bits or fewer in a picture of 16, with advice.
+
+    Args:
+        path: file of the picture.
+        values: its values, uint16 `[H, W, 3]`.
+    """
     top = int(values.max())
     by = 1 << max(top.bit_length() - 8, 0)
     return InputError(
@@ -136,7 +141,7 @@ def reading_picture(path: str | os.PathLike) -> Iterator[None]:
     """Turns what Pillow and OpenCV say of a file that is no sound picture into our one line.
 
     Args:
-        path: what is read.
+        path: file that is read, for the message.
 
     Raises:
         InputError: in the place of any exception: the readers of the many formats raise all kinds
@@ -160,8 +165,8 @@ def write_image(path: str | os.PathLike, image: np.ndarray) -> None:
     """Writes a picture, of the kind that the suffix names, atomically.
 
     Args:
-        path: where to.
-        image: uint8 `[H, W, 3]` or `[H, W]` (gray).
+        path: file to write.
+        image: picture, uint8 `[H, W, 3]` or `[H, W]` (gray).
 
     Raises:
         InputError: it cannot be written there.

@@ -48,11 +48,21 @@ class Penalty(abc.ABC):
 
     @abc.abstractmethod
     def force(self, size: jax.Array, scale: float | jax.Array) -> jax.Array:
-        """The derivative of `value` by the size, from the right at 0; arguments as there."""
+        """The derivative of `value` by the size, from the right at 0.
+
+        Args:
+            size: size of the residual, pixels per frame.
+            scale: `huber_delta` of the fit or the loss, a scalar that may be traced.
+        """
 
     @abc.abstractmethod
     def curvature(self, size: jax.Array, scale: float | jax.Array) -> jax.Array:
-        """The second derivative of `value` by the size; arguments as there."""
+        """The second derivative of `value` by the size.
+
+        Args:
+            size: size of the residual, pixels per frame.
+            scale: `huber_delta` of the fit or the loss, a scalar that may be traced.
+        """
 
     def slack(
         self, size: jax.Array, force: jax.Array, epsilon: jax.Array, scale: float | jax.Array

@@ -123,7 +123,7 @@ class FlowArchive:
         return read_flow_npz(self.path)[0]
 
     def read(self, name: str) -> np.ndarray:
-        """Reads a field, as `Store.read` does. The first field read of a finished archive reads all of them."""
+        """Reads a field, as `Store.read` does; the first read of a finished archive reads all."""
         return self._fields[self.names.index(name)] if self.is_finished else self.parts.read(name)
 
     def write(self, name: str, flow: np.ndarray) -> None:
