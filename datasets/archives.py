@@ -33,7 +33,7 @@ class Box:
     Attributes:
         frame: number of the frame.
         corners: `(x, y, width, height)` in pixels, x and y of the upper left corner.
-        motion: how the object moves, in the archive's words; empty where it says nothing.
+        motion: motion of the object, in the archive's words; empty where it says nothing.
     """
 
     frame: int
@@ -222,7 +222,7 @@ def size_error(
 
     Args:
         path: file of the picture.
-        size: its `(height, width)`.
+        size: `(height, width)` of the picture.
         expected: `(height, width)` that was expected.
         source: words for what has the expected size.
     """

@@ -36,7 +36,7 @@ def read_regions(path: Path) -> list[Region]:
     """Reads the rectangles of a table; lines without one say nothing about a picture's content.
 
     Args:
-        path: a `.csv` with the columns `COLUMNS` among others, named by a comment as VIA writes it
+        path: `.csv` with the columns `COLUMNS` among others, named by a comment as VIA writes it
             or by its first line.
 
     Returns:

@@ -91,7 +91,7 @@ def read_definition(path: Path) -> tuple[list[int], dict[int, str]]:
     """Reads a `*Def.dat`, whose lines are a title that ends in a colon, then its value.
 
     Args:
-        path: the file.
+        path: file to read.
 
     Returns:
         The color of each region (red * 65536 + green * 256 + blue, or a gray up to 255), and the

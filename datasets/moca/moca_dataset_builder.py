@@ -42,7 +42,7 @@ class Builder(ClipBuilder):
         return archive_root(root, ("MoCA", "MoCA_filtered", "MoCA_filter"), "JPEGImages")
 
     def splits(self, root: Path) -> dict[str, list[ArchiveSequence]]:
-        """Those of the 88 videos that are there, as the split test: all are for evaluation."""
+        """The videos of the 88 that are there, as the split test: all are for evaluation."""
         root = self.flow_root(root)
         subset = SUBSET.read_text().split()
         places = [root / name for name in ANNOTATIONS]

@@ -95,12 +95,12 @@ def augment(
     """Augments a batch; each clip is drawn for itself, and each part has its own key.
 
     Args:
-        key: a PRNG key; the same key gives the same result.
+        key: PRNG key of the random draws; the same key gives the same result.
         flow: float32 `[B, T, H, W, 2]`, pixels per frame.
         valid: `[B, T, H, W]` in {0, 1}, where the flow is known, None for all known; unknown pixels
             count in no mean and get no motion.
         config: changes to make; a part that is switched off costs nothing.
-        model: the motion model of the method, in whose span the added motion lies exactly.
+        model: motion model of the method, in whose span the added motion lies exactly.
         clip_length: number of frames of the clips, T where it is None; the rest is padding.
 
     Returns:
@@ -130,7 +130,7 @@ def random_flip(
     """Mirrors some of the clips, vectors included.
 
     Args:
-        key: a PRNG key.
+        key: PRNG key of the random draws.
         flow: `[B, T, H, W, 2]`, pixels per frame.
         valid: `[B, T, H, W]` in {0, 1}, where it is known.
         config: options, of which the two probabilities of a flip count.
@@ -168,7 +168,7 @@ def random_global_motion(
     rest stays at rest.
 
     Args:
-        key: a PRNG key.
+        key: PRNG key of the random draws.
         flow: `[B, T, H, W, 2]`, pixels per frame.
         valid: `[B, T, H, W]` in {0, 1}, where it is known.
         config: options, of which strength and probability of the motion count.
@@ -211,7 +211,7 @@ def corrupt(
     The noise has the mean and the spread of the clip's own flow.
 
     Args:
-        key: a PRNG key.
+        key: PRNG key of the random draws.
         flow: `[B, T, H, W, 2]`, pixels per frame.
         valid: `[B, T, H, W]` in {0, 1}; mean and standard deviation (of u and of v) are of valid
             pixels.

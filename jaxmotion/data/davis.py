@@ -32,8 +32,8 @@ class SequenceFiles:
     Attributes:
         name: name of the sequence.
         flow: `.npz` file, or folder of one sequence's flow; None where there is none.
-        masks: one mask per annotated frame, in order; may be empty.
-        frames: one picture per frame, in order; may be empty.
+        masks: files of the masks, one per annotated frame, in order; may be empty.
+        frames: files of the pictures, one per frame, in order; may be empty.
     """
 
     name: str
@@ -46,7 +46,7 @@ def mask_folder(root: Path, name: str = "", annotations: str = "Annotations") ->
     """The folder of the masks of a sequence.
 
     Args:
-        root: the folder laid out like DAVIS.
+        root: folder laid out like DAVIS.
         name: name of the sequence; left out, the folder of all.
         annotations: name of the folder of annotations.
     """
@@ -57,7 +57,7 @@ def frame_folder(root: Path, name: str = "") -> Path:
     """The folder of the frames of a sequence.
 
     Args:
-        root: the folder laid out like DAVIS.
+        root: folder laid out like DAVIS.
         name: name of the sequence; left out, the folder of all.
     """
     return root / "JPEGImages" / RESOLUTION / name
@@ -67,7 +67,7 @@ def flow_folder(root: Path, flow: str | None) -> Path:
     """The folder of the flow of all sequences.
 
     Args:
-        root: the folder laid out like DAVIS.
+        root: folder laid out like DAVIS.
         flow: NAME of Flows/NAME; None where there is only one.
 
     Returns:
@@ -90,7 +90,7 @@ def find_files(root: Path, name: str, flow: Path | None) -> SequenceFiles:
     """Finds the masks and frames of a sequence.
 
     Args:
-        root: the folder laid out like DAVIS.
+        root: folder laid out like DAVIS.
         name: name of the sequence.
         flow: file or folder of its flow; None for none.
 

@@ -32,7 +32,7 @@ class VideoFile:
     """A video file that has been read through once, without decoding more than its first frames.
 
     Attributes:
-        path: the file.
+        path: file of the video.
         codec: name of the codec, as FFmpeg calls it: "h264", "av1", ...
         height: height of the frames as they are shown, upright, in pixels.
         width: width of the frames, in pixels.
@@ -189,7 +189,7 @@ def _packets(path: Path) -> tuple[str, np.ndarray, np.ndarray, Fraction]:
 
 
 def _missing_tail(path: Path) -> str:
-    """What is wrong with a transport stream that ends within one of its packets of equal size."""
+    """The fault of a transport stream that ends within one of its packets of equal size."""
     with reading(path), open(path, "rb") as file:
         head, size = file.read(1024), file.seek(0, 2)
     for packet, start in ((188, 0), (192, 4), (204, 0)):

@@ -119,7 +119,7 @@ def _flow_files(flow: Path | None) -> tuple[list[Path], dict[int, Path]]:
 
 
 def _read_headers(flow: list[Path], faults: list[str]) -> tuple[np.ndarray, Size | None]:
-    """Which frames can be used, as far as headers tell, and their size; adds what cannot."""
+    """The frames that can be used, as far as headers tell, and their size; adds what cannot."""
     usable, size = np.ones(len(flow), bool), None
     for index, file in enumerate(flow):
         try:

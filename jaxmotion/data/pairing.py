@@ -207,5 +207,5 @@ def _last_number(stem: str) -> list[int] | None:
 
 
 def _counting(pieces: Sequence[Sequence[str]]) -> list[int]:
-    """Which pieces are numbers that differ."""
+    """The indices of the pieces that are numbers that differ."""
     return [i for i in range(1, len(pieces[0]), 2) if len({int(p[i]) for p in pieces}) > 1]

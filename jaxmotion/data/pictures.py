@@ -126,7 +126,7 @@ def shallow_error(path: str | os.PathLike, values: np.ndarray) -> InputError:
 
     Args:
         path: file of the picture.
-        values: its values, uint16 `[H, W, 3]`.
+        values: values of the picture, uint16 `[H, W, 3]`.
     """
     top = int(values.max())
     by = 1 << max(top.bit_length() - 8, 0)

@@ -77,7 +77,7 @@ def about_records(built: "Built", split: str) -> list[dict[str, Any]]:
     """Descriptions of the records of a split, without decoding them.
 
     Args:
-        built: the data set.
+        built: data set.
         split: name of the split.
 
     Returns:
@@ -92,7 +92,7 @@ def about_records(built: "Built", split: str) -> list[dict[str, Any]]:
 
 
 def _read_index(built: "Built", split: str) -> list[dict[str, Any]] | None:
-    """What `sequences.json` says of a split; None where it is not there, or of other records."""
+    """The entry of a split in `sequences.json`; None where it is not there, or of other records."""
     folder = built.folder
     try:
         content = json.loads((folder / INDEX).read_text())[split]

@@ -137,7 +137,7 @@ def _names_from_fields(names: list[str], gap: int) -> list[str]:
 
 
 def _number(name: str) -> tuple[str, int, int] | None:
-    """What stands before the number at the end of a name, the number, and its digits."""
+    """Splits a name before the number at its end: the start, the number, and its digits."""
     stem = name.rstrip("0123456789")
     digits = name[len(stem) :]
     return (stem, int(digits), len(digits)) if digits else None

@@ -78,7 +78,7 @@ def background_prior(
 
 
 def known_pixels(like: chex.Array, valid: chex.Array | None) -> jax.Array:
-    """1 where `valid` is positive, else 0.
+    """Weights that are 1 where `valid` is positive, else 0.
 
     Args:
         like: `[..., C]`, an array of the type that is wanted.

@@ -24,7 +24,7 @@ def select_foreground(labels, gt, rule: str) -> np.ndarray:
     Args:
         labels: int `[T, H, W]`, the segment of every pixel, >= 0.
         gt: bool `[T, H, W]` ground truth; `None` will do for the rules that use none.
-        rule: one of
+        rule: name of the selection rule, one of
 
             - `"except_largest"`: every segment but the one with most pixels in the cut. Uses no
               ground truth.

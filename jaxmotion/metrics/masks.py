@@ -18,7 +18,7 @@ def pack(mask: np.ndarray) -> np.ndarray:
     """Packs a mask.
 
     Args:
-        mask: bool `[..., H, W]`.
+        mask: mask to pack, bool `[..., H, W]`.
 
     Returns:
         uint64 `[..., H, ceil(W / 64)]`.
@@ -50,8 +50,8 @@ def pack_labels(labels: np.ndarray, values) -> np.ndarray:
     """The pixels of each of several labels, packed.
 
     Args:
-        labels: integers `[H, W]`.
-        values: the labels wanted.
+        labels: label of each pixel, integers `[H, W]`.
+        values: labels wanted.
 
     Returns:
         uint64 `[len(values), H, n]`.

@@ -66,7 +66,7 @@ def match_objects(
     background: int | None = None,
     use_boundary: bool = True,
 ) -> ObjectMatch:
-    """Assigns predicted segments to annotated objects, as the DAVIS 2017 unsupervised benchmark.
+    """Assigns segments to annotated objects, as the DAVIS 2017 unsupervised benchmark does.
 
     The assignment maximizes the sum over objects of (J + F) / 2 averaged over the frames
     (Hungarian). Every label that occurs in the prediction is a candidate, 0 included, since a

@@ -27,7 +27,8 @@ class Equations:
     """The linear algebra of one model on clips of one shape.
 
     Attributes:
-        penalty: the penalty; decides, with the model, whether the components separate.
+        penalty: penalty on the residuals, which decides, with the model, whether the components
+            separate.
         embedding: `[G, C, 6, n]`: the spatial embedding by group; G * C = 2 components.
         basis: `[T, L]`: temporal functions; `[B, T, L]` where the clips have lengths of their own.
         products: `[W + 1, ..., T, L]`: b_l(t) b_{l+o}(t) for the offsets o at which functions
@@ -48,9 +49,9 @@ class Equations:
         """Builds the equations of a model on clips of one length.
 
         Args:
-            model: the motion model.
+            model: model of the motion of a segment.
             frames: T, number of frames of the arrays.
-            penalty: the penalty on the residuals.
+            penalty: penalty on the residuals.
             lengths: number of frames that count, of all clips or of each, `[B]`; T where it is
                 None.
         """
@@ -97,7 +98,7 @@ class Equations:
         """Theta in other coordinates.
 
         Args:
-            theta: parameters `[B, K, G, L, n]`.
+            theta: parameters of the motion of every segment, `[B, K, G, L, n]`.
             substitution: map from the coefficients of a quadratic to those in the new
                 coordinates, `[B, K, 6, 6]`.
         """
@@ -165,7 +166,7 @@ class Equations:
         return solve_banded(bands, rhs, ridge=30.0 * float(jnp.finfo(dtype).eps))
 
     def _gram_map(self, parts: int) -> np.ndarray:
-        """What each moment adds to the matrix of a group: `[G, D, 25, n, n]`, D = `parts` of it."""
+        """The share of each moment in the matrix of a group: `[G, D, 25, n, n]`, D = `parts` of it."""
         groups, _, _, size = self.embedding.shape
         u, v = self.embedding.reshape(2, 6, size)
         pairs = {

@@ -65,7 +65,8 @@ def fit(
 
     Args:
         flow: `[B, T, H, W, 2]`, pixels per frame.
-        masks: `[B, T, H, W, K]`, non-negative; K is the last axis, unlike in `parametric_flow`.
+        masks: weights of the segments, `[B, T, H, W, K]`, non-negative; K is the last axis, unlike
+            in `parametric_flow`.
         model: model of the motion of a segment.
         penalty: rho, a name of `residual_penalty` or a `Penalty`. Of one that is not convex a
             local minimum is found, from that of the absolute residual on.
@@ -79,9 +80,9 @@ def fit(
             which may be traced: P is then that of T frames, and the theta of a shorter clip is
             the first of its numbers; the rest is zero.
         init: optional `[B, K, P]`, a start that replaces the least-squares one.
-        passes: how often flow and masks are read at full resolution, at least 3: least squares
-            and its objective, then Newton sweeps, then the final objective. The default brings
-            "l1" to within 0.1 % of the minimum; 8 to within 0.01 %.
+        passes: number of times that flow and masks are read at full resolution, at least 3: least
+            squares and its objective, then Newton sweeps, then the final objective. The default
+            brings "l1" to within 0.1 % of the minimum; 8 to within 0.01 %.
         adjoint: kind of the gradient of theta. "stop": none; right for a loss that theta
             minimizes itself (envelope theorem, thesis algorithm 7.1.4). "implicit": by the
             implicit function theorem at the minimum of the smoothed problem, to which theta is
@@ -152,7 +153,7 @@ def _fit(options: _Options, flow, masks, huber_delta, valid, frame_weights, leng
 
 
 def _known(options: _Options, flow, valid, lengths) -> jax.Array | None:
-    """Which pixels count, broadcastable to `[B, T, H, W]`; None where all do."""
+    """The pixels that count, broadcastable to `[B, T, H, W]`; None where all do."""
     frames = jnp.arange(flow.shape[1])
     known = None if valid is None else valid > 0
     count = options.length if lengths is None else lengths[:, None]

@@ -189,7 +189,7 @@ def parametric_flow(
     """The flow of a motion model, evaluated separably (no design matrix).
 
     Args:
-        model: the motion model.
+        model: model of the motion of a segment.
         theta: parameters `[..., P]`, usually `[B, K, P]`.
         shape: number of frames, rows and columns, (T, H, W).
         lengths: number of frames of all clips, or those of each, `[B]`, of the first axis of
@@ -226,7 +226,7 @@ def frame_coefficients(
     are its affine part; those of a smaller model than the quadratic are zero beyond it.
 
     Args:
-        model: the motion model.
+        model: model of the motion of a segment.
         theta: parameters `[..., P]`, such as `[B, K, P]` of `fit`.
         num_frames: T, number of frames.
         lengths: number of frames of all clips, or those of each, `[B]`, of the first axis of

@@ -36,7 +36,7 @@ class Clip:
     """The data of a fit, planar: the image row is the minor axis.
 
     Attributes:
-        flow: `[B, T, 2, H, W]`.
+        flow: flow of the clips, `[B, T, 2, H, W]`.
         weights: `[B, T, K, H, W]`: mask times valid times frame weight.
         xs: `[B, K, 5, W]`, the powers 0 to 4 of the column positions in the problem's coordinates.
         ys: `[B, K, 5, H]`, those of the row positions.
@@ -103,7 +103,7 @@ def sweep(
         curvature: `[B, K, C]`: factor on the curvature weights of the residuals above it; 1 is the
             majorizer (iteratively reweighted least squares), 0 Newton's step on the smoothed
             problem.
-        penalty: the penalty on the residuals.
+        penalty: penalty on the residuals.
         huber_delta: scale of the penalty, pixels per frame.
 
     Returns:
@@ -145,10 +145,10 @@ def _in_steps(step: Callable, per_frame: tuple, per_clip: tuple, residuals: int)
     have work in every step, and nothing moves.
 
     Args:
-        step: a function of arrays `[b, t, ...]` and `[b, ...]` to arrays `[b, t, ...]`.
-        per_frame: arrays `[B, T, ...]`.
-        per_clip: arrays `[B, ...]`.
-        residuals: how many residuals a frame has.
+        step: function of arrays `[b, t, ...]` and `[b, ...]` to arrays `[b, t, ...]`.
+        per_frame: arrays with values of every frame, `[B, T, ...]`.
+        per_clip: arrays with values of every clip, `[B, ...]`.
+        residuals: number of residuals that a frame has.
 
     Returns:
         The arrays `[B, T, ...]` of `step`.
@@ -175,7 +175,7 @@ def _in_steps(step: Callable, per_frame: tuple, per_clip: tuple, residuals: int)
 
 
 def _steps(shape: tuple, residuals: int, limit: int) -> tuple[int, int, int, int]:
-    """How many devices share clips and frames, and in how many steps each takes its own."""
+    """Number of devices that share clips and frames, and of the steps in which each takes its own."""
     batch, frames = shape[:2]
     if not all(isinstance(size, int) for size in (batch, frames, residuals)):
         return 1, 1, 1, 1  # of an exported program that is for many sizes
@@ -237,10 +237,10 @@ def penalty_terms(
 
     Args:
         residual: flow minus model, `[..., 2, H, W]`.
-        epsilon: the smoothing, the size below which a residual counts as nearly zero;
+        epsilon: smoothing, the size below which a residual counts as nearly zero;
             broadcastable.
         kappa: factor on the curvature outside, broadcastable.
-        penalty: the penalty on the residuals.
+        penalty: penalty on the residuals.
         scale: scale of the penalty, the `huber_delta` of `fit`.
 
     Returns:

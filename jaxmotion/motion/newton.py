@@ -39,7 +39,7 @@ _SETTLED = 6  # sweeps after which it is taken to be so near that the smoothing 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class Search:
-    """Where the search for each problem stands; `[B, K, G]`, theta and step `[B, K, G, L, n]`."""
+    """State of the search for each problem; `[B, K, G]`, theta and step `[B, K, G, L, n]`."""
 
     theta: jax.Array  # the last accepted point
     step: jax.Array  # from there to the point to be tried next

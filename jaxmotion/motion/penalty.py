@@ -76,7 +76,7 @@ class Penalty(abc.ABC):
         Args:
             size: size of the residual, pixels per frame.
             force: force on it; that of the penalty itself from `epsilon` on.
-            epsilon: the smoothing, pixels per frame.
+            epsilon: smoothing, pixels per frame.
             scale: `huber_delta` of the fit or the loss, a scalar that may be traced.
         """
         error = self.force(size, scale) - force
@@ -234,7 +234,7 @@ def residual_penalty(
     Args:
         ru: horizontal residual, any shape, pixels per frame.
         rv: vertical residual, same shape.
-        penalty: a `Penalty`, or the name of one: "l1" |ru| + |rv|; "l2" the Euclidean norm;
+        penalty: `Penalty`, or the name of one: "l1" |ru| + |rv|; "l2" the Euclidean norm;
             "squared" its square; and for each component, with c = `huber_delta`, "huber", r²/2 up
             to c and linear beyond; "cauchy", c²/2 log(1 + (r/c)²); "geman_mcclure",
             r²/2 / (1 + (r/c)²).

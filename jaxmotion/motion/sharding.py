@@ -1,4 +1,4 @@
-"""How many devices share the clips of a batch, and the frames of a clip.
+"""Numbers of devices that share the clips of a batch, and the frames of a clip.
 
 Where arrays are divided over devices, XLA finds out by itself what must move, except where clips
 and frames become one axis, or a loop takes some of them at a time: the parts on the devices are

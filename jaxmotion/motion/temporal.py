@@ -85,7 +85,7 @@ def bspline_basis_of(
     """`bspline_basis` of clips of several lengths, which may be traced.
 
     Args:
-        lengths: `[B]`, numbers of frames, each from 1 to `num_frames`.
+        lengths: numbers of frames of the clips, `[B]`, each from 1 to `num_frames`.
         num_frames: T, number of frames of the arrays.
         degree: degree of the spline; lowered for each clip by its own number of control points.
         knot_spacing: frames between control points.

@@ -21,7 +21,7 @@ class BackboneOutput(NamedTuple):
 
     Attributes:
         pixels: features of each pixel `[B, T, h, w, E]` float32, at the size behind the stem.
-        bottleneck: the coarsest features `[B, T, h', w', D]`.
+        bottleneck: coarsest features `[B, T, h', w', D]`.
         known: share of each cell of the bottleneck that is known `[B, T, h', w', 1]`; None for
             all of each.
     """

@@ -16,7 +16,7 @@ Extent = Annotated[int, Meta(ge=1, le=99)]
 
 @dataclass(frozen=True)
 class NetworkConfig:
-    """Everything that decides the architecture of a segmenter.
+    """Options that decide the architecture of a segmenter.
 
     Attributes:
         num_masks: K, the number of segments.

@@ -22,7 +22,7 @@ class Segmentation(NamedTuple):
     Attributes:
         logits: `[B, T, H, W, K]` float32; their softmax over K are the masks.
         embedding: latent vector of each pixel `[B, T, h, w, E]`, at the size behind the stem.
-        bottleneck: the coarsest features `[B, T, h', w', D]`.
+        bottleneck: coarsest features `[B, T, h', w', D]`.
         queries: descriptor of each segment `[B, K, D]`; None without a decoder.
     """
 

@@ -32,7 +32,7 @@ def shrink(weight: jax.Array | None, factor: int) -> jax.Array | None:
 
 
 def present(weight: jax.Array) -> jax.Array:
-    """1 for frames with a known pixel, 0 for padding: `[B, T, 1, 1, 1]`."""
+    """Weights of frames, 1 with a known pixel and 0 for padding: `[B, T, 1, 1, 1]`."""
     return jnp.max(jnp.ceil(weight), axis=(2, 3), keepdims=True)
 
 

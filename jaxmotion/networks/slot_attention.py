@@ -159,7 +159,7 @@ class SlotUpdate(nn.Module):
         """Moves the slots of one sample, or of any number of them in leading axes.
 
         Args:
-            slots: the slots so far, `[..., K, D]`.
+            slots: slots so far, `[..., K, D]`.
             keys: keys of the tokens, `[..., N, D]`.
             values: values of the tokens, `[..., N, D]`.
             weight: weight of each token, `[..., N]`.
@@ -212,7 +212,7 @@ def fixed_point(update: SlotUpdate, iterations: int, arguments: Any, start: jax.
     as the iterations have come near a fixed point, which five of an untrained step have not.
 
     Args:
-        update: the step f.
+        update: step f.
         iterations: number of times that it is applied.
         arguments: ``(params, keys [B, N, D], values [B, N, D], weight [B, N])``.
         start: slots `[B, K, D]`; they get a zero gradient, the limit does not depend on them.

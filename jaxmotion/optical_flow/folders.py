@@ -199,7 +199,7 @@ class _Run:
 
         Args:
             name: name of the field.
-            image0: its frame, uint8 `[H, W, 3]`.
+            image0: frame of the field, uint8 `[H, W, 3]`.
             image1: frame that the flow goes to, uint8 `[H, W, 3]`.
 
         Raises:

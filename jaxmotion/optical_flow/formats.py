@@ -29,7 +29,7 @@ def flo_size(path: str | os.PathLike) -> tuple[int, int]:
     """Checks header and length of a `.flo` file without reading its vectors.
 
     Args:
-        path: the file.
+        path: file to read.
 
     Returns:
         `(height, width)`.
@@ -45,7 +45,7 @@ def read_flo(path: str | os.PathLike) -> np.ndarray:
     """Reads a Middlebury `.flo` file as it stands (unknown vectors keep their large values).
 
     Args:
-        path: the file.
+        path: file to read.
 
     Returns:
         float32 `[H, W, 2]`.
@@ -108,7 +108,7 @@ def read_flow_npz(path: str | os.PathLike) -> tuple[np.ndarray, np.ndarray | Non
     """Reads a sequence from an `.npz` file with the key `flow` and, possibly, `valid`.
 
     Args:
-        path: the file.
+        path: file to read.
 
     Returns:
         flow float16 or float32 `[T, H, W, 2]` as stored, and valid bool `[T, H, W]` or None where
@@ -139,7 +139,7 @@ def flow_npz_size(path: str | os.PathLike) -> tuple[int, int, int]:
     """Reads the header of an `.npz` of flow.
 
     Args:
-        path: the file.
+        path: file to read.
 
     Returns:
         `(T, height, width)`.
@@ -191,7 +191,7 @@ def read_flow_and_valid(path: str | os.PathLike) -> tuple[np.ndarray, np.ndarray
     """Reads the flow of one pair of frames, `.flo` or KITTI `.png` by the suffix.
 
     Args:
-        path: the file.
+        path: file to read.
 
     Returns:
         flow float32 `[H, W, 2]`, zero where unknown, and bool `[H, W]`, where it is known.

@@ -23,7 +23,7 @@ def kitti_size(path: str | os.PathLike) -> tuple[int, int]:
     """Reads the header of a KITTI flow picture.
 
     Args:
-        path: the file.
+        path: file to read.
 
     Returns:
         `(height, width)`.
@@ -44,7 +44,7 @@ def read_kitti_png(path: str | os.PathLike) -> tuple[np.ndarray, np.ndarray]:
     """Reads a KITTI flow picture: 16-bit RGB, `(value - 2**15) / 64` for u and v, B = known.
 
     Args:
-        path: the file.
+        path: file to read.
 
     Returns:
         flow float32 `[H, W, 2]`, zero where unknown, and valid bool `[H, W]`.

@@ -30,7 +30,7 @@ class Npz:
         """Takes an open zip archive.
 
         Args:
-            archive: the open archive.
+            archive: open archive.
             length: length of its file, in bytes.
         """
         self._archive, self._length = archive, length

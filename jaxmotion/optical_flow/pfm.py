@@ -53,7 +53,7 @@ def read_pfm_flow(path: str | os.PathLike) -> np.ndarray:
     """Reads the flow of one pair of frames; the third channel of such a file means nothing.
 
     Args:
-        path: the file.
+        path: file to read.
 
     Returns:
         float32 `[H, W, 2]`, pixels.

@@ -168,7 +168,7 @@ def _write_header(file: IO[bytes], dtype: np.dtype, shape: tuple[int, ...]) -> N
 
 
 def _names_and_size(path: str | os.PathLike) -> tuple[list[str], tuple[int, ...]]:
-    """What an archive says of itself, without its vectors."""
+    """Names and size that an archive holds, without its vectors."""
     with open_npz(path, "damaged, remove it or give another folder") as archive:
         shape, _ = archive.header("flow")
         return [str(name) for name in archive.read("names")], tuple(shape[1:3])

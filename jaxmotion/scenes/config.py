@@ -44,7 +44,7 @@ class SceneConfig:
         edge_error: error of the flow at motion boundaries, relative to the jump.
         noise_relative: standard deviation of the spatially correlated error, relative to the mean
             magnitude of the frame's flow.
-        noise_absolute: the part of that error which does not depend on the flow.
+        noise_absolute: part of that error which does not depend on the flow.
         noise_white: standard deviation of the uncorrelated error, in pixels.
         patch_share: share of the frame in textureless patches.
         patch_error: error of the flow within these (it rises from their rim), relative to the

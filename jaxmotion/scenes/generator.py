@@ -35,7 +35,7 @@ def generate(config: SceneConfig, num_frames: int, height: int, width: int, seed
     gives the same scene seen at that resolution.
 
     Args:
-        config: the distribution to draw from; `LEVELS` holds named ones.
+        config: distribution to draw from; `LEVELS` holds named ones.
         num_frames: T, number of frames, at least 1.
         height: H, number of rows, at least 1.
         width: W, number of columns, at least 1.
@@ -124,7 +124,7 @@ def _draw(
 
     Args:
         rng: source of everything.
-        config: the distribution.
+        config: distribution.
         num_frames: T, number of frames.
         extent: half width and half height of the frame, in frame sizes.
     """

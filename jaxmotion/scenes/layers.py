@@ -186,7 +186,7 @@ class Layer:
     `path[t] + exp(log_scale[t]) * rotation(angle[t]) (q + deformation_t(q))`.
 
     Attributes:
-        outline: the region in its own coordinates.
+        outline: region in its own coordinates.
         label: 0 for a static occluder, 1, 2, ... for a moving object.
         rho: inverse depth (of a static occluder).
         path: `[T + 1, 2]`, position in the frame.

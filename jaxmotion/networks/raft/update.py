@@ -61,7 +61,7 @@ class Update(nn.Module):
             state: recurrent state, `[B, H, W, hidden]`.
             prepared: shares of the context, from `prepare`.
             correlations: windows around the matches, `[B, H, W, ...]`.
-            flow: the flow so far, `[B, H, W, 2]`.
+            flow: flow so far, `[B, H, W, 2]`.
 
         Returns:
             The next state, and what to add to the flow.
@@ -76,7 +76,7 @@ class Update(nn.Module):
 
         Args:
             correlations: windows around the matches, `[B, H, W, ...]`.
-            flow: the flow so far, `[B, H, W, 2]`.
+            flow: flow so far, `[B, H, W, 2]`.
         """
         x = nn.relu(self.convc1(correlations))
         if len(self.correlation_features) > 1:

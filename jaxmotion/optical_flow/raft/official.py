@@ -166,7 +166,7 @@ def verify(name: str) -> Path:
     """Reads cached weights once more, and compares their hash.
 
     Args:
-        name: one of `OFFICIAL`.
+        name: name of the weights, one of `OFFICIAL`.
 
     Returns:
         The file.
@@ -191,7 +191,7 @@ def remove(name: str) -> Path:
     """Removes weights from the user's cache, and what a download of them left.
 
     Args:
-        name: one of `OFFICIAL`.
+        name: name of the weights, one of `OFFICIAL`.
 
     Returns:
         The file that was there.

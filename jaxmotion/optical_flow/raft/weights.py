@@ -44,7 +44,7 @@ def load_weights(path: str | os.PathLike, architecture: Architecture) -> dict[st
     Args:
         path: weight file, a `.pth`, `.npz` or `.safetensors` file with the names of the official
             weights or of torchvision's.
-        architecture: the network that it must be of.
+        architecture: network that it must be of.
 
     Returns:
         The variables of `RAFT(architecture)`: "params", and "batch_stats" where it has norms with
