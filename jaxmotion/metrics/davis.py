@@ -18,16 +18,16 @@ def jaccard(gt, pred, void=None) -> np.ndarray:
     """Intersection over union of two binary masks, 1 where both are empty.
 
     Args:
-        gt: bool `[..., H, W]`.
-        pred: bool, same shape.
-        void: bool, same shape: pixels that count neither for nor against; none by default.
+        gt: mask of the ground truth, bool `[..., H, W]`.
+        pred: predicted mask, bool, same shape.
+        void: bool, same shape, pixels that count neither for nor against; none by default.
 
     Returns:
         float64 `[...]`.
 
     Raises:
         ValueError: the shapes differ, or have fewer than two axes.
-        TypeError: A mask is not bool or integer.
+        TypeError: a mask is not bool or integer.
 
     References:
         Perazzi et al., A Benchmark Dataset and Evaluation Methodology for Video Object
@@ -48,17 +48,17 @@ def boundary_f(gt, pred, bound_th: float = BOUND_TH, void=None) -> np.ndarray:
     radius `ceil(bound_th * diagonal)`. With one boundary empty F is 0, with both it is 1.
 
     Args:
-        gt: bool `[..., H, W]`.
-        pred: bool, same shape.
+        gt: mask of the ground truth, bool `[..., H, W]`.
+        pred: predicted mask, bool, same shape.
         bound_th: tolerance, as a fraction of the image diagonal; from 1 on in pixels.
-        void: bool, same shape: pixels taken out of both masks; none by default.
+        void: bool, same shape, pixels taken out of both masks; none by default.
 
     Returns:
         float64 `[...]`.
 
     Raises:
         ValueError: the shapes differ, or have fewer than two axes.
-        TypeError: A mask is not bool or integer.
+        TypeError: a mask is not bool or integer.
 
     References:
         Perazzi et al., CVPR 2016 (contour accuracy F); Martin, Fowlkes and Malik, PAMI 2004.

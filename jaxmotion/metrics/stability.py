@@ -37,8 +37,8 @@ def label_stability(gt_labels, pred_labels, min_share: float = 0.002) -> dict[in
     """Stability of the label of each annotated object.
 
     Args:
-        gt_labels: int `[T, H, W]`, 0 = ground, 1.. = objects.
-        pred_labels: int `[T, H, W]`, labels >= 0, whichever they are.
+        gt_labels: annotated labels, int `[T, H, W]`, 0 = ground, 1.. = objects.
+        pred_labels: predicted labels, int `[T, H, W]`, >= 0, whichever they are.
         min_share: share of a frame that an object must have, from 0 to 1, to count as shown.
 
     Returns:

@@ -190,7 +190,7 @@ def parametric_flow(
 
     Args:
         model: model of the motion of a segment.
-        theta: parameters `[..., P]`, usually `[B, K, P]`.
+        theta: parameters of the motions, `[..., P]`, usually `[B, K, P]`.
         shape: number of frames, rows and columns, (T, H, W).
         lengths: number of frames of all clips, or those of each, `[B]`, of the first axis of
             theta; T where it is None. The flow behind them is zero.
@@ -227,7 +227,7 @@ def frame_coefficients(
 
     Args:
         model: model of the motion of a segment.
-        theta: parameters `[..., P]`, such as `[B, K, P]` of `fit`.
+        theta: parameters of the motions, `[..., P]`, such as `[B, K, P]` of `fit`.
         num_frames: T, number of frames.
         lengths: number of frames of all clips, or those of each, `[B]`, of the first axis of
             theta; T where it is None. The motion behind them is zero.

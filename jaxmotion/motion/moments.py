@@ -175,7 +175,7 @@ def _in_steps(step: Callable, per_frame: tuple, per_clip: tuple, residuals: int)
 
 
 def _steps(shape: tuple, residuals: int, limit: int) -> tuple[int, int, int, int]:
-    """Number of devices that share clips and frames, and of the steps in which each takes its own."""
+    """Numbers of devices that share clips and frames, and of the steps of each with its own."""
     batch, frames = shape[:2]
     if not all(isinstance(size, int) for size in (batch, frames, residuals)):
         return 1, 1, 1, 1  # of an exported program that is for many sizes

@@ -85,7 +85,7 @@ def check_finite(
 
     Args:
         path: file that the flow is from, for the message.
-        flow: vectors `[..., 2]`.
+        flow: vectors to check, `[..., 2]`.
         valid: bool `[...]`, where they are known; everywhere by default.
 
     Raises:

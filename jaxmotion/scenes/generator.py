@@ -124,7 +124,7 @@ def _draw(
 
     Args:
         rng: source of everything.
-        config: distribution.
+        config: distribution to draw from.
         num_frames: T, number of frames.
         extent: half width and half height of the frame, in frame sizes.
     """
