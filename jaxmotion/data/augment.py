@@ -215,8 +215,8 @@ def corrupt(
         flow: `[B, T, H, W, 2]`, pixels per frame.
         valid: `[B, T, H, W]` in {0, 1}; mean and standard deviation (of u and of v) are of valid
             pixels.
-        config: options, of which count `corruption_probability`, `corrupted_frames` and
-            `still_share`.
+        config: options, of which `corruption_probability`, `corrupted_frames` and `still_share`
+            count.
 
     Returns:
         The flow with its noise, and bool `[B, T]`, which frames were replaced. One frame of a clip

@@ -166,7 +166,7 @@ class Equations:
         return solve_banded(bands, rhs, ridge=30.0 * float(jnp.finfo(dtype).eps))
 
     def _gram_map(self, parts: int) -> np.ndarray:
-        """The share of each moment in the matrix of a group: `[G, D, 25, n, n]`, D being `parts`."""
+        """Share of each moment in the matrix of a group: `[G, D, 25, n, n]`, D being `parts`."""
         groups, _, _, size = self.embedding.shape
         u, v = self.embedding.reshape(2, 6, size)
         pairs = {

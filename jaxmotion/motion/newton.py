@@ -161,9 +161,9 @@ def converge(
     Args:
         equations: model and penalty.
         clip: flow and weights, in the coordinates of the problems.
-        search: state of the search where `minimise` ended.
+        search: state of the search that `minimise` returned.
         huber_delta: scale of the penalty, pixels per frame.
-        sweeps: number of further sweeps at most.
+        sweeps: number of further sweeps.
     """
     mass, samples = _samples(clip, equations)
     search = dataclasses.replace(

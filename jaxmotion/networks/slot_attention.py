@@ -214,7 +214,8 @@ def fixed_point(update: SlotUpdate, iterations: int, arguments: Any, start: jax.
     Args:
         update: step f.
         iterations: number of times that it is applied.
-        arguments: ``(params, keys [B, N, D], values [B, N, D], weight [B, N])``.
+        arguments: `(params, keys, values, weight)` with keys and values `[B, N, D]` and weight
+            `[B, N]`.
         start: slots `[B, K, D]`; they get a zero gradient, the limit does not depend on them.
 
     Returns:

@@ -147,7 +147,7 @@ def consistency(
     valid: np.ndarray | None = None,
     backward_valid: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Measures how far apart going by the flow and back by the flow back ends.
+    """Measures the distance of each pixel from the end of its way by the flow and back.
 
     Args:
         flow: flow from one frame to another, float32 `[H, W, 2]`, pixels.

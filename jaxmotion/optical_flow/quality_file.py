@@ -57,8 +57,7 @@ def kept_qualities(path: Path, wanted: bool) -> Iterator[Qualities]:
 
     Args:
         path: file of the figures, `quality.json`.
-        wanted: whether to read the file where it is there; False starts with no figures and
-            writes none.
+        wanted: whether to read the file where it is there; False starts with no figures.
     """
     qualities = Qualities(path, _read_qualities(path) if wanted else {})
     try:
