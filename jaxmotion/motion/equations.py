@@ -3,6 +3,9 @@
 Theta is held per problem as `[B, K, G, L, n]`: G groups of parameters that share no equation (the
 two components, where model and penalty separate them; one group else), L temporal functions, n
 spatial parameters of the group.
+
+Products over time have the clip as their batch axis, and a barrier keeps them apart from those over
+the spatial parameters that follow: else XLA for a GPU fails to compile them for some shapes.
 """
 
 import dataclasses
@@ -117,17 +120,16 @@ class Equations:
 
     def coefficients(self, theta: jax.Array) -> jax.Array:
         """`[B, K, G, L, n]` -> quadratic coefficients of every frame `[B, T, K, 2, 6]`."""
-        out = _einsum(
-            f"bkgln,{self._time}l,gcjn->btkgcj",
-            theta,
-            jnp.asarray(self.basis, theta.dtype),
-            jnp.asarray(self.embedding, theta.dtype),
-        )
-        return out.reshape(*out.shape[:3], 2, 6)
+        placed = _einsum("bkgln,gcjn->blkgcj", theta, jnp.asarray(self.embedding, theta.dtype))
+        placed = jax.lax.optimization_barrier(placed)
+        batch, count, segments = placed.shape[:3]
+        basis = self._basis_of(batch, theta.dtype)
+        out = _einsum("btl,bln->btn", basis, placed.reshape(batch, count, -1))
+        return out.reshape(batch, -1, segments, 2, 6)
 
-    @property
-    def _time(self) -> str:
-        return "bt" if self.basis.ndim == 3 else "t"
+    def _basis_of(self, batch: int, dtype) -> jax.Array:
+        """`[B, T, L]`: the temporal functions of every clip."""
+        return jnp.broadcast_to(jnp.asarray(self.basis, dtype), (batch, *self.basis.shape[-2:]))
 
     def by_group(self, sums: jax.Array) -> jax.Array:
         """Sums per component `[B, K, C]` -> per group `[B, K, G]`."""
@@ -137,18 +139,16 @@ class Equations:
     def gradient(self, moments: Moments) -> jax.Array:
         """Minus the gradient of the smoothed objective, `[B, K, G, L, n]`."""
         groups, components, _, size = self.embedding.shape
-        per_frame = moments.gradient
-        per_frame = per_frame.reshape(*per_frame.shape[:3], groups, components, -1)
-        placed = np.zeros((groups, components, per_frame.shape[-1], size))
+        batch, frames, segments, _, sums = moments.gradient.shape
+        per_frame = moments.gradient.reshape(batch, frames, -1)
+        basis = self._basis_of(batch, per_frame.dtype)
+        per_function = _einsum("btl,btn->bln", basis, per_frame)
+        per_function = jax.lax.optimization_barrier(per_function)
+        per_function = per_function.reshape(batch, -1, segments, groups, components, sums)
+        placed = np.zeros((groups, components, sums, size))
         for row, power in enumerate(POWERS):
             placed[:, :, GRADIENT_POWERS.index(power)] = self.embedding[:, :, row]
-        dtype = per_frame.dtype
-        return _einsum(
-            f"{self._time}l,btkgcj,gcjn->bkgln",
-            jnp.asarray(self.basis, dtype),
-            per_frame,
-            jnp.asarray(placed, dtype),
-        )
+        return _einsum("blkgcj,gcjn->bkgln", per_function, jnp.asarray(placed, basis.dtype))
 
     def solve(self, moments: Moments, rhs: jax.Array) -> jax.Array:
         """Solves the normal equations.
@@ -159,9 +159,13 @@ class Equations:
         """
         dtype = rhs.dtype
         products = jnp.asarray(self.products, dtype)
-        sums = _einsum(f"o{self._time}l,btkdq->olbkdq", products, moments.gram)
-        blocks = self._gram_map(moments.gram.shape[-2])
-        sums = sums.reshape(*sums.shape[:4], *blocks.shape[:3])
+        batch, frames, segments, parts, _ = moments.gram.shape
+        sums = moments.gram.reshape(batch, frames, -1)
+        time = "bt" if products.ndim == 4 else "t"
+        sums = _einsum(f"o{time}l,btn->olbn", products, sums)
+        sums = jax.lax.optimization_barrier(sums)
+        blocks = self._gram_map(parts)
+        sums = sums.reshape(*sums.shape[:3], segments, *blocks.shape[:3])
         bands = _einsum("olbkgdq,gdqnm->obkglnm", sums, jnp.asarray(blocks, dtype))
         return solve_banded(bands, rhs, ridge=30.0 * float(jnp.finfo(dtype).eps))
 

@@ -21,7 +21,8 @@ class Penalty(abc.ABC):
 
     Subclass it for a penalty of your own: a frozen dataclass (hashable, equal to its copies) with
     the three methods below. They work elementwise, on sizes that are never negative. `value` is 0
-    at 0 and never falls, and its slope at 0 may jump, as that of the absolute value does.
+    at 0 and never falls, and its slope at 0 may jump, as that of the absolute value does. The fit
+    is made for forces that grow no faster than the size; it is slower to converge for others.
 
     Attributes:
         joint: whether the size is the Euclidean norm of the residual vector; otherwise each
