@@ -28,7 +28,7 @@ def overlay(
         background: segment that is left as it is in the frame; None colors all.
 
     Returns:
-        uint8 `[..., H, W, 3]`.
+        The picture, uint8 `[..., H, W, 3]`.
     """
     image, labels = np.asarray(image), np.asarray(labels)
     edge = np.zeros(labels.shape, bool)

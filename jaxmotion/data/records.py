@@ -77,7 +77,7 @@ def about_records(built: "Built", split: str) -> list[dict[str, Any]]:
     """Descriptions of the records of a split, without decoding them.
 
     Args:
-        built: data set.
+        built: opened data set.
         split: name of the split.
 
     Returns:

@@ -165,7 +165,7 @@ def number_instances(labels: np.ndarray) -> np.ndarray:
         labels: label of each pixel, integers `[T, H, W]`, 0 for the background.
 
     Returns:
-        int32 `[T, H, W]`.
+        The numbers, int32 `[T, H, W]`.
     """
     there = np.unique(labels[labels > 0])
     return np.where(labels > 0, np.searchsorted(there, labels) + 1, 0).astype(np.int32)

@@ -135,7 +135,7 @@ def resize_flow(
             averages all pixels that go into one.
 
     Returns:
-        float32 `[..., height, width, 2]`.
+        The flow, float32 `[..., height, width, 2]`.
     """
     height, width = flow.shape[-3:-1]
     resized = _resize(flow, size, cv2.INTER_AREA if method == "area" else cv2.INTER_LINEAR)
@@ -175,7 +175,7 @@ def resize_masks(masks: np.ndarray, size: Size) -> np.ndarray:
         size: `(height, width)` of the result.
 
     Returns:
-        float32 `[..., height, width, K]`.
+        The probabilities, float32 `[..., height, width, K]`.
     """
     return _resize(masks, size, cv2.INTER_LINEAR)
 

@@ -85,7 +85,7 @@ def known_pixels(like: chex.Array, valid: chex.Array | None) -> jax.Array:
         valid: `[...]`; None for 1 everywhere.
 
     Returns:
-        `[...]`.
+        The weights, `[...]`.
     """
     if valid is None:
         return jnp.ones(like.shape[:-1], like.dtype)

@@ -23,7 +23,7 @@ def jaccard(gt, pred, void=None) -> np.ndarray:
         void: bool, same shape, pixels that count neither for nor against; none by default.
 
     Returns:
-        float64 `[...]`.
+        The index of each mask, float64 `[...]`.
 
     Raises:
         ValueError: the shapes differ, or have fewer than two axes.
@@ -54,7 +54,7 @@ def boundary_f(gt, pred, bound_th: float = BOUND_TH, void=None) -> np.ndarray:
         void: bool, same shape, pixels taken out of both masks; none by default.
 
     Returns:
-        float64 `[...]`.
+        The F-measure of each mask, float64 `[...]`.
 
     Raises:
         ValueError: the shapes differ, or have fewer than two axes.

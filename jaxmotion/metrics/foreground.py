@@ -36,7 +36,7 @@ def select_foreground(labels, gt, rule: str) -> np.ndarray:
               truth.
 
     Returns:
-        bool `[T, H, W]`.
+        The foreground, bool `[T, H, W]`.
 
     Raises:
         ValueError: the rule is unknown, has more segments than it can try, or needs a ground truth

@@ -21,7 +21,7 @@ def pack(mask: np.ndarray) -> np.ndarray:
         mask: mask to pack, bool `[..., H, W]`.
 
     Returns:
-        uint64 `[..., H, ceil(W / 64)]`.
+        The words, uint64 `[..., H, ceil(W / 64)]`.
     """
     packed = np.packbits(mask, axis=-1, bitorder="little")
     missing = -packed.shape[-1] % (WORD // 8)
@@ -40,7 +40,7 @@ def unpack(words: np.ndarray, width: int) -> np.ndarray:
         width: number of columns W.
 
     Returns:
-        bool `[..., H, W]`.
+        The mask, bool `[..., H, W]`.
     """
     octets = np.ascontiguousarray(words).view(np.uint8)
     return np.unpackbits(octets, axis=-1, count=width, bitorder="little").view(bool)
@@ -54,7 +54,7 @@ def pack_labels(labels: np.ndarray, values) -> np.ndarray:
         values: labels wanted.
 
     Returns:
-        uint64 `[len(values), H, n]`.
+        The words of each label, uint64 `[len(values), H, n]`.
     """
     return np.stack([pack(labels == value) for value in values])
 

@@ -143,7 +143,7 @@ class MotionModel:
             width: W, number of columns.
 
         Returns:
-            float64 `[T, H, W, 2, P]`.
+            The matrix, float64 `[T, H, W, 2, P]`.
         """
         x, y = coordinates(width), coordinates(height)
         monomials = np.stack([np.outer(y**b, x**a) for a, b in POWERS], axis=-1)

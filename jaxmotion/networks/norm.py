@@ -97,7 +97,7 @@ def block_mean(values: jax.Array, count: jax.Array, frames: int) -> jax.Array:
         frames: number of frames of a block.
 
     Returns:
-        `[B, T, C]`.
+        The mean at each frame, `[B, T, C]`.
     """
     if frames == 1:
         return values

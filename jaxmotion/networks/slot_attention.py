@@ -212,7 +212,7 @@ def fixed_point(update: SlotUpdate, iterations: int, arguments: Any, start: jax.
     as the iterations have come near a fixed point, which five of an untrained step have not.
 
     Args:
-        update: step f.
+        update: module of the step f.
         iterations: number of times that it is applied.
         arguments: `(params, keys, values, weight)` with keys and values `[B, N, D]` and weight
             `[B, N]`.

@@ -62,7 +62,7 @@ def beside(x: jax.Array, reach: int) -> jax.Array:
         reach: number of frames to each side.
 
     Returns:
-        `[B, T, H, W, (2 * reach + 1) * C]`.
+        The features side by side, `[B, T, H, W, (2 * reach + 1) * C]`.
     """
     if reach == 0:
         return x

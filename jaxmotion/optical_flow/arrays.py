@@ -40,7 +40,7 @@ def known_vectors(flow: np.ndarray, valid: np.ndarray | None = None) -> np.ndarr
             default.
 
     Returns:
-        bool `[..., H, W]`.
+        True where a vector is known, bool `[..., H, W]`.
     """
     flow = np.asarray(flow)
     bound = np.float32(longest_component(*flow.shape[-3:-1]))

@@ -54,7 +54,7 @@ def flow_to_color(flow: np.ndarray, max_magnitude: float | None = None) -> np.nd
             array when left out. Give it, to compare pictures.
 
     Returns:
-        uint8 `[..., H, W, 3]`.
+        The picture, uint8 `[..., H, W, 3]`.
 
     References:
         Baker et al., A database and evaluation methodology for optical flow, IJCV 2011.
@@ -85,7 +85,7 @@ def label_palette(num_segments: int) -> np.ndarray:
         num_segments: K, number of segments, at least 1.
 
     Returns:
-        uint8 `[K, 3]`.
+        The color of each segment, uint8 `[K, 3]`.
     """
     colors: list[tuple[float, ...]] = list(_FIRST_COLORS[:num_segments])
     for index in range(num_segments - len(colors)):
@@ -105,7 +105,7 @@ def color_labels(labels: np.ndarray, num_segments: int | None = None) -> np.ndar
         num_segments: K, number of segments; the largest label + 1 when left out.
 
     Returns:
-        uint8 `[..., H, W, 3]`.
+        The picture, uint8 `[..., H, W, 3]`.
     """
     labels = np.asarray(labels)
     count = int(labels.max(initial=0)) + 1 if num_segments is None else num_segments

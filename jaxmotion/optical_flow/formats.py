@@ -48,7 +48,7 @@ def read_flo(path: str | os.PathLike) -> np.ndarray:
         path: file to read.
 
     Returns:
-        float32 `[H, W, 2]`.
+        The flow, float32 `[H, W, 2]`.
 
     Raises:
         InputError: missing, wrong magic number, absurd size, truncated, too long, NaN or infinite.
