@@ -164,7 +164,8 @@ def _checked(hint: Any, value: Any, path: str) -> Any:
 def _decoded(hint: Any, value: Any, path: str) -> Any:
     """A value of JSON; what holds dataclasses is built part by part, so each error has its path."""
     if kinds := _dataclasses(hint):
-        kind = _of_kind(kinds, value, path)
+        several = len(kinds) > 1 or _one_of(hint)
+        kind = _of_kind(kinds, value, path) if several else kinds[0]
         if not _one_of(hint) or not isinstance(value, dict):
             return from_json(kind, value, path)
         return from_json(kind, value, path.rpartition(".")[0])
@@ -198,7 +199,7 @@ def _one_of(hint: Any) -> OneOf | None:
 
 def _of_kind(kinds: tuple[type, ...], values: Any, path: str) -> type:
     """Which of several dataclasses the values are of, by their entry ``kind``."""
-    if len(kinds) == 1 or not isinstance(values, dict) or "kind" not in values:
+    if not isinstance(values, dict) or "kind" not in values:
         return kinds[0]
     names = {_literal(_hints(kind)["kind"]): kind for kind in kinds}
     name = values["kind"]

@@ -230,7 +230,10 @@ def test_no_field_is_forgotten(kind):
             lambda: from_json(Config, {"task": {"network": {"widths": [0]}}}),
             "network.widths [0]: expected",
         ),
-        (lambda: from_json(Config, {"task": {"kind": "saliency"}}), "kind 'saliency': expected"),
+        (
+            lambda: from_json(Config, {"task": {"kind": "saliency"}}),
+            "task.kind 'saliency': expected",
+        ),
         (lambda: Config(task=NetworkConfig()), "task NetworkConfig("),  # pyright: ignore
         (lambda: from_json(Config, [1]), "Config [1]: expected fields by name"),
     ],

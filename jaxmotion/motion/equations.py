@@ -3,6 +3,9 @@
 Theta is held per problem as `[B, K, G, L, n]`: G groups of parameters that share no equation (the
 two components, where model and penalty separate them; one group else), L temporal functions, n
 spatial parameters of the group.
+
+Products over time have the clip as their batch axis, and a barrier keeps them apart from those over
+the spatial parameters that follow: else XLA for a GPU fails to compile them for some shapes.
 """
 
 import dataclasses
@@ -27,7 +30,8 @@ class Equations:
     """The linear algebra of one model on clips of one shape.
 
     Attributes:
-        penalty: the penalty; decides, with the model, whether the components separate.
+        penalty: penalty on the residuals, which decides, with the model, whether the components
+            separate.
         embedding: `[G, C, 6, n]`: the spatial embedding by group; G * C = 2 components.
         basis: `[T, L]`: temporal functions; `[B, T, L]` where the clips have lengths of their own.
         products: `[W + 1, ..., T, L]`: b_l(t) b_{l+o}(t) for the offsets o at which functions
@@ -45,7 +49,15 @@ class Equations:
     def of(
         model: MotionModel, frames: int, penalty: Penalty, lengths: Lengths = None
     ) -> "Equations":
-        """The equations of a model on clips of `frames` frames, of which `lengths` count."""
+        """Builds the equations of a model on clips of one length.
+
+        Args:
+            model: model of the motion of a segment.
+            frames: T, number of frames of the arrays.
+            penalty: penalty on the residuals.
+            lengths: number of frames that count, of all clips or of each, `[B]`; T where it is
+                None.
+        """
         embedding = model.spatial_embedding()[None]
         if model.spatial != "planar" and not penalty.joint:
             half = embedding.shape[-1] // 2
@@ -55,7 +67,7 @@ class Equations:
         products = []
         for offset in range(min(model.bandwidth, count - 1) + 1):
             product = basis[..., : count - offset] * basis[..., offset:]
-            # At every frame the functions that are not 0 are neighbours: past here none overlap.
+            # At every frame the functions that are not 0 are neighbors: past here none overlap.
             if isinstance(product, np.ndarray) and not product.any():
                 break
             products.append(_padded(product, offset))
@@ -65,7 +77,13 @@ class Equations:
         return Equations(penalty, embedding, basis, jnp.stack(products), unknowns)
 
     def zeros(self, batch: int, segments: int, dtype) -> jax.Array:
-        """Theta of zeros, `[B, K, G, L, n]`."""
+        """Theta of zeros, `[B, K, G, L, n]`.
+
+        Args:
+            batch: B, number of clips.
+            segments: K, number of segments.
+            dtype: type of the numbers.
+        """
         groups, _, _, size = self.embedding.shape
         return jnp.zeros((batch, segments, groups, self.basis.shape[-1], size), dtype)
 
@@ -80,11 +98,17 @@ class Equations:
         return jnp.moveaxis(theta, 2, 3).reshape(*theta.shape[:2], -1)
 
     def change_coordinates(self, theta: jax.Array, substitution: jax.Array) -> jax.Array:
-        """Theta after the change of coordinates that `[B, K, 6, 6]` makes of the coefficients."""
+        """Theta in other coordinates.
+
+        Args:
+            theta: parameters of the motion of every segment, `[B, K, G, L, n]`.
+            substitution: map from the coefficients of a quadratic to those in the new
+                coordinates, `[B, K, 6, 6]`.
+        """
         return _einsum("bkgnm,bkglm->bkgln", self._parameter_map(substitution), theta)
 
     def change_coordinates_adjoint(self, theta: jax.Array, substitution: jax.Array) -> jax.Array:
-        """The transpose of `change_coordinates`."""
+        """The transpose of `change_coordinates`, with its arguments."""
         return _einsum("bkgnm,bkgln->bkglm", self._parameter_map(substitution), theta)
 
     def _parameter_map(self, substitution: jax.Array) -> jax.Array:
@@ -96,17 +120,16 @@ class Equations:
 
     def coefficients(self, theta: jax.Array) -> jax.Array:
         """`[B, K, G, L, n]` -> quadratic coefficients of every frame `[B, T, K, 2, 6]`."""
-        out = _einsum(
-            f"bkgln,{self._time}l,gcjn->btkgcj",
-            theta,
-            jnp.asarray(self.basis, theta.dtype),
-            jnp.asarray(self.embedding, theta.dtype),
-        )
-        return out.reshape(*out.shape[:3], 2, 6)
+        placed = _einsum("bkgln,gcjn->blkgcj", theta, jnp.asarray(self.embedding, theta.dtype))
+        placed = jax.lax.optimization_barrier(placed)
+        batch, count, segments = placed.shape[:3]
+        basis = self._basis_of(batch, theta.dtype)
+        out = _einsum("btl,bln->btn", basis, placed.reshape(batch, count, -1))
+        return out.reshape(batch, -1, segments, 2, 6)
 
-    @property
-    def _time(self) -> str:
-        return "bt" if self.basis.ndim == 3 else "t"
+    def _basis_of(self, batch: int, dtype) -> jax.Array:
+        """`[B, T, L]`: the temporal functions of every clip."""
+        return jnp.broadcast_to(jnp.asarray(self.basis, dtype), (batch, *self.basis.shape[-2:]))
 
     def by_group(self, sums: jax.Array) -> jax.Array:
         """Sums per component `[B, K, C]` -> per group `[B, K, G]`."""
@@ -116,31 +139,38 @@ class Equations:
     def gradient(self, moments: Moments) -> jax.Array:
         """Minus the gradient of the smoothed objective, `[B, K, G, L, n]`."""
         groups, components, _, size = self.embedding.shape
-        per_frame = moments.gradient
-        per_frame = per_frame.reshape(*per_frame.shape[:3], groups, components, -1)
-        placed = np.zeros((groups, components, per_frame.shape[-1], size))
+        batch, frames, segments, _, sums = moments.gradient.shape
+        per_frame = moments.gradient.reshape(batch, frames, -1)
+        basis = self._basis_of(batch, per_frame.dtype)
+        per_function = _einsum("btl,btn->bln", basis, per_frame)
+        per_function = jax.lax.optimization_barrier(per_function)
+        per_function = per_function.reshape(batch, -1, segments, groups, components, sums)
+        placed = np.zeros((groups, components, sums, size))
         for row, power in enumerate(POWERS):
             placed[:, :, GRADIENT_POWERS.index(power)] = self.embedding[:, :, row]
-        dtype = per_frame.dtype
-        return _einsum(
-            f"{self._time}l,btkgcj,gcjn->bkgln",
-            jnp.asarray(self.basis, dtype),
-            per_frame,
-            jnp.asarray(placed, dtype),
-        )
+        return _einsum("blkgcj,gcjn->bkgln", per_function, jnp.asarray(placed, basis.dtype))
 
     def solve(self, moments: Moments, rhs: jax.Array) -> jax.Array:
-        """Solve the normal equations of the moments for `rhs` `[B, K, G, L, n]`."""
+        """Solves the normal equations.
+
+        Args:
+            moments: sums of one sweep, which the matrix is made of.
+            rhs: right-hand side `[B, K, G, L, n]`.
+        """
         dtype = rhs.dtype
         products = jnp.asarray(self.products, dtype)
-        sums = _einsum(f"o{self._time}l,btkdq->olbkdq", products, moments.gram)
-        blocks = self._gram_map(moments.gram.shape[-2])
-        sums = sums.reshape(*sums.shape[:4], *blocks.shape[:3])
+        batch, frames, segments, parts, _ = moments.gram.shape
+        sums = moments.gram.reshape(batch, frames, -1)
+        time = "bt" if products.ndim == 4 else "t"
+        sums = _einsum(f"o{time}l,btn->olbn", products, sums)
+        sums = jax.lax.optimization_barrier(sums)
+        blocks = self._gram_map(parts)
+        sums = sums.reshape(*sums.shape[:3], segments, *blocks.shape[:3])
         bands = _einsum("olbkgdq,gdqnm->obkglnm", sums, jnp.asarray(blocks, dtype))
         return solve_banded(bands, rhs, ridge=30.0 * float(jnp.finfo(dtype).eps))
 
     def _gram_map(self, parts: int) -> np.ndarray:
-        """What each moment adds to the matrix of a group: `[G, D, 25, n, n]`, D = `parts` of it."""
+        """Share of each moment in the matrix of a group: `[G, D, 25, n, n]`, D being `parts`."""
         groups, _, _, size = self.embedding.shape
         u, v = self.embedding.reshape(2, 6, size)
         pairs = {
