@@ -156,8 +156,9 @@ class TaskConfig(ABC):
 
         Args:
             data: the clips that it is trained on.
-            load: loads another trained network (`models.Trained`) that the loss uses, by its path
-                or name, which becomes part of the run; None where the task is only to predict.
+            load: loads another trained network (`models.trained.Trained`) that the loss uses, by
+                its path or name, which becomes part of the run; None where the task is only to
+                predict.
 
         Raises:
             InputError: on a configuration that describes no network.

@@ -236,7 +236,7 @@ def build_program(config: Config, task: Task, example: HostBatch) -> RunProgram:
 
 
 def under_mesh(mesh: Mesh) -> Any:
-    """The context that tells what is traced in it about the devices (`motion.mesh`)."""
+    """The context that tells what is traced in it about the devices (`motion.sharding`)."""
     return jax.set_mesh(mesh)
 
 
