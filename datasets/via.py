@@ -36,8 +36,8 @@ def read_regions(path: Path) -> list[Region]:
     """Reads the rectangles of a table; lines without one say nothing about a picture's content.
 
     Args:
-        path: `.csv` with the columns `COLUMNS` among others, named by a comment as VIA writes it or
-            by its first line.
+        path: `.csv` with the columns `COLUMNS` among others, named by a comment as VIA writes it
+            or by its first line.
 
     Returns:
         At least one region, in the order of the table.

@@ -157,7 +157,8 @@ def read_list(path: Path) -> list[list[str]]:
     """The words of the lines of a list of sequences, but for comments (`# ...`) and empty lines.
 
     Args:
-        path: text file in UTF-8, with the mark at its start that Windows' editor writes or without.
+        path: text file in UTF-8, with the mark at its start that Windows' editor writes or
+            without.
 
     Returns:
         At least one line of at least one word.

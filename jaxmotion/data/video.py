@@ -84,7 +84,8 @@ def open_video(path: str | os.PathLike, min_frames: int = 2) -> Video:
     """Opens a video file or a folder of numbered pictures.
 
     Args:
-        path: file of a kind that FFmpeg reads, or a folder of PNG, JPEG, ... pictures of one size.
+        path: file of a kind that FFmpeg reads, or a folder of PNG, JPEG, ... pictures of one
+            size.
         min_frames: least number of frames; motion needs two.
 
     Returns:

@@ -160,7 +160,8 @@ def temporal_consistency(
     Args:
         masks: `[B, T, H, W, K]`, probabilities of the segments.
         flow: `[B, T, H, W, 2]`, pixels per frame; no gradient passes through it.
-        occlusion_quantile: share of the pixel pairs that are kept, in [0, 1]; 1 leaves nothing out.
+        occlusion_quantile: share of the pixel pairs that are kept, in [0, 1]; 1 leaves nothing
+            out.
         valid: optional `[B, T, H, W]`; a pair counts where both pixels are valid.
 
     Returns:

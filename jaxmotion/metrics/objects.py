@@ -77,8 +77,8 @@ def match_objects(
         gt_labels: annotated labels, int `[T, H, W]`, 0 = background, 1.. = objects.
         pred_labels: predicted labels, int `[T, H, W]`, >= 0.
         void: bool `[T, H, W]`, pixels that count neither for nor against; none by default.
-        background: predicted label that is no candidate; None if all are. The official code takes 0
-            for it, which no segment of a motion segmentation is.
+        background: predicted label that is no candidate; None if all are. The official code
+            takes 0 for it, which no segment of a motion segmentation is.
         use_boundary: whether F counts; False assigns by J alone and leaves F NaN.
 
     Returns:

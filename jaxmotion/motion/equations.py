@@ -102,8 +102,8 @@ class Equations:
 
         Args:
             theta: parameters of the motion of every segment, `[B, K, G, L, n]`.
-            substitution: map from the coefficients of a quadratic to those in the new coordinates,
-                `[B, K, 6, 6]`.
+            substitution: map from the coefficients of a quadratic to those in the new
+                coordinates, `[B, K, 6, 6]`.
         """
         return _einsum("bkgnm,bkglm->bkgln", self._parameter_map(substitution), theta)
 

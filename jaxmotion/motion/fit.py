@@ -68,12 +68,12 @@ def fit(
         masks: weights of the segments, `[B, T, H, W, K]`, non-negative; K is the last axis, unlike
             in `parametric_flow`.
         model: model of the motion of a segment.
-        penalty: rho, a name of `residual_penalty` or a `Penalty`. Of one that is not convex a local
-            minimum is found, from that of the absolute residual on.
+        penalty: rho, a name of `residual_penalty` or a `Penalty`. Of one that is not convex a
+            local minimum is found, from that of the absolute residual on.
         huber_delta: scale of the penalty, a positive scalar in pixels per frame; may be traced.
         valid: optional `[B, T, H, W]`; pixels at 0 are ignored, whatever the flow holds there.
-        frame_weights: optional `[B, T]`, such as `losses.frame_weights(flow)`, so that fit and loss
-            minimize the same function.
+        frame_weights: optional `[B, T]`, such as `losses.frame_weights(flow)`, so that fit and
+            loss minimize the same function.
         lengths: number of frames of all clips, T where it is None. What is behind them is padding
             and is ignored, whatever it holds: theta is that of the clips without it, and
             `[B, K, P]` with the P of this number of frames. Or `[B]`, one number for each clip,
@@ -83,13 +83,13 @@ def fit(
         passes: number of times that flow and masks are read at full resolution, at least 3: least
             squares and its objective, then Newton sweeps, then the final objective. The default
             brings "l1" to within 0.1 % of the minimum; 8 to within 0.01 %.
-        adjoint: kind of the gradient of theta. "stop": none; right for a loss that theta minimizes
-            itself (envelope theorem, thesis algorithm 7.1.4). "implicit": by the implicit function
-            theorem at the minimum of the smoothed problem, to which theta is then brought by as
-            many further sweeps; with respect to flow, masks, frame weights and huber_delta, in
-            reverse mode only (`jax.jvp` and `jax.jacfwd` raise). "unroll": through all steps, in
-            both modes, to check the other with. Both take the smoothing for a constant, and
-            "unroll" the lengths of the steps too.
+        adjoint: kind of the gradient of theta. "stop": none; right for a loss that theta
+            minimizes itself (envelope theorem, thesis algorithm 7.1.4). "implicit": by the
+            implicit function theorem at the minimum of the smoothed problem, to which theta is
+            then brought by as many further sweeps; with respect to flow, masks, frame weights and
+            huber_delta, in reverse mode only (`jax.jvp` and `jax.jacfwd` raise). "unroll":
+            through all steps, in both modes, to check the other with. Both take the smoothing for
+            a constant, and "unroll" the lengths of the steps too.
 
     Returns:
         The `Fit`: theta `[B, K, P]`, and what is known of its quality, to which no gradient

@@ -34,8 +34,8 @@ def inpaint(
     Args:
         flow: `[B, T, H, W, 2]`, pixels per frame.
         mask: `[B, T, H, W]` in [0, 1], share of each pixel that is filled.
-        model: motion model of a frame (static); affine where it is None. Its temporal part is not
-            used.
+        model: motion model of a frame (static); affine where it is None. Its temporal part is
+            not used.
         support: `[B, T, H, W]`, non-negative weights of the pixels that the model is fitted to;
             `1 - mask` where it is None.
         penalty: distance that the fit minimizes, a name of `residual_penalty` or a `Penalty`.

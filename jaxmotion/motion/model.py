@@ -192,8 +192,8 @@ def parametric_flow(
         model: model of the motion of a segment.
         theta: parameters of the motions, `[..., P]`, usually `[B, K, P]`.
         shape: number of frames, rows and columns, (T, H, W).
-        lengths: number of frames of all clips, or those of each, `[B]`, of the first axis of theta;
-            T where it is None. The flow behind them is zero.
+        lengths: number of frames of all clips, or those of each, `[B]`, of the first axis of
+            theta; T where it is None. The flow behind them is zero.
 
     Returns:
         `[..., T, H, W, 2]`, in the flow's units (pixels per frame).
@@ -229,8 +229,8 @@ def frame_coefficients(
         model: model of the motion of a segment.
         theta: parameters of the motions, `[..., P]`, such as `[B, K, P]` of `fit`.
         num_frames: T, number of frames.
-        lengths: number of frames of all clips, or those of each, `[B]`, of the first axis of theta;
-            T where it is None. The motion behind them is zero.
+        lengths: number of frames of all clips, or those of each, `[B]`, of the first axis of
+            theta; T where it is None. The motion behind them is zero.
 
     Returns:
         `[..., T, 2, 6]`: frame, component (u, v), coefficient c of 1, x, y, x², xy, y², each in

@@ -237,7 +237,8 @@ def penalty_terms(
 
     Args:
         residual: flow minus model, `[..., 2, H, W]`.
-        epsilon: smoothing, the size below which a residual counts as nearly zero; broadcastable.
+        epsilon: smoothing, the size below which a residual counts as nearly zero;
+            broadcastable.
         kappa: factor on the curvature outside, broadcastable.
         penalty: penalty on the residuals.
         scale: scale of the penalty, the `huber_delta` of `fit`.

@@ -235,9 +235,10 @@ def residual_penalty(
     Args:
         ru: horizontal residual, any shape, pixels per frame.
         rv: vertical residual, same shape.
-        penalty: `Penalty`, or the name of one: "l1" |ru| + |rv|; "l2" the Euclidean norm; "squared"
-            its square; and for each component, with c = `huber_delta`, "huber", r²/2 up to c and
-            linear beyond; "cauchy", c²/2 log(1 + (r/c)²); "geman_mcclure", r²/2 / (1 + (r/c)²).
+        penalty: `Penalty`, or the name of one: "l1" |ru| + |rv|; "l2" the Euclidean norm;
+            "squared" its square; and for each component, with c = `huber_delta`, "huber", r²/2 up
+            to c and linear beyond; "cauchy", c²/2 log(1 + (r/c)²); "geman_mcclure",
+            r²/2 / (1 + (r/c)²).
         huber_delta: scale of "huber", "cauchy" and "geman_mcclure", pixels per frame; a `Penalty`
             of your own receives it too.
 

@@ -22,8 +22,8 @@ class BackboneOutput(NamedTuple):
     Attributes:
         pixels: features of each pixel `[B, T, h, w, E]` float32, at the size behind the stem.
         bottleneck: coarsest features `[B, T, h', w', D]`.
-        known: share of each cell of the bottleneck that is known `[B, T, h', w', 1]`; None for all
-            of each.
+        known: share of each cell of the bottleneck that is known `[B, T, h', w', 1]`; None for
+            all of each.
     """
 
     pixels: jax.Array
@@ -40,8 +40,8 @@ class Backbone(nn.Module):
 
     Attributes:
         channels: number of channels of the features that it is made for.
-        stem: makes the module that brings them to the size the U-net works at; None for their own
-            size.
+        stem: makes the module that brings them to the size the U-net works at; None for their
+            own size.
         unet: makes the U-net that works at that size.
     """
 

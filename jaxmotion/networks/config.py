@@ -26,8 +26,8 @@ class NetworkConfig:
             size behind a strided convolution, its logits enlarged bilinearly: a quarter of the
             cost; 1 works at full size.
         down: kind of the steps to half the size, ``"max_pool"`` or ``"strided_conv"``.
-        up: kind of the steps to twice the size, ``"patch"`` (a transposed convolution of kernel and
-            stride 2) or ``"resize"``.
+        up: kind of the steps to twice the size, ``"patch"`` (a transposed convolution of kernel
+            and stride 2) or ``"resize"``.
         kernel: extent of the convolutions in (time, y, x).
         norm: norm after each convolution, ``"instance"`` (per channel, nothing learned) or
             ``"none"``.
@@ -35,9 +35,9 @@ class NetworkConfig:
             keeps frames apart (EM), 3 is the published ST-MS, 9 LT-MS (`norm.block_mean`).
         activation: activation after each norm, ``"relu"``, ``"leaky_relu"`` or ``"gelu"``.
         padding: padding of the convolutions in space, ``"zeros"`` or ``"reflect"``.
-        favoured_bias: start value of the first mask's logit bias. With K = 2 a network that starts
-            at 50/50 can stay split in two halves; a start that favors one mask, which then becomes
-            the background, cures it.
+        favoured_bias: start value of the first mask's logit bias. With K = 2 a network that
+            starts at 50/50 can stay split in two halves; a start that favors one mask, which
+            then becomes the background, cures it.
         threshold_start: start value of the weight with which the length of the residual speaks
             against the first mask, through a shortcut from the input to the logits. It starts the
             network as a soft threshold on the residual; from masks that mean nothing, all motion
@@ -51,8 +51,8 @@ class NetworkConfig:
         decoder: options of the decoder, which makes masks of the features.
         compute_dtype: type of the convolutions; parameters, norms and logits are float32.
         remat: part that the backward pass computes again instead of keeping it: ``"none"``;
-            ``"norms"``, norms and activations, which are cheap, but not convolutions; ``"blocks"``,
-            all inside the left and right parts of the U-net.
+            ``"norms"``, norms and activations, which are cheap, but not convolutions;
+            ``"blocks"``, all inside the left and right parts of the U-net.
     """
 
     num_masks: Annotated[int, Meta(ge=1, le=256)] = 2

@@ -47,8 +47,8 @@ def network_features(
             with vectors compressed to a length of log(1 + length), and that length as the last
             channel: it is the length, not the direction, that tells what moves by itself;
             ``"raw_and_residual"``: both scaled ones, 5 channels.
-        residual: `[B, T, H, W, 2]`, the flow without that fit (`motion.global_residual`); the first
-            two kinds do without.
+        residual: `[B, T, H, W, 2]`, the flow without that fit (`motion.global_residual`); the
+            first two kinds do without.
         valid: `[B, T, H, W]` in {0, 1}, None for all known; unknown pixels enter as 0 and count in
             no scale.
         frames: number of frames that share one scale (`norm.block_mean`).

@@ -67,8 +67,8 @@ class SlotAttention(nn.Module):
 
         Args:
             tokens: features to be shared out, `[B, N, C]`.
-            weight: weight of each token, `[B, N]` in [0, 1]; None counts all. A token of weight 0
-                has no influence, not even where it is not finite.
+            weight: weight of each token, `[B, N]` in [0, 1]; None counts all. A token of
+                weight 0 has no influence, not even where it is not finite.
 
         Returns:
             Slots `[B, num_slots, width]`, float32. A sample whose tokens all have weight 0 gets
@@ -214,8 +214,8 @@ def fixed_point(update: SlotUpdate, iterations: int, arguments: Any, start: jax.
     Args:
         update: module of the step f.
         iterations: number of times that it is applied.
-        arguments: `(params, keys, values, weight)` with keys and values `[B, N, D]` and weight `[B,
-            N]`.
+        arguments: `(params, keys, values, weight)` with keys and values `[B, N, D]` and weight
+            `[B, N]`.
         start: slots `[B, K, D]`; they get a zero gradient, the limit does not depend on them.
 
     Returns:

@@ -22,8 +22,8 @@ class Choice(NamedTuple):
     Attributes:
         name: name of the estimator in `ESTIMATORS`.
         weights: file of its weights; None where it needs none.
-        reason: line for the user, that says what was taken and how to have better flow; empty where
-            the user chose.
+        reason: line for the user, that says what was taken and how to have better flow; empty
+            where the user chose.
     """
 
     name: str
