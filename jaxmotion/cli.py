@@ -26,7 +26,7 @@ COMMANDS = {
     "models": "list the shipped models",
     "weights": "fetch, verify or remove weights for optical flow",
 }
-"""What each module of `jaxmotion.commands` does, by its name."""
+"""The commands by the names of their modules in `jaxmotion.commands`, with what each does."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -254,7 +254,7 @@ _NAMES = {
 
 
 def _words(hint: Any) -> str:
-    """What an annotation allows, in words."""
+    """The values that an annotation allows, in words."""
     arguments = typing.get_args(hint)
     match typing.get_origin(hint):
         case typing.Annotated:

@@ -1,4 +1,4 @@
-"""What moves, in the files that other programs read.
+"""Exports of what moves, in the files that other programs read.
 
 | name | writes | read by |
 |---|---|---|
@@ -220,7 +220,7 @@ class _Coco(Export):
 
 
 class _Cutout(Export):
-    """What moves, on a transparent ground."""
+    """Pictures of what moves, on a transparent ground."""
 
     needs_frames = True
 
@@ -229,7 +229,7 @@ class _Cutout(Export):
 
 
 class _Alpha(Export):
-    """What moves, on a transparent ground, as a video."""
+    """A video of what moves, on a transparent ground."""
 
     needs_frames = True
 

@@ -1,4 +1,4 @@
-"""How long an answer takes, by stage."""
+"""The time that an answer takes, by stage."""
 
 import time
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What a network must be measured against: segmentations that need no training.
+"""Segmentations that need no training, which a network must be measured against.
 
 Every baseline maps the flow of a sequence to the foreground, frame by frame, as a probability in
 [0, 1] whose level 0.5 is the decision. It stays at the size of the flow; like the masks of a
@@ -239,7 +239,7 @@ def _around_half(margin: np.ndarray, valid: np.ndarray | None) -> np.ndarray:
 
 
 def _residuals(flow: np.ndarray, masks: np.ndarray, valid: np.ndarray | None) -> np.ndarray:
-    """What the K motions fitted to the masks of every frame leave over: [T, h, w, K, 2].
+    """Residuals of the K motions fitted to the masks of every frame: [T, h, w, K, 2].
 
     Zero where the flow is not valid.
     """

@@ -1,4 +1,4 @@
-"""What the first method stands beside: scores that others reported, and paired differences.
+"""Comparisons of the first method: scores that others reported, and paired differences.
 
 The reported scores are shipped as `published.csv`.
 """

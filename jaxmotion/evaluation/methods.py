@@ -1,4 +1,4 @@
-"""What can be scored: a network, the masks in a folder, and what needs no training.
+"""The methods that can be scored: a network, the masks in a folder, and what needs no training.
 
 Each gives labels at the size of the annotation, `method.label(video, protocol)`.
 """

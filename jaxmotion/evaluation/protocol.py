@@ -15,7 +15,7 @@ Average = Literal["sequence", "frame", "object"]
 """Over what a dataset's mean is taken: sequence means, all frames, or the means of all objects."""
 
 SELECTION_RULES = ("salient", *foreground.RULES)
-"""What reads segments as one foreground: `saliency.salient` or a rule of `metrics.foreground`."""
+"""Rules that read segments as one foreground: `saliency.salient`, those of `metrics.foreground`."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What an evaluation gives: one tree of plain values, kept as JSON.
+"""The results of an evaluation: one tree of plain values, kept as JSON.
 
 ::
 
@@ -29,7 +29,7 @@ from jaxmotion.evaluation.score import SequenceScores, Statistics, mean_of, stat
 from jaxmotion.options import Figure, from_json
 
 Kind = Literal["checkpoint", "results", "baseline"]
-"""What was evaluated: a network, a folder of masks, or something that needs no training."""
+"""The kind of a method: a network, a folder of masks, or something that needs no training."""
 
 
 @dataclass(frozen=True)

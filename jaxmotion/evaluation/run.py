@@ -83,7 +83,7 @@ class Options:
 
 @dataclass
 class _Column:
-    """What is known so far of one method on one dataset."""
+    """The results so far of one method on one dataset."""
 
     method: Method
     scores: dict[str, SequenceScores] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""What a video is scored on: its flow and the annotated frames that count."""
+"""The data that a video is scored on: its flow and the annotated frames that count."""
 
 import logging
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What to evaluate, and on what, as a command line or a suite file names it."""
+"""The methods and datasets to evaluate, as a command line or a suite file names them."""
 
 import tomllib
 from collections.abc import Sequence

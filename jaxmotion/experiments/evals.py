@@ -1,4 +1,4 @@
-"""What a trained network is scored on, by the task it was trained for."""
+"""The scores of a trained network, by the task that it was trained for."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What comes in: flow fields checked, and the size that a network works at."""
+"""The input of a network: flow fields checked, and the size that a network works at."""
 
 import math
 from collections.abc import Iterable, Iterator

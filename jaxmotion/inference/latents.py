@@ -1,4 +1,4 @@
-"""What a network's per-pixel features say of the segments: latent vectors, similarity, PCA map.
+"""The per-pixel features of a network, by segment: latent vectors, similarity, PCA map.
 
 Thesis §3.3.4 and app. 7.2.3. The features are those before the masks (`Segmentation.embedding`).
 """

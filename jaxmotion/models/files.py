@@ -42,7 +42,7 @@ _ENTRY = "jaxmotion"
 
 @dataclass(frozen=True)
 class _Note:
-    """What the metadata says of a network, its configuration apart."""
+    """The metadata of a network, its configuration apart."""
 
     step: CountOrZero
     metrics: dict[str, float | None]

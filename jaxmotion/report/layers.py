@@ -1,4 +1,4 @@
-"""What the report's player shows of a sequence: small pictures and outlines, frame by frame.
+"""The layers of a sequence in the report's player: small pictures and outlines, frame by frame.
 
 Everything is text, ready for a page: pictures are data URIs, outlines are SVG paths in pixels of
 the annotation. In the folder of a sequence lies what all methods share, in a folder of its own what

@@ -91,7 +91,7 @@ def _title(evaluation: Evaluation) -> str:
 
 
 def _partial(evaluation: Evaluation) -> str:
-    """What is missing, for a reader without JavaScript too."""
+    """The list of what is missing, for a reader without JavaScript too."""
     lines = [
         f"<li><b>{html.escape(run.method)}</b> on {html.escape(dataset.name)} has "
         f"{len(run.sequences)} of {len(dataset.sequences)} sequences"

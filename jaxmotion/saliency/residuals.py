@@ -1,4 +1,4 @@
-"""How far the flow of each segment of a video is from the motion of each other segment."""
+"""The distances from the flow of each segment of a video to the motion of each other one."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""What a network and its loss are given of a batch of clips, prepared once."""
+"""The input of a network and its loss, prepared once for a batch of clips."""
 
 from typing import NamedTuple
 

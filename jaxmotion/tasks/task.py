@@ -1,4 +1,4 @@
-"""What the trainer asks of a task; it knows nothing else of any method."""
+"""The interface of a task to the trainer, which knows nothing else of any method."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
@@ -56,7 +56,7 @@ class Task(ABC):
     """A network and its loss. Every method is pure; all but `picture` run under jit."""
 
     criterion: ClassVar[Criterion] = Criterion()
-    """What decides which parameters are kept."""
+    """The measure by which the parameters that are kept are chosen."""
 
     needs_average: ClassVar[bool] = False
     """Whether `loss` wants the moving average of the parameters, as the collection ``average``."""

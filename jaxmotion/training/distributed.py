@@ -24,7 +24,7 @@ HEARTBEAT_SECONDS = 100
 """A process that is silent for so long counts as gone, and the others end."""
 
 END_SECONDS = 1800
-"""How long a process waits at its end for the others, which may still write what only they do."""
+"""Seconds that a process waits at its end for the others, which may still write their own files."""
 
 
 class AgreedEndError(RuntimeError):

@@ -1,4 +1,4 @@
-"""What a run keeps: the variables that do best in validation."""
+"""The result that a run keeps: the variables that do best in validation."""
 
 import math
 from collections.abc import Mapping

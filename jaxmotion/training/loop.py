@@ -179,7 +179,7 @@ def _between(step: int, every: int, steps: int) -> bool:
 
 
 def _cost(criterion: Criterion, values: dict[str, float]) -> float:
-    """What the kept parameters have the least of; infinite where it is no number."""
+    """The cost of parameters, of which the least is kept; infinite where it is no number."""
     value = values[criterion.metric]
     value = -value if criterion.higher_is_better else value
     return value if np.isfinite(value) else float("inf")

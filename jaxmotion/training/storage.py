@@ -1,4 +1,4 @@
-"""How Orbax keeps the folders of a run, and what of its errors a user hears."""
+"""Orbax in the folders of a run: how many checkpoints it keeps, and its errors in one line."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
