@@ -30,18 +30,18 @@ class Build:
     """Builds a data set; an interrupted build is taken up where its flow stood.
 
     Attributes:
-        dataset: which one.
-        manual_dir: the unpacked archive.
-        download: fetch the archive from its authors instead, where its licence allows that
-            (davis2016; the frames of davis2017_motion), into DATA_DIR/downloads.
-        flow: the estimator, or files (of the archive itself, or of Flows/NAME in its folder), which
-            is what is taken if not given.
-        data_dir: where the built data sets lie; TFDS's own place, ~/tensorflow_datasets, if not
+        dataset: name of the data set.
+        manual_dir: folder of the unpacked archive.
+        download: whether to fetch the archive from its authors instead, where its license allows
+            that (davis2016; the frames of davis2017_motion), into DATA_DIR/downloads.
+        flow: estimator of the flow, or files (of the archive itself, or of Flows/NAME in its
+            folder), which is what is taken if not given.
+        data_dir: folder of the built data sets; TFDS's own place, ~/tensorflow_datasets, if not
             given.
-        flow_name: NAME of Flows/NAME, where there is more than one.
+        flow_name: name of the folder of flow, NAME of Flows/NAME, where there is more than one.
         weights: file of the weights, for raft and raft_small.
-        iterations: of raft and raft_small, 20 if not given.
-        level: of flow_scenes, which needs no archive; default if not given.
+        iterations: number of iterations of raft and raft_small, 20 if not given.
+        level: difficulty of flow_scenes, which needs no archive; default if not given.
     """
 
     dataset: tyro.conf.Positional[Name]
@@ -55,7 +55,7 @@ class Build:
     level: Literal["default", "easy", "hard", "long"] | None = None
 
     def run(self) -> None:
-        """Does it."""
+        """Builds the data set."""
         import tensorflow_datasets as tfds
         from jaxmotion_datasets.flow_configs import FlowOptions
 
@@ -133,13 +133,13 @@ class Where:
     """Says where the archive of a data set comes from and how it is to lie.
 
     Attributes:
-        dataset: which one.
+        dataset: name of the data set.
     """
 
     dataset: tyro.conf.Positional[Name]
 
     def run(self) -> None:
-        """Does it."""
+        """Prints the source and the layout of the archive."""
         module = importlib.import_module(f"jaxmotion_datasets.{self.dataset}")
         print(module.Builder.MANUAL_DOWNLOAD_INSTRUCTIONS or "Drawn: there is no archive")
 

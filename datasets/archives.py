@@ -1,6 +1,6 @@
-"""What builders read an archive with: lists of sequences, numbered pictures, annotations.
+"""Reading of archives by the builders: lists of sequences, numbered pictures, annotations.
 
-Whatever is missing, damaged or of another size than its neighbours ends in one `InputError` that
+Whatever is missing, damaged or of another size than its neighbors ends in one `InputError` that
 names the file; nothing is guessed and nothing left out in silence.
 """
 
@@ -33,7 +33,7 @@ class Box:
     Attributes:
         frame: number of the frame.
         corners: `(x, y, width, height)` in pixels, x and y of the upper left corner.
-        motion: how the object moves, in the archive's words; empty where it says nothing.
+        motion: motion of the object, in the archive's words; empty where it says nothing.
     """
 
     frame: int
@@ -43,15 +43,16 @@ class Box:
 
 @dataclass(frozen=True)
 class ArchiveSequence:
-    """Where the parts of one sequence lie.
+    """Files of the parts of one sequence.
 
     Attributes:
-        name: of the sequence.
-        video: its frames; None where the archive has none, which is enough for flow from files.
-        masks: the pictures that annotate a frame, by the number of the frame.
+        name: name of the sequence.
+        video: frames of the sequence; None where the archive has none, which is enough for flow
+            from files.
+        masks: pictures that annotate a frame, by the number of the frame.
         frame_names: names of the frames, where they are known without decoding a video.
-        boxes: what annotates frames in an archive without masks.
-        flow: where the flow lies that comes with the frames of this sequence.
+        boxes: boxes that annotate frames in an archive without masks.
+        flow: file or folder of the flow that comes with the frames of this sequence; None for none.
     """
 
     name: str
@@ -71,8 +72,8 @@ def existing_folder(path: Path, expected: str) -> Path:
     """Returns `path` if it is a folder.
 
     Args:
-        path: the folder.
-        expected: what it should be, for the message.
+        path: path of the folder.
+        expected: words for what it should be, for the message.
 
     Returns:
         The path.
@@ -90,9 +91,9 @@ def archive_root(manual_dir: Path, names: Sequence[str], inside: str) -> Path:
     """The root of an unpacked archive: the folder given, or the one that unpacking made in it.
 
     Args:
-        manual_dir: what the user gave.
-        names: how the archive calls its own folder.
-        inside: a folder that the root has.
+        manual_dir: folder that the user gave.
+        names: names that the archive has for its own folder.
+        inside: name of a folder that the root has.
 
     Returns:
         The root.
@@ -111,8 +112,8 @@ def numbered_pictures(folder: Path, suffixes: Sequence[str] = FRAME_SUFFIXES) ->
     """The pictures of a folder in the order of their numbers, none of which may be missing.
 
     Args:
-        folder: the folder.
-        suffixes: of the files that count, in lower case.
+        folder: folder of the pictures.
+        suffixes: suffixes of the files that count, in lower case.
 
     Returns:
         At least one path.
@@ -133,8 +134,8 @@ def check_partners(frames: Sequence[Path], masks: Sequence[Path]) -> None:
     """Checks that every frame has one mask, and every mask a frame, of its name or number.
 
     Args:
-        frames: in order.
-        masks: in order.
+        frames: files of the frames, in order.
+        masks: files of the masks, in order.
 
     Raises:
         InputError: one of them is missing; the message names it.
@@ -153,7 +154,7 @@ def frames_of(folder: Path) -> Video:
     """The frames of a folder, each of which has been read: a damaged one is found before the work.
 
     Args:
-        folder: numbered pictures, two or more.
+        folder: folder of numbered pictures, two or more.
 
     Returns:
         The frames.
@@ -176,9 +177,9 @@ def in_parallel(
     """Calls a function that reads or encodes files, on as many of them as there are cores.
 
     Args:
-        function: of one item.
-        items: any number.
-        title: of the progress bar, which shows after two seconds.
+        function: function of one item.
+        items: items to call it on, any number.
+        title: title of the progress bar, which shows after two seconds.
 
     Returns:
         The results, in order.
@@ -196,7 +197,7 @@ def sound_size(path: Path) -> tuple[int, int]:
     """`(height, width)` of a picture, all of which is read.
 
     Args:
-        path: the picture.
+        path: file of the picture.
 
     Returns:
         The size of the picture as it is shown, turned upright.
@@ -217,7 +218,14 @@ def sound_size(path: Path) -> tuple[int, int]:
 def size_error(
     path: str | os.PathLike, size: tuple[int, int], expected: tuple[int, int], source: str
 ) -> InputError:
-    """The error for a picture of another size than its neighbours; sizes are (height, width)."""
+    """The error for a picture of another size than its neighbors.
+
+    Args:
+        path: file of the picture.
+        size: `(height, width)` of the picture.
+        expected: `(height, width)` that was expected.
+        source: words for what has the expected size.
+    """
     return InputError(
         f"{path}: {size[1]} x {size[0]}, expected {expected[1]} x {expected[0]} as {source}"
     )

@@ -1,4 +1,4 @@
-"""What the builders of real data share: the features of a record, and how it is made.
+"""Common parts of the builders of real data: the features of a record, and its making.
 
 One record is one whole sequence: clips of any length are cut from it while training.
 """
@@ -71,8 +71,8 @@ class ClipBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     """Builds one record a sequence; a data set says where the parts of its sequences lie.
 
     Attributes:
-        ARCHIVES: what can be downloaded, where the licence allows it.
-        SEQUENCES: how many a split of the whole archive has.
+        ARCHIVES: archives that can be downloaded, where the license allows it.
+        SEQUENCES: number of sequences that each split of the whole archive has.
     """
 
     VERSION = tfds.core.Version("1.0.0")
@@ -85,8 +85,8 @@ class ClipBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         """Prepares a builder.
 
         Args:
-            options: which files of flow, or weights.
-            **kwargs: of `tfds.core.GeneratorBasedBuilder`: config, data_dir, ...
+            options: choice of the files of flow, or of weights; None for no choice.
+            **kwargs: arguments of `tfds.core.GeneratorBasedBuilder`: config, data_dir, ...
         """
         self.options = options or FlowOptions()
         super().__init__(**kwargs)
@@ -96,7 +96,7 @@ class ClipBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         """The sequences of each split, their files checked to be there.
 
         Args:
-            root: where the archive was unpacked.
+            root: folder of the unpacked archive.
 
         Returns:
             Sequences by split.
@@ -114,7 +114,7 @@ class ClipBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         return {}
 
     def extra(self, sequence: ArchiveSequence) -> dict[str, Any]:
-        """Their values for a sequence."""
+        """Values of the extra features for a sequence."""
         del sequence
         return {}
 
@@ -147,7 +147,7 @@ class ClipBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 
     @cached_property
     def estimator(self) -> Estimator | None:
-        """What estimates the flow: one for all splits, since a network has to be compiled."""
+        """The estimator of the flow, one for all splits, since a network has to be compiled."""
         if self.config.estimator is None:
             return None
         options = {"weights": self.options.weights, "iterations": self.options.iterations}
@@ -155,12 +155,12 @@ class ClipBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 
     @property
     def unfinished(self) -> Path:
-        """Where estimated flow is kept until the data set is built."""
+        """The folder that keeps estimated flow until the data set is built."""
         return Path(self._data_dir_root) / ".unfinished" / f"{self.name}-{self.config.name}"
 
     @property
     def downloads(self) -> Path:
-        """Where downloaded archives lie."""
+        """The folder of downloaded archives."""
         return Path(self._data_dir_root) / "downloads" / self.name
 
     def _info(self) -> tfds.core.DatasetInfo:
@@ -208,13 +208,13 @@ class ClipBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
             yield sequence.name, {**example, **self.extra(sequence)}
 
     def download_and_prepare(self, **kwargs: Any) -> None:
-        """Builds; see `tfds.core.DatasetBuilder.download_and_prepare`.
+        """Builds the data set, as `tfds.core.DatasetBuilder.download_and_prepare` does.
 
         An interrupted build leaves nothing under the final name; flow that it had estimated is
         taken up by the next one.
 
         Args:
-            **kwargs: of TFDS.
+            **kwargs: arguments of the method of TFDS.
         """
         super().download_and_prepare(**{"file_format": "array_record", **kwargs})
         # TFDS removes what an interrupted build wrote, but not what a killed one did.

@@ -22,8 +22,9 @@ def listed_sequences(root: Path, folders: Sequence[str], file: str) -> list[str]
     """Names of the sequences of a list, whose files, where it names them, are there.
 
     Args:
-        root: with ImageSets.
-        folders: of ImageSets where the list may be, best first; "" is ImageSets itself.
+        root: folder with ImageSets.
+        folders: names of the folders of ImageSets where the list may be, best first; "" is
+            ImageSets itself.
         file: name of the list; its lines are names, or pairs of a frame and its annotation.
 
     Returns:
@@ -55,9 +56,9 @@ def find_sequence(
     """The files of a sequence of a DAVIS archive.
 
     Args:
-        root: with JPEGImages and a folder of annotations.
-        name: of the sequence.
-        annotations: name of that folder.
+        root: folder with JPEGImages and a folder of annotations.
+        name: name of the sequence.
+        annotations: name of the folder of annotations.
         needs_masks: whether to insist on the masks.
         needs_frames: whether to insist on the frames; flow that is there needs only the masks.
 

@@ -18,11 +18,11 @@ _BLOCK = 1 << 20
 
 @dataclass(frozen=True)
 class Archive:
-    """A zip archive that its licence lets anyone download.
+    """A zip archive that its license lets anyone download.
 
     Attributes:
-        url: where.
-        digests: "ALGORITHM:HEX", of any of its published states.
+        url: address of the file.
+        digests: digests of any of its published states, "ALGORITHM:HEX".
         leave_out: names of folders that are not unpacked.
     """
 
@@ -42,8 +42,8 @@ def fetch_archives(archives: tuple[Archive, ...], folder: Path) -> Path:
     What an earlier call has finished is taken as it is; a download that broke off goes on.
 
     Args:
-        archives: which.
-        folder: where they go; made where missing.
+        archives: archives to fetch.
+        folder: folder that they go to; made where missing.
 
     Returns:
         The folder with what was in them.
@@ -66,8 +66,8 @@ def download(archive: Archive, folder: Path) -> Path:
     """Downloads an archive, or what is missing of it, and verifies it.
 
     Args:
-        archive: which.
-        folder: where it goes.
+        archive: archive to download.
+        folder: folder that it goes to.
 
     Returns:
         The file.
@@ -83,8 +83,8 @@ def unpack(file: Path, folder: Path, leave_out: tuple[str, ...] = ()) -> None:
     """Unpacks a zip archive into a folder that other archives may have been unpacked into.
 
     Args:
-        file: the archive.
-        folder: where its content goes, file by file and each of them whole.
+        file: file of the archive.
+        folder: folder that its content goes to, file by file and each of them whole.
         leave_out: names of folders in it that are not wanted.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Which flow a data set is built with: the configurations, one for each estimator."""
+"""The flow that a data set is built with: the configurations, one for each estimator."""
 
 import dataclasses
 from dataclasses import dataclass
@@ -9,10 +9,11 @@ import tensorflow_datasets as tfds
 
 @dataclasses.dataclass(kw_only=True)
 class FlowConfig(tfds.core.BuilderConfig):
-    """Where the flow comes from.
+    """Origin of the flow of a data set.
 
     Attributes:
-        estimator: a name in `jaxmotion.optical_flow.ESTIMATORS`, or None for flow from files.
+        estimator: name of the estimator in `jaxmotion.optical_flow.ESTIMATORS`, or None for flow
+            from files.
         size: `(height, width)` of the flow, resized without rescaling the vectors; that of the
             files or of the frames when None.
     """
@@ -42,12 +43,12 @@ FLOW_CONFIGS = [
 
 @dataclass(frozen=True)
 class FlowOptions:
-    """What a configuration leaves open, because it is a matter of the user's files.
+    """Options that a configuration leaves open, because they are a matter of the user's files.
 
     Attributes:
-        flow_name: NAME of `Flows/NAME`, where there is more than one.
+        flow_name: name of the folder of flow, NAME of `Flows/NAME`, where there is more than one.
         weights: file of the weights of an estimator that is a network.
-        iterations: how often such a network improves its flow; its own choice when None.
+        iterations: number of times that such a network improves its flow; its own choice when None.
     """
 
     flow_name: str | None = None

@@ -35,8 +35,8 @@ class SequenceFlow:
         flow: float16 `[T, h, w, 2]`, pixels of the original size per `origin.gap` frames, 0 where
             unknown.
         valid: bool `[T, h, w]`, where it is known.
-        frame_names: of the T + `origin.gap` frames; none where unknown.
-        origin: what made it.
+        frame_names: names of the T + `origin.gap` frames; none where unknown.
+        origin: origin of the flow, what made it.
         size: `(height, width)` of the original frames, where the flow tells.
     """
 
@@ -48,16 +48,16 @@ class SequenceFlow:
 
     @property
     def num_frames(self) -> int:
-        """Frames that the flow is of."""
+        """Number of frames that the flow is of."""
         return len(self.flow) + self.origin.gap
 
 
 def flow_places(root: Path, flow_name: str | None) -> dict[str, Path]:
-    """Where the flow of which sequence lies, in `ROOT/Flows/NAME`.
+    """Places of the flow of each sequence, in `ROOT/Flows/NAME`.
 
     Args:
-        root: of the archive, where the user put the folder Flows.
-        flow_name: NAME; not needed where there is just one.
+        root: folder of the archive, where the user put the folder Flows.
+        flow_name: name of the folder of flow, NAME; not needed where there is just one.
 
     Returns:
         Paths of `.npz` files or folders of `.flo` files by sequence.
@@ -77,7 +77,7 @@ def read_files(sequence: ArchiveSequence) -> SequenceFlow:
     """The flow that came with a sequence, and what a `flow.json` beside it says.
 
     Args:
-        sequence: with `flow`.
+        sequence: sequence that has a `flow`.
 
     Returns:
         The flow.
@@ -113,11 +113,11 @@ def estimate(
     """Estimates the flow of a sequence, on several cores, or takes it from an interrupted build.
 
     Args:
-        sequence: with frames.
-        estimator: the estimator.
+        sequence: sequence that has frames.
+        estimator: estimator of the flow of two frames.
         size: `(height, width)` to resize to, bilinearly and without rescaling the vectors; as the
             frames when None.
-        folder: where each field is kept until the whole data set is built.
+        folder: folder that keeps each field until the whole data set is built.
 
     Returns:
         The flow.
@@ -175,8 +175,8 @@ def as_half(name: str | os.PathLike, flow: np.ndarray) -> np.ndarray:
     """Flow as float16.
 
     Args:
-        name: what it is of, for the message.
-        flow: any shape.
+        name: name of what it is of, for the message.
+        flow: vectors, of any shape.
 
     Returns:
         float16 of that shape.

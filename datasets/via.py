@@ -20,10 +20,10 @@ class Region:
     """A rectangle in a picture.
 
     Attributes:
-        line: of the table.
-        file: of the picture, as the table names it.
+        line: number of the line of the table.
+        file: file of the picture, as the table names it.
         rectangle: `(x, y, width, height)` in pixels.
-        attributes: what was said of it, by the number of the attribute.
+        attributes: words that describe it, by the number of the attribute.
     """
 
     line: int
@@ -36,7 +36,7 @@ def read_regions(path: Path) -> list[Region]:
     """Reads the rectangles of a table; lines without one say nothing about a picture's content.
 
     Args:
-        path: a `.csv` with the columns `COLUMNS` among others, named by a comment as VIA writes it
+        path: `.csv` with the columns `COLUMNS` among others, named by a comment as VIA writes it
             or by its first line.
 
     Returns:

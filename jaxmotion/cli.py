@@ -26,7 +26,7 @@ COMMANDS = {
     "models": "list the shipped models",
     "weights": "fetch, verify or remove weights for optical flow",
 }
-"""What each module of `jaxmotion.commands` does, by its name."""
+"""The commands by the names of their modules in `jaxmotion.commands`, with what each does."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -36,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: the words after the program's name; by default those of this process.
 
     Returns:
-        The exit status, as of `run_command`. A process that others wait for is gone by then.
+        The exit status that `run_command` gives. A process that others wait for is gone by then.
     """
     name, *options = (sys.argv[1:] if argv is None else argv) or [""]
     if name in COMMANDS:
@@ -51,12 +51,12 @@ def run(name: str, argv: Sequence[str], prog: str | None = None) -> int:
     """Runs one command.
 
     Args:
-        name: one of `COMMANDS`.
-        argv: its options.
+        name: name of the command, one of `COMMANDS`.
+        argv: options of the command.
         prog: the program as it was typed; ``jaxmotion NAME`` if not given.
 
     Returns:
-        The exit status, as of `run_command`. A process that others wait for is gone by then.
+        The exit status that `run_command` gives. A process that others wait for is gone by then.
     """
 
     def command(argv: Sequence[str]) -> None:
@@ -99,8 +99,8 @@ def run_command(main: Callable[[Sequence[str]], None], argv: Sequence[str]) -> i
     """Runs a command; what a user did wrong becomes one line.
 
     Args:
-        main: the command.
-        argv: its arguments, without the program's name.
+        main: function of the command.
+        argv: arguments of the command, without the program's name.
 
     Returns:
         The exit status: 0, 2 for wrong input, 1 for training that went wrong, 130 after an

@@ -27,10 +27,12 @@ def download(url: str, file: Path, digests: Sequence[str], advice: str) -> Path:
     """Downloads a file, or what is missing of it, and verifies it.
 
     Args:
-        url: where from.
-        file: where to; taken as it is where it is there. What has come is in FILE.part until then.
-        digests: "ALGORITHM:HEX", of any of its published states; the beginning of one will do.
-        advice: what to do where it cannot be downloaded.
+        url: address of the file.
+        file: file to write; one that is there already is taken as it is. Until all has come, the
+            part that has is in FILE.part.
+        digests: accepted digests, "ALGORITHM:HEX" of any published state of the file; the beginning
+            of the hexadecimal digits is enough.
+        advice: words for the error, on what to do where the file cannot be downloaded.
 
     Returns:
         The file.
@@ -57,14 +59,15 @@ def download(url: str, file: Path, digests: Sequence[str], advice: str) -> Path:
 
 
 def wrong_digest(file: Path, digests: Sequence[str]) -> str:
-    """The digest of a file, "ALGORITHM:HEX", if it is none of those wanted; else nothing.
+    """Compares the digest of a file with those wanted.
 
     Args:
-        file: the file.
-        digests: as of `download`.
+        file: file to check.
+        digests: accepted digests, "ALGORITHM:HEX"; the beginning of the hexadecimal digits is
+            enough.
 
     Returns:
-        The digest, or an empty text.
+        An empty text if the file has one of the digests; else its digest, "ALGORITHM:HEX".
     """
     said = ""
     for digest in digests:

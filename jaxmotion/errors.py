@@ -1,4 +1,4 @@
-"""What ends a command in one line: it carries the exit status."""
+"""The error that ends a command in one line, with its exit status."""
 
 INTERRUPTED = 130
 """The exit status of what was interrupted: an end, and no error."""

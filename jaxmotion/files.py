@@ -22,7 +22,7 @@ def atomic_path(path: str | os.PathLike, *, durable: bool = False) -> Iterator[P
     encoders choose the format by it.
 
     Args:
-        path: where the finished file goes.
+        path: place of the finished file.
         durable: whether the file is on disk before it gets its name, so that a power cut leaves no
             empty one. It costs some milliseconds: for what a run goes on from, not for pictures.
 
@@ -53,11 +53,11 @@ def _to_disk(path: Path) -> None:
 
 
 def read_error(path: str | os.PathLike, error: OSError) -> InputError:
-    """The one line for a file or folder that the system does not let us read.
+    """Makes the one-line error for a file or folder that the system does not let us read.
 
     Args:
-        path: the file or folder.
-        error: what the system said.
+        path: file or folder that cannot be read.
+        error: error of the system.
 
     Returns:
         The error to raise, naming the path and the reason ("No such file or directory", ...).
@@ -67,10 +67,10 @@ def read_error(path: str | os.PathLike, error: OSError) -> InputError:
 
 @contextlib.contextmanager
 def reading(path: str | os.PathLike) -> Iterator[None]:
-    """Turns what the system says when a file or folder cannot be read into our one line.
+    """Turns an error of the system on a file or folder into our one line.
 
     Args:
-        path: what is looked at; the error names the very file where the system tells it.
+        path: file or folder that is read; the error names the very file where the system tells it.
 
     Raises:
         InputError: in the place of an `OSError`, and of a `MemoryError`.
@@ -84,11 +84,11 @@ def reading(path: str | os.PathLike) -> Iterator[None]:
 
 
 def list_files(folder: str | os.PathLike, suffixes: Sequence[str]) -> list[Path]:
-    """The files of a folder with one of the suffixes, without hidden and temporary ones.
+    """Lists the files of a folder with one of the suffixes, without hidden and temporary ones.
 
     Args:
-        folder: the folder.
-        suffixes: in lower case, with the dot; a file may have them in capitals.
+        folder: folder to look in.
+        suffixes: suffixes in lower case, with the dot; a file may have them in capitals.
 
     Returns:
         The paths, in alphabetical order.
@@ -240,7 +240,7 @@ def _breaks(numbers: list[int]) -> list[int]:
 
 
 def _like(written: str, number: int) -> str:
-    """A number as its neighbour is written, with as many digits where that is padded."""
+    """A number as its neighbor is written, with as many digits where that is padded."""
     digits = written.lstrip("-")
     width = len(digits) if digits.startswith("0") or len(str(number)) > len(digits) else 1
     return f"{'-' * (number < 0)}{abs(number):0{width}d}"

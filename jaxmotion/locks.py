@@ -22,9 +22,9 @@ def locked(folder: Path, file: str = "", *, wait: bool = False) -> Iterator[None
     the block runs without.
 
     Args:
-        folder: made if missing.
-        file: the name of a file, where only that one is written.
-        wait: for the end of another run that has the lock.
+        folder: folder to lock, created if missing.
+        file: name of the only file that is written there; empty for the whole folder.
+        wait: whether to wait for the end of another run that has the lock.
 
     Raises:
         InputError: another run has the lock, and is not waited for, or the folder cannot be made

@@ -57,7 +57,7 @@ def check_fields(config: Any, option: str = "") -> None:
 
     Args:
         config: the instance, in its ``__post_init__``.
-        option: what the command line puts before the names of its fields.
+        option: prefix of the names of the fields on the command line, such as `optimizer`.
 
     Raises:
         InputError: names the field, its value, and what was expected.
@@ -73,15 +73,15 @@ def to_json(config: Any) -> dict[str, Any]:
 
 
 def from_json(kind: type[T], values: Any, option: str = "") -> T:
-    """A dataclass from what `to_json` gave.
+    """Makes a dataclass from what `to_json` gave.
 
     Fields that the values lack take their defaults, so that older files still load. Of a field
     that is one of several dataclasses, the entry ``kind`` says which; the first one may lack it.
 
     Args:
-        kind: the dataclass.
-        values: what JSON holds of it.
-        option: what the command line puts before the names of its fields.
+        kind: class of the dataclass to make.
+        values: fields by name, as JSON holds them.
+        option: prefix of the names of the fields on the command line, such as `optimizer`.
 
     Raises:
         InputError: on a field that the dataclass does not have, or a value that it refuses.
@@ -104,12 +104,12 @@ def from_json(kind: type[T], values: Any, option: str = "") -> T:
 
 
 def differences(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> list[str]:
-    """The fields that differ between two JSON configurations, as ``name: old → new``.
+    """Lists the fields that differ between two JSON configurations, as ``name: old → new``.
 
     Args:
-        old: what `to_json` gave of the one.
-        new: what it gave of the other.
-        prefix: what stands before the names of the fields.
+        old: the earlier configuration, as `to_json` gives it.
+        new: the later configuration, as `to_json` gives it.
+        prefix: text in front of the names of the fields.
     """
     rows = []
     for name in sorted(old.keys() | new.keys()):
@@ -122,10 +122,10 @@ def differences(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> l
 
 
 def shown(value: Any, *, quoted: bool = True) -> str:
-    """A value for a message of one line, however long it is.
+    """Formats a value for a message of one line, however long it is.
 
     Args:
-        value: anything.
+        value: value of any type.
         quoted: whether text stands in quotation marks.
     """
     try:
@@ -254,7 +254,7 @@ _NAMES = {
 
 
 def _words(hint: Any) -> str:
-    """What an annotation allows, in words."""
+    """The values that an annotation allows, in words."""
     arguments = typing.get_args(hint)
     match typing.get_origin(hint):
         case typing.Annotated:

@@ -31,8 +31,8 @@ def keep_apart(folder: Path, names: Iterable[str], inputs: Iterable[Path]) -> No
     nothing.
 
     Args:
-        folder: of the results.
-        names: what may be written there or removed.
+        folder: folder of the results.
+        names: names of files and folders in it that may be written or removed.
         inputs: files and folders that are read.
 
     Raises:
@@ -67,7 +67,7 @@ def take_place(new: Path, folder: Path, outdated: Iterable[str] = ()) -> None:
 
     Args:
         new: a folder of the same file system; what was replaced is in it afterwards.
-        folder: where to.
+        folder: folder whose content is replaced.
         outdated: names in `folder` that go without a successor.
 
     Raises:
@@ -92,10 +92,10 @@ def _move_back(target: Path, source: Path) -> None:
 
 @contextmanager
 def replaced_folder(path: Path) -> Iterator[Path]:
-    """A temporary folder that takes the place of another when the block ends well.
+    """Gives a temporary folder that takes the place of another when the block ends well.
 
     Args:
-        path: the folder. What it held before goes, so it has to be ours.
+        path: folder to replace. What it held before goes, so it has to be ours.
 
     Yields:
         Where to write instead.
@@ -116,14 +116,14 @@ def replaced_folder(path: Path) -> Iterator[Path]:
 
 @dataclass(frozen=True)
 class Results:
-    """What one command leaves in a folder.
+    """The results that one command leaves in a folder.
 
     Attributes:
-        folder: where.
-        command: its name, "segment" or "eval".
-        names: the files and folders in there that it writes or replaces.
-        source: what the results are of, for the mark.
-        of_an_earlier_version: tells the files of a version that left no mark.
+        folder: folder of the results.
+        command: name of the command, "segment" or "eval".
+        names: names of the files and folders in it that the command writes or replaces.
+        source: name of the input of the results, for the mark.
+        of_an_earlier_version: function that recognizes the files of a version that left no mark.
     """
 
     folder: Path
@@ -211,7 +211,7 @@ class Results:
                 self._write_mark(self.mark, there | self._digests(self.folder))
 
     def _fault(self, file: Path, mark: dict | None) -> str:
-        """Why a file is not known as ours; empty if it is."""
+        """The reason why a file is not known as ours; empty if it is."""
         place = file.relative_to(self.folder).as_posix()
         if mark is None and self.of_an_earlier_version(file):
             return ""

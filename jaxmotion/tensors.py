@@ -21,7 +21,7 @@ def read_safetensors(path: str | os.PathLike) -> tuple[dict[str, np.ndarray], di
     """Reads a ``.safetensors`` file.
 
     Args:
-        path: the file.
+        path: the ``.safetensors`` file.
 
     Returns:
         The arrays by name, bfloat16 as float32, and the metadata, empty where there is none.
@@ -45,7 +45,7 @@ def write_safetensors(
     """Writes a ``.safetensors`` file, whole or not at all.
 
     Args:
-        path: the file.
+        path: the ``.safetensors`` file.
         tensors: arrays by name.
         metadata: notes by name. The order of several is not kept, that of one is no question.
 

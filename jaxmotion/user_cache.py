@@ -1,14 +1,16 @@
-"""What is kept between runs for a user, and can be had again."""
+"""The folder for what is kept between runs for a user, and can be made or fetched again."""
 
 import os
 from pathlib import Path
 
 
 def user_cache(name: str) -> Path:
-    """A folder of ours in the user's cache, which `$XDG_CACHE_HOME` moves; it need not exist yet.
+    """The folder of that name in the user's cache, which `$XDG_CACHE_HOME` moves.
+
+    It need not exist yet.
 
     Args:
-        name: of the folder.
+        name: name of the folder, such as `xla`.
     """
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(base) / "jaxmotion" / name

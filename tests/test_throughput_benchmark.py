@@ -23,7 +23,7 @@ def test_published_and_small_networks_see_the_same_clips(throughput):
     frames = []
     for setting in throughput.SETTINGS:
         published, small = (setting.configuration(m) for m in ("published", "small"))
-        assert published.augment == AugmentConfig()
+        assert published.task.augment == AugmentConfig()
         for config in (published, small):
             assert (config.data.height, config.data.width) == (128, 224)
             assert config.batch_size == setting.batch

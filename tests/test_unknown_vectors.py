@@ -18,7 +18,6 @@ from jaxmotion.data import DataConfig
 from jaxmotion.data.augment import AugmentConfig, augment
 from jaxmotion.data.transforms import resize_flow_and_valid
 from jaxmotion.data.windows import InferenceConfig
-from jaxmotion.evaluation.methods import baseline_predictor
 from jaxmotion.networks import INPUT_CHANNELS, DecoderConfig, NetworkConfig, build_segmenter
 from jaxmotion.optical_flow import flow_quality
 from jaxmotion.options import to_json
@@ -201,7 +200,6 @@ def answers_without_training():
         "scaled_threshold": lambda flow, valid: scaled_threshold(flow, 1.5, valid),
         "upper_bound": lambda flow, valid: two_motion_upper_bound(flow, gt, valid),
         "em_spread": lambda flow, valid: classical_em(flow, 3, 2, valid=valid, alpha=None),
-        "predictor": baseline_predictor("otsu"),
     }
 
 

@@ -55,7 +55,7 @@ class Builder(ClipBuilder):
         if values.dtype != np.uint8:
             raise InputError(f"{picture}: a picture of 16 bits, expected 8 bits a channel")
         values = values.astype(np.int64) @ np.array([1 << 16, 1 << 8, 1])
-        # A scale up to 255 is a grey: the same value in each channel.
+        # A scale up to 255 is a gray: the same value in each channel.
         wanted = [scale if scale > 255 else scale * (1 + (1 << 8) + (1 << 16)) for scale in scales]
         labels = np.full(values.shape, -1)
         for region, value in enumerate(wanted):
@@ -91,10 +91,10 @@ def read_definition(path: Path) -> tuple[list[int], dict[int, str]]:
     """Reads a `*Def.dat`, whose lines are a title that ends in a colon, then its value.
 
     Args:
-        path: the file.
+        path: file to read.
 
     Returns:
-        The colour of each region (red * 65536 + green * 256 + blue, or a grey up to 255), and the
+        The color of each region (red * 65536 + green * 256 + blue, or a gray up to 255), and the
         names of the annotated pictures by the number of their frame, from 0.
 
     Raises:

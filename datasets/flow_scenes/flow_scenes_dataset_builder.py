@@ -18,14 +18,14 @@ FIRST_SEED = {"train": 2**62, "validation": 2**62 + 2**32, "test": 2**62 + 2**33
 
 @dataclasses.dataclass(kw_only=True)
 class FlowScenesConfig(tfds.core.BuilderConfig):
-    """What one configuration freezes.
+    """Scenes that one configuration freezes.
 
     Attributes:
-        level: difficulty, a name in `jaxmotion.scenes.LEVELS`.
-        num_frames: frames per clip, T.
-        height: H, pixels.
-        width: W, pixels.
-        num_clips: clips of the train, validation and test split.
+        level: difficulty of the scenes, a name in `jaxmotion.scenes.LEVELS`.
+        num_frames: T, number of frames per clip.
+        height: H, number of rows.
+        width: W, number of columns.
+        num_clips: number of clips of the train, validation and test split.
     """
 
     level: str

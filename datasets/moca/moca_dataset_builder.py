@@ -42,7 +42,7 @@ class Builder(ClipBuilder):
         return archive_root(root, ("MoCA", "MoCA_filtered", "MoCA_filter"), "JPEGImages")
 
     def splits(self, root: Path) -> dict[str, list[ArchiveSequence]]:
-        """Those of the 88 videos that are there, as the split test: all are for evaluation."""
+        """The videos of the 88 that are there, as the split test: all are for evaluation."""
         root = self.flow_root(root)
         subset = SUBSET.read_text().split()
         places = [root / name for name in ANNOTATIONS]
@@ -77,7 +77,7 @@ class Builder(ClipBuilder):
         }
 
     def extra(self, sequence: ArchiveSequence) -> dict[str, Any]:
-        """Their values."""
+        """Values of the extra features for a sequence, its boxes."""
         return {
             "boxes": np.array([box.corners for box in sequence.boxes], np.float32).reshape(-1, 4),
             "box_frames": np.array([box.frame for box in sequence.boxes], np.int32),

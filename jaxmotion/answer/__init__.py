@@ -1,4 +1,4 @@
-"""What moves in a video of one's own: pictures, a page to look at, and files for other programs."""
+"""Results for a video of one's own: pictures, a page to look at, and files for other programs."""
 
 from jaxmotion.answer.exports import EXPORTS
 from jaxmotion.answer.segment import Answer, Report, segment_video

@@ -37,7 +37,7 @@ def in_background(items: Iterable[T], ahead: int) -> Iterator[Iterator[T]]:
     thread, after the item that it is at.
 
     Args:
-        items: what the thread iterates over.
+        items: iterator that the thread runs.
         ahead: items that may wait.
 
     Yields:

@@ -1,4 +1,4 @@
-"""What moves, in the files that other programs read.
+"""Exports of what moves, in the files that other programs read.
 
 | name | writes | read by |
 |---|---|---|
@@ -33,10 +33,10 @@ _JPEG_QUALITY = 95
 
 @dataclass(frozen=True)
 class Subject:
-    """What is exported.
+    """The video that is exported, and what holds for all its frames.
 
     Attributes:
-        video: the frames.
+        video: the video, with its frames.
         moving: numbers of the segments that move, in order.
         dilate: pixels by which the masks of what is to be ignored are widened.
     """
@@ -47,14 +47,14 @@ class Subject:
 
 
 class Frame(NamedTuple):
-    """What is exported of a frame.
+    """The data of one frame that exports write.
 
     Attributes:
-        index: its number.
-        name: its name, without a suffix.
+        index: number of the frame, from 0.
+        name: name of the frame, without a suffix.
         labels: uint8 `[H, W]`, the segments.
-        moving: bool `[H, W]`.
-        picture: uint8 `[H, W, 3]`; None if no export needs it.
+        moving: bool `[H, W]`, where something moves on its own.
+        picture: uint8 `[H, W, 3]`, the frame of the video; None if no export needs it.
     """
 
     index: int
@@ -68,7 +68,7 @@ class Export:
     """Files of one kind. A context manager: what comes last is written when it ends well.
 
     Attributes:
-        needs_frames: whether `write` is to be given the frames.
+        needs_frames: whether `write` needs the pictures of the frames.
     """
 
     needs_frames: bool = False
@@ -77,8 +77,8 @@ class Export:
         """Prepares the files.
 
         Args:
-            folder: of the results.
-            subject: what is exported.
+            folder: folder of the results.
+            subject: the video and what is known of it before its frames.
         """
         self.folder, self.subject = folder, subject
         self.stack = ExitStack()
@@ -220,7 +220,7 @@ class _Coco(Export):
 
 
 class _Cutout(Export):
-    """What moves, on a transparent ground."""
+    """Pictures of what moves, on a transparent ground."""
 
     needs_frames = True
 
@@ -229,7 +229,7 @@ class _Cutout(Export):
 
 
 class _Alpha(Export):
-    """The same as a video."""
+    """A video of what moves, on a transparent ground."""
 
     needs_frames = True
 

@@ -55,10 +55,10 @@ class Gatherer:
     """
 
     def __init__(self, num_labels: int) -> None:
-        """Begins.
+        """Makes a gatherer that has seen no frame.
 
         Args:
-            num_labels: K.
+            num_labels: number K of labels.
         """
         self.areas: list[np.ndarray] = []
         self.shown: list[_Shown] = []
@@ -81,11 +81,11 @@ class Gatherer:
         """Adds a frame.
 
         Args:
-            frame: uint8 `[H, W, 3]`.
-            labels: uint8 `[H, W]`.
+            frame: uint8 `[H, W, 3]`, the frame of the video.
+            labels: uint8 `[H, W]`, the segment of each pixel.
             flow: `[h, w, 2]`, pixels of the frame.
-            masks: `[h, w, K]`.
-            valid: `[h, w]` in {0, 1}.
+            masks: `[h, w, K]`, probabilities of the segments.
+            valid: `[h, w]` in {0, 1}; where the flow is known.
         """
         known = valid > 0
         segments = masks.argmax(axis=-1)[known]
@@ -95,7 +95,12 @@ class Gatherer:
         self._show(frame, labels, np.where(known[..., None], flow, 0), masks, known)
 
     def add_last(self, frame: np.ndarray, labels: np.ndarray) -> None:
-        """Adds the last frame, which has no flow; arguments as of `add`."""
+        """Adds the last frame, which has no flow.
+
+        Args:
+            frame: uint8 `[H, W, 3]`, the frame of the video.
+            labels: uint8 `[H, W]`, the segment of each pixel.
+        """
         self._show(frame, labels)
 
     def _show(self, frame: np.ndarray, labels: np.ndarray, *rest: Any) -> None:
@@ -123,12 +128,12 @@ def write_page(
     """Writes `index.html`.
 
     Args:
-        folder: where to.
-        video: of the page.
-        gatherer: which has seen the whole video.
-        residuals: of the segments, over the whole video.
-        moving: bool `[K]`.
-        settings: what to say of how it was made, by name.
+        folder: folder to write the page into.
+        video: the video that the page shows.
+        gatherer: the gatherer that has seen the whole video.
+        residuals: residuals of the segments, over the whole video.
+        moving: bool `[K]`, which segments move on their own.
+        settings: settings of the run that the page lists, by name.
 
     Raises:
         InputError: it cannot be written.
@@ -145,7 +150,18 @@ def render(
     moving: np.ndarray,
     settings: dict[str, str],
 ) -> str:
-    """The page as text; arguments as of `write_page`."""
+    """Makes the page.
+
+    Args:
+        video: the video that the page shows.
+        gatherer: the gatherer that has seen the whole video.
+        residuals: residuals of the segments, over the whole video.
+        moving: bool `[K]`, which segments move on their own.
+        settings: settings of the run that the page lists, by name.
+
+    Returns:
+        The HTML.
+    """
     pictures = _pictures(gatherer.shown, moving)
     areas = np.array(gatherer.areas)
     background = int(residuals.pixels.argmax())

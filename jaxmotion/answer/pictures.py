@@ -44,12 +44,12 @@ class Pictures:
         """Adds a frame.
 
         Args:
-            name: of its pictures.
-            frame: uint8 `[H, W, 3]`.
-            masks: `[h, w, K]`.
+            name: name of the frame's pictures, without a suffix.
+            frame: uint8 `[H, W, 3]`, the frame of the video.
+            masks: `[h, w, K]`, probabilities of the segments.
 
         Returns:
-            Its labels, uint8 `[H, W]`.
+            Labels of the frame, uint8 `[H, W]`.
         """
         labels = likeliest_labels(masks, frame.shape[:2])
         write_labels(self._folder / "masks" / f"{name}.png", labels)
@@ -97,11 +97,11 @@ class Kept:
 def salience(
     frames: Iterable[tuple[np.ndarray, np.ndarray, np.ndarray]], moving: np.ndarray
 ) -> Iterator[np.ndarray]:
-    """How far what moves is from the motion of the rest.
+    """Maps how far what moves is from the motion of the rest.
 
     Args:
         frames: flow `[h, w, 2]`, masks `[h, w, K]` and valid `[h, w]` of each frame.
-        moving: bool `[K]`.
+        moving: bool `[K]`, which segments move on their own.
 
     Yields:
         float32 `[h, w]` in [0, 1] for each frame, see `jaxmotion.saliency.saliency_map`.
@@ -132,17 +132,18 @@ def write_answer(
     probabilities: Iterable[np.ndarray] = (),
     saliency: Iterable[np.ndarray] = (),
 ) -> None:
-    """Writes what is known only when it is known which segments move.
+    """Writes the pictures and exports that depend on which segments move.
 
     Args:
-        folder: of the results, in which the masks are.
-        names: of the frames, in order.
-        video: the frames, which are read again if an export needs them.
-        moving: bool `[K]`.
-        exports: what else to write of each frame.
-        probabilities: of each frame that something moves there, `[h, w]`; none to write no such
-            pictures. The last frame has those of the one before.
-        saliency: of each frame, `[h, w]` in [0, 1], in the same way.
+        folder: folder of the results, in which the masks are.
+        names: names of the frames, in order, without a suffix.
+        video: the video; its frames are read again if an export needs them.
+        moving: bool `[K]`, which segments move on their own.
+        exports: further files to write of each frame.
+        probabilities: maps `[h, w]`, one for each frame: the probability that something moves
+            there. The last frame has the map of the one before. Empty to write no such pictures.
+        saliency: maps `[h, w]` in [0, 1], one for each frame: the saliency of each pixel. The last
+            frame has the map of the one before. Empty to write no such pictures.
     """
     soft = [
         (kind, iter(maps))

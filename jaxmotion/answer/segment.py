@@ -39,15 +39,15 @@ _AHEAD = 4
 
 @dataclass(frozen=True)
 class Answer:
-    """What to write besides masks, what moves, overlay, motion models and the page.
+    """The optional outputs, beside masks, what moves, overlay, motion models and the page.
 
     Attributes:
-        probabilities: ``probabilities/NAME.png``, of each pixel to move, 0 to 255.
+        probabilities: ``probabilities/NAME.png``, the probability of each pixel to move, 0 to 255.
         saliency: ``saliency/NAME.png``, how far what moves is from the motion of the rest
             (`jaxmotion.saliency.saliency_map`), 0 to 255.
-        latents: what the network takes the segments for, ``latents.npz`` and ``latents.png``
+        latents: the latent motion of the segments, ``latents.npz`` and ``latents.png``
             (`write_latents`); for that the video is seen in one go, in memory that grows with it.
-        exports: names of `EXPORTS`.
+        exports: names of the exports to write, keys of `EXPORTS`.
         dilate: pixels by which the masks of ``colmap`` and ``nerfstudio`` are widened.
     """
 
@@ -71,12 +71,12 @@ class Answer:
 
 
 class Report(NamedTuple):
-    """What `segment_video` has to say.
+    """The result of `segment_video`, for the one who called it.
 
     Attributes:
-        moving: bool ``[K]``, which segments move on their own.
+        moving: bool `[K]`, which segments move on their own.
         written: names in the folder, those to look at first.
-        timing: how long the stages took.
+        timing: seconds that each stage took.
     """
 
     moving: np.ndarray
@@ -113,22 +113,22 @@ def segment_video(
       in all frames.
     - ``overlay.mp4``: the segments in color over the frames.
     - ``theta.npz``: the motion models of the segments in each of the N windows that the network
-      saw. ``theta`` ``[N, K, P]``, with coordinates from -1 to 1 over the window (`MotionModel`;
-      P is its ``num_parameters(length)``); ``start`` ``[N]``, the number of the window's first
-      frame; ``length`` ``[N]``, its frames, as many in all windows; ``moving`` ``[K]``, the
+      saw. ``theta`` `[N, K, P]`, with coordinates from -1 to 1 over the window (`MotionModel`;
+      P is its ``num_parameters(length)``); ``start`` `[N]`, the number of the window's first
+      frame; ``length`` `[N]`, its frames, as many in all windows; ``moving`` `[K]`, the
       segments that ``moving`` is made of.
     - what `Answer` asks for.
 
     The last frame has no flow to a next one. Its masks are those of the frame before.
 
     Args:
-        path: the video.
-        segmenter: what segments it.
+        path: video file, or folder of frames.
+        segmenter: trained network that segments the flow.
         out: folder to write to.
-        flow: what estimates the flow, or flow that is there already (see `GivenFlow`), from each
-            frame to the next. What is unknown in it counts nowhere.
-        answer: what to write besides.
-        settings: what the page is to say of how it was made.
+        flow: estimator of the flow, or flow that is there already (`GivenFlow`), from each frame to
+            the next. What is unknown in it counts nowhere.
+        answer: optional outputs, beside those above.
+        settings: settings of the run that the page lists, by name.
 
     Returns:
         Which segments move on their own, and how long the stages took.
@@ -214,9 +214,9 @@ def segment_video(
 
 
 Field = tuple[np.ndarray, np.ndarray]
-"""Flow ``[h, w, 2]``, and where it is known, ``[h, w]``."""
+"""Flow `[h, w, 2]`, and where it is known, `[h, w]`."""
 Segmented = tuple[np.ndarray, np.ndarray, np.ndarray]
-"""Flow ``[h, w, 2]``, masks ``[h, w, K]``, and where the flow is known, ``[h, w]``."""
+"""Flow `[h, w, 2]`, masks `[h, w, K]`, and where the flow is known, `[h, w]`."""
 
 
 def _estimated(video: Video, estimator: Estimator) -> Iterator[Field]:

@@ -1,4 +1,4 @@
-"""Where the time goes."""
+"""The time that an answer takes, by stage."""
 
 import time
 from dataclasses import dataclass
@@ -11,10 +11,10 @@ class Timing:
     Attributes:
         frames: number of frames.
         total: seconds from the first frame to the last file.
-        flow: of estimating or reading flow.
-        masks: of the network and of linking its windows.
-        writing: of pictures, page and exports.
-        compilation: of the programs, which are part of the total.
+        flow: seconds of estimating or reading flow.
+        masks: seconds of the network and of linking its windows.
+        writing: seconds of writing pictures, page and exports.
+        compilation: seconds of compiling the programs, which are part of the total.
     """
 
     frames: int

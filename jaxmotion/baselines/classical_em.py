@@ -23,7 +23,7 @@ class Mixture(NamedTuple):
 
     Attributes:
         theta: `[S, K, 2, 6]`, motion in the basis of `_pixels`.
-        variance: `[S, K]`, of the flow components about the motion.
+        variance: `[S, K]`, variance of the flow components about the motion.
         prior: `[S, K]`, share of each segment.
     """
 
@@ -46,9 +46,9 @@ def classical_em(
 
     Args:
         flow: `[T, H, W, 2]`, pixels per frame; the frames are independent problems.
-        num_segments: K.
-        num_starts: random initializations of the motions; the one with the highest likelihood
-            is returned, frame by frame.
+        num_segments: number K of segments.
+        num_starts: number of random initializations of the motions; the one with the highest
+            likelihood is returned, frame by frame.
         valid: `[T, H, W]` in {0, 1}; unknown vectors count nowhere, and share the posterior of a
             vector of zero. Everywhere by default.
         alpha: spread of the likelihood `exp(-|residual|^2 / alpha)`, in square pixels, with equal
@@ -100,15 +100,15 @@ def _segment_frame(flow, known, key, num_segments, num_starts, alpha, num_iterat
 def initial_mixture(
     flow, key, num_segments: int, num_starts: int, alpha: float | None, known=None
 ) -> Mixture:
-    """Random motions about the global one, as far from it as the flow is on average.
+    """Draws random motions about the global one, as far from it as the flow is on average.
 
     Args:
-        flow: `[H, W, 2]`.
+        flow: `[H, W, 2]`, pixels per frame.
         key: JAX random key.
-        num_segments: K.
-        num_starts: S.
+        num_segments: number K of segments.
+        num_starts: number S of random starts.
         alpha: spread of the likelihood, as `classical_em` has it.
-        known: `[H, W]` in {0, 1}; None for all. The flow is zero elsewhere.
+        known: `[H, W]` in {0, 1}, where the flow is known, zero elsewhere; None for everywhere.
     """
     planar, basis = _pixels(flow)
     counted = _counted(known)
@@ -129,15 +129,15 @@ def initial_mixture(
 def run_em(
     flow, state: Mixture, alpha: float | None, num_iterations: int, stride: int = 1, known=None
 ) -> tuple[Mixture, jax.Array]:
-    """EM steps on one frame; the likelihood never falls.
+    """Runs EM steps on one frame; the likelihood never falls.
 
     Args:
-        flow: `[H, W, 2]`.
+        flow: `[H, W, 2]`, pixels per frame.
         state: the mixture to begin with.
         alpha: spread of the likelihood, as `classical_em` has it.
         num_iterations: number of steps.
         stride: distance of the pixels that are taken: every `stride`-th pixel of both axes.
-        known: known pixels, as `initial_mixture` has them.
+        known: `[H, W]` in {0, 1}, where the flow is known; None for everywhere.
 
     Returns:
         The new mixture, and the mean log-likelihood per pixel before each step,

@@ -1,4 +1,4 @@
-"""What a network must be measured against: segmentations that need no training.
+"""Segmentations that need no training, which a network must be measured against.
 
 Every baseline maps the flow of a sequence to the foreground, frame by frame, as a probability in
 [0, 1] whose level 0.5 is the decision. It stays at the size of the flow; like the masks of a
@@ -30,7 +30,7 @@ def all_background(flow, valid=None) -> np.ndarray:
 
     Args:
         flow: `[T, h, w, 2]`, pixels per frame.
-        valid: where the flow is known; it does not matter here.
+        valid: `[T, h, w]` in {0, 1}, where the flow is known; it does not matter here.
 
     Returns:
         float32 `[T, h, w]`, zeros.
@@ -46,7 +46,7 @@ def otsu(flow, valid=None) -> np.ndarray:
 
     Args:
         flow: `[T, h, w, 2]`, pixels per frame.
-        valid: `[T, h, w]` in {0, 1}, where the flow is known; everywhere by default.
+        valid: `[T, h, w]` in {0, 1}, where the flow is known; None for everywhere.
 
     Returns:
         float32 `[T, h, w]`, foreground probability; 0.5 where the residual is at the threshold.
@@ -64,7 +64,7 @@ def scaled_threshold(flow, factor: float, valid=None) -> np.ndarray:
     Args:
         flow: `[T, h, w, 2]`, pixels per frame.
         factor: threshold in units of each frame's mean residual norm; see `tune_threshold`.
-        valid: where the flow is known, as `otsu` has it.
+        valid: `[T, h, w]` in {0, 1}, where the flow is known; None for everywhere.
 
     Returns:
         float32 `[T, h, w]`, foreground probability; 0.5 where the residual is at the threshold.
@@ -83,8 +83,9 @@ def classical_em_foreground(
 
     Args:
         flow: `[T, h, w, 2]`, pixels per frame.
-        valid: where the flow is known, as `otsu` has it.
-        num_starts: random initializations; the likelihood chooses among them, frame by frame.
+        valid: `[T, h, w]` in {0, 1}, where the flow is known; None for everywhere.
+        num_starts: number of random initializations; the likelihood chooses among them, frame by
+            frame.
         alpha: spread of the likelihood, as `classical_em` has it.
         seed: seed of the initializations.
 
@@ -99,7 +100,7 @@ def classical_em_foreground(
 
 
 def two_motion_upper_bound(flow, gt, valid=None) -> np.ndarray:
-    """What two motion models could reach if they knew the object: an upper bound for K = 2.
+    """Segments by two motion models that know the object: an upper bound for K = 2.
 
     One quadratic motion is fitted (L1) to the ground truth and one to the rest; every pixel goes
     to the motion that explains it better.
@@ -107,7 +108,7 @@ def two_motion_upper_bound(flow, gt, valid=None) -> np.ndarray:
     Args:
         flow: `[T, h, w, 2]`, pixels per frame.
         gt: `[T, h, w]` in [0, 1]: the share of each flow pixel that the object covers.
-        valid: where the flow is known, as `otsu` has it.
+        valid: `[T, h, w]` in {0, 1}, where the flow is known; None for everywhere.
 
     Returns:
         float32 `[T, h, w]`, foreground probability; nothing in frames whose ground truth is empty.
@@ -138,7 +139,7 @@ def residual_norm(flow, valid=None) -> np.ndarray:
 
     Args:
         flow: `[T, h, w, 2]`, pixels per frame.
-        valid: `[T, h, w]` in {0, 1}; everywhere by default.
+        valid: `[T, h, w]` in {0, 1}, where the flow is known; None for everywhere.
 
     Returns:
         float32 `[T, h, w]`, zero where the flow is not valid.
@@ -152,7 +153,7 @@ def upsample_foreground(foreground: np.ndarray, size: Size) -> np.ndarray:
     """Foreground at another size: bilinear, then above one half.
 
     Args:
-        foreground: probability `[T, h, w]`.
+        foreground: `[T, h, w]`, probability of the foreground.
         size: height and width of the result, bool `[T, H, W]`.
     """
     return resize_masks(foreground[..., None], size)[..., 0] > 0.5
@@ -162,7 +163,7 @@ def shrink_ground_truth(gt: np.ndarray, size: Size) -> np.ndarray:
     """Share of every pixel of a smaller grid that the object covers.
 
     Args:
-        gt: bool `[T, H, W]`.
+        gt: bool `[T, H, W]`, the true foreground.
         size: height and width of the result, float32 `[T, h, w]`.
     """
     frames = (frame.astype(np.float32) for frame in gt)
@@ -175,8 +176,8 @@ def otsu_thresholds(values: np.ndarray, valid: np.ndarray | None = None) -> np.n
     Every gap between two neighboring values is tried, so that no histogram has to be chosen.
 
     Args:
-        values: `[T, h, w]`.
-        valid: `[T, h, w]` in {0, 1}, which of them count; all by default.
+        values: `[T, h, w]`, values to separate into two classes.
+        valid: `[T, h, w]` in {0, 1}, values that count; None for all.
 
     Returns:
         float64 `[T]`; pixels above it are the upper class. The value itself where all are equal,
@@ -205,7 +206,7 @@ def tune_threshold(flows: np.ndarray, gt: np.ndarray) -> float:
 
     Args:
         flows: `[N, T, h, w, 2]`, clips to tune on; not those it is reported on.
-        gt: bool `[N, T, h, w]`.
+        gt: bool `[N, T, h, w]`, the true foreground.
 
     Returns:
         The factor, one of 33 between 1/4 and 16.
@@ -238,7 +239,7 @@ def _around_half(margin: np.ndarray, valid: np.ndarray | None) -> np.ndarray:
 
 
 def _residuals(flow: np.ndarray, masks: np.ndarray, valid: np.ndarray | None) -> np.ndarray:
-    """What the K motions fitted to the masks of every frame leave over: [T, h, w, K, 2].
+    """Residuals of the K motions fitted to the masks of every frame: [T, h, w, K, 2].
 
     Zero where the flow is not valid.
     """

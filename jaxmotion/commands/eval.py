@@ -30,30 +30,32 @@ class EvalConfig:
     """Scores segmenters, or the masks of other methods, beside training-free baselines.
 
     Attributes:
-        out: where scores.json, scores.csv, report.html and the rest go.
+        out: folder for scores.json, scores.csv, report.html and the rest.
         data: folder with Annotations/480p/SEQ/*.png and Flows/NAME/SEQ.npz (or SEQ/*.flo); or
             tfds:NAME/CONFIG, a data set that jaxmotion_datasets built.
-        suite: several datasets instead, a TOML file; what is scored already is not scored again.
-        checkpoint: names of shipped models (`jaxmotion models` lists them) or of baselines,
-            training runs' folders, files that `jaxmotion export` wrote; NAME=FOLDER names one.
-            Otsu's threshold if nothing else is to be scored.
-        results: folders of masks SEQ/FRAME.png to score, or NAME=FOLDER; without a checkpoint, and
-            without Flows, nothing else.
-        compare: the same, as columns beside what is scored.
-        protocol: davis2016, segtrack_v2, fbms59, moca, davis2017_motion or fbms59_multi; davis2016,
-            or that of the built data set, if not given.
-        flow: which flow, a folder of Flows.
-        select: which segments are the foreground: salient, except_largest, best_subset, overlap,
-            linear_assignment, or nonzero (what results default to).
-        cut: frames segmented at once and selected together; 0 is the whole sequence.
-        num_masks: another K than in training, for a network with slots; of results, how many labels
-            there may be.
-        frames: score every frame that has a flow, or leave out the first as the official
-            benchmark does.
-        sequences: only these.
-        split: or those of ImageSets/SPLIT.txt, or of that split of a built data set.
-        baselines: which to compare with; "none" for none.
-        write_masks: write the masks and the segments as indexed PNG.
+        suite: a TOML file with several datasets, instead of data; what is scored already is not
+            scored again.
+        checkpoint: networks to score: names of shipped models (`jaxmotion models` lists them) or of
+            baselines, folders of training runs, files that `jaxmotion export` wrote; NAME=FOLDER
+            gives one a name. Otsu's threshold if nothing else is to be scored.
+        results: folders of masks SEQ/FRAME.png to score, or NAME=FOLDER. Without a checkpoint and
+            without Flows nothing else is scored.
+        compare: folders of masks, as in results, to show as columns beside what is scored.
+        protocol: rules of scoring: davis2016, segtrack_v2, fbms59, moca, davis2017_motion or
+            fbms59_multi; davis2016, or that of the built data set, if not given.
+        flow: name of the folder of Flows that holds the flow.
+        select: rule that selects the foreground segments: salient, except_largest, best_subset,
+            overlap, linear_assignment, or nonzero (what results default to).
+        cut: number of frames segmented at once and selected together; 0 is the whole sequence.
+        num_masks: number of masks of a network with slots, if not as in training; for results, the
+            number of labels that there may be.
+        frames: annotated frames to score: all that have a flow (flow), or those of the official
+            benchmark, which may leave out the first (official).
+        sequences: names of the sequences to score; all if not given.
+        split: name of the split to score instead: ImageSets/SPLIT.txt, or a split of a built data
+            set.
+        baselines: baselines to compare with; "none" for none.
+        write_masks: write the masks and the segments as indexed PNG files.
         include_frames: show the video frames in the report.
     """
 
@@ -83,7 +85,7 @@ def main(argv: Sequence[str], prog: str = "jaxmotion eval") -> None:
     the run is interrupted is kept; anything that lacks a sequence is marked as partial.
 
     Args:
-        argv: the options.
+        argv: the arguments, without the program's name.
         prog: the command as it was typed.
 
     Raises:
@@ -159,7 +161,7 @@ def _read_plans(config: EvalConfig) -> "list[DatasetPlan]":
 
 
 def _read_methods(config: EvalConfig, plans: "Sequence[DatasetPlan]") -> "list[Method]":
-    """What is scored: networks, folders, and where there is flow the baselines beside them."""
+    """The methods to score: networks, folders, and where there is flow the baselines."""
     from jaxmotion.evaluation.methods import Baseline
     from jaxmotion.evaluation.suite import network, result_folders
 

@@ -15,9 +15,9 @@ class Export:
 
     Attributes:
         checkpoint: the folder of a training run, or a file or name that `segment` takes as well.
-        out: the file, NAME.safetensors.
-        provenance: what it was trained on, in words.
-        command: what trained it.
+        out: file to write, NAME.safetensors.
+        provenance: data that the network was trained on, in words.
+        command: command that trained the network.
         metrics: JSON files whose numbers go along, such as the scores.json of eval.py; NAME=FILE
             puts NAME before theirs. Those of the run's summary.json go along anyway.
         part_megabytes: the most that one file may hold; the rest goes into files beside it.
@@ -35,7 +35,7 @@ def main(argv: Sequence[str], prog: str = "jaxmotion export") -> None:
     """Writes the model file, and says how large it is.
 
     Args:
-        argv: the options.
+        argv: the arguments, without the program's name.
         prog: the command as it was typed.
     """
     options = parse_options(Export, argv, prog=prog)

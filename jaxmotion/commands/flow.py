@@ -17,19 +17,20 @@ class Flow:
     Attributes:
         video: a video file, or a folder of frames.
         out: the folder to write to.
-        estimator: what estimates the flow: dis, raft or raft_small; auto is raft where its weights
+        estimator: estimator of the flow: dis, raft or raft_small; auto is raft where its weights
             are there and an accelerator makes it quick, else dis.
         weights: file of the weights, for raft and raft_small, instead of those that `jaxmotion
             weights` fetched.
         download: fetch the official weights of raft or raft_small if they are not there.
-        iterations: of raft and raft_small, 20 if not given.
-        correlation: of raft and raft_small: all_pairs, on_demand (less memory), or auto.
-        refine: also estimate the flow back, and fill in what the two do not agree on.
+        iterations: number of updates of raft and raft_small; 20 if not given.
+        correlation: how raft and raft_small look up correlations: all_pairs, on_demand (less
+            memory), or auto.
+        refine: also estimate the flow back, and fill in where the two do not agree.
         backward: flow to the frame before instead of the one after.
-        gap: frames from one to the other.
-        format: a .flo or a KITTI .png for each frame, or one .npz for all.
-        color: also pictures, in the colours of the usual wheel.
-        quality: also warp error and forward-backward consistency; takes twice the time.
+        gap: number of frames from one to the other; 1 for neighbors.
+        format: file format: a .flo or a KITTI .png for each frame, or one .npz for all.
+        color: also write pictures of the flow, in the colors of the usual wheel.
+        quality: also write warp error and forward-backward consistency; this takes twice the time.
     """
 
     video: tyro.conf.Positional[Path]
@@ -51,7 +52,7 @@ def main(argv: Sequence[str], prog: str = "jaxmotion flow") -> None:
     """Estimates and writes the flow, and says what came out.
 
     Args:
-        argv: the options.
+        argv: the arguments, without the program's name.
         prog: the command as it was typed.
     """
     options = parse_options(Flow, argv, prog=prog)

@@ -17,7 +17,7 @@ def main(argv: Sequence[str], prog: str = "jaxmotion models") -> None:
     """Prints the table of the shipped models.
 
     Args:
-        argv: the options.
+        argv: the arguments, without the program's name.
         prog: the command as it was typed.
     """
     parse_options(Models, argv, prog=prog)

@@ -1,4 +1,4 @@
-"""How every command reads its options."""
+"""The way every command reads its options."""
 
 import contextlib
 import io
@@ -12,12 +12,12 @@ from jaxmotion.errors import InputError
 
 
 def parse_options(kind: Any, argv: Sequence[str], **options: Any) -> Any:
-    """What a command line says; a typing error ends in the parser's own words, with status 2.
+    """Parses a command line; a typing error ends in the parser's own words, with status 2.
 
     Args:
         kind: the dataclass to make.
         argv: the arguments, without the program's name.
-        options: of `tyro.cli`.
+        **options: further options of `tyro.cli`, such as the default and the program's name.
 
     Raises:
         InputError: what a dataclass says of a value, in its words alone.

@@ -18,7 +18,7 @@ class Segment:
     Attributes:
         video: a video file, or a folder of frames.
         out: the folder to write to.
-        probabilities: also write probabilities/, of each pixel to move, 0 to 255.
+        probabilities: also write probabilities/, the probability of each pixel to move, 0 to 255.
         saliency: also write saliency/, how far what moves is from the motion of the rest, 0 to 255.
         export: also write what moves for other programs: masks for colmap or nerfstudio, coco.json,
             pictures (cutout) or a video (alpha) of what moves on a transparent ground, davis
@@ -26,18 +26,18 @@ class Segment:
         dilate: pixels by which the masks for colmap and nerfstudio are widened.
         checkpoint: the name of a shipped model (`jaxmotion models` lists them), the folder of a
             training run, or a file that `jaxmotion export` wrote.
-        estimator: what estimates the flow: dis (refined for masks), raft or raft_small; auto is
-            raft where its weights are there and an accelerator makes it quick, else dis.
+        estimator: estimator of the flow: dis (refined for masks), raft or raft_small; auto is raft
+            where its weights are there and an accelerator makes it quick, else dis.
         weights: file of the weights, for raft and raft_small, instead of those that `jaxmotion
             weights` fetched.
         download: fetch the official weights of raft or raft_small if they are not there.
-        flow: flow that is there already, what `jaxmotion flow` wrote or a .npz or a folder of .flo
-            numbered like the frames, instead of an estimator.
-        window: frames that the network sees at once, instead of what the checkpoint was trained
-            for; 0 for the whole video.
-        overlap: frames that two windows share, by which their labels are linked.
-        num_masks: another number of segments than in training, for a network with slots.
-        latents: also write latents.npz and latents.png, what the network takes segments for.
+        flow: flow that is there already, instead of an estimator: what `jaxmotion flow` wrote, a
+            .npz, or a folder of .flo numbered like the frames.
+        window: number of frames that the network sees at once, instead of what the checkpoint was
+            trained for; 0 for the whole video.
+        overlap: number of frames that two windows share, by which their labels are linked.
+        num_masks: number of segments of a network with slots, if not as in training.
+        latents: also write latents.npz and latents.png, the latent motion of the segments.
     """
 
     video: tyro.conf.Positional[Path]
@@ -61,7 +61,7 @@ def main(argv: Sequence[str], prog: str = "jaxmotion segment") -> None:
     """Segments a video, writes what moves, and says how long it took.
 
     Args:
-        argv: the options.
+        argv: the arguments, without the program's name.
         prog: the command as it was typed.
     """
     options = parse_options(Segment, argv, prog=prog)

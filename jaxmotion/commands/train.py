@@ -22,10 +22,10 @@ from jaxmotion.training.metrics import write_json
 
 @dataclass(frozen=True)
 class Arguments:
-    """What the command line says.
+    """The arguments of the command line.
 
     Attributes:
-        config: the experiment.
+        config: configuration of the experiment.
         workdir: folder for checkpoints, log and pictures; a run that is in it is continued.
             By default ``runs/CONFIG``.
         seeds: number of seeds to train from; the run that does best in validation is kept.
@@ -82,7 +82,12 @@ def _train(arguments: Arguments) -> tuple[Result, dict[str, float]]:
 
 
 def parse(argv: Sequence[str], prog: str = "jaxmotion train") -> Arguments:
-    """The experiment that the command line asks for."""
+    """Parses the experiment that the command line asks for.
+
+    Args:
+        argv: the arguments: the name of an experiment, "quickstart" if it is left out, and options.
+        prog: the command as it was typed.
+    """
     name = "quickstart"
     if argv and not argv[0].startswith("-"):
         name, argv = argv[0], argv[1:]

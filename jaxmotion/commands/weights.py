@@ -17,13 +17,13 @@ class Weights:
 
     They come from where torchvision has them, are checked by their hash, and lie in the user's
     cache ($XDG_CACHE_HOME/jaxmotion/weights). A download that broke off goes on. The data they were
-    trained on have licences of their own.
+    trained on have licenses of their own.
 
     Attributes:
-        action: list shows what there is; fetch, verify and remove want a name.
-        name: as list shows it.
-        file: to fetch it from a file that is there already.
-        url: to fetch it from a mirror; the file has to be the same.
+        action: what to do: list shows what there is; fetch, verify and remove want a name.
+        name: name of the weights, as list shows it.
+        file: file to take the weights from, instead of downloading them.
+        url: address of a mirror to fetch the weights from; the file has to be the same.
     """
 
     action: tyro.conf.Positional[Literal["list", "fetch", "verify", "remove"]] = "list"
@@ -44,10 +44,10 @@ class Weights:
 
 
 def main(argv: Sequence[str], prog: str = "jaxmotion weights") -> None:
-    """Does it, and says what.
+    """Lists, fetches, verifies or removes weights, and says what it did.
 
     Args:
-        argv: the options.
+        argv: the arguments, without the program's name.
         prog: the command as it was typed.
     """
     options = parse_options(Weights, argv, prog=prog)

@@ -19,7 +19,7 @@ from jaxmotion.options import CountOrZero, Meta, NotNegative, Share, check_field
 
 @dataclass(frozen=True)
 class AugmentConfig:
-    """What is done to a clip. The default does nothing. Static under jit.
+    """Changes that are made to a clip. The default makes none. Static under jit.
 
     Attributes:
         global_motion: greatest mean length of the added motion, in mean lengths of the clip's own
@@ -60,8 +60,9 @@ class Augmented(NamedTuple):
 
     Attributes:
         network_input: float32 `[B, T, H, W, 2]`, what the network sees.
-        flow: float32 `[B, T, H, W, 2]`, what the loss explains: the same without the noise.
-        valid: float32 `[B, T, H, W]`, mirrored along.
+        flow: float32 `[B, T, H, W, 2]`, what the loss explains: the augmented flow without the
+            noise.
+        valid: float32 `[B, T, H, W]`, where the flow is known, mirrored along.
     """
 
     network_input: jax.Array
@@ -73,8 +74,8 @@ def known_only(flow: jax.Array, valid: jax.Array) -> tuple[jax.Array, jax.Array]
     """Leaves nothing of what flow holds where it is not valid.
 
     Args:
-        flow: `[B, T, H, W, 2]`.
-        valid: `[B, T, H, W]` in {0, 1}, of any type.
+        flow: `[B, T, H, W, 2]`, pixels per frame.
+        valid: `[B, T, H, W]` in {0, 1}, of any type, where the flow is known.
 
     Returns:
         The flow, zero where it is not valid, and valid in float32.
@@ -94,12 +95,12 @@ def augment(
     """Augments a batch; each clip is drawn for itself, and each part has its own key.
 
     Args:
-        key: a PRNG key; the same key gives the same result.
-        flow: float32 `[B, T, H, W, 2]`.
-        valid: `[B, T, H, W]` in {0, 1}, None for all known; unknown pixels count in no mean and get
-            no motion.
-        config: what to do; a part that is switched off costs nothing.
-        model: the motion model of the method, in whose span the added motion lies exactly.
+        key: PRNG key of the random draws; the same key gives the same result.
+        flow: float32 `[B, T, H, W, 2]`, pixels per frame.
+        valid: `[B, T, H, W]` in {0, 1}, where the flow is known, None for all known; unknown pixels
+            count in no mean and get no motion.
+        config: changes to make; a part that is switched off costs nothing.
+        model: motion model of the method, in whose span the added motion lies exactly.
         clip_length: number of frames of the clips, T where it is None; the rest is padding.
 
     Returns:
@@ -129,10 +130,10 @@ def random_flip(
     """Mirrors some of the clips, vectors included.
 
     Args:
-        key: a PRNG key.
-        flow: `[B, T, H, W, 2]`.
-        valid: `[B, T, H, W]`.
-        config: the two probabilities.
+        key: PRNG key of the random draws.
+        flow: `[B, T, H, W, 2]`, pixels per frame.
+        valid: `[B, T, H, W]` in {0, 1}, where it is known.
+        config: options, of which the two probabilities of a flip count.
 
     Returns:
         Flow and valid.
@@ -167,15 +168,15 @@ def random_global_motion(
     rest stays at rest.
 
     Args:
-        key: a PRNG key.
-        flow: `[B, T, H, W, 2]`.
-        valid: `[B, T, H, W]`.
-        config: strength and probability.
-        model: the motion model.
+        key: PRNG key of the random draws.
+        flow: `[B, T, H, W, 2]`, pixels per frame.
+        valid: `[B, T, H, W]` in {0, 1}, where it is known.
+        config: options, of which strength and probability of the motion count.
+        model: motion model that the motion is drawn from.
         clip_length: number of frames of the clips, T where it is None; the rest is padding.
 
     Returns:
-        `[B, T, H, W, 2]`, what to add.
+        The motion to add, `[B, T, H, W, 2]`.
 
     References:
         Thesis §2.3.4, §3.4.3 and §4.3.2.
@@ -205,14 +206,17 @@ def _mean_length(flow: jax.Array, valid: jax.Array) -> jax.Array:
 def corrupt(
     key: jax.Array, flow: jax.Array, valid: jax.Array, config: AugmentConfig
 ) -> tuple[jax.Array, jax.Array]:
-    """Replaces whole frames of some clips by white noise of the clip's own mean and spread, or by
-    no motion at all.
+    """Replaces whole frames of some clips by white noise or by no motion at all.
+
+    The noise has the mean and the spread of the clip's own flow.
 
     Args:
-        key: a PRNG key.
-        flow: `[B, T, H, W, 2]`.
-        valid: `[B, T, H, W]`; mean and standard deviation (of u and of v) are of valid pixels.
-        config: `corruption_probability`, `corrupted_frames` and `still_share`.
+        key: PRNG key of the random draws.
+        flow: `[B, T, H, W, 2]`, pixels per frame.
+        valid: `[B, T, H, W]` in {0, 1}; mean and standard deviation (of u and of v) are of valid
+            pixels.
+        config: options, of which `corruption_probability`, `corrupted_frames` and `still_share`
+            count.
 
     Returns:
         The flow with its noise, and bool `[B, T]`, which frames were replaced. One frame of a clip

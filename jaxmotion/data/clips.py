@@ -1,4 +1,4 @@
-"""What all sources of clips have in common: their protocol, and what tells their content."""
+"""Common parts of all sources of clips: their protocol, and the fingerprint of their content."""
 
 import hashlib
 from collections.abc import Mapping
@@ -11,22 +11,27 @@ Clip = Mapping[str, Any]
 
 
 class ClipSource(Protocol):
-    """What a loader needs of a source."""
+    """A source of clips, as a loader needs it."""
 
     def __len__(self) -> int: ...
 
     def __getitem__(self, index: int) -> Clip: ...
 
     def hold_out(self, fraction: float, seed: int = 0) -> tuple["ClipSource", "ClipSource"]:
-        """Splits into clips to train on and clips to validate on, which share no flow."""
+        """Splits into clips to train on and clips to validate on, which share no flow.
+
+        Args:
+            fraction: share of the data to validate on, between 0 and 1.
+            seed: seed of the choice.
+        """
         ...
 
 
 def fingerprint(source: ClipSource) -> str:
-    """What tells the content of a source from another one under the same name.
+    """A word that tells the content of a source from another one under the same name.
 
     Args:
-        source: any; it may have a method of this name.
+        source: source of clips; it may have a method of this name.
 
     Returns:
         Empty where a source has none: what it gives follows from its options, as scenes do.
@@ -38,10 +43,10 @@ def old_fingerprint(source: ClipSource) -> str:
     """The fingerprint as checkpoints of earlier versions have it; files are read for it.
 
     Args:
-        source: any; it may have a method of this name.
+        source: source of clips; it may have a method of this name.
 
     Returns:
-        That of `fingerprint` where a source has none of its own.
+        The result of `fingerprint` where a source has none of its own.
     """
     if hasattr(source, "old_fingerprint"):
         return source.old_fingerprint()  # pyright: ignore
@@ -52,28 +57,36 @@ def has_content(source: ClipSource, known: str) -> bool:
     """Whether a source has the content that a checkpoint says.
 
     Args:
-        source: any.
-        known: what `fingerprint` gave, of this version or an earlier one.
+        source: source of clips.
+        known: result of `fingerprint`, of this version or an earlier one.
     """
     return known == fingerprint(source) or known == old_fingerprint(source)
 
 
 def checked_index(index: int, length: int) -> int:
-    """The index of a clip; `IndexError` where there is none."""
+    """Checks the index of a clip.
+
+    Args:
+        index: index of the clip, from 0 to `length` - 1.
+        length: number of clips.
+
+    Raises:
+        IndexError: there is no such clip.
+    """
     if not 0 <= index < length:
         raise IndexError(f"clip {index} of {length}")
     return int(index)
 
 
 def held_out(count: int, fraction: float) -> int:
-    """How many of `count` are a fraction: at least one, and not all.
+    """Number of things in a fraction of `count`: at least one, and not all.
 
     Args:
         count: number of things to share out.
         fraction: share of them, between 0 and 1.
 
     Raises:
-        InputError: another fraction.
+        InputError: a fraction that is not between 0 and 1.
     """
     if not 0 < fraction < 1:
         raise InputError(f"a fraction of {fraction} to validate on, expected one between 0 and 1")
@@ -81,10 +94,10 @@ def held_out(count: int, fraction: float) -> int:
 
 
 def rank(name: str, seed: int) -> bytes:
-    """Where a sequence stands in an order that other sequences do not change.
+    """The key of a sequence in an order that other sequences do not change.
 
     Args:
         name: name of the sequence.
-        seed: another one gives another order.
+        seed: seed of the order.
     """
     return hashlib.sha256(f"{seed}/{name}".encode()).digest()

@@ -1,4 +1,4 @@
-"""Which clips a run trains on."""
+"""The clips that a run trains on."""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -16,25 +16,28 @@ Interval = Annotated[int, Meta(ge=-100_000, le=100_000)]
 
 @dataclass(frozen=True)
 class DataConfig:
-    """Which clips to train on.
+    """Options of the clips to train on.
 
     Attributes:
-        source: ``"scenes:LEVEL"`` for procedural scenes (``"scenes:LEVEL+LEVEL"`` for several
-            levels in turn), ``"tfds:NAME/CONFIG"``, or a path: a DAVIS-layout root, a folder
-            of ``.flo`` files or of such folders, a ``.npz`` sequence or a folder of them. Several
-            joined by commas take turns.
+        source: source of the clips: ``"scenes:LEVEL"`` for procedural scenes
+            (``"scenes:LEVEL+LEVEL"`` for several levels in turn), ``"tfds:NAME/CONFIG"``, or a
+            path: a DAVIS-layout root, a folder of ``.flo`` files or of such folders, a ``.npz``
+            sequence or a folder of them. Several joined by commas take turns.
         flow: name of the flow folder, ``ROOT/Flows/NAME``, of a DAVIS-layout root.
-        split: ``ROOT/ImageSets/SPLIT.txt`` limits the sequences; empty for all.
-        height: rows that every clip is resized to (vectors keep their length, as published).
-        width: columns.
-        clip_length: T, frames of a clip.
+        split: name of the list of sequences ``ROOT/ImageSets/SPLIT.txt``; empty for all sequences.
+        height: number of rows that every clip is resized to (vectors keep their length, as
+            published).
+        width: number of columns that every clip is resized to.
+        clip_length: T, number of frames of a clip.
         intervals: τ, frames from one field of a clip to the next; of several each clip takes each,
             and a negative one goes backward in time (thesis §3.3.1).
         validation_fraction: share of the sequences of files held out for the validation loss.
-        validation_clips: at most this many clips are validated on.
-        reader_workers: threads of each process that read clips; 0 reads between the steps.
-        prefetch: batches that each process keeps ready.
-        cache_bytes: bytes of flow that are kept in memory at most; what is beyond is read again.
+        validation_clips: largest number of clips that are validated on.
+        reader_workers: number of threads of each process that read clips; 0 reads between the
+            steps.
+        prefetch: number of batches that each process keeps ready.
+        cache_bytes: largest number of bytes of flow that are kept in memory; what is beyond is read
+            again.
     """
 
     source: str = "scenes:default"

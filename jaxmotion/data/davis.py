@@ -27,13 +27,13 @@ RESOLUTION = "480p"
 
 @dataclass(frozen=True)
 class SequenceFiles:
-    """Where the parts of one sequence lie. Flow t goes from frame t to frame t + 1.
+    """Files of the parts of one sequence. Flow t goes from frame t to frame t + 1.
 
     Attributes:
         name: name of the sequence.
         flow: `.npz` file, or folder of one sequence's flow; None where there is none.
-        masks: one mask per annotated frame, in order; may be empty.
-        frames: one picture per frame, in order; may be empty.
+        masks: files of the masks, one per annotated frame, in order; may be empty.
+        frames: files of the pictures, one per frame, in order; may be empty.
     """
 
     name: str
@@ -46,7 +46,7 @@ def mask_folder(root: Path, name: str = "", annotations: str = "Annotations") ->
     """The folder of the masks of a sequence.
 
     Args:
-        root: the folder laid out like DAVIS.
+        root: folder laid out like DAVIS.
         name: name of the sequence; left out, the folder of all.
         annotations: name of the folder of annotations.
     """
@@ -57,7 +57,7 @@ def frame_folder(root: Path, name: str = "") -> Path:
     """The folder of the frames of a sequence.
 
     Args:
-        root: the folder laid out like DAVIS.
+        root: folder laid out like DAVIS.
         name: name of the sequence; left out, the folder of all.
     """
     return root / "JPEGImages" / RESOLUTION / name
@@ -67,7 +67,7 @@ def flow_folder(root: Path, flow: str | None) -> Path:
     """The folder of the flow of all sequences.
 
     Args:
-        root: the folder laid out like DAVIS.
+        root: folder laid out like DAVIS.
         flow: NAME of Flows/NAME; None where there is only one.
 
     Returns:
@@ -90,9 +90,9 @@ def find_files(root: Path, name: str, flow: Path | None) -> SequenceFiles:
     """Finds the masks and frames of a sequence.
 
     Args:
-        root: the folder laid out like DAVIS.
+        root: folder laid out like DAVIS.
         name: name of the sequence.
-        flow: where its flow lies; None for none.
+        flow: file or folder of its flow; None for none.
 
     Returns:
         What is there; masks and frames may be missing.
@@ -120,10 +120,10 @@ def split_names(root: str | os.PathLike, split: str) -> list[str]:
     """The sequences of a split of a DAVIS-like root.
 
     Args:
-        root: with `ImageSets/SPLIT.txt` or, as in the original archives, `ImageSets/*/SPLIT.txt`; a
-            line is a name, or the original pair of paths of a frame and its annotation
-            (`read_list`).
-        split: SPLIT.
+        root: folder with `ImageSets/SPLIT.txt` or, as in the original archives,
+            `ImageSets/*/SPLIT.txt`; a line is a name, or the original pair of paths of a frame and
+            its annotation (`read_list`).
+        split: name of the list, SPLIT.
 
     Returns:
         The names, sorted.
@@ -157,7 +157,7 @@ def read_list(path: Path) -> list[list[str]]:
     """The words of the lines of a list of sequences, but for comments (`# ...`) and empty lines.
 
     Args:
-        path: a text file in UTF-8, with the mark at its start that Windows' editor writes or
+        path: text file in UTF-8, with the mark at its start that Windows' editor writes or
             without.
 
     Returns:

@@ -32,16 +32,17 @@ class VideoFile:
     """A video file that has been read through once, without decoding more than its first frames.
 
     Attributes:
-        path: the file.
-        codec: as FFmpeg calls it: "h264", "av1", ...
+        path: file of the video.
+        codec: name of the codec, as FFmpeg calls it: "h264", "av1", ...
         height: height of the frames as they are shown, upright, in pixels.
         width: width of the frames, in pixels.
-        num_frames: the pictures in the file that are to be shown. It is counted, not taken from a
-            header; the few codecs that code a picture in parts can yield fewer frames.
+        num_frames: number of pictures in the file that are to be shown. It is counted, not taken
+            from a header; the few codecs that code a picture in parts can yield fewer frames.
         fps: mean number of frames per second; None where the file has no times.
         pixel_aspect: width of a pixel divided by its height.
-        interlaced: the first frame is marked as two fields of different moments.
-        independent: each picture is coded without the others, so that `num_frames` is certain.
+        interlaced: whether the first frame is marked as two fields of different moments.
+        independent: whether each picture is coded without the others, so that `num_frames` is
+            certain.
     """
 
     path: Path
@@ -59,11 +60,11 @@ def probe(path: Path, min_frames: int = 1) -> VideoFile:
     """Reads through a video file and decodes its first frames.
 
     Args:
-        path: a file of a kind that FFmpeg reads.
-        min_frames: how many frames have to be there.
+        path: file of a kind that FFmpeg reads.
+        min_frames: least number of frames.
 
     Returns:
-        What the file holds.
+        The description of the file.
 
     Raises:
         InputError: no such file, not a video, a codec that is not known, a file that is cut short
@@ -107,7 +108,7 @@ def decode(file: VideoFile) -> Iterator[np.ndarray]:
     """Decodes a video file frame by frame; the program ends with the iterator.
 
     Args:
-        file: what `probe` returned.
+        file: description of the file, from `probe`.
 
     Yields:
         The frames, uint8 `[H, W, 3]`.
@@ -188,7 +189,7 @@ def _packets(path: Path) -> tuple[str, np.ndarray, np.ndarray, Fraction]:
 
 
 def _missing_tail(path: Path) -> str:
-    """What is wrong with a transport stream that ends within one of its packets of equal size."""
+    """The fault of a transport stream that ends within one of its packets of equal size."""
     with reading(path), open(path, "rb") as file:
         head, size = file.read(1024), file.seek(0, 2)
     for packet, start in ((188, 0), (192, 4), (204, 0)):

@@ -25,19 +25,19 @@ class FFmpeg:
     """The FFmpeg program at work on the video of a file; it does not outlive the `with` block.
 
     Attributes:
-        output: what it writes.
-        lines: the last of what it says.
-        damage: the first line that tells of lost or garbled pictures; empty if there is none.
-        returncode: its exit status, once it has ended.
+        output: stream of what it writes.
+        lines: last lines that it says.
+        damage: first line that tells of lost or garbled pictures; empty if there is none.
+        returncode: exit status of the program, once it has ended.
     """
 
     def __init__(self, path: Path, level: str, options: list[str]):
-        """Starts it.
+        """Starts the program.
 
         Args:
-            path: the video file.
-            level: how much it says, "warning" or "info".
-            options: what it does with the frames, without the output, which is `output`.
+            path: video file.
+            level: level of its messages, "warning" or "info".
+            options: options of what it does with the frames, without the output, which is `output`.
 
         Raises:
             InputError: there is no such program.

@@ -38,12 +38,12 @@ def open_all(
     """Opens sequences, several at a time.
 
     Args:
-        files: where they lie.
-        cache: keeps their flow.
-        thorough: as of `open_files`.
+        files: files of each sequence.
+        cache: cache of their flow, which also knows the size wanted.
+        thorough: whether to read all of their flow too, to know what of it is unusable.
 
     Returns:
-        The sequences, in that order; see `open_files`.
+        The sequences in that order, each as `open_files` returns it.
     """
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
         jobs = pool.map(partial(open_files, cache=cache, thorough=thorough), files)
@@ -58,8 +58,8 @@ def open_files(files: SequenceFiles, cache: FlowCache, thorough: bool = False) -
     """Opens a sequence by the headers of its files.
 
     Args:
-        files: where its parts lie.
-        cache: keeps its flow, and says at what size.
+        files: files of its parts.
+        cache: cache of its flow, which also knows the size wanted.
         thorough: whether to read all of its flow too, to know what of it is unusable.
 
     Returns:
@@ -119,7 +119,7 @@ def _flow_files(flow: Path | None) -> tuple[list[Path], dict[int, Path]]:
 
 
 def _read_headers(flow: list[Path], faults: list[str]) -> tuple[np.ndarray, Size | None]:
-    """Which frames can be used, as far as headers tell, and their size; adds what cannot."""
+    """The frames that can be used, as far as headers tell, and their size; adds what cannot."""
     usable, size = np.ones(len(flow), bool), None
     for index, file in enumerate(flow):
         try:

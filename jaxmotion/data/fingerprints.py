@@ -1,4 +1,4 @@
-"""What tells the flow in files from other flow under the same names, without reading all of it.
+"""Fingerprints of flow in files, which tell it from other flow without reading all of it.
 
 An `.npz` notes the checksum of each of its arrays, so that any change shows. Of other files a few
 blocks are looked at, which no other flow has. Neither depends on a file's name, place and date.
@@ -20,7 +20,7 @@ def file_fingerprint(path: Path) -> bytes:
     """Tells the content of a file of flow, or of records, from that of others.
 
     Args:
-        path: the file.
+        path: file of flow, or of records.
 
     Returns:
         16 bytes.
@@ -52,7 +52,7 @@ def content_fingerprint(flow: np.ndarray, valid: np.ndarray | None) -> bytes:
 
     Args:
         flow: `[T, H, W, 2]`, as stored.
-        valid: bool `[T, H, W]`; None where all of it is valid.
+        valid: bool `[T, H, W]`, where it is known; None where all of it is valid.
 
     Returns:
         16 bytes.

@@ -26,8 +26,8 @@ class FlowCache:
         """Starts empty.
 
         Args:
-            size: `(height, width)` to resize to; as they are when left out.
-            max_bytes: bytes that are kept in memory at most.
+            size: `(height, width)` to resize fields to; None keeps their own.
+            max_bytes: largest number of bytes that are kept in memory.
         """
         self.size, self.max_bytes = size, max_bytes
         self._entries: OrderedDict[Hashable, Loaded] = OrderedDict()
@@ -37,16 +37,17 @@ class FlowCache:
     def load(
         self, key: Hashable, read: Callable[[], tuple[np.ndarray, np.ndarray | None]]
     ) -> Loaded:
-        """Gives what is kept under a key, or else reads it.
+        """Gives the flow that is kept under a key, or else reads it.
 
         Vectors that are not finite, and not marked unknown, are kept, to be seen.
 
         Args:
-            key: the file, or whatever names the flow.
-            read: reads flow `[T, H, W, 2]` and where it is valid, bool `[T, H, W]`, or None.
+            key: file of the flow, or another name of it.
+            read: function that reads flow `[T, H, W, 2]` and where it is valid, bool `[T, H, W]`,
+                or None.
 
         Returns:
-            See `prepare`.
+            The flow at the size of the cache and where it is known, as `prepare` gives them.
         """
         with self._lock:
             if key in self._entries:
@@ -64,12 +65,12 @@ class FlowCache:
 
 
 def prepare(flow: np.ndarray, valid: np.ndarray | None, size: Size | None = None) -> Loaded:
-    """Tells what is known of flow, and brings it to a size.
+    """Finds the known vectors of flow, and brings it to a size.
 
     Args:
-        flow: `[T, H, W, 2]`.
-        valid: bool `[T, H, W]`; None where all of it is valid.
-        size: `(height, width)` to resize to; as it is when left out.
+        flow: `[T, H, W, 2]`, pixels per frame.
+        valid: bool `[T, H, W]`, where it is valid; None where all of it is.
+        size: `(height, width)` to resize to; None keeps its own.
 
     Returns:
         Flow, zero where it is unknown, and where it is known. A vector that is valid and not finite

@@ -1,4 +1,4 @@
-"""Where the flow of which sequence lies: the layouts of folders that a path may have."""
+"""Places of the flow of sequences: the layouts of folders that a path may have."""
 
 import logging
 import os
@@ -23,10 +23,10 @@ LAYOUTS = (
 def find_flow(
     root: str | os.PathLike, flow: str | None = None, split: str | None = None
 ) -> list[tuple[str, Path]]:
-    """Finds out which layout a path has and lists its sequences, without reading them.
+    """Finds out the layout of a path and lists its sequences, without reading them.
 
     Args:
-        root: see `LAYOUTS`.
+        root: file or folder with one of the layouts of `LAYOUTS`.
         flow: NAME of `root/Flows/NAME`, for a DAVIS-like root with more than one; other layouts
             have no use for it.
         split: name of the list of sequences `root/ImageSets/SPLIT.txt`; all when left out.
@@ -93,13 +93,14 @@ def has_flow(folder: Path) -> bool:
 
 
 def flow_places(folder: Path) -> dict[str, list[Path]]:
-    """Where the flow of each sequence may lie in a folder of flow.
+    """Places where the flow of each sequence may lie in a folder of flow.
 
     Args:
-        folder: with SEQUENCE.npz, or folders SEQUENCE of one sequence each (`has_flow`).
+        folder: folder of flow, with SEQUENCE.npz, or folders SEQUENCE of one sequence each
+            (`has_flow`).
 
     Returns:
-        All places by the name of the sequence, sorted; see `the_only`.
+        All places by the name of the sequence, sorted; `the_only` takes the one.
 
     Raises:
         InputError: no such folder, or one that cannot be read.
@@ -117,7 +118,7 @@ def the_only(places: list[Path]) -> Path:
     """The place of a sequence's flow, where it is clear which.
 
     Args:
-        places: one of the values of `flow_places`.
+        places: places of the flow of one sequence, from `flow_places`.
 
     Returns:
         The place.

@@ -43,15 +43,15 @@ class TrainLoader:
         """Starts at the beginning.
 
         Args:
-            source: the clips.
-            batch_size: B, over all processes.
-            fields: entries of a clip that go into the batch.
-            seed: seed of the order.
-            shard_index: which part of each batch this process takes.
-            shard_count: into how many parts each batch is divided; hosts that work on the same
-                clips share a part.
+            source: source of the clips.
+            batch_size: B, number of clips of a batch, over all processes.
+            fields: names of the entries of a clip that go into the batch.
+            seed: seed of the order, 0 or more.
+            shard_index: index of the part of each batch that this process takes.
+            shard_count: number of parts that each batch is divided into; hosts that work on the
+                same clips share a part.
             num_threads: number of threads that read clips; 0 reads in the calling thread.
-            prefetch: batches that are kept ready.
+            prefetch: number of batches that are kept ready.
 
         Raises:
             InputError: the batch cannot be divided so, or a seed below 0.
@@ -63,7 +63,7 @@ class TrainLoader:
         self.batches_per_epoch = len(source) / batch_size
         self._order = {"clips": len(source), "batch_size": batch_size, "seed": seed}
         self._content = fingerprint(source)
-        # grain shuffles epoch e with seed + e: neighbouring seeds would share most of their epochs.
+        # grain shuffles epoch e with seed + e: neighboring seeds would share most of their epochs.
         shuffle_seed = int(np.random.SeedSequence(seed).generate_state(1)[0])
         dataset = (
             grain.MapDataset.source(source)
@@ -94,24 +94,25 @@ class TrainLoader:
         """Goes on where `get_state` was called.
 
         Args:
-            state: what it returned, in this or another process.
+            state: result of `get_state`, in this or another process.
 
         Raises:
-            InputError: see `check_state`.
+            InputError: the state is of another source, batch size or seed, or of a source of the
+                same name and size with other content.
         """
         self.check_state(state)
         self._batches.set_state({"next_index": state["step"]})
 
     def check_state(self, state: dict[str, Any]) -> None:
-        """Tells the position in other data, where it would mean other clips.
+        """Refuses a position in other data, where it would mean other clips.
 
         Args:
-            state: what `get_state` returned. One of an earlier version, which says nothing of the
+            state: result of `get_state`. One of an earlier version, which says nothing of the
                 content of the clips, is taken.
 
         Raises:
-            InputError: of another source, batch size or seed, or of a source of the same name and
-                size with other content.
+            InputError: the state is of another source, batch size or seed, or of a source of the
+                same name and size with other content.
         """
         for key, value in self._order.items():
             if state.get(key) != value:
@@ -136,7 +137,7 @@ def stack_clips(clips: Sequence[Clip], fields: Sequence[str]) -> HostBatch:
 
     Args:
         clips: b clips of a source.
-        fields: the entries to take.
+        fields: names of the entries to take.
 
     Returns:
         Arrays `[b, ...]` by field.

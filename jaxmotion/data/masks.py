@@ -4,10 +4,10 @@ What a value means is decided here, by one rule:
 
 - A picture with a palette has the labels that its indices are; one whose palette holds nothing but
   black and white has 1 where it is white. One bit a pixel is 1 where it is set.
-- A grey picture of two values, 0 and any other, has one object, where the other one is.
-- A grey picture of more values has the labels that these are, unless it is a mask in black and
+- A gray picture of two values, 0 and any other, has one object, where the other one is.
+- A gray picture of more values has the labels that these are, unless it is a mask in black and
   white with soft outlines (what lies between is on borders only): then 128 and more are the object.
-- Three equal channels are grey. Colors are refused, unless the picture is known to show one object.
+- Three equal channels are gray. Colors are refused, unless the picture is known to show one object.
   Of a picture with transparency every pixel must be opaque, or 0.
 
 Anything else is refused with the name of the file, because a mask that is read wrongly gives
@@ -41,7 +41,7 @@ def read_labels(path: str | os.PathLike, one_object: bool = False) -> tuple[np.n
     """Reads the labels of a picture, by the rule above.
 
     Args:
-        path: a picture of a lossless kind.
+        path: file of a picture of a lossless kind.
         one_object: whether it shows one object on black, whose color does not matter.
 
     Returns:
@@ -70,14 +70,14 @@ def read_label_pictures(
     """Reads label pictures of one size, several at a time.
 
     Args:
-        paths: the files.
-        size: `(height, width)` that they must have; those of the first by default.
+        paths: files of the pictures.
+        size: `(height, width)` that they must have; that of the first by default.
 
     Returns:
-        What `read_labels` gives, of each file.
+        The result of `read_labels` for each file.
 
     Raises:
-        InputError: of the first file, in order, that is not as expected.
+        InputError: a file is not as expected; the message names the first one, in order.
     """
     with ThreadPoolExecutor() as pool:  # decoding leaves the interpreter lock alone
         pictures = []
@@ -95,11 +95,11 @@ def read_label_pictures(
 
 
 def encode_labels(labels: np.ndarray, palette: bool = True) -> bytes:
-    """A labelling as a PNG whose values are the labels.
+    """Encodes a labeling as a PNG whose values are the labels.
 
     Args:
-        labels: integers `[H, W]` in 0..255.
-        palette: whether it is an indexed picture with the colors of the labels; grey otherwise.
+        labels: labels of the pixels, integers `[H, W]` in 0..255.
+        palette: whether it is an indexed picture with the colors of the labels; gray otherwise.
 
     Returns:
         The bytes of the file.
@@ -116,11 +116,11 @@ def encode_labels(labels: np.ndarray, palette: bool = True) -> bytes:
 
 
 def write_labels(path: str | os.PathLike, labels: np.ndarray) -> None:
-    """Writes a labelling as an indexed PNG: the values are the labels, the palette their colors.
+    """Writes a labeling as an indexed PNG: the values are the labels, the palette their colors.
 
     Args:
-        path: where to, `.png`.
-        labels: integers `[H, W]` in 0..255.
+        path: file to write, `.png`.
+        labels: labels of the pixels, integers `[H, W]` in 0..255.
 
     Raises:
         InputError: it cannot be written there.
@@ -136,9 +136,9 @@ def write_label_pictures(
     """Writes `folder/NAME.png` for every frame, indexed pictures as the DAVIS tools read them.
 
     Args:
-        folder: where to; made where it is missing.
+        folder: folder to write to; made where it is missing.
         names: names of the files, without suffix.
-        labels: uint8 `[T, H, W]`.
+        labels: labels of the pixels, uint8 `[T, H, W]`.
 
     Raises:
         InputError: a file cannot be written.
@@ -153,7 +153,7 @@ def check_background(paths: Sequence[Path], labels: Iterable[np.ndarray]) -> Non
 
     Args:
         paths: files of the masks, for the message.
-        labels: what `read_labels` gave, of which all but 0 is the object.
+        labels: labels that `read_labels` gave, of which all but 0 are objects.
 
     Raises:
         InputError: several labels but no 0: which of them is the background is not known.

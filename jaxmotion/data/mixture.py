@@ -16,7 +16,7 @@ class MixedSource:
     An epoch is one of the longest source; the others go round again in it.
 
     Attributes:
-        sources: at least one, with clips of one shape.
+        sources: sources of the clips, at least one, with clips of one shape.
     """
 
     sources: tuple[ClipSource, ...]
@@ -31,15 +31,20 @@ class MixedSource:
         return self.sources[number][turn % len(self.sources[number])]
 
     def fingerprint(self) -> str:
-        """Those of the sources; see `fingerprint`."""
+        """The fingerprints of the sources, as `clips.fingerprint` has them, in one."""
         return "+".join(fingerprint(source) for source in self.sources)
 
     def old_fingerprint(self) -> str:
-        """Those of the sources; see `old_fingerprint`."""
+        """The fingerprints that earlier versions had of the sources, in one."""
         return "+".join(old_fingerprint(source) for source in self.sources)
 
     def hold_out(self, fraction: float, seed: int = 0) -> tuple["MixedSource", "MixedSource"]:
-        """Holds the fraction out of each source; arguments and errors are those of its own."""
+        """Holds the fraction out of each source; the errors are those of its own `hold_out`.
+
+        Args:
+            fraction: share of each source to validate on, between 0 and 1.
+            seed: seed of the choice.
+        """
         pairs = [source.hold_out(fraction, seed) for source in self.sources]
         train, validation = zip(*pairs, strict=True)
         return MixedSource(train), MixedSource(validation)
@@ -49,14 +54,14 @@ def open_sources(specs: str | os.PathLike, **options: Any) -> ClipSource:
     """Opens one source, or several that take turns.
 
     Args:
-        specs: one that `open_source` knows, or several joined by commas.
-        options: those of `open_source`, for all of them; each takes what concerns it.
+        specs: source that `open_source` knows, or several joined by commas.
+        options: options of `open_source`, for all of them; each takes what concerns it.
 
     Returns:
         The source.
 
     Raises:
-        InputError: as `open_source`.
+        InputError: a source is unknown, empty or damaged; the message names the file.
     """
     words: Sequence[str | os.PathLike] = [specs]
     if not os.path.exists(specs):

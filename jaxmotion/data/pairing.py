@@ -1,4 +1,4 @@
-"""Which file is of which frame, and whether flow and frames have one shape.
+"""Pairs of files and frames, and whether flow and frames have one shape.
 
 Flow, masks, frames and results of a sequence are files of their own. What belongs together is told
 by the names, never by the place in a list:
@@ -81,8 +81,8 @@ def check_places(labels: Sequence[str | os.PathLike], places: Sequence[int | Non
     """Checks that no two files or fields are of one frame.
 
     Args:
-        labels: what to call each in a message.
-        places: index of the frame of each; None for none.
+        labels: name of each in a message.
+        places: index of the frame of each; None where it is of no frame.
 
     Raises:
         InputError: two are of one frame.
@@ -100,7 +100,8 @@ def check_flow_names(files: Sequence[Path], names: Sequence[str], gap: int = 1) 
     Args:
         files: files of the flow, one a field.
         names: names of all frames, without suffix, in order.
-        gap: frames from the one that a flow is of to the one that it goes to; below 0 if backward.
+        gap: number of frames from the one that a flow is of to the one that it goes to; below 0 if
+            backward.
 
     Raises:
         InputError: a flow of no frame, or a frame without a flow.
@@ -127,11 +128,11 @@ def check_flow_count(
     """Checks that flow without names is of a video: one field a frame, or none of the last.
 
     Args:
-        flow: where it lies, for the message.
-        num_flows: how many fields there are.
-        num_frames: frames of the video.
-        source: what says so, for the message.
-        gap: frames from the one that a flow is of to the one that it goes to.
+        flow: file or folder of the flow, for the message.
+        num_flows: number of fields.
+        num_frames: number of frames of the video.
+        source: words for what says so, for the message.
+        gap: number of frames from the one that a flow is of to the one that it goes to.
 
     Raises:
         InputError: too few or too many.
@@ -156,11 +157,11 @@ def check_shape(
     published methods bring every video to that size.
 
     Args:
-        path: where the flow lies, for the message.
+        path: file or folder of the flow, for the message.
         size: height and width of the flow.
         frame_size: height and width of the frames or masks.
-        source: what these are, for the message.
-        kind: what is looked at, where it is not flow.
+        source: words for these frames or masks, for the message.
+        kind: word for what is looked at, where it is not flow.
 
     Raises:
         InputError: the flow would have to be stretched, or lies on its side.
@@ -206,5 +207,5 @@ def _last_number(stem: str) -> list[int] | None:
 
 
 def _counting(pieces: Sequence[Sequence[str]]) -> list[int]:
-    """Which pieces are numbers that differ."""
+    """The indices of the pieces that are numbers that differ."""
     return [i for i in range(1, len(pieces[0]), 2) if len({int(p[i]) for p in pieces}) > 1]

@@ -19,16 +19,16 @@ from jaxmotion.optical_flow.colors import color_labels
 def overlay(
     image: np.ndarray, labels: np.ndarray, alpha: float = 0.5, background: int | None = 0
 ) -> np.ndarray:
-    """Lays the colours of the segments over a frame, with their outlines in full colour.
+    """Lays the colors of the segments over a frame, with their outlines in full color.
 
     Args:
-        image: uint8 `[..., H, W, 3]`.
-        labels: integers `[..., H, W]`.
-        alpha: opacity of the colours, 0 to 1.
-        background: the segment that is left as it is in the frame; None colours all.
+        image: frame, uint8 `[..., H, W, 3]`.
+        labels: segment of each pixel, integers `[..., H, W]`.
+        alpha: opacity of the colors, 0 to 1.
+        background: segment that is left as it is in the frame; None colors all.
 
     Returns:
-        uint8 `[..., H, W, 3]`.
+        The picture, uint8 `[..., H, W, 3]`.
     """
     image, labels = np.asarray(image), np.asarray(labels)
     edge = np.zeros(labels.shape, bool)
@@ -48,7 +48,7 @@ def read_image(path: str | os.PathLike) -> np.ndarray:
     """Reads a picture, turned upright as its camera noted.
 
     Args:
-        path: a file of a kind that Pillow reads (PNG, JPEG, ...), of 8 or 16 bits a channel.
+        path: file of a kind that Pillow reads (PNG, JPEG, ...), of 8 or 16 bits a channel.
 
     Returns:
         uint8 `[H, W, 3]`; 16 bits are rounded to 8.
@@ -67,7 +67,7 @@ def read_values(path: str | os.PathLike) -> np.ndarray:
     """Reads a picture as deep as it is, turned upright.
 
     Args:
-        path: as of `read_image`.
+        path: file of a kind that Pillow reads, of 8 or 16 bits a channel.
 
     Returns:
         uint8 or uint16 `[H, W, 3]`.
@@ -82,8 +82,8 @@ def read_values(path: str | os.PathLike) -> np.ndarray:
             return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
         mode, turned = image.mode, image.getexif().get(_ORIENTATION, 1)
         if mode.startswith("I"):
-            values = np.asarray(image)  # grey
-        else:  # Pillow keeps the upper byte of colours
+            values = np.asarray(image)  # gray
+        else:  # Pillow keeps the upper byte of colors
             values = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
             values = values[..., 2::-1] if values is not None and values.ndim == 3 else None
     if values is None or values.dtype.kind == "f" or values.min() < 0 or values.max() > 65535:
@@ -122,7 +122,12 @@ def to_8_bits(values: np.ndarray) -> np.ndarray:
 
 
 def shallow_error(path: str | os.PathLike, values: np.ndarray) -> InputError:
-    """The error for values of 12 bits or fewer in a picture of 16, with what to do."""
+    """The error for values of 12 bits or fewer in a picture of 16, with advice.
+
+    Args:
+        path: file of the picture.
+        values: values of the picture, uint16 `[H, W, 3]`.
+    """
     top = int(values.max())
     by = 1 << max(top.bit_length() - 8, 0)
     return InputError(
@@ -136,7 +141,7 @@ def reading_picture(path: str | os.PathLike) -> Iterator[None]:
     """Turns what Pillow and OpenCV say of a file that is no sound picture into our one line.
 
     Args:
-        path: what is read.
+        path: file that is read, for the message.
 
     Raises:
         InputError: in the place of any exception: the readers of the many formats raise all kinds
@@ -160,8 +165,8 @@ def write_image(path: str | os.PathLike, image: np.ndarray) -> None:
     """Writes a picture, of the kind that the suffix names, atomically.
 
     Args:
-        path: where to.
-        image: uint8 `[H, W, 3]` or `[H, W]` (grey).
+        path: file to write.
+        image: picture, uint8 `[H, W, 3]` or `[H, W]` (gray).
 
     Raises:
         InputError: it cannot be written there.

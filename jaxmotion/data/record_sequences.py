@@ -26,9 +26,9 @@ def open_records(spec: str, split: str | None, cache: FlowCache) -> list[Sequenc
     """Opens the sequences of a built data set.
 
     Args:
-        spec: see `find_built`.
-        split: "train", "validation", ...; all when left out.
-        cache: keeps their flow, and says at what size.
+        spec: name or path of the data set, as `find_built` takes it.
+        split: name of the split, "train", "validation", ...; all when left out.
+        cache: cache of their flow, which also knows the size wanted.
 
     Returns:
         The sequences, sorted by name.
@@ -102,12 +102,12 @@ class _Record:
         return self._about["mask_frames"] or sorted(set(self._about["box_frames"]))
 
     def frame_names(self, num_frames: int) -> list[str]:
-        """See `Sequence.frame_names`."""
+        """Names for so many frames, as `Sequence.frame_names` gives them."""
         names = self._about["frame_names"][:num_frames]
         return names if len(names) == num_frames else number_frames(num_frames)
 
     def timeline(self, every_frame: bool) -> Timeline:
-        """See `Sequence.place`."""
+        """The annotated frames, as `Sequence.place` finds them."""
         annotated, length = self.annotated, self._about["length"]
         names = self.frame_names(max(length + 1, len(self._about["frame_names"])))
         missing = sorted(set(range(len(names) - 1)) - set(annotated))
@@ -161,11 +161,11 @@ class _Record:
         return {"boxes": boxes.astype(np.float32)}
 
     def fingerprint(self) -> bytes:
-        """See `Sequence.fingerprint`."""
+        """The fingerprint of the flow, as `Sequence.fingerprint` has it."""
         return self._built.fingerprint(self._split) + str(self._index).encode()
 
     def old_fingerprint(self) -> bytes:
-        """See `Sequence.old_fingerprint`."""
+        """The fingerprint of earlier versions, as `Sequence.old_fingerprint` has it."""
         return content_fingerprint(*self._load())
 
 
@@ -173,7 +173,7 @@ def fill_box(box: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """The pixels of a box.
 
     Args:
-        box: x, y, width and height, as shares of the frame.
+        box: x, y, width and height of the box, as shares of the frame.
         size: `(height, width)` of the frame.
 
     Returns:

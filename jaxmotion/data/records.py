@@ -24,8 +24,8 @@ def find_built(spec: str) -> Path:
     """The folder of a built data set.
 
     Args:
-        spec: "NAME" or "NAME/CONFIG", with "/VERSION" or not, in TFDS's folder (`TFDS_DATA_DIR`, or
-            ~/tensorflow_datasets), or the path of such a folder.
+        spec: name or path of the data set: "NAME" or "NAME/CONFIG", with "/VERSION" or not, in
+            TFDS's folder (`TFDS_DATA_DIR`, or ~/tensorflow_datasets), or the path of such a folder.
 
     Returns:
         The folder of one version, the latest where none is named.
@@ -74,14 +74,15 @@ def write_index(folder: Path) -> None:
 
 
 def about_records(built: "Built", split: str) -> list[dict[str, Any]]:
-    """What is known of each record of a split without decoding it.
+    """Descriptions of the records of a split, without decoding them.
 
     Args:
-        built: the data set.
+        built: opened data set.
         split: name of the split.
 
     Returns:
-        As `Built.describe` gives it, from `sequences.json` or from reading all records.
+        A description of each record, as `Built.describe` gives it, from `sequences.json` or from
+        reading all records.
 
     Raises:
         InputError: a damaged record.
@@ -91,7 +92,7 @@ def about_records(built: "Built", split: str) -> list[dict[str, Any]]:
 
 
 def _read_index(built: "Built", split: str) -> list[dict[str, Any]] | None:
-    """What `sequences.json` says of a split; None where it is not there, or of other records."""
+    """The entry of a split in `sequences.json`; None where it is not there, or of other records."""
     folder = built.folder
     try:
         content = json.loads((folder / INDEX).read_text())[split]
@@ -104,7 +105,12 @@ def _read_index(built: "Built", split: str) -> list[dict[str, Any]] | None:
 
 
 def record_files(folder: Path, split: str) -> list[Path]:
-    """The files that the records of a split lie in, in order."""
+    """The files that the records of a split lie in, in order.
+
+    Args:
+        folder: folder of one version of a data set.
+        split: name of the split.
+    """
     with reading(folder):
         return sorted(folder.glob(f"*-{split}.array_record*"))
 
@@ -118,7 +124,7 @@ class Built:
     """The records of a built data set."""
 
     def __init__(self, folder: Path, builder: Any):
-        """Opens them; see `open`."""
+        """Takes a builder of TFDS; `Built.open` makes one for a folder."""
         import tensorflow_datasets as tfds
 
         self.folder, self.splits = folder, sorted(builder.info.splits)
@@ -158,15 +164,29 @@ class Built:
         return name in self._features
 
     def count(self, split: str) -> int:
-        """How many records there are."""
+        """Number of records of a split."""
         return len(self._sources[split])
 
     def place(self, split: str, index: int) -> Path:
-        """What stands for a record in messages."""
+        """The path that stands for a record in messages.
+
+        Args:
+            split: name of the split.
+            index: index of the record in the split.
+        """
         return self.folder / split / str(index)
 
     def read(self, split: str, index: int, names: tuple[str, ...]) -> dict[str, Any]:
-        """Some features of a record; what is not asked for is not decoded."""
+        """Reads some features of a record; what is not asked for is not decoded.
+
+        Args:
+            split: name of the split.
+            index: index of the record in the split.
+            names: names of the features.
+
+        Raises:
+            InputError: the record is damaged.
+        """
         wanted: Any = self._dict({name: self._features[name] for name in names})
         try:
             return wanted.deserialize_example_np(self._sources[split][index])
@@ -175,14 +195,19 @@ class Built:
             raise InputError(f"{place}: damaged record, build the data set again") from error
 
     def fingerprint(self, split: str) -> bytes:
-        """What tells the records of a split from others."""
+        """The fingerprint that tells the records of a split from others."""
         if split not in self._fingerprints:
             files = record_files(self.folder, split)
             self._fingerprints[split] = b"".join(map(file_fingerprint, files))
         return self._fingerprints[split]
 
     def describe(self, split: str, index: int) -> dict[str, Any]:
-        """What `sequences.json` says of a record."""
+        """The description of a record that `sequences.json` holds.
+
+        Args:
+            split: name of the split.
+            index: index of the record in the split.
+        """
         record = self.read(split, index, (*NEEDED, *filter(self.has, _SHORT)))
         length, *size = record["flow"].shape[:3]
         return {

@@ -32,10 +32,10 @@ def draw_sequence(level: str, num_frames: int, size: Size, seed: int, name: str 
     """A procedural scene as a sequence, drawn when the first field is read.
 
     Args:
-        level: a name in `jaxmotion.scenes.LEVELS`.
-        num_frames: T.
-        size: `(height, width)`.
-        seed: which scene, see `jaxmotion.scenes.generate`.
+        level: name of the difficulty in `jaxmotion.scenes.LEVELS`.
+        num_frames: T, number of frames.
+        size: `(height, width)` of the frames, in pixels.
+        seed: seed of the random draws of the scene, 0 or more.
         name: name of the sequence; level and seed when left out.
 
     Returns:
@@ -82,15 +82,16 @@ class SceneSource:
     Scene `i` is the same whoever asks, and no two seeds share a scene.
 
     Attributes:
-        level: a name in `jaxmotion.scenes.LEVELS`, or several joined by "+", which take turns.
-        num_frames: T.
-        size: `(height, width)`.
-        seed: which scenes, 0 or more.
-        length: how many make an epoch; they cost nothing until drawn.
-        first: number of the first one.
-        intervals: from one frame of a clip to the next; several take turns, a negative one goes
+        level: name of the difficulty in `jaxmotion.scenes.LEVELS`, or several joined by "+", which
+            take turns.
+        num_frames: T, number of frames of a clip.
+        size: `(height, width)` of the frames, in pixels.
+        seed: seed of the scenes, 0 or more.
+        length: number of scenes in an epoch; they cost nothing until drawn.
+        first: number of the first scene.
+        intervals: frames from one of a clip to the next; several take turns, a negative one goes
             backward in time.
-        fields: names of what a clip holds.
+        fields: names of the fields of a clip.
     """
 
     level: str
@@ -133,12 +134,14 @@ class SceneSource:
         return {**clip, "name": sequence.name}
 
     def hold_out(self, fraction: float, seed: int = 0) -> tuple["SceneSource", "SceneSource"]:
-        """Gives other scenes to validate on, the same whatever the seed of those to train on, so
-        that runs from several seeds can be compared.
+        """Gives other scenes to validate on.
+
+        They are the same whatever the seed of those to train on, so that runs from several seeds
+        can be compared.
 
         Args:
             fraction: share of the scenes to validate on, between 0 and 1.
-            seed: another one gives other scenes to validate on.
+            seed: seed of the scenes to validate on.
 
         Returns:
             The scenes to train on and those to validate on.

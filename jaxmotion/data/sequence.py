@@ -46,8 +46,8 @@ class Timeline:
     Attributes:
         names: names of all frames, in order.
         annotated: index of the frame of each annotation.
-        source: what the frames are known from, for messages.
-        annotations: the files of the annotations, or what stands for them in messages.
+        source: words for what the frames are known from, for messages.
+        annotations: files of the annotations, or what stands for them in messages.
     """
 
     names: tuple[str, ...]
@@ -61,26 +61,27 @@ class Sequence:
     """A sequence and what can be read of it. Headers have been read, the rest has not.
 
     Attributes:
-        name: name in logs and results.
-        source: where it lies, for messages.
+        name: name of the sequence in logs and results.
+        source: words for where it lies, for messages.
         length: number of frames that can be read, those that have a flow where there is flow.
-        readers: how each field is read.
+        readers: function that reads each field, by the name of the field.
         size: `(height, width)` of the flow as it is read; None without flow.
         units: `(height, width)` of the picture in whose pixels vectors are measured, where known.
         usable: bool `[length]`, False where the flow of a frame is known to be unusable.
-        run: int `[length]`, changes where a frame is missing between two neighbors.
-        faults: what is wrong, one line each.
-        place: finds the annotated frames; its argument says whether every frame has to be
-            annotated. None where nothing is annotated.
-        annotations: reads those that `place` counts; None where nothing is annotated. Where only
-            boxes are, their pixels have the label 1.
-        paths: the files that flow and annotation are read from.
-        frame_paths: the files of the frames; may be empty.
-        frame_path: finds the file of a frame by its index.
-        frame_names: names for so many frames, the first ones.
-        fingerprint: what tells the flow from other flow under the same name; see
-            `jaxmotion.data.fingerprints`.
-        old_fingerprint: the same by all numbers, as checkpoints of earlier versions have it.
+        run: int `[length]`, a number that changes where a frame is missing between two neighbors.
+        faults: faults of the sequence, one line each.
+        place: function that finds the annotated frames; its argument says whether every frame has
+            to be annotated. None where nothing is annotated.
+        annotations: function that reads the annotations that `place` counts; None where nothing is
+            annotated. Where only boxes are, their pixels have the label 1.
+        paths: files that flow and annotation are read from.
+        frame_paths: files of the frames; may be empty.
+        frame_path: function that finds the file of a frame by its index.
+        frame_names: function that names so many frames, the first ones.
+        fingerprint: function whose result tells the flow from other flow under the same name
+            (`jaxmotion.data.fingerprints`).
+        old_fingerprint: function that gives the fingerprint by all numbers, as checkpoints of
+            earlier versions have it.
     """
 
     name: str
@@ -105,7 +106,7 @@ class Sequence:
         """Reads fields of some frames.
 
         Args:
-            fields: names, see the table of `jaxmotion.data.sequence`.
+            fields: names of the fields, those of the table of `jaxmotion.data.sequence`.
             frames: T indices into the sequence, in the order wanted.
 
         Returns:
@@ -126,7 +127,7 @@ class Sequence:
         """Checks that fields are there.
 
         Args:
-            fields: names.
+            fields: names of the fields.
 
         Raises:
             InputError: one of them is not; the message says which are.
@@ -140,9 +141,9 @@ class Sequence:
         """Finds the clips that hold usable frames only and span no missing one.
 
         Args:
-            clip_length: T.
-            interval: frames from one of a clip to the next; below 0 backward in time.
-            stride: frames from the start of a clip to that of the next.
+            clip_length: T, number of frames of a clip.
+            interval: number of frames from one of a clip to the next; below 0 backward in time.
+            stride: number of frames from the start of a clip to that of the next.
 
         Returns:
             The earliest frame of each.
@@ -161,10 +162,10 @@ def number_instances(labels: np.ndarray) -> np.ndarray:
     """Numbers the labels that are there 1, 2, ..., in their order.
 
     Args:
-        labels: integers `[T, H, W]`, 0 for the background.
+        labels: label of each pixel, integers `[T, H, W]`, 0 for the background.
 
     Returns:
-        int32 `[T, H, W]`.
+        The numbers, int32 `[T, H, W]`.
     """
     there = np.unique(labels[labels > 0])
     return np.where(labels > 0, np.searchsorted(there, labels) + 1, 0).astype(np.int32)
@@ -176,11 +177,11 @@ def annotation_readers(
     """The readers of all fields that follow from annotations of some frames or of all.
 
     Args:
-        place: see `Sequence`.
-        annotations: see `Sequence`.
+        place: function that finds the annotated frames, as `Sequence.place` is.
+        annotations: function that reads their annotations, as `Sequence.annotations` is.
 
     Returns:
-        Those of `labels`, `void` and `instances`.
+        The readers of `labels`, `void` and `instances`.
     """
 
     @cache  # files are looked at once, not for each clip

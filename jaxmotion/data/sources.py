@@ -38,12 +38,12 @@ class FlowSource:
     """Clips of sequences.
 
     Attributes:
-        sequences: where the clips are from.
+        sequences: sequences that the clips are from.
         clips: int `[num_clips, 3]`, sequence, earliest frame and interval of each; a negative
             interval goes from the latest frame back to the earliest.
-        clip_length: T.
-        fields: names of what a clip holds.
-        size: `(height, width)` of all fields; as they are when None.
+        clip_length: T, number of frames of a clip.
+        fields: names of the fields of a clip.
+        size: `(height, width)` of all fields; None keeps their own.
     """
 
     sequences: tuple[Sequence, ...]
@@ -65,11 +65,11 @@ class FlowSource:
         return {**clip, "name": f"{sequence.name}/{start:05d}"}
 
     def fingerprint(self) -> str:
-        """What tells this flow from other flow in files of the same names, wherever they are."""
+        """A word that tells this flow from other flow in files of the same names, in any place."""
         return self._digest(lambda sequence: sequence.fingerprint())
 
     def old_fingerprint(self) -> str:
-        """The same as checkpoints of earlier versions have it; reads all flow."""
+        """The fingerprint as checkpoints of earlier versions have it; reads all flow."""
         return self._digest(lambda sequence: sequence.old_fingerprint())
 
     def _digest(self, of: Callable[[Sequence], bytes]) -> str:
@@ -88,7 +88,7 @@ class FlowSource:
         Args:
             fraction: share of the sequences (of the frames of a single one) to validate on, between
                 0 and 1.
-            seed: another one chooses others.
+            seed: seed of the choice.
 
         Returns:
             The clips to train on and those to validate on.
@@ -135,23 +135,25 @@ def open_source(
     read, unless clips are to be left out: to know which, all are read first.
 
     Args:
-        spec: "scenes:LEVEL", "tfds:NAME/CONFIG" (see `jaxmotion.data.records.find_built`), or a
-            path to flow (see `jaxmotion.data.LAYOUTS`).
-        clip_length: T.
-        intervals: from one frame of a clip to the next, in frames of the sequence; of several, each
+        spec: name of the source: "scenes:LEVEL", "tfds:NAME/CONFIG" (a data set that
+            `jaxmotion.data.records.find_built` finds), or a path to flow in one of
+            `jaxmotion.data.LAYOUTS`.
+        clip_length: T, number of frames of a clip.
+        intervals: number of frames of the sequence from one of a clip to the next; of several, each
             is a clip of its own (of scenes, they take turns), and a negative one goes backward.
-        stride: from the first frame of one clip to that of the next.
+        stride: number of frames from the first of one clip to that of the next.
         size: `(height, width)` to resize to, bilinearly and without rescaling vectors; flow of
             different sizes needs it. Scenes are drawn at this size, 64 x 112 when left out.
-        split: list of sequences of a DAVIS-like root, or split of a built data set; all when left
-            out.
+        split: name of a list of sequences of a DAVIS-like root, or of a split of a built data set;
+            all when left out.
         flow: name of a folder in Flows of a DAVIS-like root that has several.
-        on_bad_clip: "error", or "skip" to log and leave out clips with a bad or missing frame.
-        seed: seed of scenes.
+        on_bad_clip: way with clips that cannot be used: "error", or "skip" to log and leave out
+            clips with a bad or missing frame.
+        seed: seed of the random draws of scenes.
         num_scenes: number of scenes in an epoch.
-        fields: names of what a clip is to hold, see `jaxmotion.data.sequence`; flow and valid when
-            left out, and the labels of scenes.
-        cache_bytes: bytes of flow that are kept in memory at most.
+        fields: names of the fields of a clip (`jaxmotion.data.sequence` has a table); flow and
+            valid when left out, and the labels of scenes.
+        cache_bytes: largest number of bytes of flow that are kept in memory.
 
     Returns:
         The source.

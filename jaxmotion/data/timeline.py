@@ -16,7 +16,7 @@ def find_timeline(files: SequenceFiles, num_flows: int | None, every_frame: bool
     """The frames of a video in files, and of which of them each mask is.
 
     Args:
-        files: where its parts lie, masks among them.
+        files: files of its parts, masks among them.
         num_flows: number of flow fields; None where there is no flow.
         every_frame: whether every frame must be annotated, but for the last one, which may be.
 
@@ -39,7 +39,7 @@ def frame_names(files: SequenceFiles, num_frames: int) -> list[str]:
     """Names for the files of all frames: those of the pictures or masks, or 00000, ...
 
     Args:
-        files: where the parts of a sequence lie.
+        files: files of the parts of a sequence.
         num_frames: number of frames to name, the first ones.
     """
     frames, masks = ([p.stem for p in paths] for paths in (files.frames, files.masks))
@@ -101,9 +101,10 @@ def check_flow(flow: Path, num_flows: int, timeline: Timeline) -> None:
     """Checks that there is flow of every frame, by name, or by count where it has no names.
 
     Args:
-        flow: as of `jaxmotion.optical_flow.read_flow_sequence`.
+        flow: place of the flow: an `.npz` file, a folder of fields or with a `flow.npz`, or one
+            field.
         num_flows: number of fields.
-        timeline: the frames.
+        timeline: frames of the video.
 
     Raises:
         InputError: too few, too many, or flow of no frame; or backward flow, of which the first
@@ -136,7 +137,7 @@ def _names_from_fields(names: list[str], gap: int) -> list[str]:
 
 
 def _number(name: str) -> tuple[str, int, int] | None:
-    """What stands before the number at the end of a name, the number, and its digits."""
+    """Splits a name before the number at its end: the start, the number, and its digits."""
     stem = name.rstrip("0123456789")
     digits = name[len(stem) :]
     return (stem, int(digits), len(digits)) if digits else None

@@ -35,7 +35,7 @@ class Resize:
     size: Size
 
     def __call__(self, clip: Mapping[str, Any]) -> dict[str, Any]:
-        """Resizes.
+        """Resizes a clip.
 
         Args:
             clip: arrays by field; flow of unknown vectors needs `valid` beside it.
@@ -68,7 +68,7 @@ class Mirror:
     """Mirrors a clip left to right; vectors are mirrored as well."""
 
     def __call__(self, clip: Mapping[str, Any]) -> dict[str, Any]:
-        """Mirrors.
+        """Mirrors a clip.
 
         Args:
             clip: arrays by field.
@@ -96,7 +96,7 @@ class Turn:
     """Turns a clip by a right angle, the upper edge to the left; vectors are turned as well."""
 
     def __call__(self, clip: Mapping[str, Any]) -> dict[str, Any]:
-        """Turns.
+        """Turns a clip.
 
         Args:
             clip: arrays by field.
@@ -128,13 +128,14 @@ def resize_flow(
     Args:
         flow: `[..., H, W, 2]`, pixels.
         size: `(height, width)` of the result.
-        rescale_vectors: measure vectors in pixels of the new size, u times W'/W and v times H'/H.
-            The published systems do not: 128 x 224 fields hold pixels of the original video.
-        method: "bilinear" samples four neighbours (as the published systems), "area" averages all
-            pixels that go into one.
+        rescale_vectors: whether to measure vectors in pixels of the new size, u times W'/W and v
+            times H'/H. The published systems do not: 128 x 224 fields hold pixels of the original
+            video.
+        method: way to resize; "bilinear" samples four neighbors (as the published systems), "area"
+            averages all pixels that go into one.
 
     Returns:
-        float32 `[..., height, width, 2]`.
+        The flow, float32 `[..., height, width, 2]`.
     """
     height, width = flow.shape[-3:-1]
     resized = _resize(flow, size, cv2.INTER_AREA if method == "area" else cv2.INTER_LINEAR)
@@ -150,7 +151,7 @@ def resize_flow_and_valid(
 
     Args:
         flow: `[..., H, W, 2]`; what it holds at unknown pixels does not matter.
-        valid: `[..., H, W]` in {0, 1}.
+        valid: `[..., H, W]` in {0, 1}, where it is known.
         size: `(height, width)` of the result.
 
     Returns:
@@ -170,11 +171,11 @@ def resize_masks(masks: np.ndarray, size: Size) -> np.ndarray:
     """Resizes the probabilities of segments, bilinearly; they still sum to 1.
 
     Args:
-        masks: `[..., h, w, K]`.
+        masks: probabilities of the segments, `[..., h, w, K]`.
         size: `(height, width)` of the result.
 
     Returns:
-        float32 `[..., height, width, K]`.
+        The probabilities, float32 `[..., height, width, K]`.
     """
     return _resize(masks, size, cv2.INTER_LINEAR)
 
@@ -183,7 +184,7 @@ def likeliest_labels(masks: np.ndarray, size: Size) -> np.ndarray:
     """The likeliest segment of every pixel at another size: the masks are resized before.
 
     Args:
-        masks: `[h, w, K]`, probabilities.
+        masks: probabilities of the segments, `[h, w, K]`.
         size: `(height, width)` of the result.
 
     Returns:
@@ -202,10 +203,10 @@ def likeliest_labels(masks: np.ndarray, size: Size) -> np.ndarray:
 
 
 def resize_labels(labels: np.ndarray, size: Size) -> np.ndarray:
-    """Resizes labels: each pixel takes the label of the nearest pixel centre.
+    """Resizes labels: each pixel takes the label of the nearest pixel center.
 
     Args:
-        labels: integers `[..., H, W]`.
+        labels: label of each pixel, integers `[..., H, W]`.
         size: `(height, width)` of the result.
 
     Returns:

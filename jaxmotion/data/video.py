@@ -32,15 +32,15 @@ class Video:
     """A video that can be iterated over, any number of times, without being held in memory.
 
     Attributes:
-        path: the video file or the folder.
+        path: path of the video file or the folder.
         height: height of the frames, in pixels.
         width: width of the frames, in pixels.
-        num_frames: exact for a folder; for a file the pictures that were counted in it, see
-            `jaxmotion.data.decoding.VideoFile`. What is read is what counts.
+        num_frames: number of frames, exact for a folder; for a file the pictures that were counted
+            in it (`jaxmotion.data.decoding.VideoFile`). What is read is what counts.
         fps: frames per second, the mean where the rate varies, so that a video of constant rate
             takes as long; None for a folder, or where the file has no times.
-        files: the pictures of a folder in order; empty for a video file.
-        source: the video file; None for a folder.
+        files: pictures of a folder in order; empty for a video file.
+        source: description of the video file; None for a folder.
     """
 
     path: Path
@@ -84,9 +84,9 @@ def open_video(path: str | os.PathLike, min_frames: int = 2) -> Video:
     """Opens a video file or a folder of numbered pictures.
 
     Args:
-        path: a file of a kind that FFmpeg reads, or a folder of PNG, JPEG, ... pictures of one
+        path: file of a kind that FFmpeg reads, or a folder of PNG, JPEG, ... pictures of one
             size.
-        min_frames: fewer are an error; motion needs two.
+        min_frames: least number of frames; motion needs two.
 
     Returns:
         The video. A file has been read through, so that one that is cut short is found before the
@@ -174,7 +174,7 @@ class VideoWriter:
         """Prepares a writer.
 
         Args:
-            path: where to; `.mp4`, or `.mov` with alpha.
+            path: file to write; `.mp4`, or `.mov` with alpha.
             fps: frames per second; 25 when left out.
             pixel_aspect: width of a pixel divided by its height, for players to stretch the frames.
 
@@ -202,7 +202,7 @@ class VideoWriter:
         """Adds a frame.
 
         Args:
-            frame: uint8 `[H, W, 3]`, with alpha `[H, W, 4]`, all of one size.
+            frame: picture, uint8 `[H, W, 3]`, with alpha `[H, W, 4]`, all of one size.
 
         Raises:
             ValueError: another size or type than the first frame.

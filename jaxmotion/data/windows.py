@@ -19,12 +19,12 @@ class InferenceConfig:
     """Windows of a video. EM: window 1. ST-MS: window 3, overlap 2. LT-MS: window 0.
 
     Attributes:
-        window: frames that the network sees at once; 0 for the whole video in one go.
-        overlap: frames that a window shares with the next, by which its labels are linked to the
-            next one's (`jaxmotion.inference.linking.link_clips`).
-        linking: ``"assignment"`` links windows, and then each frame to those before, one-to-one
-            (`jaxmotion.inference.tracking`). ``"published"`` links windows as thesis eq. 3.9 has
-            it, and takes labels within a window as the network gives them.
+        window: number of frames that the network sees at once; 0 for the whole video in one go.
+        overlap: number of frames that a window shares with the next, by which its labels are linked
+            to the next one's (`jaxmotion.inference.linking.link_clips`).
+        linking: way to link labels. ``"assignment"`` links windows, and then each frame to those
+            before, one-to-one (`jaxmotion.inference.tracking`). ``"published"`` links windows as
+            thesis eq. 3.9 has it, and takes labels within a window as the network gives them.
     """
 
     window: Annotated[int, Meta(ge=0, le=1_000_000)] = 1
@@ -40,12 +40,13 @@ class InferenceConfig:
             )
 
     def override(self, window: int | None = None, overlap: int | None = None) -> "InferenceConfig":
-        """The same with another window, another overlap, or both.
+        """These options with another window, another overlap, or both.
 
         Args:
-            window: None keeps what it is.
-            overlap: None keeps what it is where the window stays. A new window of several frames
-                overlaps the next by a tenth of it at least, so that its labels can be linked.
+            window: new number of frames that the network sees at once; None keeps what it is.
+            overlap: new number of frames that two windows share; None keeps what it is where the
+                window stays. A new window of several frames overlaps the next by a tenth of it at
+                least, so that its labels can be linked.
 
         Raises:
             InputError: where the two do not go together.
@@ -61,7 +62,7 @@ class InferenceConfig:
         """Cuts a video into windows, with no more than a window of it in hand.
 
         Args:
-            frames: anything, one a frame.
+            frames: objects of any kind, one a frame.
 
         Yields:
             The number of a window's first frame, and its frames. All windows have the same

@@ -1,4 +1,4 @@
-"""How good a segmentation is: protocols, methods, official scores, result files.
+"""Evaluation of segmentations: protocols, methods, official scores, result files.
 
 `protocol` names how each dataset is scored, `methods` are what can be scored (a network, a
 baseline, the masks of another method), `score` does it for one sequence, `run` goes through all of

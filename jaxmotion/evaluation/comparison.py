@@ -1,4 +1,4 @@
-"""What the first method stands beside: scores that others reported, and paired differences.
+"""Comparisons of the first method: scores that others reported, and paired differences.
 
 The reported scores are shipped as `published.csv`.
 """
@@ -23,7 +23,7 @@ BY_OBJECT = ("DAVIS2017-motion-val",)
 
 @cache
 def published_scores(dataset: str = "DAVIS2016-val") -> tuple[Published, ...]:
-    """What was reported on a dataset.
+    """Reads the scores that others reported on a dataset.
 
     Args:
         dataset: name of the dataset, as `Protocol.published` has it; an unknown one has no scores.
@@ -63,7 +63,7 @@ def published_scores(dataset: str = "DAVIS2016-val") -> tuple[Published, ...]:
 
 
 def folder_name(sequence: str) -> str:
-    """How `published.csv` writes the name of a sequence."""
+    """The name of a sequence as `published.csv` writes it."""
     return sequence.lower().replace(" ", "_")
 
 
@@ -72,7 +72,7 @@ def _mean_over_objects(objects: list[Statistics]) -> Statistics:
 
 
 def with_differences(evaluation: Evaluation) -> Evaluation:
-    """The same with the paired differences of every dataset."""
+    """An evaluation with the paired differences of every dataset added."""
     datasets = (
         replace(d, differences=paired_differences(d.runs, d.published, d.measures, d.average))
         for d in evaluation.datasets
@@ -86,15 +86,15 @@ def paired_differences(
     measures: tuple[str, ...],
     average: Average,
 ) -> tuple[Difference, ...]:
-    """The first run against every other column.
+    """Compares the first run with every other column, sequence by sequence.
 
     Args:
         runs: runs of the dataset, the evaluated one first.
         published: published scores; those without scores per sequence, or of other sequences, are
             left out.
-        measures: `"J"`, ...; their means are compared.
-        average: what the means of the dataset are taken over: sequences weigh by their frames, by
-            their objects, or all the same.
+        measures: names of the measures, such as `"J"`; their means are compared.
+        average: unit of the means over the dataset: sequences weigh by their frames, by their
+            objects, or all the same.
 
     Returns:
         A difference for every column and measure that both have on some sequence.

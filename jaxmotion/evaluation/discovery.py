@@ -37,11 +37,11 @@ def find_sequences(
     """Lists the sequences to evaluate.
 
     Args:
-        root: a folder laid out like DAVIS, or `tfds:NAME/CONFIG`.
+        root: a folder laid out like DAVIS, or `tfds:NAME/CONFIG` for a built data set.
         flow_name: name of a folder of `root/Flows`; None for masks alone.
-        names: names of the sequences wanted.
-        split: or the name of a list in `root/ImageSets`, or of a split of a built data set. Without
-            either, every sequence that has both flow and annotation.
+        names: names of the sequences wanted; empty for all of the split.
+        split: name of a list in `root/ImageSets`, or of a split of a built data set; None for every
+            sequence that has both flow and annotation.
 
     Returns:
         The sequences, in the order asked for, otherwise by name.
@@ -61,16 +61,17 @@ def look_for_sequences(
     names: Sequence[str] = (),
     split: str | None = None,
 ) -> Found:
-    """As `find_sequences`, but sets aside the sequences that are missing or damaged.
+    """Lists the sequences like `find_sequences`, but sets aside missing and damaged ones.
 
     Args:
-        root: see `find_sequences`.
-        flow_name: see `find_sequences`.
-        names: see `find_sequences`.
-        split: see `find_sequences`.
+        root: a folder laid out like DAVIS, or `tfds:NAME/CONFIG` for a built data set.
+        flow_name: name of a folder of `root/Flows`; None for masks alone.
+        names: names of the sequences wanted; empty for all of the split.
+        split: name of a list in `root/ImageSets`, or of a split of a built data set; None for every
+            sequence that has both flow and annotation.
 
     Returns:
-        What there is and what is missing, see `Found`.
+        The sequences that are whole, and by name of each other one what is missing.
 
     Raises:
         InputError: a folder or list is missing, or there is no sequence at all.
@@ -92,10 +93,10 @@ def is_built(root: str | os.PathLike) -> bool:
 
 
 def data_name(root: str | os.PathLike) -> str:
-    """What to call a data set: the last word of its path, or the name that it was built under.
+    """The name of a data set: the last word of its path, or the name that it was built under.
 
     Args:
-        root: see `find_sequences`.
+        root: a folder laid out like DAVIS, or `tfds:NAME/CONFIG` for a built data set.
 
     Raises:
         InputError: no such built data set.
@@ -110,7 +111,7 @@ def protocol_of(root: str | os.PathLike) -> str:
     """The name of the protocol that a data set is scored by if none is named.
 
     Args:
-        root: see `find_sequences`.
+        root: a folder laid out like DAVIS, or `tfds:NAME/CONFIG` for a built data set.
 
     Returns:
         A key of `PRESETS`.
@@ -203,10 +204,10 @@ def _listed_in(root: Path, split: str) -> list[str]:
 
 
 def left_out(root: str | os.PathLike, flow_name: str | None) -> list[str]:
-    """Says which sequences are not scored where no names are given, because they lack a part.
+    """Says which sequences lack a part, and so are not scored where no names are given.
 
     Args:
-        root: see `find_sequences`.
+        root: a folder laid out like DAVIS, or `tfds:NAME/CONFIG` for a built data set.
         flow_name: name of a folder of `root/Flows`; None for masks alone, which lack nothing.
 
     Returns:
@@ -236,7 +237,7 @@ def inputs(root: str | os.PathLike) -> list[Path]:
     """The folders that an evaluation reads, which results must not replace.
 
     Args:
-        root: see `find_sequences`.
+        root: a folder laid out like DAVIS, or `tfds:NAME/CONFIG` for a built data set.
     """
     if is_built(root):
         return [find_built(os.fspath(root).removeprefix(PREFIX))]

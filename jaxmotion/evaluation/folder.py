@@ -79,10 +79,10 @@ def kept_scores(
     """Keeps a folder for one evaluation, which ends there in order, early or not.
 
     Args:
-        out: the folder, made where it is missing.
-        reads: folders that are read, and that results must not replace.
-        finish: writes the report; called with the folder and with what was evaluated, if there is
-            anything.
+        out: folder of the evaluation, created if missing.
+        reads: folders that are read, which results must not replace.
+        finish: function that writes the report, called with the folder and the evaluation, if there
+            is anything.
         masks: whether masks are written; those of an earlier evaluation that have no
             successor go.
 
@@ -118,7 +118,7 @@ def write_scores(folder: Path, evaluation: Evaluation) -> None:
     """Writes `scores.json`, `scores.csv`, `frames.csv`, `datasets.csv` and `evaluation.json`.
 
     Args:
-        folder: where to; made where it is missing.
+        folder: folder to write to, created if missing.
         evaluation: the evaluation, as far as it got.
 
     Raises:
@@ -146,11 +146,11 @@ def write_masks(
     """Writes masks and segments of a sequence, in the place of earlier ones.
 
     Args:
-        out: the folder.
+        out: folder to write to.
         names: names of dataset, method and sequence.
         frame_names: names of the T files, without suffix.
-        masks: uint8 `[T, H, W]`.
-        segments: uint8 `[T, H, W]`.
+        masks: uint8 `[T, H, W]`, the foreground masks.
+        segments: uint8 `[T, H, W]`, the segment of each pixel.
 
     Raises:
         InputError: a file cannot be written.

@@ -1,4 +1,4 @@
-"""What can be scored: a network, the masks in a folder, and what needs no training.
+"""The methods that can be scored: a network, the masks in a folder, and what needs no training.
 
 Each gives labels at the size of the annotation, `method.label(video, protocol)`.
 """
@@ -36,9 +36,9 @@ class AnnotatedVideo(NamedTuple):
     """One sequence in memory.
 
     Attributes:
-        sequence: where it lies.
-        flow: float32 `[T, h, w, 2]`; None where only masks are compared.
-        annotation: the frames that count.
+        sequence: the sequence, with the places of its files.
+        flow: float32 `[T, h, w, 2]`, pixels per frame; None where only masks are compared.
+        annotation: masks or boxes of the frames that count.
         num_frames: number of frames of the video.
         valid: bool `[T, h, w]`, where the flow is known; None for everywhere.
     """
@@ -54,8 +54,8 @@ class AnnotatedVideo(NamedTuple):
         """Reads a sequence.
 
         Args:
-            sequence: where it lies.
-            protocol: says which frames count.
+            sequence: the sequence, with the places of its files.
+            protocol: protocol that says which frames count.
 
         Raises:
             InputError: a file is missing or damaged, or flow and annotation do not fit together.
@@ -75,11 +75,11 @@ class AnnotatedVideo(NamedTuple):
 
 
 class Labeled(NamedTuple):
-    """What a method says of a video.
+    """The labels that a method gives a video.
 
     Attributes:
         labels: uint8 `[T, H, W]` at the size of the annotation.
-        num_labels: K.
+        num_labels: number K of labels.
         select: rule to read them by in the place of the protocol's; None for the protocol's.
         background: label that is no segment where objects are matched; None if all are.
     """
@@ -96,10 +96,10 @@ class Network:
 
     Attributes:
         name: name of the method.
-        load: gives the predictor.
-        source: the checkpoint as it was named.
+        load: function that gives the predictor.
+        source: name of the checkpoint as the user gave it.
         kind: `"checkpoint"`, or `"baseline"` for one that is evaluated like a network.
-        identity: whatever tells it from another of that name.
+        identity: values that tell it from another network of that name.
     """
 
     name: str
@@ -117,14 +117,14 @@ class Network:
         """Segments the flow of a video.
 
         Args:
-            video: gives the flow.
-            protocol: says how it is cut.
+            video: the sequence, with its flow.
+            protocol: protocol that says how the sequence is cut.
         """
         flow, size = video.known_flow(), video.annotation.size
         return Labeled(*predict_labels(self.predictor, flow, size, protocol, video.valid))
 
     def inputs(self, sequence: ScoredSequence) -> dict[str, Any]:
-        """What its result on a sequence depends on, beside the data."""
+        """The values that its result on a sequence depends on, beside the data."""
         return dict(self.identity)
 
     def release(self) -> None:
@@ -138,7 +138,7 @@ class ResultFolder:
 
     Attributes:
         name: name of the method.
-        folder: with a folder for every sequence.
+        folder: folder that holds a folder for every sequence.
         select: rule that reads the labels as one foreground; by default all but 0 are.
         num_masks: number that labels must be below; None for no limit but the protocol's.
     """
@@ -160,8 +160,8 @@ class ResultFolder:
         Frames that are not scored may be missing, unless the rule has to see them.
 
         Args:
-            video: gives the names and the size of the frames.
-            protocol: says whether the labels are read as one foreground.
+            video: the sequence, with the names and the size of its frames.
+            protocol: protocol that says whether the labels are read as one foreground.
 
         Raises:
             InputError: a mask that is needed is missing, unreadable, of another size, or has a
@@ -187,7 +187,7 @@ class ResultFolder:
         return Labeled(labels, highest + 1, self.select, background=0)
 
     def inputs(self, sequence: ScoredSequence) -> dict[str, Any]:
-        """What its result on a sequence depends on, beside the data."""
+        """The values that its result on a sequence depends on, beside the data."""
         files = stamps(self.folder / sequence.name)
         return {"files": files, "select": self.select, "num_masks": self.num_masks}
 
@@ -236,11 +236,11 @@ class Baseline:
             )
 
     def label(self, video: AnnotatedVideo, protocol: Protocol) -> Labeled:
-        """The foreground, in the scored frames; nothing in the others.
+        """Segments the scored frames; the others have no foreground.
 
         Args:
-            video: gives the flow.
-            protocol: of no meaning here.
+            video: the sequence, with flow and annotation.
+            protocol: rules of the benchmark, which a baseline does not depend on.
         """
         flow, annotation = video.known_flow(), video.annotation
         frames = annotation.frames[annotation.frames < len(flow)]
@@ -255,7 +255,7 @@ class Baseline:
         return Labeled(labels, 2, "nonzero")
 
     def inputs(self, sequence: ScoredSequence) -> dict[str, Any]:
-        """What its result on a sequence depends on, beside the data."""
+        """The values that its result depends on beside the data: none."""
         return {}
 
 
@@ -272,10 +272,10 @@ def predict_labels(
     """Segments a sequence cut by cut.
 
     Args:
-        predict: gives the masks.
-        flow: `[T, h, w, 2]`.
+        predict: function that gives the masks of flow.
+        flow: `[T, h, w, 2]`, pixels per frame.
         size: height and width of the annotation.
-        protocol: says how the sequence is cut.
+        protocol: protocol that says how the sequence is cut.
         valid: bool `[T, h, w]`, where the flow is known; None for everywhere.
 
     Returns:

@@ -15,12 +15,12 @@ Average = Literal["sequence", "frame", "object"]
 """Over what a dataset's mean is taken: sequence means, all frames, or the means of all objects."""
 
 SELECTION_RULES = ("salient", *foreground.RULES)
-"""What reads segments as one foreground: `saliency.salient` or a rule of `metrics.foreground`."""
+"""Rules that read segments as one foreground: `saliency.salient`, those of `metrics.foreground`."""
 
 
 @dataclass(frozen=True)
 class Protocol:
-    """How a dataset is scored.
+    """The rules by which a dataset is scored.
 
     Attributes:
         select: rule that reads the segments as one foreground, see `SELECTION_RULES`; of no
@@ -33,8 +33,8 @@ class Protocol:
         target: what is scored. `"foreground"`: all objects as one. `"box"`: the box around the
             largest connected region of the foreground against the annotated box. `"objects"`: each
             object with the segment that is assigned to it over the whole video.
-        measures: `"J"`, `"F"`, `"bIoU"`.
-        average: what the means of a dataset are taken over.
+        measures: names of the measures: `"J"`, `"F"`, `"bIoU"`.
+        average: unit of the means over a dataset: frames, objects or sequences.
         every_frame: whether every frame must be annotated, or only some are.
         void: label of the pixels that do not count, in annotations that are indexed pictures.
         max_segments: labels that a result may have at most; 0 for any number.
@@ -78,12 +78,12 @@ class Protocol:
             yield slice(start, min(start + step, num_frames))
 
     def scored(self, annotated: Sequence[int], num_frames: int, num_flows: int) -> np.ndarray:
-        """Which of the annotated frames count.
+        """Selects the annotated frames that count.
 
         Args:
-            annotated: index of each annotated frame within the video, ascending.
-            num_frames: frames of the video.
-            num_flows: frames that have a flow, the first ones.
+            annotated: indices of the annotated frames within the video, ascending.
+            num_frames: number of frames of the video.
+            num_flows: number of frames that have a flow, the first ones.
 
         Returns:
             Positions in `annotated`, at least one if there is any with a flow.
@@ -131,7 +131,7 @@ def preset(name: str, **changes) -> Protocol:
     """A named protocol, with other cuts, selection or frames.
 
     Args:
-        name: A key of `PRESETS`.
+        name: name of the protocol, a key of `PRESETS`.
         changes: fields to replace; None leaves one as it is.
 
     Raises:

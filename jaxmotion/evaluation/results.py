@@ -1,4 +1,4 @@
-"""What an evaluation gives: one tree of plain values, kept as JSON.
+"""The results of an evaluation: one tree of plain values, kept as JSON.
 
 ::
 
@@ -29,7 +29,7 @@ from jaxmotion.evaluation.score import SequenceScores, Statistics, mean_of, stat
 from jaxmotion.options import Figure, from_json
 
 Kind = Literal["checkpoint", "results", "baseline"]
-"""What was evaluated: a network, a folder of masks, or something that needs no training."""
+"""The kind of a method: a network, a folder of masks, or something that needs no training."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Run:
 
     Attributes:
         method: name of the method; unique within the dataset.
-        kind: what it is.
+        kind: kind of method: network, result folder or baseline.
         source: the checkpoint or folder as it was named; empty for a baseline.
         sequences: the sequences that were scored, in the order of the dataset.
         failures: the sequences that went wrong.
@@ -72,7 +72,7 @@ class Run:
 
     @property
     def reasons(self) -> tuple[str, ...]:
-        """Why it is partial, a line each."""
+        """The reasons why it is partial, a line each."""
         lines = [f"{failure.sequence}: {failure.reason}" for failure in self.failures]
         if self.missing:
             lines.append(f"not reached: {', '.join(self.missing)}")
@@ -110,7 +110,7 @@ class Published:
 
     Attributes:
         method: name of the method, as the publication has it.
-        source: where the figures are from.
+        source: publication or table that the figures are from.
         means: statistics over the whole dataset (`"J_mean"`, ...).
         sequences: statistics by sequence; may be empty, and need not have every sequence.
     """
@@ -123,18 +123,18 @@ class Published:
 
 @dataclass(frozen=True)
 class Difference:
-    """How much better `method` is than `other`, on the sequences that both have.
+    """The difference between `method` and `other`, on the sequences that both have.
 
     Attributes:
-        method: a run of the dataset.
-        other: another run, or a published method.
+        method: name of a run of the dataset.
+        other: name of another run, or of a published method.
         published: whether `other` is a published method.
-        statistic: what is compared, `"J_mean"`.
-        sequences: method minus other, by sequence.
+        statistic: name of the statistic that is compared, such as `"J_mean"`.
+        sequences: difference of the statistic, method minus other, by sequence.
         mean: mean over those sequences, weighted as the dataset's protocol averages.
         low: lower end of the bootstrap interval of the mean; NaN for fewer than two sequences.
         high: upper end of the interval.
-        level: level of the interval, 0.95.
+        level: confidence level of the interval.
     """
 
     method: str
@@ -163,15 +163,16 @@ class Dataset:
 
     Attributes:
         name: name for folders; unique within the evaluation.
-        root: the folder as it was named.
+        root: name of the folder as the user gave it.
         flow: name of the flow; empty if only masks were scored.
         protocol: every field of the `Protocol`, its `name` (`"davis2016"`, ...) among them.
-        average: over what means are taken.
-        measures: what was measured, the one to look at first being the first.
+        average: unit of the means over the dataset.
+        measures: names of the measures, the one to look at first being the first.
         sequences: names of all sequences wanted.
-        runs: evaluated methods first, then result folders to compare with, then baselines.
+        runs: runs of the evaluated methods, then of result folders to compare with, then of
+            baselines.
         published: scores of others on the same dataset.
-        differences: first run against all other columns.
+        differences: paired differences of the first run to all other columns.
     """
 
     name: str
@@ -193,10 +194,10 @@ class Dataset:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """All that one call of `jaxmotion eval` evaluated.
+    """The results of one call of `jaxmotion eval`.
 
     Attributes:
-        datasets: at least one.
+        datasets: the datasets, at least one.
     """
 
     datasets: tuple[Dataset, ...]
@@ -231,7 +232,7 @@ def plain(value: Any, digits: int | None = None) -> Any:
     """Lists and dicts for JSON, in which a number that is not finite is None.
 
     Args:
-        value: mappings, lists, tuples and what JSON knows, in one another.
+        value: nested mappings, lists and tuples of values that JSON knows.
         digits: decimal places that numbers are rounded to; None leaves them as they are.
     """
     if isinstance(value, Mapping):

@@ -30,13 +30,13 @@ class DatasetPlan:
     """A dataset to evaluate on.
 
     Attributes:
-        name: unique, a name for folders.
+        name: name for folders, unique within the evaluation.
         root: folder laid out like DAVIS, or `tfds:NAME/CONFIG`.
-        flow: folder of `root/Flows`; None compares masks alone.
-        protocol: how it is scored.
+        flow: name of a folder of `root/Flows`; None compares masks alone.
+        protocol: rules by which the dataset is scored.
         sequences: names of the sequences wanted; empty for all.
-        split: name of a list of sequences instead.
-        methods: result folders of this dataset alone.
+        split: name of a list of sequences to take instead; None for the names above.
+        methods: result folders that are scored on this dataset alone.
     """
 
     name: str
@@ -60,17 +60,17 @@ class DatasetPlan:
 
 @dataclass(frozen=True)
 class Options:
-    """What an evaluation leaves behind.
+    """The files that an evaluation writes, and how it reports on its way.
 
     Attributes:
-        resume: keep the result of every sequence, and take it from there if all its inputs are
-            what they were.
+        resume: keep the result of every sequence, and reuse it if all its inputs are what they
+            were.
         write_masks: write masks and segments as indexed PNG.
-        write_pictures: writes what a report shows, as `report.layers.write_layers` does; None for
-            no pictures.
+        write_pictures: function that writes what a report shows, as `report.layers.write_layers`;
+            None for no pictures.
         include_frames: show the video frames in the report, of the sequences that have any.
-        on_progress: told what is being computed.
-        on_failure: told, in one line, what went wrong with a sequence.
+        on_progress: function that is told what is being computed.
+        on_failure: function that is told, in one line, what went wrong with a sequence.
     """
 
     resume: bool = False
@@ -83,7 +83,7 @@ class Options:
 
 @dataclass
 class _Column:
-    """What is known so far of one method on one dataset."""
+    """The results so far of one method on one dataset."""
 
     method: Method
     scores: dict[str, SequenceScores] = field(default_factory=dict)
@@ -135,9 +135,9 @@ def evaluate(
 
     Args:
         out: folder that pictures, masks and the state go to.
-        plans: the datasets.
-        methods: what is scored on all of them, in the order of the columns.
-        options: what is left behind.
+        plans: datasets to evaluate on.
+        methods: methods to score on all datasets, in the order of the columns.
+        options: files to write, and functions to report to.
 
     Yields:
         All that is known after each sequence.

@@ -130,11 +130,11 @@ def score_labels(
         name: name of the sequence.
         labels: uint8 `[T, H, W]` of all frames that were segmented.
         annotation: the frames that count; those beyond T are left out.
-        protocol: what is scored.
+        protocol: rules by which the labels are scored.
         num_labels: K, one more than the highest label there may be.
         background: label that is no segment where objects are matched; None if all are.
-        flow: `[T, h, w, 2]`, for the rule `"salient"`.
-        valid: `[T, h, w]`, where the flow is known; everywhere by default.
+        flow: `[T, h, w, 2]`, pixels per frame, for the rule `"salient"`.
+        valid: `[T, h, w]`, where the flow is known; None for everywhere.
 
     Returns:
         The scores, and the foreground, packed `[T, H, n]` (see `bitmasks`); where objects are
@@ -174,11 +174,11 @@ def select_by_cut(
     them.
 
     Args:
-        labels: uint8 `[T, H, W]`.
-        annotation: the frames that count.
-        protocol: says the cuts and the rule.
-        flow: `[T, h, w, 2]`, for the rule `"salient"`.
-        valid: `[T, h, w]`, where the flow is known; everywhere by default.
+        labels: uint8 `[T, H, W]`, the segment of each pixel.
+        annotation: masks or boxes of the frames that count.
+        protocol: protocol with the cuts and the selection rule.
+        flow: `[T, h, w, 2]`, pixels per frame, for the rule `"salient"`.
+        valid: `[T, h, w]`, where the flow is known; None for everywhere.
     """
     foreground, cuts = [], []
     for cut in protocol.cuts(len(labels)):

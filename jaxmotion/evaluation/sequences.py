@@ -1,4 +1,4 @@
-"""What a video is scored on: its flow and the annotated frames that count."""
+"""The data that a video is scored on: its flow and the annotated frames that count."""
 
 import logging
 from dataclasses import dataclass
@@ -20,8 +20,8 @@ class Annotation:
     """The annotated frames of a sequence.
 
     Attributes:
-        frames: int `[n]`, index of each within the video, ascending.
-        names: name of each file, without suffix.
+        frames: int `[n]`, index of each frame within the video, ascending.
+        names: name of each annotation file, without suffix.
         labels: uint8 `[n, H, W]`, 0 for background, otherwise an object.
         void: bool `[n, H, W]`, pixels that do not count; None if all do.
     """
@@ -74,7 +74,7 @@ class ScoredSequence:
 
     @property
     def has_flow(self) -> bool:
-        """Whether there is flow, without which only masks can be compared."""
+        """Whether there is flow; without it only masks can be compared."""
         return "flow" in self.record.readers
 
     @property
@@ -135,7 +135,7 @@ class ScoredSequence:
         """Reads the annotated frames that count.
 
         Args:
-            protocol: says which do.
+            protocol: protocol that says which frames count.
             num_flows: number of frames that have a flow; None where there is no flow: all but the
                 last.
 

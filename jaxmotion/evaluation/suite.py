@@ -1,4 +1,4 @@
-"""What to evaluate, and on what, as a command line or a suite file names it."""
+"""The methods and datasets to evaluate, as a command line or a suite file names them."""
 
 import tomllib
 from collections.abc import Sequence
@@ -25,16 +25,16 @@ Text = Annotated[str, Meta(min_length=1)]
 
 @dataclass(frozen=True)
 class SuiteEntry:
-    """What a suite file may say of a dataset, in the words of `jaxmotion eval`.
+    """The entries of one dataset in a suite file, in the words of `jaxmotion eval`.
 
     Attributes:
         data: folder laid out like DAVIS, relative to the file; or `tfds:NAME/CONFIG`.
         name: name of the dataset; that of the folder if not given.
         protocol: name of the protocol; that of the data set if not given (`protocol_of`).
-        flow: folder of `Flows`.
-        select: selection rule.
+        flow: name of a folder of `Flows`.
+        select: rule that selects the foreground segments; that of the protocol if not given.
         cut: frames of a cut, or several numbers, each of which makes a dataset.
-        frames: which frames count.
+        frames: frames that count, `"flow"` or `"official"`; those of the protocol if not given.
         split: name of a list in `ImageSets`.
         sequences: names of the sequences.
         compare: result folders by name, relative to the file.
@@ -71,15 +71,15 @@ def named_path(text: str) -> tuple[str, Path]:
 def result_folders(
     texts: Sequence[str], select: str | None = None, num_masks: int | None = None
 ) -> list[ResultFolder]:
-    """The result folders of a command line.
+    """Reads the result folders of a command line.
 
     Args:
-        texts: `NAME=FOLDER` or `FOLDER`.
+        texts: folders of masks, each `NAME=FOLDER` or `FOLDER`.
         select: rule for all of them; None takes every label but 0 for foreground.
         num_masks: number that labels must be below.
 
     Raises:
-        InputError: A folder is missing, or there can be no label.
+        InputError: a folder is missing, or there can be no label.
     """
     if num_masks is not None and num_masks < 1:
         raise InputError(f"--num-masks {num_masks}: expected at least 1")

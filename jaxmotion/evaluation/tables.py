@@ -19,12 +19,12 @@ Table = dict[str, dict[str, float]]
 
 
 def score_table(dataset: Dataset, statistic: str, max_published: int | None = None) -> Table:
-    """One statistic of every method on every sequence.
+    """Collects one statistic of every method on every sequence.
 
     Args:
         dataset: a dataset with at least one run.
-        statistic: `"J_mean"`, ...
-        max_published: columns of published scores, the first ones; None for all.
+        statistic: name of the statistic, such as `"J_mean"`.
+        max_published: number of columns of published scores, the first ones; None for all.
 
     Returns:
         By method, then by sequence and `"mean"` as the protocol averages. Evaluated methods come
@@ -62,10 +62,10 @@ def score_table(dataset: Dataset, statistic: str, max_published: int | None = No
 
 
 def format_table(table: Mapping[str, Mapping[str, float]], title: str) -> str:
-    """A table as markdown with aligned columns, best read in a terminal.
+    """Formats a table as markdown with aligned columns, best read in a terminal.
 
     Args:
-        table: score by column and row.
+        table: scores by column, then by row.
         title: heading of the first column.
     """
     rows = dict.fromkeys(row for column in table.values() for row in column if row != MEAN)
@@ -90,11 +90,11 @@ def format_table(table: Mapping[str, Mapping[str, float]], title: str) -> str:
 
 
 def format_differences(dataset: Dataset, statistic: str) -> str:
-    """Paired differences of the first run to all others, a line each; empty if there is none.
+    """Formats paired differences of the first run to all others, a line each; empty for none.
 
     Args:
         dataset: a dataset with its differences.
-        statistic: `"J_mean"`, ...
+        statistic: name of the statistic, such as `"J_mean"`.
     """
     lines = []
     for difference in dataset.differences:

@@ -1,4 +1,4 @@
-"""What a trained network is scored on, by the task it was trained for."""
+"""The scores of a trained network, by the task that it was trained for."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -19,20 +19,20 @@ EVALUATIONS: dict[str, Evaluation] = {"segmentation": score_on_scenes}
 
 
 def register_evaluation(kind: str, evaluation: Evaluation) -> None:
-    """Says how networks of a task are scored.
+    """Registers how networks of a task are scored.
 
     Args:
         kind: name of the task.
-        evaluation: what scores them.
+        evaluation: function that scores a network of that task.
     """
     EVALUATIONS[kind] = evaluation
 
 
 def evaluation_of(config: Config) -> Evaluate | None:
-    """What scores a network while it is trained; None for a task that nothing scores.
+    """Finds the function that scores a network in training; None for a task without one.
 
     Args:
-        config: the experiment.
+        config: configuration of the experiment.
 
     Raises:
         InputError: where scores are wanted but nothing gives them.
@@ -50,7 +50,7 @@ def final_scores(workdir: Path, *, baselines: bool) -> dict[str, float]:
 
     Args:
         workdir: the run's folder.
-        baselines: whether to score baselines beside it, which may take minutes.
+        baselines: whether to score baselines beside the network, which may take minutes.
 
     Returns:
         Scores by name; none where the run's configuration asks for none.

@@ -25,18 +25,19 @@ def run_experiment(config: Config, workdir: Path, source: ClipSource | None = No
     """Trains what a configuration says, or continues it where ``workdir`` has its checkpoints.
 
     Args:
-        config: the experiment.
+        config: configuration of the experiment.
         workdir: the run's folder, created if missing.
-        source: the clips; those that ``config.data`` names if not given.
+        source: the clips to train on; None for those that ``config.data`` names.
 
     Returns:
-        The `Result`.
+        What the finished run reports.
 
     Raises:
         InputError: on data that cannot be read or has changed, a start that does not fit, or a
             folder of another experiment, or one that another run trains in. Nothing has been
             compiled then.
-        NonFiniteLossError, InterruptedTrainingError: see `training.loop.train`.
+        NonFiniteLossError: on a loss or gradient that is not finite.
+        InterruptedTrainingError: on SIGINT or SIGTERM.
     """
     networks = Loader()
     task = config.task.build(config.data, networks)
@@ -69,11 +70,11 @@ def run_experiment(config: Config, workdir: Path, source: ClipSource | None = No
 
 
 def open_clips(config: Config, source: ClipSource | None = None) -> tuple[ClipSource, ClipSource]:
-    """The clips to train on, and those held out for the validation loss.
+    """Opens the clips to train on, and those held out for the validation loss.
 
     Args:
-        config: the experiment.
-        source: the clips; those that ``config.data`` names if not given.
+        config: configuration of the experiment.
+        source: the clips; None for those that ``config.data`` names.
     """
     data = config.data
     if source is None and "scenes:" in data.source and config.seed in RESERVED_SEEDS:
@@ -97,16 +98,16 @@ def open_clips(config: Config, source: ClipSource | None = None) -> tuple[ClipSo
 def validation_batches(
     config: Config, held_out: ClipSource, share: ProcessShare, fields: tuple[str, ...]
 ) -> list[HeldOut]:
-    """At most ``validation_clips`` of the held-out clips, evenly spread.
+    """Loads at most ``validation_clips`` of the held-out clips, evenly spread.
 
     The last batch is filled up with clips that are marked as such. Of each batch a process loads
     its share.
 
     Args:
-        config: the experiment.
-        held_out: the clips.
+        config: configuration of the experiment.
+        held_out: the clips held out for validation.
         share: the part of each batch that this process loads.
-        fields: entries of a clip that go into a batch.
+        fields: names of the entries of a clip that go into a batch.
     """
     count = min(len(held_out), config.data.validation_clips)
     chosen = np.linspace(0, len(held_out) - 1, count).round().astype(int)
@@ -126,12 +127,12 @@ def _up_to(count: int, config: Config) -> int:
 
 
 def read_start(config: Config, task: Task, example: HeldOut, workdir: Path) -> Start | None:
-    """The network that a run starts from; None where it has no start, or is a run to continue.
+    """Loads the network that a run starts from; None without a start, or for a run to continue.
 
     Args:
-        config: the experiment.
-        task: what is trained.
-        example: a batch.
+        config: configuration of the experiment.
+        task: the network to train and its loss.
+        example: batch that gives the shapes of the clips.
         workdir: the run's folder.
 
     Raises:

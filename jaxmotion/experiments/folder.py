@@ -58,7 +58,7 @@ def sole_run(workdir: Path) -> Iterator[None]:
 
 
 def check_position(loader: TrainLoader, workdir: Path) -> None:
-    """Tells data that has changed since the run in a folder was trained on it.
+    """Refuses data that has changed since the run in a folder was trained on it.
 
     Args:
         loader: the clips of the run that is to go on.
@@ -84,7 +84,7 @@ def claim_folder(config: Config, workdir: Path, networks: Mapping[str, str] | No
     All processes check, the main one writes.
 
     Args:
-        config: the experiment.
+        config: configuration of the experiment.
         workdir: the run's folder.
         networks: fingerprints of the other networks that the task uses, by path or name.
 
@@ -110,9 +110,9 @@ def check_folder(
     """Checks that a folder is free, or holds a run that this configuration continues.
 
     Args:
-        config: the experiment.
+        config: configuration of the experiment.
         workdir: the run's folder.
-        networks: see `claim_folder`.
+        networks: fingerprints of the other networks that the task uses, by path or name.
 
     Returns:
         The configuration of the run that is there; None where there is none.

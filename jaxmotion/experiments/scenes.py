@@ -29,9 +29,9 @@ def score_on_scenes(config: Config, variables: Variables, baselines: bool) -> di
     """Scores a segmenter on scenes that no run trains on.
 
     Args:
-        config: what it was trained with; ``config.evals`` says which scenes.
-        variables: of its network.
-        baselines: whether to score the baselines beside it.
+        config: configuration of the run; ``config.evals`` says which scenes.
+        variables: variables of the trained network, by collection.
+        baselines: whether to score the baselines beside the network.
 
     Returns:
         ``foreground_iou``, and the `scene_scores` of the baselines; none without scenes.
@@ -59,7 +59,7 @@ def scenes_of(config: Config) -> str:
     """The level of scenes that a configuration is scored on; empty for none.
 
     Args:
-        config: the experiment.
+        config: configuration of the experiment.
     """
     level = config.evals.scenes
     if level != "same":
@@ -73,14 +73,14 @@ def foreground_iou(labels, gt, rule: str = "except_largest") -> float:
 
     Args:
         labels: int `[N, T, H, W]`, predicted segments.
-        gt: bool `[N, T, H, W]`.
-        rule: Selection rule, see `select_foreground`.
+        gt: bool `[N, T, H, W]`, the true foreground.
+        rule: rule that selects the foreground segments, a name that `select_foreground` takes.
 
     Returns:
         Mean over clips and frames, 0 to 1. A frame empty in both counts as 1.
 
     Raises:
-        ValueError: The shapes differ or are not `[N, T, H, W]`, or there is no clip.
+        ValueError: the shapes differ or are not `[N, T, H, W]`, or there is no clip.
     """
     labels, gt = np.asarray(labels), np.asarray(gt)
     if labels.shape != gt.shape or labels.ndim != 4 or not len(labels):
@@ -100,11 +100,12 @@ def scene_scores(
     """Foreground IoU of a predictor and of the baselines on the same clips.
 
     Args:
-        predict: Flow `[T, H, W, 2]` to masks `[T, H, W, K]`; left out of the result if None.
-        samples: Clips with `flow` `[T, H, W, 2]` and `labels` `[T, H, W]`, 0 = background; all of
+        predict: function from flow `[T, H, W, 2]` to masks `[T, H, W, K]`; None for the baselines
+            alone.
+        samples: clips with `flow` `[T, H, W, 2]` and `labels` `[T, H, W]`, 0 = background; all of
             one size.
-        tuning_samples: Other clips, of the same kind, on which the one factor of the tuned
-            threshold is chosen; None leaves all baselines out.
+        tuning_samples: other clips of the same kind, on which the one factor of the tuned threshold
+            is chosen; None leaves all baselines out.
 
     Returns:
         Mean IoU by name: `network`, `tuned_threshold`, the names of `BASELINES`, and

@@ -24,15 +24,16 @@ def run_seeds(config: Config, workdir: Path, count: int) -> tuple[Result, dict[s
 
     Args:
         config: the experiment; its seed is the first one.
-        workdir: the folder of the runs.
-        count: how many seeds.
+        workdir: the folder that holds the folders of the runs.
+        count: number of seeds, at least 1; the run that is best by the task's criterion is kept.
 
     Returns:
-        The result of the kept run, and the validation loss of each by its folder's name.
+        The result of the kept run, and the validation loss of every run by its folder's name.
 
     Raises:
         InputError: as `run_experiment`; or ``workdir`` cannot be written.
-        NonFiniteLossError, InterruptedTrainingError: see `training.loop.train`.
+        NonFiniteLossError: on a loss or gradient that is not finite.
+        InterruptedTrainingError: on SIGINT or SIGTERM.
     """
     if count < 1:
         raise InputError(f"seeds {count}: expected at least 1")

@@ -1,4 +1,4 @@
-"""What comes in: flow fields checked, and the size that a network works at."""
+"""The input of a network: flow fields checked, and the size that a network works at."""
 
 import math
 from collections.abc import Iterable, Iterator
@@ -9,10 +9,10 @@ from jaxmotion.errors import InputError
 from jaxmotion.optical_flow.arrays import known_flow
 
 Field = np.ndarray | tuple[np.ndarray, np.ndarray | None]
-"""The flow ``[H, W, 2]`` of a frame, or that and where it is known, ``[H, W]``."""
+"""The flow `[H, W, 2]` of a frame, or that and where it is known, `[H, W]`."""
 
 SegmentedField = tuple[np.ndarray, np.ndarray] | tuple[np.ndarray, np.ndarray, np.ndarray | None]
-"""Flow ``[H, W, 2]`` and masks ``[H, W, K]`` of a frame, and possibly where the flow is known."""
+"""Flow `[H, W, 2]` and masks `[H, W, K]` of a frame, and possibly where the flow is known."""
 
 # Sides of the working size are multiples of at least this, so that videos of about the same shape
 # share a compiled program.
@@ -44,13 +44,16 @@ def working_size(
 def checked_flow(
     flow: np.ndarray, valid: np.ndarray | None, name: str = "flow", layout: str = "[T, H, W, 2]"
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Flow and where it is known, both float32; the flow is zero where it is unknown.
+    """Checks flow, and sets it to zero where it is unknown.
 
     Args:
-        flow: of the layout.
-        valid: in {0, 1}; None for everywhere.
-        name: what the flow is called in an error.
-        layout: its axes.
+        flow: optical flow in pixels per frame, with the axes of ``layout``.
+        valid: where the flow is known, in {0, 1}, without the last axis; None for everywhere.
+        name: name of the flow in an error.
+        layout: axes of the flow, such as ``"[T, H, W, 2]"``.
+
+    Returns:
+        Flow and where it is known, both float32.
 
     Raises:
         InputError: on another shape, or values that cannot be flow.
@@ -65,7 +68,7 @@ def checked_flow(
 
 
 def checked_fields(frames: Iterable[Field]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Flow and where it is known of each frame, as of `checked_flow`.
+    """Checks the flow of each frame in turn, as `checked_flow` does.
 
     Args:
         frames: fields `[H, W, 2]`, or pairs of one and where it is known.

@@ -37,7 +37,7 @@ class GivenFlow:
     that a video is not believed how many it has, nor a folder that it is of this video.
 
     Attributes:
-        files: what is read.
+        files: the files that are read.
     """
 
     def __init__(self, path: Path, video: "Video"):
@@ -46,7 +46,7 @@ class GivenFlow:
         Args:
             path: an `.npz`; a folder of `.flo` files, of KITTI's `.png`, or with a `flow.npz`, as
                 `write_flow_folder` makes them; or one `.flo` or `.png`.
-            video: that it is of.
+            video: the video that the flow belongs to.
 
         Raises:
             InputError: no flow there; flow that is not forward with a gap of 1; of another shape
@@ -91,7 +91,7 @@ class GivenFlow:
             yield self._field(count - 1, earlier)
 
     def _field(self, number: int, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Of a frame."""
+        """Flow of a frame, and where it is known."""
         if number not in self._by_frame:
             self._check_count(self._count())
         index = self._by_frame[number]
@@ -199,7 +199,7 @@ class _Archive:
 
 
 def _find(path: Path) -> _Files | _Archive:
-    """Where the fields are."""
+    """Finds the files of the fields."""
     with reading(path):
         files = field_files(path) if path.is_dir() else [path]
     is_archive = files[0].suffix.lower() == ".npz" and files[0].is_file()

@@ -1,4 +1,4 @@
-"""What a network's per-pixel features say of the segments: latent vectors, similarity, PCA map.
+"""The per-pixel features of a network, by segment: latent vectors, similarity, PCA map.
 
 Thesis §3.3.4 and app. 7.2.3. The features are those before the masks (`Segmentation.embedding`).
 """
@@ -21,12 +21,12 @@ GAP = 2
 
 
 class SegmentLatents(NamedTuple):
-    """How the segments of a clip move, in the network's own terms.
+    """The motion of the segments of a clip, in the network's own terms.
 
     Attributes:
-        vectors: ``[K, E]``, χ of each segment: the mean of its normalised latent vectors; zero for
-            an empty segment.
-        similarity: ``[K, K]``, the dot products of the vectors.
+        vectors: `[K, E]`, χ of each segment: the mean of its normalized latent vectors; zero for an
+            empty segment.
+        similarity: `[K, K]`, the dot products of the vectors.
     """
 
     vectors: np.ndarray
@@ -37,13 +37,13 @@ class LatentMap(NamedTuple):
     """The principal components of the latent vectors of a clip.
 
     Attributes:
-        projections: ``[T, h, w, 3]`` float32 on the first three components, which are those of the
+        projections: `[T, h, w, 3]` float32 on the first three components, which are those of the
             whole clip. A component has no sign of its own: the one taken makes the third moment of
             its projections positive, so that a small part of the clip that differs from the rest,
             as a moving object does, is on the positive side.
-        softmax: ``[T, h, w, 3]`` float32, of the projections.
-        foreground: bool ``[T, h, w]``, where the first component's softmax is above the threshold.
-        explained: ``[3]``, the share of the variance in each component.
+        softmax: `[T, h, w, 3]` float32, of the projections.
+        foreground: bool `[T, h, w]`, where the first component's softmax is above the threshold.
+        explained: `[3]`, the share of the variance in each component.
     """
 
     projections: np.ndarray
@@ -56,11 +56,11 @@ def normalize_latents(embedding: np.ndarray, valid: np.ndarray | None = None) ->
     """Gives each feature zero mean and unit variance over a clip; a constant one becomes zero.
 
     Args:
-        embedding: ``[T, h, w, E]``, a latent vector per site.
-        valid: ``[T, h, w]`` in {0, 1}; unknown sites count in no statistic and become zero.
+        embedding: `[T, h, w, E]`, a latent vector per site.
+        valid: `[T, h, w]` in {0, 1}; unknown sites count in no statistic and become zero.
 
     Returns:
-        float32 ``[T, h, w, E]``.
+        float32 `[T, h, w, E]`.
 
     Raises:
         ValueError: on another shape.
@@ -87,12 +87,12 @@ def normalize_latents(embedding: np.ndarray, valid: np.ndarray | None = None) ->
 def segment_latents(
     embedding: np.ndarray, masks: np.ndarray, valid: np.ndarray | None = None
 ) -> SegmentLatents:
-    """The latent motion representation of each segment, and how alike two segments move.
+    """Computes the latent motion of each segment, and how alike two segments move.
 
     Args:
-        embedding: ``[T, h, w, E]``.
-        masks: ``[T, H, W, K]``, probabilities or 0 and 1, at any size.
-        valid: ``[T, h, w]`` in {0, 1}.
+        embedding: `[T, h, w, E]`, latent vectors of the network.
+        masks: `[T, H, W, K]`, probabilities or 0 and 1, at any size.
+        valid: `[T, h, w]` in {0, 1}, where the flow is known; None for everywhere.
 
     Returns:
         The `SegmentLatents`.
@@ -101,7 +101,7 @@ def segment_latents(
         ValueError: on shapes that do not belong together.
 
     References:
-        Thesis §3.3.4: χ(S) is the mean of the latent vectors, normalised in mean and variance, of
+        Thesis §3.3.4: χ(S) is the mean of the latent vectors, normalized in mean and variance, of
         the sites of S; the similarity of two segments is the dot product of theirs.
     """
     latents = normalize_latents(embedding, valid)
@@ -119,12 +119,12 @@ def segment_latents(
 def latent_map(
     embedding: np.ndarray, valid: np.ndarray | None = None, *, threshold: float = 0.7
 ) -> LatentMap:
-    """Principal components of the normalised latent vectors, one analysis for the whole clip.
+    """Principal components of the normalized latent vectors, one analysis for the whole clip.
 
     Args:
-        embedding: ``[T, h, w, E]``, E ≥ 3.
-        valid: ``[T, h, w]`` in {0, 1}; unknown sites project to zero.
-        threshold: what the softmax over the three projections is held against.
+        embedding: `[T, h, w, E]`, latent vectors of the network; E ≥ 3.
+        valid: `[T, h, w]` in {0, 1}; unknown sites project to zero.
+        threshold: value that the softmax over the three projections is compared with.
 
     Returns:
         The `LatentMap`.
@@ -160,16 +160,16 @@ def latent_map(
 
 
 def latent_picture(flow: np.ndarray, masks: np.ndarray, latents: LatentMap) -> np.ndarray:
-    """Frames of a clip side by side; from top to bottom flow, segments, components, foreground.
+    """Draws the frames of a clip side by side: flow, segments, components, foreground, downward.
 
     Args:
-        flow: ``[T, H, W, 2]``, shown in the usual colours, each frame to its own scale.
-        masks: ``[T, H', W', K]``.
+        flow: `[T, H, W, 2]`, shown in the usual colors, each frame to its own scale.
+        masks: `[T, H', W', K]`, probabilities of the segments.
         latents: the map of the same frames; the softmax of its three components is shown as red,
             green and blue, its foreground in white.
 
     Returns:
-        uint8 ``[rows, columns, 3]``.
+        uint8 `[rows, columns, 3]`.
 
     Raises:
         ValueError: on shapes that do not belong together.
@@ -205,16 +205,16 @@ def write_latents(
 ) -> SegmentLatents:
     """Writes ``latents.npz`` and ``latents.png`` of a video.
 
-    The ``.npz`` holds ``vectors`` ``[K, E]``, ``similarity`` ``[K, K]`` (`SegmentLatents`),
-    ``foreground`` ``[T, h, w]`` and ``explained`` ``[3]`` (`LatentMap`); the picture is that of
+    The ``.npz`` holds ``vectors`` `[K, E]`, ``similarity`` `[K, K]` (`SegmentLatents`),
+    ``foreground`` `[T, h, w]` and ``explained`` `[3]` (`LatentMap`); the picture is that of
     `latent_picture`.
 
     Args:
         out: folder to write to.
-        flow: ``[T, H, W, 2]``.
-        masks: ``[T, H', W', K]``.
-        embedding: ``[T, h, w, E]``.
-        valid: ``[T, H, W]`` in {0, 1}, where the flow is known; everywhere by default.
+        flow: `[T, H, W, 2]`, pixels per frame.
+        masks: `[T, H', W', K]`, probabilities of the segments.
+        embedding: `[T, h, w, E]`, latent vectors of the network.
+        valid: `[T, H, W]` in {0, 1}, where the flow is known; None for everywhere.
 
     Returns:
         What was written of the segments.

@@ -1,4 +1,4 @@
-"""Linking: the labels of overlapping clips of a video become one labelling (thesis §3.3.5).
+"""Linking: the labels of overlapping clips of a video become one labeling (thesis §3.3.5).
 
 A network that sees a few frames at a time gives the same segment another label in the next clip.
 The frames that two clips share tell which label of one is which of the other.
@@ -22,22 +22,22 @@ def link_clips(
     num_labels: int,
     method: Linking = "assignment",
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Links the labels of overlapping clips into one labelling of the video.
+    """Links the labels of overlapping clips into one labeling of the video.
 
     Each clip takes the labels of the clip before it by the frames that both have; the first
     keeps its own. Each frame is then taken from the clip in which it lies most central (fig. 3.4
     for triplets); the first and the last frames from the only clip that has them.
 
     Args:
-        clips: integers ``[T_c, H, W]`` in 0 .. num_labels - 1, in the order of the video.
+        clips: integers `[T_c, H, W]` in 0 .. num_labels - 1, in the order of the video.
         starts: the number of each clip's first frame. Each clip begins and ends after the one
             before it, and leaves no frame out between the two.
-        num_labels: K.
-        method: see `link_labels`.
+        num_labels: number K of labels.
+        method: ``"assignment"``, one-to-one, or ``"published"``, which can make two labels one.
 
     Returns:
-        Labels ``[T, H, W]`` from the first clip's first frame to the last clip's last, and tables
-        ``[C, K]`` of what each label of each clip became.
+        Labels `[T, H, W]` from the first clip's first frame to the last clip's last, and tables
+        `[C, K]` of what each label of each clip became.
 
     Raises:
         ValueError: on other shapes, labels out of range, clips out of order or with a gap between
@@ -60,8 +60,8 @@ def link_masks(
     """Links clips of soft masks, in a stream: two clips are in hand at a time.
 
     Args:
-        clips: the number of each clip's first frame, and its masks ``[T_c, H, W, K]``, in order.
-        method: see `link_labels`.
+        clips: the number of each clip's first frame, and its masks `[T_c, H, W, K]`, in order.
+        method: ``"assignment"``, one-to-one, or ``"published"``, which can make two labels one.
 
     Yields:
         The same clips with their masks in the order of the first clip's. Where two labels became
@@ -85,13 +85,13 @@ def link_masks(
 
 
 def unroll(clips: Iterable[tuple[int, np.ndarray]]) -> Iterator[np.ndarray]:
-    """Each frame of a video once, from the clip in which it lies most central (fig. 3.4).
+    """Yields each frame of a video once, from the clip in which it lies most central (fig. 3.4).
 
     Args:
-        clips: the number of each clip's first frame, and its frames ``[T_c, ...]``, in order.
+        clips: the number of each clip's first frame, and its frames `[T_c, ...]`, in order.
 
     Yields:
-        The frames ``[...]``; of two clips in which a frame is as central the earlier one's.
+        The frames `[...]`; of two clips in which a frame is as central the earlier one's.
     """
     previous, given = None, 0
     for start, clip in clips:
@@ -99,7 +99,7 @@ def unroll(clips: Iterable[tuple[int, np.ndarray]]) -> Iterator[np.ndarray]:
             given = start
         else:
             before, earlier = previous
-            # The frames as near to the centre of the earlier clip as to the centre of this one.
+            # The frames as near to the center of the earlier clip as to the center of this one.
             middle = (2 * before + len(earlier) + 2 * start + len(clip) - 2) // 4 + 1
             stop = min(max(middle, start, given), before + len(earlier))
             yield from earlier[given - before : stop - before]
@@ -114,8 +114,8 @@ class Linker:
     """Links clips one after the other, with only the last one in memory.
 
     Attributes:
-        num_labels: K.
-        method: see `link_labels`.
+        num_labels: number K of labels.
+        method: ``"assignment"``, one-to-one, or ``"published"``, which can make two labels one.
     """
 
     def __init__(self, num_labels: int, method: Linking = "assignment") -> None:
@@ -127,14 +127,14 @@ class Linker:
         self._previous: tuple[int, np.ndarray, np.ndarray] | None = None
 
     def table(self, start: int, labels: np.ndarray) -> np.ndarray:
-        """What the labels of the next clip become.
+        """Finds what the labels of the next clip become.
 
         Args:
-            start: the number of its first frame.
-            labels: integers ``[T_c, H, W]``.
+            start: number of the clip's first frame.
+            labels: integers `[T_c, H, W]` in 0 .. num_labels - 1, the segments of the clip.
 
         Returns:
-            int ``[K]``: ``table[labels]`` is the clip in the labels of the first one.
+            int `[K]`: ``table[labels]`` is the clip in the labels of the first one.
 
         Raises:
             ValueError: as `link_clips`.
@@ -173,22 +173,23 @@ class Linker:
 def link_labels(
     previous: np.ndarray, current: np.ndarray, num_labels: int, method: Linking = "assignment"
 ) -> np.ndarray:
-    """Which label of one segmentation is which of another of the same frames (eq. 3.9).
+    """Finds which label of one segmentation is which of another of the same frames (eq. 3.9).
 
-    A label is likened to another by the Jaccard index of their pixels, summed over the frames; to
-    be absent from a frame together is no likeness. A label that has no pixel in common with any
-    keeps its number where that is free.
+    Two labels are as alike as the Jaccard index of their pixels, summed over the frames. A frame
+    from which both are absent adds nothing. A label that has no pixel in common with any keeps its
+    number where that is free.
 
     Args:
-        previous: integers ``[F, H, W]`` in 0 .. num_labels - 1.
-        current: the same of the segmentation to relabel.
-        num_labels: K.
-        method: ``"assignment"``: one-to-one, the assignment of greatest total. ``"published"``:
-            for each label by itself the most alike one, as eq. 3.9 has it, so that two labels can
-            become one.
+        previous: the segmentation that has the labels wanted, integers `[F, H, W]` in
+            0 .. num_labels - 1.
+        current: the segmentation to relabel, integers `[F, H, W]` in 0 .. num_labels - 1.
+        num_labels: number K of labels.
+        method: ``"assignment"`` pairs the labels one-to-one so that the total is greatest.
+            ``"published"`` takes for each label by itself the most alike one, as eq. 3.9 has it, so
+            that two labels can become one.
 
     Returns:
-        int ``[K]``: ``table[current]`` has the labels of ``previous``.
+        int `[K]`: ``table[current]`` has the labels of ``previous``.
 
     Raises:
         ValueError: on different shapes or an unknown method.

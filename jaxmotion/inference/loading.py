@@ -10,7 +10,7 @@ from jaxmotion.models.loading import load_trained
 from jaxmotion.models.trained import Trained
 
 PREDICTORS: dict[str, Callable[[Trained], Any]] = {"segmentation": Segmenter.of}
-"""What makes something to call of a trained network, by the kind of its task."""
+"""The functions that make something to call of a trained network, by the kind of its task."""
 
 
 def load(path_or_name: str | Path) -> Any:

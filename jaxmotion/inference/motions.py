@@ -19,8 +19,8 @@ class WindowMotions(NamedTuple):
 
     Attributes:
         start: number of the window's first frame.
-        length: its frames.
-        theta: ``[K, P]``, with P for that many frames.
+        length: number of frames of the window.
+        theta: `[K, P]`, motion parameters of the segments; P depends on the length.
     """
 
     start: int
@@ -40,7 +40,7 @@ class MotionFitter:
 
         Args:
             model: motion model of a segment.
-            penalty: what a residual costs.
+            penalty: robust penalty of a residual.
         """
 
         def theta(_: tuple[()], flow: jax.Array, masks: jax.Array, valid: jax.Array) -> jax.Array:
@@ -52,18 +52,18 @@ class MotionFitter:
 
     @property
     def compilation_seconds(self) -> float:
-        """See the class."""
+        """Seconds spent on compiling so far."""
         return self._theta.seconds
 
     def stream(
         self, frames: Iterable[SegmentedField], inference: InferenceConfig
     ) -> Iterator[WindowMotions]:
-        """The motion models of each window in turn.
+        """Fits the motion models of each window in turn.
 
         Args:
             frames: flow `[H, W, 2]` and masks `[H, W, K]` of each frame, and possibly where the
                 flow is known, `[H, W]` in {0, 1}, or None for everywhere.
-            inference: the windows.
+            inference: length and overlap of the windows.
 
         Raises:
             InputError: on flow or masks of another shape.

@@ -37,11 +37,12 @@ class Segmenter:
     """Segments flow with trained parameters.
 
     Attributes:
-        config: the frozen configuration it was trained with.
-        task: the part of it that is about segmentation.
-        inference: how it goes over a video; as trained, unless told otherwise. May be set.
+        config: the frozen configuration that the network was trained with.
+        task: the part of the configuration that is about segmentation.
+        inference: length and overlap of its windows over a video; as trained, unless told
+            otherwise. May be set.
         params: parameters of the network.
-        step: the training step of the parameters.
+        step: training step that the parameters are from.
     """
 
     def __init__(
@@ -55,8 +56,8 @@ class Segmenter:
 
         Args:
             config: the configuration that the parameters belong to.
-            params: parameters of its network.
-            step: where in training they are from.
+            params: parameters of the network.
+            step: training step that the parameters are from.
             inference: windows to use instead of the configuration's.
 
         Raises:
@@ -82,7 +83,7 @@ class Segmenter:
                 ``jaxmotion export`` wrote; or the name of a shipped model, as ``"lt-ms-k4"``,
                 unless a path is called so.
             inference: windows to use instead of those it was trained for.
-            num_masks: another K than in training, which a decoder of slots allows.
+            num_masks: number of masks, if not that of training; only a decoder of slots allows it.
 
         Raises:
             InputError: where there is no readable checkpoint of a segmenter, or its K is fixed.
@@ -100,12 +101,12 @@ class Segmenter:
         inference: InferenceConfig | None = None,
         num_masks: int | None = None,
     ) -> "Segmenter":
-        """The segmenter of a trained network.
+        """Makes the segmenter of a trained network.
 
         Args:
-            trained: the network.
-            inference: see `load`.
-            num_masks: see `load`.
+            trained: the trained network, with its configuration.
+            inference: windows to use instead of those it was trained for.
+            num_masks: number of masks, if not that of training; only a decoder of slots allows it.
 
         Raises:
             InputError: where it was trained for another task, or its K is fixed.
@@ -127,14 +128,14 @@ class Segmenter:
         """Segments a video's flow, with the same labels in all frames.
 
         Args:
-            flow: ``[T, H, W, 2]``, pixels per frame; any T ≥ 1, any size. The network works at
-                about the number of pixels it was trained with, in the flow's own aspect ratio.
-            valid: ``[T, H, W]`` in {0, 1}, where the flow is known; everywhere by default. What
-                the flow holds elsewhere does not matter. Vectors that no motion can have
+            flow: `[T, H, W, 2]`, pixels per frame; any T ≥ 1, any size. The network works at about
+                the number of pixels it was trained with, in the flow's own aspect ratio.
+            valid: `[T, H, W]` in {0, 1}, where the flow is known; None for everywhere. What the
+                flow holds elsewhere does not matter. Vectors that no motion can have
                 (`optical_flow.known_vectors`) are unknown as well.
 
         Returns:
-            Masks ``[T, H, W, K]`` float32 that sum to 1 over K, at the flow's size. Where nothing
+            Masks `[T, H, W, K]` float32 that sum to 1 over K, at the flow's size. Where nothing
             of a video is known they are the same at every pixel: the background of the shipped
             models.
 
@@ -153,16 +154,16 @@ class Segmenter:
     def stream(self, frames: Iterable[Field]) -> Iterator[np.ndarray]:
         """Segments a video of any length while it arrives, as `__call__` would.
 
-        What is held in memory are a few windows, however long the video. Where the network would
-        see the whole video in one go, one that does not end within `inference.LONG_VIDEO` is cut
-        into windows of that length, which a warning says.
+        Only a few windows are held in memory, however long the video is. Where the network would
+        see the whole video in one go, a video longer than `jaxmotion.data.windows.LONG_VIDEO` is
+        cut into windows of that length; a warning says so.
 
         Args:
-            frames: flow fields ``[H, W, 2]``, all of one size; or pairs of such a field and where
-                it is known, ``[H, W]`` in {0, 1}, or None for everywhere.
+            frames: flow fields `[H, W, 2]`, all of one size; or pairs of such a field and where it
+                is known, `[H, W]` in {0, 1}, or None for everywhere.
 
         Yields:
-            Masks ``[H, W, K]`` of each frame in turn, some windows after it has been read.
+            Masks `[H, W, K]` of each frame in turn, some windows after it has been read.
 
         Raises:
             InputError: as `__call__`.
@@ -182,16 +183,16 @@ class Segmenter:
         return segment_stream(self._masks, checked(), self.working_size, inference)
 
     def describe(self, flow: np.ndarray, valid: np.ndarray | None = None) -> Segmentation:
-        """What the network makes of a video taken in one go, at the size it works at.
+        """Applies the network to a video in one go, at the size that it works at.
 
         Args:
-            flow: ``[T, H, W, 2]``; memory grows with T.
-            valid: ``[T, H, W]`` in {0, 1}; everywhere by default.
+            flow: `[T, H, W, 2]`, pixels per frame; memory grows with T.
+            valid: `[T, H, W]` in {0, 1}, where the flow is known; None for everywhere.
 
         Returns:
             The `Segmentation`, without the axis of clips: logits, latent vectors of the pixels
             (`jaxmotion.inference.latents`), and from a decoder the descriptor of each segment
-            ``[K, D]``. Labels are what the network calls segments in each frame, not linked.
+            `[K, D]`. Labels are what the network calls segments in each frame, not linked.
 
         Raises:
             InputError: as `__call__`.
@@ -210,15 +211,15 @@ class Segmenter:
     def motions(
         self, flow: np.ndarray, masks: np.ndarray, valid: np.ndarray | None = None
     ) -> np.ndarray:
-        """The motion models of the segments in each window: the theta of least L_r (eq. 3.4).
+        """Fits the motion models of the segments in each window: the theta of least L_r (eq. 3.4).
 
         Args:
-            flow: ``[T, H, W, 2]``.
-            masks: ``[T, H, W, K]``, as this segmenter gives them.
-            valid: as of `__call__`.
+            flow: `[T, H, W, 2]`, pixels per frame.
+            masks: `[T, H, W, K]`, as this segmenter gives them.
+            valid: `[T, H, W]` in {0, 1}, where the flow is known; None for everywhere.
 
         Returns:
-            theta ``[N, K, P]`` of the configuration's `MotionModel`, in px per frame over
+            theta `[N, K, P]` of the configuration's `MotionModel`, in px per frame over
             coordinates from -1 to 1, for the windows that ``inference.windows(T)`` lists. Zero for
             a segment without a known vector.
 
@@ -233,11 +234,11 @@ class Segmenter:
         return np.stack([window.theta for window in self._fitter.stream(frames, self.inference)])
 
     def stream_motions(self, frames: Iterable[SegmentedField]) -> Iterator[WindowMotions]:
-        """As `motions`, for a video of any length while it arrives.
+        """Fits motion models as `motions` does, for a video of any length while it arrives.
 
         Args:
-            frames: flow ``[H, W, 2]`` and masks ``[H, W, K]`` of each frame, and possibly where the
-                flow is known, ``[H, W]`` in {0, 1}, or None for everywhere.
+            frames: flow `[H, W, 2]` and masks `[H, W, K]` of each frame, and possibly where the
+                flow is known, `[H, W]` in {0, 1}, or None for everywhere.
 
         Yields:
             The `WindowMotions` of each window in turn.
@@ -248,11 +249,11 @@ class Segmenter:
         return self._fitter.stream(frames, self._for_streams())
 
     def working_size(self, height: int, width: int) -> tuple[int, int]:
-        """The size the network works at for flow of a given size.
+        """The size that the network works at for flow of a given size.
 
         Args:
-            height: rows of the flow.
-            width: its columns.
+            height: number of rows of the flow.
+            width: number of columns of the flow.
 
         Returns:
             ``(rows, columns)``: the flow's own size where training had it, else about the same
@@ -274,7 +275,7 @@ class Segmenter:
         return replace(LONG_VIDEO, linking=self.inference.linking)
 
     def _apply(self, params: Any, flow: jax.Array, valid: jax.Array) -> Segmentation:
-        """What the network makes of clips ``[B, T, H, W, 2]``."""
+        """Applies the network to clips `[B, T, H, W, 2]`."""
         network = self.task.network
         seen = observe(flow, valid, network)
         output = build_segmenter(network).apply({"params": params}, seen.features, seen.valid)

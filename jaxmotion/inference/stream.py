@@ -20,10 +20,11 @@ def segment_stream(
     """Segments the windows of a video and links their labels.
 
     Args:
-        masks_of: masks `[N, T, h, w, K]` of flow `[N, T, h, w, 2]` and valid `[N, T, h, w]`.
+        masks_of: function from flow `[N, T, h, w, 2]` and valid `[N, T, h, w]` to masks
+            `[N, T, h, w, K]`.
         frames: flow `[H, W, 2]` and valid `[H, W]` of each frame.
-        working_size: rows and columns at which flow of some rows and columns is segmented.
-        inference: the windows, and how they are linked.
+        working_size: function from rows and columns of the flow to those at which it is segmented.
+        inference: length and overlap of the windows, and how they are linked.
 
     Yields:
         Masks `[H, W, K]` of each frame in turn.

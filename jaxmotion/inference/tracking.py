@@ -35,7 +35,7 @@ def keep_labels(frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
     """Orders the masks of each frame as those of the frames before.
 
     Args:
-        frames: masks ``[H, W, K]`` of each frame in turn, all of one size.
+        frames: masks `[H, W, K]` of each frame in turn, all of one size.
 
     Yields:
         The same masks, in an order in which each segment has the label that it had before; in the
@@ -57,7 +57,7 @@ class Tracker:
     segment appears anew, the network's label is the best guess.
 
     Attributes:
-        num_labels: K.
+        num_labels: number K of labels.
     """
 
     def __init__(self, num_labels: int) -> None:
@@ -69,13 +69,13 @@ class Tracker:
         self._memory: np.ndarray | None = None
 
     def table(self, masks: np.ndarray) -> np.ndarray:
-        """What the network's labels become in the next frame.
+        """Finds what the network's labels become in the next frame.
 
         Args:
-            masks: ``[H, W, K]``.
+            masks: `[H, W, K]`, probabilities of the segments in that frame.
 
         Returns:
-            int ``[K]``, a permutation: segment ``i`` of the network gets label ``table[i]``.
+            int `[K]`, a permutation: segment ``i`` of the network gets label ``table[i]``.
         """
         segments = _on_grid(masks).astype(np.float32)
         area = segments.mean(axis=1)
@@ -104,7 +104,7 @@ def bridge_gaps(frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
     Where that lasts two frames at most, its mask passes from that before to that after.
 
     Args:
-        frames: masks ``[H, W, K]`` of each frame in turn, with labels that stay.
+        frames: masks `[H, W, K]` of each frame in turn, with labels that stay.
 
     Yields:
         The masks, which still sum to 1; each frame once three more have been read.
@@ -126,7 +126,7 @@ def bridge_gaps(frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
 
 
 def _gap(there: list[np.ndarray]) -> int:
-    """For how many frames before the last one a segment ``[N]`` of it was lost; 0 if it was not."""
+    """For how many frames before the last one a segment `[N]` of it was lost; 0 if it was not."""
     for gap in range(1, min(_LONGEST_GAP, len(there) - 2) + 1):
         before, *between, after = there[-gap - 2 :]
         both = before & after
@@ -150,7 +150,7 @@ def _bridge(recent: deque[np.ndarray], gap: int, label: int) -> None:
 
 
 def _on_grid(masks: np.ndarray) -> np.ndarray:
-    """The segments ``[H, W, K]`` as binary masks on a coarse grid: bool ``[K, N]``."""
+    """The segments `[H, W, K]` as binary masks on a coarse grid: bool `[K, N]`."""
     step = max(1, min(masks.shape[:2]) // _GRID)
     labels = masks[step // 2 :: step, step // 2 :: step].argmax(axis=-1).ravel()
     return labels == np.arange(masks.shape[-1])[:, None]

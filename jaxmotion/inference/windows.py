@@ -18,22 +18,22 @@ class ShapedFunction:
     """A function of parameters and arrays, compiled once for each shape of the arrays.
 
     Attributes:
-        seconds: what compiling took so far.
+        seconds: seconds spent on compiling so far.
     """
 
     def __init__(self, function: Callable[..., jax.Array], params: Any) -> None:
-        """Compiles nothing yet.
+        """Makes the function; nothing is compiled yet.
 
         Args:
-            function: takes the parameters and arrays, gives an array.
-            params: its first argument in every call.
+            function: function of the parameters and arrays that gives an array.
+            params: parameters, the first argument in every call.
         """
         self._function, self._params = jax.jit(function), params
         self._compiled: dict[tuple[tuple[int, ...], ...], Callable[..., jax.Array]] = {}
         self.seconds = 0.0
 
     def __call__(self, *arrays: np.ndarray) -> np.ndarray:
-        """The function's result for these arrays."""
+        """Applies the function to these arrays."""
         shapes = tuple(array.shape for array in arrays)
         if shapes not in self._compiled:
             start = time.perf_counter()
@@ -54,10 +54,10 @@ def run_windows(
     The function always gets the same number of windows; the last ones are filled up with zeros.
 
     Args:
-        function: arrays ``[N, T, ...]``, one for each part of a frame, to ``[N, ...]``.
-        frames: the parts ``[...]`` of each frame.
-        inference: the windows.
-        bucketed: fill windows up with frames of zeros to a `bucket_length`.
+        function: function from arrays `[N, T, ...]`, one for each part of a frame, to `[N, ...]`.
+        frames: the parts `[...]` of each frame.
+        inference: length and overlap of the windows.
+        bucketed: whether windows are filled up with frames of zeros to a `bucket_length`.
 
     Yields:
         Number of the first frame, length, and result of each window in turn.

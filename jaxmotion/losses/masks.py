@@ -1,4 +1,4 @@
-"""Losses of masks alone: how sure they are, and how much of a frame is foreground.
+"""Losses of masks alone: their entropy, and their share of foreground.
 
 Shapes and types are those of `losses.segmentation`.
 """
@@ -18,8 +18,8 @@ def entropy(masks: chex.Array, *, valid: chex.Array | None = None) -> jax.Array:
     """Mean entropy of the pixels' segment probabilities, in nats.
 
     Args:
-        masks: `[B, T, H, W, K]`, probabilities.
-        valid: optional `[B, T, H, W]`.
+        masks: `[B, T, H, W, K]`, probabilities of the segments.
+        valid: optional `[B, T, H, W]` in {0, 1}; pixels at 0 do not count.
 
     Returns:
         `[B]`, between 0 and log K.
@@ -41,10 +41,10 @@ def background_prior(
     border_cost: float | jax.Array = 0.0,
     valid: chex.Array | None = None,
 ) -> jax.Array:
-    """What it costs that pixels are not in the first mask, the background.
+    """Cost of the pixels outside the first mask, the background.
 
     A prior by which the background is more likely: a pixel leaves it only where another motion
-    explains it better by this much. The cost may rise towards the border of the frame, with the
+    explains it better by this much. The cost may rise toward the border of the frame, with the
     fourth power of the distance from the center. Who films an object keeps it in the frame; water,
     ground and branches close to the camera reach over its border.
 
@@ -53,7 +53,7 @@ def background_prior(
         foreground_cost: cost of a pixel outside the background, wherever it is, in the unit of the
             loss that it is added to.
         border_cost: further cost on the border of the frame; none at its center.
-        valid: optional `[B, T, H, W]`.
+        valid: optional `[B, T, H, W]` in {0, 1}; pixels at 0 do not count.
 
     Returns:
         `[B]`: the mean over valid pixels of cost * (1 - m_0). With a `foreground_cost` of 1 alone
@@ -78,14 +78,14 @@ def background_prior(
 
 
 def known_pixels(like: chex.Array, valid: chex.Array | None) -> jax.Array:
-    """1 where `valid` is positive, else 0.
+    """Weights that are 1 where `valid` is positive, else 0.
 
     Args:
         like: `[..., C]`, an array of the type that is wanted.
         valid: `[...]`; None for 1 everywhere.
 
     Returns:
-        `[...]`.
+        The weights, `[...]`.
     """
     if valid is None:
         return jnp.ones(like.shape[:-1], like.dtype)

@@ -34,11 +34,11 @@ def frame_weights(
 ) -> jax.Array:
     """The weight of each frame in `reconstruction`: one over its flow's norm, averaged over time.
 
-    Give the same weights to `jaxmotion.fit`, so that the fit and the loss minimise one function.
+    Give the same weights to `jaxmotion.fit`, so that the fit and the loss minimize one function.
 
     Args:
-        flow: `[B, T, H, W, 2]`.
-        valid: optional `[B, T, H, W]`.
+        flow: `[B, T, H, W, 2]`, pixels per frame.
+        valid: optional `[B, T, H, W]` in {0, 1}; pixels at 0 do not count.
         min_magnitude: mean L1 magnitude (pixels per frame) below which a frame counts as still and
             is divided by this instead.
 
@@ -70,17 +70,17 @@ def reconstruction(
     valid: chex.Array | None = None,
     weights: chex.Array | None = None,
 ) -> jax.Array:
-    """How badly the segments' motion models explain the flow, relative to the flow's norm.
+    """Misfit of the segments' motion models to the flow, relative to the flow's norm.
 
     Args:
-        flow: `[B, T, H, W, 2]`.
-        masks: `[B, T, H, W, K]`.
-        parametric: `[B, K, T, H, W, 2]`.
-        penalty: distance of flow and model; see `residual_penalty`.
+        flow: `[B, T, H, W, 2]`, pixels per frame.
+        masks: `[B, T, H, W, K]`, probabilities of the segments.
+        parametric: `[B, K, T, H, W, 2]`, flow of the segments' motion models.
+        penalty: distance of flow and model, a name of `residual_penalty` or a `Penalty`.
         huber_delta: threshold of the "huber" penalty, pixels per frame.
-        valid: optional `[B, T, H, W]`.
-        weights: optional `[B, T]`, what each frame's sum is multiplied by; `frame_weights` of the
-            flow by default.
+        valid: optional `[B, T, H, W]` in {0, 1}; pixels at 0 do not count.
+        weights: optional `[B, T]`, factor on each frame's sum; `frame_weights` of the flow by
+            default.
 
     Returns:
         `[B]`: the mean over frames of sum_i sum_k m_k(i) d(f(i), f_k(i)) / sum_i |f(i)|_1.
@@ -106,19 +106,19 @@ def em(
     valid: chex.Array | None = None,
     normalization: Literal["none", "flow"] = "none",
 ) -> jax.Array:
-    """The expectation-maximisation loss: coherence minus `alpha` times the masks' entropy.
+    """The expectation-maximization loss: coherence minus `alpha` times the masks' entropy.
 
     The sum over pixels of the thesis is a mean over valid pixels here, so that the value does not
     depend on the image size; constants that depend on neither masks nor theta are left out.
 
     Args:
-        flow: `[B, T, H, W, 2]`.
-        masks: `[B, T, H, W, K]`.
-        parametric: `[B, K, T, H, W, 2]`.
+        flow: `[B, T, H, W, 2]`, pixels per frame.
+        masks: `[B, T, H, W, K]`, probabilities of the segments.
+        parametric: `[B, K, T, H, W, 2]`, flow of the segments' motion models.
         alpha: weight of sum_k m_k log m_k (natural logarithm).
-        penalty: distance of flow and model; see `residual_penalty`.
+        penalty: distance of flow and model, a name of `residual_penalty` or a `Penalty`.
         huber_delta: threshold of the "huber" penalty, pixels per frame.
-        valid: optional `[B, T, H, W]`.
+        valid: optional `[B, T, H, W]` in {0, 1}; pixels at 0 do not count.
         normalization: "none" leaves the coherence in pixels per frame (the published loss); "flow"
             divides it frame by frame by the flow's norm, as `reconstruction` does, so that `alpha`
             weighs the same for slow and fast motion.
@@ -152,15 +152,16 @@ def temporal_consistency(
     occlusion_quantile: float | jax.Array = 0.99,
     valid: chex.Array | None = None,
 ) -> jax.Array:
-    """How much the masks change from frame to frame, away from occlusions.
+    """Change of the masks from frame to frame, away from occlusions.
 
     Pixels whose flow changes most between the two frames are taken for occluded and left out: the
     top 1 - `occlusion_quantile` of the clip's valid pixel pairs.
 
     Args:
-        masks: `[B, T, H, W, K]`.
-        flow: `[B, T, H, W, 2]`; no gradient passes through it.
-        occlusion_quantile: in [0, 1]; 1 leaves nothing out.
+        masks: `[B, T, H, W, K]`, probabilities of the segments.
+        flow: `[B, T, H, W, 2]`, pixels per frame; no gradient passes through it.
+        occlusion_quantile: share of the pixel pairs that are kept, in [0, 1]; 1 leaves nothing
+            out.
         valid: optional `[B, T, H, W]`; a pair counts where both pixels are valid.
 
     Returns:

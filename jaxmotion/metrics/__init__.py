@@ -1,4 +1,4 @@
-"""How good masks and labels are: numpy, scipy and OpenCV alone, nothing of the project.
+"""Scores of masks and labels: numpy, scipy and OpenCV alone, nothing of the project.
 
 `masks` packs masks into bits and counts them, `davis` holds the DAVIS measures J and F, `objects`
 assigns segments to annotated objects, `foreground` reads K segments as one foreground, `bootstrap`

@@ -1,4 +1,4 @@
-"""What the metrics take: the one place that checks their arguments."""
+"""Checks of the arguments of the metrics, all in one place."""
 
 from typing import Any
 
@@ -9,7 +9,8 @@ def binary_masks(axes: str, **masks: Any) -> list[np.ndarray]:
     """Masks of one shape as bool.
 
     Args:
-        axes: the axes that they must have, `"[..., H, W]"` or without dots that many.
+        axes: names of the axes that they must have, such as `"[..., H, W]"`; exactly these where
+            there are no dots.
         masks: bool, or integers of which all but 0 are foreground, by name.
 
     Returns:
@@ -56,8 +57,8 @@ def check_shapes(axes: str, arrays: dict[str, np.ndarray]) -> None:
     """Checks that arrays have the axes named, and are all of the shape of the first.
 
     Args:
-        axes: the axes, `"[T, H, W]"`; `...` stands for any number of them.
-        arrays: the arrays by name.
+        axes: names of the axes, such as `"[T, H, W]"`; `...` stands for any number of them.
+        arrays: arrays by name.
 
     Raises:
         ValueError: one has not; the message names it, its shape and what was expected.

@@ -21,11 +21,11 @@ def bootstrap_interval(
     evidence.
 
     Args:
-        differences: the difference of each sequence.
-        weights: the weight of each sequence, positive.
-        level: level of the interval.
-        resamples: number of draws.
-        seed: seed of the draws; the same input gives the same interval.
+        differences: difference of the two methods by the name of the sequence.
+        weights: weight by the name of the sequence, positive.
+        level: confidence level of the interval, between 0 and 1.
+        resamples: number of draws of a set of sequences.
+        seed: seed of the random draws; the same input gives the same interval.
 
     Returns:
         Mean, lower and upper end; the ends are NaN for fewer than two sequences.

@@ -18,16 +18,16 @@ def jaccard(gt, pred, void=None) -> np.ndarray:
     """Intersection over union of two binary masks, 1 where both are empty.
 
     Args:
-        gt: bool `[..., H, W]`.
-        pred: bool, same shape.
-        void: bool, same shape: pixels that count neither for nor against; none by default.
+        gt: mask of the ground truth, bool `[..., H, W]`.
+        pred: predicted mask, bool, same shape.
+        void: bool, same shape, pixels that count neither for nor against; none by default.
 
     Returns:
-        float64 `[...]`.
+        The index of each mask, float64 `[...]`.
 
     Raises:
         ValueError: the shapes differ, or have fewer than two axes.
-        TypeError: A mask is not bool or integer.
+        TypeError: a mask is not bool or integer.
 
     References:
         Perazzi et al., A Benchmark Dataset and Evaluation Methodology for Video Object
@@ -48,17 +48,17 @@ def boundary_f(gt, pred, bound_th: float = BOUND_TH, void=None) -> np.ndarray:
     radius `ceil(bound_th * diagonal)`. With one boundary empty F is 0, with both it is 1.
 
     Args:
-        gt: bool `[..., H, W]`.
-        pred: bool, same shape.
+        gt: mask of the ground truth, bool `[..., H, W]`.
+        pred: predicted mask, bool, same shape.
         bound_th: tolerance, as a fraction of the image diagonal; from 1 on in pixels.
-        void: bool, same shape: pixels taken out of both masks; none by default.
+        void: bool, same shape, pixels taken out of both masks; none by default.
 
     Returns:
-        float64 `[...]`.
+        The F-measure of each mask, float64 `[...]`.
 
     Raises:
         ValueError: the shapes differ, or have fewer than two axes.
-        TypeError: A mask is not bool or integer.
+        TypeError: a mask is not bool or integer.
 
     References:
         Perazzi et al., CVPR 2016 (contour accuracy F); Martin, Fowlkes and Malik, PAMI 2004.
@@ -77,20 +77,20 @@ def packed_jaccard(gt: np.ndarray, pred: np.ndarray) -> float:
     """Jaccard index of two packed masks.
 
     Args:
-        gt: words `[H, n]`.
-        pred: words `[H, n]`.
+        gt: words of the ground truth, `[H, n]`.
+        pred: words of the prediction, `[H, n]`.
     """
     union = int(bitmasks.count(gt | pred))
     return int(bitmasks.count(gt & pred)) / union if union else 1.0
 
 
 def tolerance(height: int, width: int, bound_th: float = BOUND_TH) -> int:
-    """How far apart matching boundary pixels may be, in pixels.
+    """Largest distance of matching boundary pixels, in pixels.
 
     Args:
         height: rows of the image.
         width: columns of the image.
-        bound_th: the tolerance, as `boundary_f` has it.
+        bound_th: tolerance, as a fraction of the image diagonal; from 1 on in pixels.
     """
     if bound_th >= 1:
         return int(bound_th)

@@ -1,4 +1,4 @@
-"""Which segments are the foreground: the selection rules of the published protocols.
+"""Segments that are the foreground: the selection rules of the published protocols.
 
 `except_largest` and `nonzero` do not look at the ground truth: they give what a user without
 annotation would get. The others measure how good the best reading of a segmentation is. The rule
@@ -24,7 +24,7 @@ def select_foreground(labels, gt, rule: str) -> np.ndarray:
     Args:
         labels: int `[T, H, W]`, the segment of every pixel, >= 0.
         gt: bool `[T, H, W]` ground truth; `None` will do for the rules that use none.
-        rule: one of
+        rule: name of the selection rule, one of
 
             - `"except_largest"`: every segment but the one with most pixels in the cut. Uses no
               ground truth.
@@ -36,7 +36,7 @@ def select_foreground(labels, gt, rule: str) -> np.ndarray:
               truth.
 
     Returns:
-        bool `[T, H, W]`.
+        The foreground, bool `[T, H, W]`.
 
     Raises:
         ValueError: the rule is unknown, has more segments than it can try, or needs a ground truth
@@ -52,9 +52,9 @@ def foreground_labels(labels, gt, rule: str) -> np.ndarray:
     """The labels that `select_foreground` takes, with the same arguments and errors.
 
     Args:
-        labels: int `[T, H, W]`.
-        gt: bool `[T, H, W]`, or None.
-        rule: one of `RULES`.
+        labels: int `[T, H, W]`, the segment of every pixel, >= 0.
+        gt: bool `[T, H, W]` ground truth, or None for the rules that use none.
+        rule: name of the selection rule, one of `RULES`.
 
     Returns:
         bool `[K]`, with K the highest label plus one.
@@ -78,8 +78,8 @@ def contingency(labels: np.ndarray, gt: np.ndarray) -> tuple[np.ndarray, np.ndar
     """Pixels of every segment inside and outside the ground truth, per frame: two int `[T, K]`.
 
     Args:
-        labels: int `[T, H, W]`.
-        gt: bool `[T, H, W]`.
+        labels: int `[T, H, W]`, the segment of every pixel.
+        gt: bool `[T, H, W]`, the ground truth.
     """
     num_labels = int(labels.max()) + 1
     inside = np.zeros((len(labels), num_labels), np.int64)
@@ -96,7 +96,7 @@ def contingency(labels: np.ndarray, gt: np.ndarray) -> tuple[np.ndarray, np.ndar
 
 
 def _mean_jaccard(subsets: np.ndarray, inside: np.ndarray, outside: np.ndarray) -> np.ndarray:
-    """Mean over frames of the Jaccard index of unions of segments: [S, K] -> [S]."""
+    """Mean over frames of the Jaccard index of unions of segments: `[S, K]` -> `[S]`."""
     subsets = subsets.astype(np.int64)
     intersection = subsets @ inside.T  # [S, T]
     union = subsets @ outside.T + inside.sum(axis=1)

@@ -1,6 +1,6 @@
 """Binary masks as bits, 64 pixels a word: counting, outlines and disks then cost next to nothing.
 
-A mask ``[..., H, W]`` is packed row by row into words ``[..., H, ceil(W / 64)]``; pixel x is bit
+A mask `[..., H, W]` is packed row by row into words `[..., H, ceil(W / 64)]`; pixel x is bit
 ``x % 64`` of word ``x // 64``, and the bits past the last column are zero. Union, intersection and
 difference are then numpy's ``|``, ``&`` and ``^`` on the words.
 """
@@ -18,10 +18,10 @@ def pack(mask: np.ndarray) -> np.ndarray:
     """Packs a mask.
 
     Args:
-        mask: bool `[..., H, W]`.
+        mask: mask to pack, bool `[..., H, W]`.
 
     Returns:
-        uint64 `[..., H, ceil(W / 64)]`.
+        The words, uint64 `[..., H, ceil(W / 64)]`.
     """
     packed = np.packbits(mask, axis=-1, bitorder="little")
     missing = -packed.shape[-1] % (WORD // 8)
@@ -36,8 +36,11 @@ def unpack(words: np.ndarray, width: int) -> np.ndarray:
     """The mask of packed words.
 
     Args:
-        words: uint64 `[..., H, n]`.
-        width: W of the mask, bool `[..., H, W]`.
+        words: packed mask, uint64 `[..., H, n]`.
+        width: number of columns W.
+
+    Returns:
+        The mask, bool `[..., H, W]`.
     """
     octets = np.ascontiguousarray(words).view(np.uint8)
     return np.unpackbits(octets, axis=-1, count=width, bitorder="little").view(bool)
@@ -47,8 +50,11 @@ def pack_labels(labels: np.ndarray, values) -> np.ndarray:
     """The pixels of each of several labels, packed.
 
     Args:
-        labels: integers `[H, W]`.
-        values: the labels wanted; the result is uint64 `[len(values), H, n]`.
+        labels: label of each pixel, integers `[H, W]`.
+        values: labels wanted.
+
+    Returns:
+        The words of each label, uint64 `[len(values), H, n]`.
     """
     return np.stack([pack(labels == value) for value in values])
 
@@ -65,8 +71,8 @@ def outline(words: np.ndarray, width: int) -> np.ndarray:
     the last row and column only the neighbor inside the image counts.
 
     Args:
-        words: `[H, n]`.
-        width: W.
+        words: packed mask, `[H, n]`.
+        width: number of columns W.
 
     Returns:
         Words `[H, n]`.
@@ -89,9 +95,9 @@ def dilate(words: np.ndarray, width: int, radius: int) -> np.ndarray:
     spread is laid over the rows at which the disk is that wide.
 
     Args:
-        words: `[H, n]`.
-        width: W.
-        radius: radius of the disk: the pixels at a Euclidean distance of at most this.
+        words: packed mask, `[H, n]`.
+        width: number of columns W.
+        radius: radius of the disk, which holds the pixels at a Euclidean distance of at most this.
 
     Returns:
         Words `[H, n]`.

@@ -66,7 +66,7 @@ def match_objects(
     background: int | None = None,
     use_boundary: bool = True,
 ) -> ObjectMatch:
-    """Assigns predicted segments to annotated objects, as the DAVIS 2017 unsupervised benchmark.
+    """Assigns segments to annotated objects, as the DAVIS 2017 unsupervised benchmark does.
 
     The assignment maximizes the sum over objects of (J + F) / 2 averaged over the frames
     (Hungarian). Every label that occurs in the prediction is a candidate, 0 included, since a
@@ -74,10 +74,10 @@ def match_objects(
     background. Segments that are left over count for nothing.
 
     Args:
-        gt_labels: int `[T, H, W]`, 0 = background, 1.. = objects.
-        pred_labels: int `[T, H, W]`, labels >= 0.
-        void: bool `[T, H, W]`: pixels that count neither for nor against; none by default.
-        background: A predicted label that is no candidate; None if all are. The official code
+        gt_labels: annotated labels, int `[T, H, W]`, 0 = background, 1.. = objects.
+        pred_labels: predicted labels, int `[T, H, W]`, >= 0.
+        void: bool `[T, H, W]`, pixels that count neither for nor against; none by default.
+        background: predicted label that is no candidate; None if all are. The official code
             takes 0 for it, which no segment of a motion segmentation is.
         use_boundary: whether F counts; False assigns by J alone and leaves F NaN.
 
@@ -122,16 +122,17 @@ def bootstrap_iou(
     asked for.
 
     Args:
-        gt_labels: int `[T, H, W]`, 0 = background, 1.. = objects.
-        pred_labels: int `[T, H, W]`, labels >= 0, each of them a candidate.
+        gt_labels: annotated labels, int `[T, H, W]`, 0 = background, 1.. = objects.
+        pred_labels: predicted labels, int `[T, H, W]`, >= 0, each of them a candidate.
         void: bool `[T, H, W]`, pixels that do not count; none by default.
-        background: A predicted label that is no candidate; None if all are.
+        background: predicted label that is no candidate; None if all are.
 
     Returns:
         By object, float64 `[T]`; NaN in frames that do not show the object.
 
     Raises:
-        ValueError, TypeError: as `match_objects`.
+        ValueError: the shapes differ or are not `[T, H, W]`, or a label is negative.
+        TypeError: labels are no integers.
 
     References:
         Thesis table 4.5; Lao et al., Divided Attention: Unsupervised Multi-Object Discovery with
@@ -211,13 +212,13 @@ def _packed_frame(gt, objects, pred, segments, void, t: int) -> tuple[np.ndarray
 
 
 def _jaccard_table(segments: np.ndarray, objects: np.ndarray) -> np.ndarray:
-    """Jaccard index of every segment with every object: [S, O]."""
+    """Jaccard index of every segment with every object: `[S, O]`."""
     table = [[packed_jaccard(obj, segment) for obj in objects] for segment in segments]
     return np.array(table, np.float64).reshape(len(segments), len(objects))
 
 
 def _boundary_table(segments: np.ndarray, objects: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """F of every segment with every object: [S, O]."""
+    """F of every segment with every object: `[S, O]`."""
     radius = tolerance(*size)
     found = [Contour(mask, size[1], radius) for mask in segments]
     wanted = [Contour(mask, size[1], radius) for mask in objects]

@@ -1,4 +1,4 @@
-"""How steadily a labeling calls an object the same: what scores of single frames do not show."""
+"""Stability of the labels of objects in time, which scores of single frames do not show."""
 
 from dataclasses import dataclass
 
@@ -16,12 +16,13 @@ class LabelStability:
     there are two figures of each, and both are of interest.
 
     Attributes:
-        frames: frames that show the object.
+        frames: number of frames that show the object.
         apart: share of these in which its label is not that of the ground.
         share: share of the frames in which it has the label that it has most often.
-        switches: changes of its label from one such frame to the next, per 100 frames.
-        share_apart: as `share`, of the frames alone in which it is apart; NaN if there are none.
-        switches_apart: as `switches`, of these alone.
+        switches: number of changes of its label from one such frame to the next, per 100 frames.
+        share_apart: share of the frames in which it is apart with the label that it has most often
+            in these; NaN if there are none.
+        switches_apart: number of changes of its label among these, per 100 of them.
     """
 
     frames: int
@@ -33,11 +34,11 @@ class LabelStability:
 
 
 def label_stability(gt_labels, pred_labels, min_share: float = 0.002) -> dict[int, LabelStability]:
-    """How steadily each annotated object has one label.
+    """Stability of the label of each annotated object.
 
     Args:
-        gt_labels: int `[T, H, W]`, 0 = ground, 1.. = objects.
-        pred_labels: int `[T, H, W]`, labels >= 0; which, does not matter.
+        gt_labels: annotated labels, int `[T, H, W]`, 0 = ground, 1.. = objects.
+        pred_labels: predicted labels, int `[T, H, W]`, >= 0, whichever they are.
         min_share: share of a frame that an object must have, from 0 to 1, to count as shown.
 
     Returns:

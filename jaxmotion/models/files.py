@@ -42,7 +42,7 @@ _ENTRY = "jaxmotion"
 
 @dataclass(frozen=True)
 class _Note:
-    """What the metadata says of a network, its configuration apart."""
+    """The metadata of a network, its configuration apart."""
 
     step: CountOrZero
     metrics: dict[str, float | None]
@@ -131,7 +131,7 @@ def read_model(path: str | os.PathLike) -> Trained:
     """Reads what `write_model` wrote.
 
     Args:
-        path: the file.
+        path: the model file.
 
     Returns:
         The network, its parameters in float32.

@@ -14,7 +14,7 @@ from jaxmotion.training.kept import load_best
 
 
 def find_trained(path_or_name: str | Path) -> Path:
-    """Where a trained network is.
+    """Finds the folder or file of a trained network.
 
     Args:
         path_or_name: a path, or the name of a shipped model. A path that exists goes first.
@@ -69,14 +69,14 @@ class Loader:
     """Loads the networks that a task uses beside its own, and notes which they are.
 
     Attributes:
-        fingerprints: of what has been loaded, by path or name.
+        fingerprints: SHA-256 digests of the networks loaded so far, by path or name.
     """
 
     def __init__(self) -> None:
         self.fingerprints: dict[str, str] = {}
 
     def __call__(self, path_or_name: str) -> Trained:
-        """Loads a network; see `load_trained`."""
+        """Loads a network as `load_trained` does, and notes its fingerprint."""
         trained = load_trained(path_or_name)
         digest = hashlib.sha256()
         for name, leaf in sorted(flat_variables(trained.variables).items()):

@@ -21,12 +21,12 @@ class Trained(NamedTuple):
     """A trained network, and what is known of it.
 
     Attributes:
-        config: the configuration that it was trained with.
-        params: parameters of its network.
-        step: the training step they are from.
-        metrics: how good it is, by name; ``validation_loss`` among them.
-        provenance: where it comes from, in words; empty for a run.
-        collections: what its task keeps beside the parameters, by name.
+        config: configuration that the network was trained with.
+        params: parameters of the network.
+        step: training step that the parameters are from.
+        metrics: figures of its quality by name; ``validation_loss`` among them.
+        provenance: notes on its origin by name, in words; empty for a run.
+        collections: variables that its task keeps beside the parameters, by name.
     """
 
     config: Config
@@ -43,19 +43,19 @@ class Trained(NamedTuple):
 
     @property
     def num_parameters(self) -> int:
-        """How many numbers the parameters are."""
+        """The number of parameters."""
         return sum(np.size(leaf) for leaf in jax.tree.leaves(self.params))
 
 
 def check_variables(path: str | os.PathLike, config: Config, found: Mapping[str, Any]) -> None:
-    """Tells variables of another network, which has changed since or is damaged.
+    """Refuses variables of another network, one that has changed since or is damaged.
 
     So it shows here and not in a layer.
 
     Args:
-        path: where they are from, for the error.
-        config: what they should belong to.
-        found: what `flat_variables` gives.
+        path: place that the variables are from, named in errors.
+        config: configuration that the variables should belong to.
+        found: the variables by name, as `flat_variables` gives them.
 
     Raises:
         InputError: a name or a shape differs, or the configuration describes no network.

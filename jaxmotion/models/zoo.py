@@ -31,8 +31,8 @@ def export_model(
         path_or_name: a run, or anything else that `load_trained` takes. Of a run, the numbers in
             its ``summary.json`` join the metrics, if they are of the same parameters.
         out: the file, ``NAME.safetensors``; an earlier model file of that name is replaced.
-        trained_on: the data, in words.
-        command: what trained it.
+        trained_on: data that the network was trained on, in words.
+        command: command that trained the network.
         metrics: JSON files whose numbers at top level join the metrics, such as the ``scores.json``
             of ``eval.py``. ``NAME=FILE`` puts ``NAME_`` before theirs.
         part_megabytes: the most that one file may hold; the rest goes into files beside it.

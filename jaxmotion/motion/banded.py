@@ -4,7 +4,7 @@ Temporal basis functions l and l' meet in the normal equations only where |l - l
 basis' bandwidth (the spline's degree). Taking that many basis functions as one block makes the
 matrix block-tridiagonal. Cyclic reduction solves it: every second block is eliminated at once,
 which leaves a block-tridiagonal system of half the blocks, and so on. It is a Cholesky
-factorisation in another order, as accurate as that, with few and large steps where one block after
+factorization in another order, as accurate as that, with few and large steps where one block after
 the other takes many small ones.
 """
 
@@ -15,7 +15,7 @@ _HIGHEST = jax.lax.Precision.HIGHEST
 
 
 def solve_banded(bands: jax.Array, rhs: jax.Array, ridge: float) -> jax.Array:
-    """Solve A x = b for A block-banded, symmetric and positive semidefinite.
+    """Solves A x = b for A block-banded, symmetric and positive semidefinite.
 
     The diagonal is scaled to one and `ridge` is added to it, so that directions with little data
     (a support of three pixels) get a finite, small answer. Unknowns with none, or none beyond
@@ -24,11 +24,11 @@ def solve_banded(bands: jax.Array, rhs: jax.Array, ridge: float) -> jax.Array:
     Args:
         bands: `[W + 1, ..., L, S, S]`: bands[o, ..., l] is the block (l, l + o) of A; entries with
             l + o >= L are ignored.
-        rhs: `[..., L, S]`.
-        ridge: relative to the scaled diagonal.
+        rhs: right-hand side b, `[..., L, S]`.
+        ridge: number added to the diagonal of the scaled matrix, which is one.
 
     Returns:
-        `[..., L, S]`.
+        The solution x, `[..., L, S]`.
     """
     length, size = rhs.shape[-2:]
     bands = bands[:length]
@@ -82,7 +82,7 @@ def _tridiagonal(bands, scale, group) -> tuple[jax.Array, jax.Array]:
 
 
 def _solve(main: jax.Array, upper: jax.Array, rhs: jax.Array) -> jax.Array:
-    """Solve a block-tridiagonal system. main `[..., N, m, m]`, upper `[..., N-1, m, m]`."""
+    """Solves a block-tridiagonal system. main `[..., N, m, m]`, upper `[..., N-1, m, m]`."""
     blocks, size = rhs.shape[-2:]
     if blocks == 1:
         factor = jnp.linalg.cholesky(main, symmetrize_input=False)
@@ -102,7 +102,13 @@ def _solve(main: jax.Array, upper: jax.Array, rhs: jax.Array) -> jax.Array:
     to_before, to_after = schur[..., :size, :], schur[..., size:, :]
 
     def neighbors(of_before, of_after, axis):
-        """What the kept blocks lose: to the block behind them, and to the one before."""
+        """Losses of the kept blocks to the eliminated ones around them, added up.
+
+        Args:
+            of_before: losses of the kept block before each eliminated one.
+            of_after: losses of the kept block after each eliminated one.
+            axis: axis of the blocks, counted from the end.
+        """
         of_after = jax.lax.slice_in_dim(of_after, 0, kept - 1, axis=of_after.ndim + axis)
         return _pad(of_before, axis, 0, kept - gone) + _pad(of_after, axis, 1, 0)
 

@@ -30,7 +30,8 @@ class Equations:
     """The linear algebra of one model on clips of one shape.
 
     Attributes:
-        penalty: the penalty; decides, with the model, whether the components separate.
+        penalty: penalty on the residuals, which decides, with the model, whether the components
+            separate.
         embedding: `[G, C, 6, n]`: the spatial embedding by group; G * C = 2 components.
         basis: `[T, L]`: temporal functions; `[B, T, L]` where the clips have lengths of their own.
         products: `[W + 1, ..., T, L]`: b_l(t) b_{l+o}(t) for the offsets o at which functions
@@ -48,7 +49,15 @@ class Equations:
     def of(
         model: MotionModel, frames: int, penalty: Penalty, lengths: Lengths = None
     ) -> "Equations":
-        """The equations of a model on clips of `frames` frames, of which `lengths` count."""
+        """Builds the equations of a model on clips of one length.
+
+        Args:
+            model: model of the motion of a segment.
+            frames: T, number of frames of the arrays.
+            penalty: penalty on the residuals.
+            lengths: number of frames that count, of all clips or of each, `[B]`; T where it is
+                None.
+        """
         embedding = model.spatial_embedding()[None]
         if model.spatial != "planar" and not penalty.joint:
             half = embedding.shape[-1] // 2
@@ -58,7 +67,7 @@ class Equations:
         products = []
         for offset in range(min(model.bandwidth, count - 1) + 1):
             product = basis[..., : count - offset] * basis[..., offset:]
-            # At every frame the functions that are not 0 are neighbours: past here none overlap.
+            # At every frame the functions that are not 0 are neighbors: past here none overlap.
             if isinstance(product, np.ndarray) and not product.any():
                 break
             products.append(_padded(product, offset))
@@ -68,7 +77,13 @@ class Equations:
         return Equations(penalty, embedding, basis, jnp.stack(products), unknowns)
 
     def zeros(self, batch: int, segments: int, dtype) -> jax.Array:
-        """Theta of zeros, `[B, K, G, L, n]`."""
+        """Theta of zeros, `[B, K, G, L, n]`.
+
+        Args:
+            batch: B, number of clips.
+            segments: K, number of segments.
+            dtype: type of the numbers.
+        """
         groups, _, _, size = self.embedding.shape
         return jnp.zeros((batch, segments, groups, self.basis.shape[-1], size), dtype)
 
@@ -83,11 +98,17 @@ class Equations:
         return jnp.moveaxis(theta, 2, 3).reshape(*theta.shape[:2], -1)
 
     def change_coordinates(self, theta: jax.Array, substitution: jax.Array) -> jax.Array:
-        """Theta after the change of coordinates that `[B, K, 6, 6]` makes of the coefficients."""
+        """Theta in other coordinates.
+
+        Args:
+            theta: parameters of the motion of every segment, `[B, K, G, L, n]`.
+            substitution: map from the coefficients of a quadratic to those in the new
+                coordinates, `[B, K, 6, 6]`.
+        """
         return _einsum("bkgnm,bkglm->bkgln", self._parameter_map(substitution), theta)
 
     def change_coordinates_adjoint(self, theta: jax.Array, substitution: jax.Array) -> jax.Array:
-        """The transpose of `change_coordinates`."""
+        """The transpose of `change_coordinates`, with its arguments."""
         return _einsum("bkgnm,bkgln->bkglm", self._parameter_map(substitution), theta)
 
     def _parameter_map(self, substitution: jax.Array) -> jax.Array:
@@ -130,7 +151,12 @@ class Equations:
         return _einsum("blkgcj,gcjn->bkgln", per_function, jnp.asarray(placed, basis.dtype))
 
     def solve(self, moments: Moments, rhs: jax.Array) -> jax.Array:
-        """Solve the normal equations of the moments for `rhs` `[B, K, G, L, n]`."""
+        """Solves the normal equations.
+
+        Args:
+            moments: sums of one sweep, which the matrix is made of.
+            rhs: right-hand side `[B, K, G, L, n]`.
+        """
         dtype = rhs.dtype
         products = jnp.asarray(self.products, dtype)
         batch, frames, segments, parts, _ = moments.gram.shape
@@ -144,7 +170,7 @@ class Equations:
         return solve_banded(bands, rhs, ridge=30.0 * float(jnp.finfo(dtype).eps))
 
     def _gram_map(self, parts: int) -> np.ndarray:
-        """What each moment adds to the matrix of a group: `[G, D, 25, n, n]`, D = `parts` of it."""
+        """Share of each moment in the matrix of a group: `[G, D, 25, n, n]`, D being `parts`."""
         groups, _, _, size = self.embedding.shape
         u, v = self.embedding.reshape(2, 6, size)
         pairs = {

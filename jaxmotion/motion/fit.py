@@ -52,9 +52,9 @@ def fit(
     passes: int = 5,
     adjoint: Adjoint = "stop",
 ) -> Fit:
-    """Fit a motion model to the flow inside every mask.
+    """Fits a motion model to the flow inside every mask.
 
-    Minimises `sum_{t, i} frame_weights[t] m_k(t, i) rho(f(t, i) - f_theta(t, i))` over theta, for
+    Minimizes `sum_{t, i} frame_weights[t] m_k(t, i) rho(f(t, i) - f_theta(t, i))` over theta, for
     every clip and mask separately: no problem has an influence on another. There is no design
     matrix: the work on pixels, and the memory for it, are linear in the number of frames. The
     result is never worse than the weighted least-squares start (or `init`), and finite for any
@@ -65,25 +65,26 @@ def fit(
 
     Args:
         flow: `[B, T, H, W, 2]`, pixels per frame.
-        masks: `[B, T, H, W, K]`, non-negative; K is the last axis, unlike in `parametric_flow`.
-        model: the motion model.
-        penalty: rho, a name or a `Penalty`; see `residual_penalty`. Of one that is not convex a
+        masks: weights of the segments, `[B, T, H, W, K]`, non-negative; K is the last axis, unlike
+            in `parametric_flow`.
+        model: model of the motion of a segment.
+        penalty: rho, a name of `residual_penalty` or a `Penalty`. Of one that is not convex a
             local minimum is found, from that of the absolute residual on.
         huber_delta: scale of the penalty, a positive scalar in pixels per frame; may be traced.
         valid: optional `[B, T, H, W]`; pixels at 0 are ignored, whatever the flow holds there.
         frame_weights: optional `[B, T]`, such as `losses.frame_weights(flow)`, so that fit and
-            loss minimise the same function.
+            loss minimize the same function.
         lengths: number of frames of all clips, T where it is None. What is behind them is padding
             and is ignored, whatever it holds: theta is that of the clips without it, and
             `[B, K, P]` with the P of this number of frames. Or `[B]`, one number for each clip,
             which may be traced: P is then that of T frames, and the theta of a shorter clip is
             the first of its numbers; the rest is zero.
         init: optional `[B, K, P]`, a start that replaces the least-squares one.
-        passes: how often flow and masks are read at full resolution, at least 3: least squares
-            and its objective, then Newton sweeps, then the final objective. The default brings
-            "l1" to within 0.1 % of the minimum; 8 to within 0.01 %.
-        adjoint: what the gradient of theta is. "stop": none; right for a loss that theta
-            minimises itself (envelope theorem, thesis algorithm 7.1.4). "implicit": by the
+        passes: number of times that flow and masks are read at full resolution, at least 3: least
+            squares and its objective, then Newton sweeps, then the final objective. The default
+            brings "l1" to within 0.1 % of the minimum; 8 to within 0.01 %.
+        adjoint: kind of the gradient of theta. "stop": none; right for a loss that theta
+            minimizes itself (envelope theorem, thesis algorithm 7.1.4). "implicit": by the
             implicit function theorem at the minimum of the smoothed problem, to which theta is
             then brought by as many further sweeps; with respect to flow, masks, frame weights and
             huber_delta, in reverse mode only (`jax.jvp` and `jax.jacfwd` raise). "unroll":
@@ -152,7 +153,7 @@ def _fit(options: _Options, flow, masks, huber_delta, valid, frame_weights, leng
 
 
 def _known(options: _Options, flow, valid, lengths) -> jax.Array | None:
-    """Which pixels count, broadcastable to `[B, T, H, W]`; None where all do."""
+    """The pixels that count, broadcastable to `[B, T, H, W]`; None where all do."""
     frames = jnp.arange(flow.shape[1])
     known = None if valid is None else valid > 0
     count = options.length if lengths is None else lengths[:, None]
@@ -209,7 +210,7 @@ def _minimise(options: _Options, flow, masks, frame_weights, huber_delta, length
 def _problem(
     options: _Options, flow, masks, frame_weights, lengths
 ) -> tuple[Equations, Clip, Support]:
-    """Bring the data into the planar form of `Clip`, in the coordinates of the supports."""
+    """Brings the data into the planar form of `Clip`, in the coordinates of the supports."""
     _, frames, height, width, _ = masks.shape
     lengths = options.length if lengths is None else lengths
     equations = Equations.of(options.model, frames, options.penalty, lengths)

@@ -17,12 +17,12 @@ def global_residual(flow: jax.Array, valid: jax.Array | None = None) -> jax.Arra
     Adding any quadratic motion to a frame changes nothing. No gradient passes through it.
 
     Args:
-        flow: ``[B, T, H, W, 2]``, pixels per frame; what it holds where it is not valid does not
+        flow: `[B, T, H, W, 2]`, pixels per frame; what it holds where it is not valid does not
             matter.
-        valid: ``[B, T, H, W]`` in {0, 1}; None for all known.
+        valid: `[B, T, H, W]` in {0, 1}; None for all known.
 
     Returns:
-        ``[B, T, H, W, 2]``, pixels per frame.
+        `[B, T, H, W, 2]`, pixels per frame.
 
     Raises:
         ValueError: for shapes that do not belong together.

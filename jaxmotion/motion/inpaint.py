@@ -1,4 +1,4 @@
-"""`inpaint`: what the flow would be without what a mask covers."""
+"""`inpaint`: the flow as it would be without what a mask covers."""
 
 import functools
 
@@ -33,17 +33,17 @@ def inpaint(
 
     Args:
         flow: `[B, T, H, W, 2]`, pixels per frame.
-        mask: `[B, T, H, W]` in [0, 1], what is filled.
-        model: the motion model of a frame (static); affine where it is None. Its temporal part is
+        mask: `[B, T, H, W]` in [0, 1], share of each pixel that is filled.
+        model: motion model of a frame (static); affine where it is None. Its temporal part is
             not used.
         support: `[B, T, H, W]`, non-negative weights of the pixels that the model is fitted to;
             `1 - mask` where it is None.
-        penalty: distance that the fit minimizes; see `residual_penalty`.
+        penalty: distance that the fit minimizes, a name of `residual_penalty` or a `Penalty`.
         valid: optional `[B, T, H, W]` in {0, 1}. Pixels at 0 are in no support, whatever the flow
             holds there, and are filled like masked ones.
-        adjoint: gradient of the fitted motion; see `fit`. "stop" leaves that of the blend alone.
-            The fill depends on the mask through the fit as well, so "implicit" is the exact
-            gradient.
+        adjoint: kind of the gradient of the fitted motion, as in `fit`. "stop" leaves that of the
+            blend alone. The fill depends on the mask through the fit as well, so "implicit" is the
+            exact gradient.
 
     Returns:
         `[B, T, H, W, 2]`, in the flow's unit.

@@ -40,7 +40,7 @@ class MotionModel:
     Attributes:
         spatial: "translation" (S = 2), "affine" (6), "planar" (8) or "quadratic" (12).
         temporal: "constant" (L = 1), "polynomial" (degree + 1) or "bspline" (2 + (T-2)//nu).
-        degree: of the polynomial (default 1) or of the spline (default 3).
+        degree: degree of the polynomial (1 where it is None) or of the spline (3 where it is None).
         knot_spacing: nu, frames between the control points of the spline.
         knots: "clamped", or "cardinal" for the spline of the published code.
 
@@ -83,7 +83,7 @@ class MotionModel:
         """The temporal functions at the frames.
 
         Args:
-            num_frames: T.
+            num_frames: T, number of frames of the arrays.
             lengths: number of frames of the clip, T where it is None; what is behind is padding,
                 where all functions are zero. Or those of several clips, `[B]`, may be traced.
 
@@ -137,8 +137,13 @@ class MotionModel:
     def design(self, num_frames: int, height: int, width: int) -> np.ndarray:
         """The dense design matrix: `flow = design @ theta`. For tests and teaching.
 
+        Args:
+            num_frames: T, number of frames of the clip.
+            height: H, number of rows.
+            width: W, number of columns.
+
         Returns:
-            float64 `[T, H, W, 2, P]`.
+            The matrix, float64 `[T, H, W, 2, P]`.
         """
         x, y = coordinates(width), coordinates(height)
         monomials = np.stack([np.outer(y**b, x**a) for a, b in POWERS], axis=-1)
@@ -153,7 +158,15 @@ def _is_count(value: Any, least: int, most: int) -> bool:
 
 
 def check_lengths(lengths: Lengths, num_frames: int) -> None:
-    """Raise ValueError where one length of all clips is out of range, or several are no `[B]`."""
+    """Checks the numbers of frames of clips.
+
+    Args:
+        lengths: number of frames of all clips, or of each, `[B]`; None for no check.
+        num_frames: T, the largest length.
+
+    Raises:
+        ValueError: where one length of all clips is out of range, or several are no `[B]`.
+    """
     if lengths is None:
         return
     if isinstance(lengths, int | np.integer):
@@ -176,11 +189,11 @@ def parametric_flow(
     """The flow of a motion model, evaluated separably (no design matrix).
 
     Args:
-        model: the motion model.
-        theta: `[..., P]`, usually `[B, K, P]`.
-        shape: (T, H, W).
+        model: model of the motion of a segment.
+        theta: parameters of the motions, `[..., P]`, usually `[B, K, P]`.
+        shape: number of frames, rows and columns, (T, H, W).
         lengths: number of frames of all clips, or those of each, `[B]`, of the first axis of
-            theta; see `fit`. The flow behind them is zero.
+            theta; T where it is None. The flow behind them is zero.
 
     Returns:
         `[..., T, H, W, 2]`, in the flow's units (pixels per frame).
@@ -213,10 +226,11 @@ def frame_coefficients(
     are its affine part; those of a smaller model than the quadratic are zero beyond it.
 
     Args:
-        model: the motion model.
-        theta: `[..., P]`, such as `[B, K, P]` of `fit`.
-        num_frames: T.
-        lengths: see `parametric_flow`.
+        model: model of the motion of a segment.
+        theta: parameters of the motions, `[..., P]`, such as `[B, K, P]` of `fit`.
+        num_frames: T, number of frames.
+        lengths: number of frames of all clips, or those of each, `[B]`, of the first axis of
+            theta; T where it is None. The motion behind them is zero.
 
     Returns:
         `[..., T, 2, 6]`: frame, component (u, v), coefficient c of 1, x, y, x², xy, y², each in
@@ -263,10 +277,18 @@ def _coefficients(
 
 
 def evaluate_quadratic(coefficients: jax.Array, x: jax.Array, y: jax.Array) -> jax.Array:
-    """Evaluate quadratics on a grid: `[..., 6]`, x `[W]`, y `[H]` -> `[..., H, W]`.
+    """Evaluates quadratics on a grid.
 
     Per row it is a parabola in x, so that a pixel costs two multiply-adds. x and y may carry the
     leading axes of the coefficients, for coordinates that differ between problems.
+
+    Args:
+        coefficients: coefficients of 1, x, y, x², xy, y², `[..., 6]`.
+        x: positions of the columns, `[W]`.
+        y: positions of the rows, `[H]`.
+
+    Returns:
+        The values `[..., H, W]`.
     """
     one, cx, cy, cxx, cxy, cyy = (c[..., None] for c in jnp.moveaxis(coefficients, -1, 0))
     at_row = (one + (cy + cyy * y) * y)[..., None]

@@ -36,7 +36,7 @@ class Clip:
     """The data of a fit, planar: the image row is the minor axis.
 
     Attributes:
-        flow: `[B, T, 2, H, W]`.
+        flow: flow of the clips, `[B, T, 2, H, W]`.
         weights: `[B, T, K, H, W]`: mask times valid times frame weight.
         xs: `[B, K, 5, W]`, the powers 0 to 4 of the column positions in the problem's coordinates.
         ys: `[B, K, 5, H]`, those of the row positions.
@@ -48,7 +48,12 @@ class Clip:
     ys: jax.Array
 
     def subsample(self, stride_y: int, stride_x: int) -> "Clip":
-        """Every `stride`-th row and column, from the middle of the first stride."""
+        """The clip on a coarser grid, from the middle of the first stride on.
+
+        Args:
+            stride_y: rows from one that is kept to the next.
+            stride_x: columns from one that is kept to the next.
+        """
         rows = slice(min(stride_y // 2, self.ys.shape[-1] - 1), None, stride_y)
         columns = slice(min(stride_x // 2, self.xs.shape[-1] - 1), None, stride_x)
         return Clip(
@@ -70,8 +75,8 @@ class Moments:
         inside: `[B, K, C]`: sum of w where the residual is smaller than the smoothing.
         gradient: `[B, T, K, 2, 9]`: sum w psi(r) x^a y^b for `GRADIENT_POWERS`, minus the gradient
             of the objective by the coefficients.
-        gram: `[B, T, K, D, 25]`: the same of the curvature weights for `GRAM_POWERS`; D is 2
-            (uu, vv), or 3 (uu, uv, vv) where the components are not separable.
+        gram: `[B, T, K, D, 25]`: sums of the curvature weights times x^a y^b for `GRAM_POWERS`; D
+            is 2 (uu, vv), or 3 (uu, uv, vv) where the components are not separable.
     """
 
     objective: jax.Array
@@ -92,14 +97,14 @@ def sweep(
     """Residuals of every problem at its current coefficients, reduced to moments.
 
     Args:
-        clip: the data.
+        clip: flow and weights of the clips.
         coefficients: `[B, T, K, 2, 6]`, in the coordinates of the problem.
         smoothing: `[B, K, C]`: residuals below this get the weight of one of this size.
         curvature: `[B, K, C]`: factor on the curvature weights of the residuals above it; 1 is the
-            majoriser (iteratively reweighted least squares), 0 Newton's step on the smoothed
+            majorizer (iteratively reweighted least squares), 0 Newton's step on the smoothed
             problem.
-        penalty: the penalty.
-        huber_delta: see `residual_penalty`.
+        penalty: penalty on the residuals.
+        huber_delta: scale of the penalty, pixels per frame.
 
     Returns:
         The moments.
@@ -140,10 +145,10 @@ def _in_steps(step: Callable, per_frame: tuple, per_clip: tuple, residuals: int)
     have work in every step, and nothing moves.
 
     Args:
-        step: a function of arrays `[b, t, ...]` and `[b, ...]` to arrays `[b, t, ...]`.
-        per_frame: arrays `[B, T, ...]`.
-        per_clip: arrays `[B, ...]`.
-        residuals: how many residuals a frame has.
+        step: function of arrays `[b, t, ...]` and `[b, ...]` to arrays `[b, t, ...]`.
+        per_frame: arrays with values of every frame, `[B, T, ...]`.
+        per_clip: arrays with values of every clip, `[B, ...]`.
+        residuals: number of residuals that a frame has.
 
     Returns:
         The arrays `[B, T, ...]` of `step`.
@@ -170,7 +175,7 @@ def _in_steps(step: Callable, per_frame: tuple, per_clip: tuple, residuals: int)
 
 
 def _steps(shape: tuple, residuals: int, limit: int) -> tuple[int, int, int, int]:
-    """How many devices share clips and frames, and in how many steps each takes its own."""
+    """Numbers of devices that share clips and frames, and of the steps of each with its own."""
     batch, frames = shape[:2]
     if not all(isinstance(size, int) for size in (batch, frames, residuals)):
         return 1, 1, 1, 1  # of an exported program that is for many sizes
@@ -227,15 +232,16 @@ def penalty_terms(
 
     Below the smoothing the penalty is taken for the parabola whose slope meets it there. The
     curvature is between that of the smoothed penalty (kappa 0: Newton's step) and that of its
-    majoriser, force over size (kappa 1: iteratively reweighted least squares). With kappa above 0
+    majorizer, force over size (kappa 1: iteratively reweighted least squares). With kappa above 0
     it is never negative, so that steps of penalties that are not convex descend too.
 
     Args:
-        residual: `[..., 2, H, W]`.
-        epsilon: the smoothing, broadcastable.
+        residual: flow minus model, `[..., 2, H, W]`.
+        epsilon: smoothing, the size below which a residual counts as nearly zero;
+            broadcastable.
         kappa: factor on the curvature outside, broadcastable.
-        penalty: the penalty.
-        scale: `huber_delta` of `fit`.
+        penalty: penalty on the residuals.
+        scale: scale of the penalty, the `huber_delta` of `fit`.
 
     Returns:
         cost rho(r); slack, the cost minus the dual value of the force; whether r is where the
@@ -270,7 +276,7 @@ def powers(positions: jax.Array) -> jax.Array:
 def _contract(image: jax.Array, xs: jax.Array, ys: jax.Array) -> jax.Array:
     """Sums of `image` `[b, t, K, D, H, W]` times x^a y^b: `[b, t, K, D, n]`, a the faster one.
 
-    Rows first: the intermediate result then keeps whole image rows, which vectorise.
+    Rows first: the intermediate result then keeps whole image rows, which vectorize.
     """
     highest = jax.lax.Precision.HIGHEST
     columns = jnp.einsum("bkjh,btkdhw->btkdjw", ys, image, precision=highest)

@@ -1,4 +1,4 @@
-"""The minimiser of the fit: safeguarded majoriser-Newton steps, coarse to fine.
+"""The minimizer of the fit: safeguarded majorizer-Newton steps, coarse to fine.
 
 Each sweep gives the objective, its gradient and a curvature matrix at the current theta. Two
 numbers per problem steer the step, and neither looks at another problem:
@@ -6,7 +6,7 @@ numbers per problem steer the step, and neither looks at another problem:
 - the smoothing, below which a residual counts as nearly zero. It is moved so that a chosen share
   of the mask's mass lies inside; the share falls from sweep to sweep, down to what a few samples
   per unknown need. A share, unlike a fraction of the mean residual, is blind to outliers.
-- the factor on the curvature of the residuals outside. At 1 the matrix majorises the objective
+- the factor on the curvature of the residuals outside. At 1 the matrix majorizes the objective
   (iteratively reweighted least squares: safe and slow), at 0 the step is Newton's. The ratio of
   the gradients along the last step, after and before it, tells how much of the assumed curvature
   was really there, and the factor follows it.
@@ -39,7 +39,7 @@ _SETTLED = 6  # sweeps after which it is taken to be so near that the smoothing 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class Search:
-    """Where the search for each problem stands; `[B, K, G]`, theta and step `[B, K, G, L, n]`."""
+    """State of the search for each problem; `[B, K, G]`, theta and step `[B, K, G, L, n]`."""
 
     theta: jax.Array  # the last accepted point
     step: jax.Array  # from there to the point to be tried next
@@ -54,7 +54,12 @@ class Search:
 
 
 def subsampling(height: int, width: int) -> list[tuple[int, int]]:
-    """Row and column strides of the coarse levels, coarsest first."""
+    """Row and column strides of the coarse levels, coarsest first.
+
+    Args:
+        height: number of rows of the clip.
+        width: number of columns of the clip.
+    """
     if height * width <= 64:
         return []
     stride = 2 ** max(1, round(math.log2(height * width / _COARSE_PIXELS) / 2))
@@ -70,16 +75,16 @@ def minimise(
     sweeps: int,
     keep_smoothing: bool,
 ) -> Search:
-    """Minimise every problem of the clip.
+    """Minimizes every problem of the clip.
 
     Args:
         equations: model and penalty.
-        clip: the data, in the coordinates of the problems.
-        start: theta `[B, K, G, L, n]`.
-        objective: `[B, K, G]`, at the start, over the whole clip.
-        huber_delta: see `residual_penalty`.
+        clip: flow and weights, in the coordinates of the problems.
+        start: theta to start from, `[B, K, G, L, n]`.
+        objective: objective at the start, over the whole clip, `[B, K, G]`.
+        huber_delta: scale of the penalty, pixels per frame.
         sweeps: number of sweeps at full resolution.
-        keep_smoothing: never let the smoothing vanish, however many the sweeps.
+        keep_smoothing: whether the smoothing never vanishes, however many the sweeps.
 
     Returns:
         The search after its last sweep; theta + step is its last, unevaluated point.
@@ -128,7 +133,7 @@ def _coarse(
     count: int,
     decay: float,
 ) -> Search:
-    """Search on a subsampled clip, and hand the best point to the next level.
+    """Searches on a subsampled clip, and hands the best point to the next level.
 
     A problem with too few samples here stays where it is.
     """
@@ -151,7 +156,15 @@ def _coarse(
 def converge(
     equations: Equations, clip: Clip, search: Search, huber_delta: jax.Array, sweeps: int
 ) -> Search:
-    """Go on to the minimum of the smoothed problem, the smoothing staying as it is."""
+    """Goes on to the minimum of the smoothed problem, the smoothing staying as it is.
+
+    Args:
+        equations: model and penalty.
+        clip: flow and weights, in the coordinates of the problems.
+        search: state of the search that `minimise` returned.
+        huber_delta: scale of the penalty, pixels per frame.
+        sweeps: number of further sweeps.
+    """
     mass, samples = _samples(clip, equations)
     search = dataclasses.replace(
         search,

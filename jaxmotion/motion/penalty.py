@@ -1,7 +1,7 @@
 # ruff: noqa: D102  (what the methods of a penalty give is said once, in `Penalty`)
 """The penalties on a flow residual, shared by the fit and by the losses.
 
-They minimise the same function, or the envelope theorem would not hold between them.
+They minimize the same function, or the envelope theorem would not hold between them.
 """
 
 import abc
@@ -17,7 +17,7 @@ PenaltyName = Literal["l1", "l2", "huber", "squared", "cauchy", "geman_mcclure"]
 
 @dataclasses.dataclass(frozen=True)
 class Penalty(abc.ABC):
-    """What a residual costs, as a function of its size; a static argument under `jit`.
+    """Cost of a residual as a function of its size; a static argument under `jit`.
 
     Subclass it for a penalty of your own: a frozen dataclass (hashable, equal to its copies) with
     the three methods below. They work elementwise, on sizes that are never negative. `value` is 0
@@ -49,26 +49,36 @@ class Penalty(abc.ABC):
 
     @abc.abstractmethod
     def force(self, size: jax.Array, scale: float | jax.Array) -> jax.Array:
-        """The derivative of `value` by the size; from the right at 0."""
+        """The derivative of `value` by the size, from the right at 0.
+
+        Args:
+            size: size of the residual, pixels per frame.
+            scale: `huber_delta` of the fit or the loss, a scalar that may be traced.
+        """
 
     @abc.abstractmethod
     def curvature(self, size: jax.Array, scale: float | jax.Array) -> jax.Array:
-        """The second derivative of `value` by the size."""
+        """The second derivative of `value` by the size.
+
+        Args:
+            size: size of the residual, pixels per frame.
+            scale: `huber_delta` of the fit or the loss, a scalar that may be traced.
+        """
 
     def slack(
         self, size: jax.Array, force: jax.Array, epsilon: jax.Array, scale: float | jax.Array
     ) -> jax.Array:
-        """How far a force that is not the derivative is from the dual optimum; for the gap.
+        """Distance of a force that is not the derivative from the dual optimum; for the gap.
 
         It bounds `value(size) + conjugate(force) - force * size` of a convex penalty from above.
         A chord stands in for the derivative below `epsilon`: `force` is the derivative at some
         other size in between, and no tangent lies above the penalty.
 
         Args:
-            size: size of the residual.
+            size: size of the residual, pixels per frame.
             force: force on it; that of the penalty itself from `epsilon` on.
-            epsilon: the smoothing.
-            scale: see `value`.
+            epsilon: smoothing, pixels per frame.
+            scale: `huber_delta` of the fit or the loss, a scalar that may be traced.
         """
         error = self.force(size, scale) - force
         return jnp.where(
@@ -204,7 +214,12 @@ def as_penalty(penalty: Penalty | PenaltyName) -> Penalty:
 
 
 def residual_size(ru: jax.Array, rv: jax.Array) -> jax.Array:
-    """The Euclidean norm of vectors, its gradient at a zero vector being zero."""
+    """The Euclidean norm of vectors, its gradient at a zero vector being zero.
+
+    Args:
+        ru: horizontal components, any shape.
+        rv: vertical components, same shape.
+    """
     squared = ru * ru + rv * rv
     return jnp.where(squared > 0, jnp.sqrt(jnp.where(squared > 0, squared, 1.0)), 0.0)
 
@@ -220,7 +235,7 @@ def residual_penalty(
     Args:
         ru: horizontal residual, any shape, pixels per frame.
         rv: vertical residual, same shape.
-        penalty: a `Penalty`, or the name of one: "l1" |ru| + |rv|; "l2" the Euclidean norm;
+        penalty: `Penalty`, or the name of one: "l1" |ru| + |rv|; "l2" the Euclidean norm;
             "squared" its square; and for each component, with c = `huber_delta`, "huber", r²/2 up
             to c and linear beyond; "cauchy", c²/2 log(1 + (r/c)²); "geman_mcclure",
             r²/2 / (1 + (r/c)²).

@@ -1,4 +1,4 @@
-"""What a fit returns."""
+"""The result of a fit."""
 
 import dataclasses
 
@@ -8,10 +8,11 @@ import jax
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class Fit:
-    """What `fit` returns: the parameters of every segment, and how good they are.
+    """Result of `fit`: the parameters of every segment, and figures of their quality.
 
     Attributes:
-        theta: `[B, K, P]`: parameters, to be given to `parametric_flow`.
+        theta: `[B, K, P]`: parameters of the motion of every segment, to be given to
+            `parametric_flow`.
         objective: `[B, K]`: sum of mask * valid * frame weight * penalty, at theta.
         gap: `[B, K]`: how far the objective can be above its minimum. A duality gap where the
             smoothed problem is stationary, to which the decrease that a further Newton step

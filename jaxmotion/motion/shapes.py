@@ -1,4 +1,4 @@
-"""What arrays must have in common, checked where a program is traced: it costs nothing at run time.
+"""Checks of the shapes of arrays, made where a program is traced: they cost nothing at run time.
 
 Without the checks, axes in another order, another number of segments or a batch of one would be
 broadcast, and give a number that looks like any other.
@@ -13,12 +13,12 @@ import jax.numpy as jnp
 
 
 def check_shapes(**arguments: tuple[Any, str]) -> None:
-    """Compare the shapes of arrays with the names of their axes.
+    """Compares the shapes of arrays with the names of their axes.
 
     Args:
-        **arguments: by the name of an argument, its value (None where it was not given) and its
-            axes, such as `flow=(flow, "B T H W 2")`. A number is a size; a letter stands for one
-            size in all arguments, that of the first which has it. A scalar has no axes, "".
+        **arguments: value (None where it was not given) and axes of each argument, by its name,
+            such as `flow=(flow, "B T H W 2")`. A number is a size; a letter stands for one size in
+            all arguments, that of the first which has it. A scalar has no axes, "".
 
     Raises:
         ValueError: for the first argument that is no array or has another shape.

@@ -1,4 +1,4 @@
-"""How many devices share the clips of a batch, and the frames of a clip.
+"""Numbers of devices that share the clips of a batch, and the frames of a clip.
 
 Where arrays are divided over devices, XLA finds out by itself what must move, except where clips
 and frames become one axis, or a loop takes some of them at a time: the parts on the devices are
@@ -14,7 +14,7 @@ import jax
 
 
 def devices_along(axis: str, length: int) -> int:
-    """How many devices an array axis of this length is divided over; 1 where it cannot be.
+    """Number of devices that an array axis of this length is divided over; 1 where it cannot be.
 
     Args:
         axis: axis of the mesh, ``"data"`` or ``"time"``.
@@ -25,12 +25,12 @@ def devices_along(axis: str, length: int) -> int:
 
 
 def device_count() -> int:
-    """How many devices the program is for."""
+    """Number of devices that the program is for."""
     return math.prod(jax.sharding.get_abstract_mesh().shape.values())
 
 
 def fold_time(x: jax.Array) -> jax.Array:
-    """``[B, T, ...]`` to ``[B·T, ...]``, in an order in which devices keep the frames they have."""
+    """`[B, T, ...]` to `[B·T, ...]`, in an order in which devices keep the frames they have."""
     clips, frames, *rest = x.shape
     data, time = devices_along("data", clips), devices_along("time", frames)
     if time > 1:
@@ -39,11 +39,11 @@ def fold_time(x: jax.Array) -> jax.Array:
 
 
 def unfold_time(x: jax.Array, num_frames: int) -> jax.Array:
-    """``[B·T, ...]`` of `fold_time` back to ``[B, T, ...]``.
+    """`[B·T, ...]` of `fold_time` back to `[B, T, ...]`.
 
     Args:
-        x: what `fold_time` gave, or an array with the same leading axis.
-        num_frames: T.
+        x: result of `fold_time`, or an array with the same leading axis.
+        num_frames: T, number of frames of a clip.
     """
     clips, rest = x.shape[0] // num_frames, x.shape[1:]
     data, time = devices_along("data", clips), devices_along("time", num_frames)

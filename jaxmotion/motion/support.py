@@ -1,7 +1,7 @@
-"""Coordinates centred and scaled on each mask's support, inside which the fit works.
+"""Coordinates centered and scaled on each mask's support, inside which the fit works.
 
 A quadratic on a segment of a tenth of the image has normal equations of condition 1e8 in image
-coordinates, beyond float32. Centred on the support and scaled by its spread, the monomials are
+coordinates, beyond float32. Centered on the support and scaled by its spread, the monomials are
 as well conditioned as Legendre polynomials are on the whole image. Polynomial models do not
 depend on the choice: parameters convert exactly, both ways.
 """
@@ -15,7 +15,7 @@ import jax.numpy as jnp
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class Support:
-    """Centre and scale of every problem, `[B, K]` each: X = (x - x_centre) / scale.
+    """Center and scale of every problem, `[B, K]` each: X = (x - x_centre) / scale.
 
     One scale serves both axes, so that the planar model keeps its form.
     """
@@ -39,12 +39,12 @@ def measure_support(weights: jax.Array, x: jax.Array, y: jax.Array) -> Support:
     """Weighted mean and spread of the pixels of every problem.
 
     Args:
-        weights: `[B, T, K, H, W]`.
-        x: `[W]`.
-        y: `[H]`.
+        weights: weight of every pixel, `[B, T, K, H, W]`.
+        x: positions of the columns, `[W]`.
+        y: positions of the rows, `[H]`.
 
     Returns:
-        The support; centre 0 and scale 1 for an empty mask. The scale is at least a pixel.
+        The support; center 0 and scale 1 for an empty mask. The scale is at least a pixel.
     """
     columns, rows = weights.sum((1, 3)), weights.sum((1, 4))
     mass = columns.sum(-1)

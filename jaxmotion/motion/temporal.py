@@ -14,12 +14,25 @@ KNOTS = ("clamped", "cardinal")
 
 
 def num_control_points(num_frames: Any, knot_spacing: int) -> Any:
-    """L = 2 + floor((T - 2) / knot_spacing) (thesis §4.2.1); 1 for a single frame."""
+    """Number of control points, L = 2 + floor((T - 2) / knot_spacing); 1 for a single frame.
+
+    Args:
+        num_frames: T, number of frames; a number or an array.
+        knot_spacing: frames between the control points.
+
+    References:
+        Thesis §4.2.1.
+    """
     return 2 + (num_frames - 2) // knot_spacing
 
 
 def polynomial_basis(num_frames: int, degree: int) -> np.ndarray:
-    """Powers 1, t, t², … of t in [-1, 1]: `[T, degree + 1]` (thesis eq. 3.1)."""
+    """Powers 1, t, t², … of t in [-1, 1]: `[T, degree + 1]` (thesis eq. 3.1).
+
+    Args:
+        num_frames: T, number of frames.
+        degree: highest power.
+    """
     return coordinates(num_frames)[:, None] ** np.arange(degree + 1)
 
 
@@ -27,7 +40,7 @@ def bspline_basis(num_frames: int, degree: int, knot_spacing: int, knots: str) -
     """B-spline basis functions sampled at the frames (thesis eq. 4.5).
 
     Args:
-        num_frames: T.
+        num_frames: T, number of frames.
         degree: degree of the spline; lowered to L - 1 where the clip has few control points.
         knot_spacing: frames between control points (nu of the thesis).
         knots: "clamped" repeats the end knots, so that the functions sum to one at every frame and
@@ -54,7 +67,13 @@ def bspline_basis(num_frames: int, degree: int, knot_spacing: int, knots: str) -
 
 
 def polynomial_basis_of(lengths: jax.Array, num_frames: int, degree: int) -> jax.Array:
-    """`polynomial_basis` of clips of several lengths, `[B]`: `[B, num_frames, degree + 1]`."""
+    """`polynomial_basis` of clips of several lengths: `[B, T, degree + 1]`.
+
+    Args:
+        lengths: numbers of frames of the clips, `[B]`.
+        num_frames: T, number of frames of the arrays.
+        degree: highest power.
+    """
     last = jnp.maximum(lengths[:, None] - 1, 1)
     t = jnp.where(lengths[:, None] > 1, 2.0 * jnp.arange(num_frames) / last - 1.0, 0.0)
     return t[..., None] ** jnp.arange(degree + 1)
@@ -66,11 +85,11 @@ def bspline_basis_of(
     """`bspline_basis` of clips of several lengths, which may be traced.
 
     Args:
-        lengths: `[B]`, numbers of frames, each from 1 to `num_frames`.
-        num_frames: T.
-        degree: see `bspline_basis`; lowered for each clip by its own number of control points.
-        knot_spacing: see `bspline_basis`.
-        knots: see `bspline_basis`.
+        lengths: numbers of frames of the clips, `[B]`, each from 1 to `num_frames`.
+        num_frames: T, number of frames of the arrays.
+        degree: degree of the spline; lowered for each clip by its own number of control points.
+        knot_spacing: frames between control points.
+        knots: "clamped" or "cardinal", the two kinds of `bspline_basis`.
 
     Returns:
         `[B, T, L]`, L being that of a clip of T frames. A shorter clip has the first of them; the

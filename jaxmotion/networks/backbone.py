@@ -1,4 +1,4 @@
-"""The backbone that networks share, whatever their heads make of it."""
+"""The backbone that networks share, whatever their heads are."""
 
 from collections.abc import Callable
 from functools import partial
@@ -17,12 +17,12 @@ from jaxmotion.networks.unet import Part, UNet, pad_to_multiple
 
 
 class BackboneOutput(NamedTuple):
-    """What a backbone gives to the heads.
+    """Features that a backbone gives to the heads.
 
     Attributes:
-        pixels: features of each pixel ``[B, T, h, w, E]`` float32, at the size behind the stem.
-        bottleneck: the coarsest features ``[B, T, h', w', D]``.
-        known: share of each cell of the bottleneck that is known ``[B, T, h', w', 1]``; None for
+        pixels: features of each pixel `[B, T, h, w, E]` float32, at the size behind the stem.
+        bottleneck: coarsest features `[B, T, h', w', D]`.
+        known: share of each cell of the bottleneck that is known `[B, T, h', w', 1]`; None for
             all of each.
     """
 
@@ -40,8 +40,9 @@ class Backbone(nn.Module):
 
     Attributes:
         channels: number of channels of the features that it is made for.
-        stem: makes what brings them to the size the U-net works at; None for their own size.
-        unet: makes what works there.
+        stem: makes the module that brings them to the size the U-net works at; None for their
+            own size.
+        unet: makes the U-net that works at that size.
     """
 
     channels: int
@@ -53,9 +54,10 @@ class Backbone(nn.Module):
         """Runs on clips of any length and size.
 
         Args:
-            features: ``[B, T, H, W, channels]``, as `networks.network_features` gives them.
-            valid: ``[B, T, H, W]`` in {0, 1}; None for all known. Frames at the end of a clip that
-                are nowhere valid are padding: they change nothing in the others.
+            features: `[B, T, H, W, channels]`, as `networks.network_features` gives them.
+            valid: `[B, T, H, W]` in {0, 1}, where the flow is known; None for all known. Frames at
+                the end of a clip that are nowhere valid are padding: they change nothing in the
+                others.
 
         Returns:
             The `BackboneOutput`.
@@ -78,8 +80,8 @@ def build_backbone(config: NetworkConfig, middle: Part | None = None) -> Backbon
     """The backbone that a `NetworkConfig` describes.
 
     Args:
-        config: the architecture.
-        middle: what happens at the bottleneck; None for nothing.
+        config: architecture of the network.
+        middle: makes the module at the bottleneck; None for no module.
     """
     dtype = jnp.dtype(config.compute_dtype)
     block = parts.DoubleConv

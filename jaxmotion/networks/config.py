@@ -16,24 +16,27 @@ Extent = Annotated[int, Meta(ge=1, le=99)]
 
 @dataclass(frozen=True)
 class NetworkConfig:
-    """Everything that decides the architecture of a segmenter.
+    """Options that decide the architecture of a segmenter.
 
     Attributes:
         num_masks: K, the number of segments.
-        input: what the network sees of the flow (`network_features`).
+        input: kind of the features of the flow, the `kind` of `network_features`.
         widths: channels of each level of the U-net, finest first.
-        stem: 2 lets the U-net work at half the size behind a strided convolution, its logits
-            enlarged bilinearly: a quarter of the cost; 1 works at full size.
-        down: ``"max_pool"`` or ``"strided_conv"``.
-        up: ``"patch"`` (a transposed convolution of kernel and stride 2) or ``"resize"``.
+        stem: factor by which the stem makes the frames smaller. 2 lets the U-net work at half the
+            size behind a strided convolution, its logits enlarged bilinearly: a quarter of the
+            cost; 1 works at full size.
+        down: kind of the steps to half the size, ``"max_pool"`` or ``"strided_conv"``.
+        up: kind of the steps to twice the size, ``"patch"`` (a transposed convolution of kernel
+            and stride 2) or ``"resize"``.
         kernel: extent of the convolutions in (time, y, x).
-        norm: ``"instance"`` (per channel, nothing learned) or ``"none"``.
+        norm: norm after each convolution, ``"instance"`` (per channel, nothing learned) or
+            ``"none"``.
         norm_frames: frames that share the statistics of the norm and the scale of the input: 1
             keeps frames apart (EM), 3 is the published ST-MS, 9 LT-MS (`norm.block_mean`).
-        activation: ``"relu"``, ``"leaky_relu"`` or ``"gelu"``.
-        padding: ``"zeros"`` or ``"reflect"``.
+        activation: activation after each norm, ``"relu"``, ``"leaky_relu"`` or ``"gelu"``.
+        padding: padding of the convolutions in space, ``"zeros"`` or ``"reflect"``.
         favoured_bias: start value of the first mask's logit bias. With K = 2 a network that
-            starts at 50/50 can stay split in two halves; a start that favours one mask, which
+            starts at 50/50 can stay split in two halves; a start that favors one mask, which
             then becomes the background, cures it.
         threshold_start: start value of the weight with which the length of the residual speaks
             against the first mask, through a shortcut from the input to the logits. It starts the
@@ -45,9 +48,9 @@ class NetworkConfig:
             direction of the residual speaks for the masks after the first, each for another one.
             Masks that start alike would not part later: the one that explains a little more takes
             all that moves. Of two masks only one is after the first, and no direction is its own.
-        decoder: how masks come from the features.
+        decoder: options of the decoder, which makes masks of the features.
         compute_dtype: type of the convolutions; parameters, norms and logits are float32.
-        remat: what the backward pass computes again instead of keeping it: ``"none"``;
+        remat: part that the backward pass computes again instead of keeping it: ``"none"``;
             ``"norms"``, norms and activations, which are cheap, but not convolutions;
             ``"blocks"``, all inside the left and right parts of the U-net.
     """

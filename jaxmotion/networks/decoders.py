@@ -15,23 +15,26 @@ from jaxmotion.options import Meta, check_fields
 
 @dataclass(frozen=True)
 class DecoderConfig:
-    """How the masks come from the features of the U-net.
+    """Options of the decoder, which makes masks of the features of the U-net.
 
     Attributes:
-        kind: ``"linear"``: a 1×1 convolution, the same for every clip (EM, ST-MS);
-            ``"transformer"``: K learned queries that read the bottleneck of the whole clip, so
-            that a mask is one segment from the first frame to the last (LT-MS);
-            ``"slots"``: slot attention with Gaussian queries, for any K at test time (LT-MS-SA).
-        layers: of the transformer.
-        heads: of its attentions.
-        feed_forward: hidden width of its feed-forward part; of the slots, of their residual MLP.
-        dropout: of the transformer, in training.
-        iterations: of slot attention.
-        differentiation: of slot attention: ``"unroll"``, ``"implicit"`` at its fixed point, or
-            ``"one_step"``, through the last iteration alone (`SlotAttention`).
-        linear_start: keeps the 1×1 convolution beside the decoder, which starts at zero: training
-            starts from the masks of a trained linear network, and the decoder adapts them to the
-            clip. False, as published, leaves the decoder alone with masks that mean nothing yet.
+        kind: kind of the decoder. ``"linear"``: a 1×1 convolution, the same for every clip (EM,
+            ST-MS); ``"transformer"``: K learned queries that read the bottleneck of the whole clip,
+            so that a mask is one segment from the first frame to the last (LT-MS); ``"slots"``:
+            slot attention with Gaussian queries, for any K at test time (LT-MS-SA).
+        layers: number of layers of the transformer.
+        heads: number of heads of each attention of the transformer.
+        feed_forward: hidden width of the feed-forward part of the transformer, or of the residual
+            MLP of the slots.
+        dropout: dropout rate of the transformer, in training.
+        iterations: number of iterations of slot attention.
+        differentiation: gradient of slot attention: ``"unroll"``, through all iterations,
+            ``"implicit"`` at its fixed point, or ``"one_step"``, through the last iteration alone
+            (`SlotAttention`).
+        linear_start: whether to keep a linear start. True keeps the 1×1 convolution beside the
+            decoder, which starts at zero: training starts from the masks of a trained linear
+            network, and the decoder adapts them to the clip. False, as published, leaves the
+            decoder alone with masks that mean nothing yet.
     """
 
     kind: Literal["linear", "transformer", "slots"] = "linear"
@@ -56,8 +59,8 @@ class Queries(nn.Module):
     """The descriptors of K segments, read from the bottleneck by attention (thesis §4.2.3).
 
     Attributes:
-        config: the decoder; not linear.
-        num_masks: K.
+        config: options of the decoder; its kind is not "linear".
+        num_masks: K, number of segments.
         dtype: compute type of the large products.
     """
 
@@ -72,12 +75,12 @@ class Queries(nn.Module):
         """Reads the space-time volume.
 
         Args:
-            bottleneck: ``[B, T, h, w, D]``.
-            weight: ``[B, T, h, w, 1]``, how much of each cell is known; None for all.
-            deterministic: without dropout.
+            bottleneck: coarsest features of the clip, `[B, T, h, w, D]`.
+            weight: known share of each cell, `[B, T, h, w, 1]`; None for all.
+            deterministic: whether dropout is off.
 
         Returns:
-            ``[B, K, D]`` float32.
+            Descriptors of the segments, float32 `[B, K, D]`.
 
         Raises:
             ValueError: for shapes that do not belong together.
@@ -120,7 +123,7 @@ class DecoderLayer(nn.Module):
         shares: jax.Array | None,
         deterministic: bool,
     ) -> jax.Array:
-        """Maps queries ``[B, K, D]`` and tokens ``[B, N, D]`` with shares ``[B, N]`` to queries."""
+        """Maps queries `[B, K, D]` and tokens `[B, N, D]` with shares `[B, N]` to queries."""
         known = None if shares is None else (shares > 0)[:, None, None, :]
         drop = nn.Dropout(self.config.dropout, deterministic=deterministic)
 
@@ -147,13 +150,13 @@ class DecoderLayer(nn.Module):
 
 
 def cell_places(features: jax.Array, weight: jax.Array | None) -> jax.Array:
-    """``(t, y, x)`` of every cell, each in [0, 1]: ``[B, T, h, w, 3]``.
+    """``(t, y, x)`` of every cell, each in [0, 1]: `[B, T, h, w, 3]`.
 
     t is 0 at the first frame and 1 at the last one with a known pixel, whatever the padding.
 
     Args:
-        features: ``[B, T, h, w, D]``, of which the sizes matter alone.
-        weight: ``[B, T, h, w, 1]``, how much of each cell is known; None for all.
+        features: features of the cells, `[B, T, h, w, D]`, of which the sizes matter alone.
+        weight: known share of each cell, `[B, T, h, w, 1]`; None for all.
     """
     b, t, h, w, _ = features.shape
     index = jnp.arange(t, dtype=jnp.float32)

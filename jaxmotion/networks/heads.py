@@ -1,4 +1,4 @@
-"""Heads: what networks make of the features of a backbone."""
+"""Heads: from the features of a backbone to the output of a network."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -17,13 +17,13 @@ from jaxmotion.networks.time_shift import beside
 
 
 class Segmentation(NamedTuple):
-    """What a segmenter returns.
+    """Output of a segmenter.
 
     Attributes:
-        logits: ``[B, T, H, W, K]`` float32; their softmax over K are the masks.
-        embedding: latent vector of each pixel ``[B, T, h, w, E]``, at the size behind the stem.
-        bottleneck: the coarsest features ``[B, T, h', w', D]``.
-        queries: descriptor of each segment ``[B, K, D]``; None without a decoder.
+        logits: `[B, T, H, W, K]` float32; their softmax over K are the masks.
+        embedding: latent vector of each pixel `[B, T, h, w, E]`, at the size behind the stem.
+        bottleneck: coarsest features `[B, T, h', w', D]`.
+        queries: descriptor of each segment `[B, K, D]`; None without a decoder.
     """
 
     logits: jax.Array
@@ -33,7 +33,7 @@ class Segmentation(NamedTuple):
 
     @property
     def masks(self) -> jax.Array:
-        """Probabilities ``[B, T, H, W, K]``."""
+        """Probabilities `[B, T, H, W, K]`."""
         return jax.nn.softmax(self.logits, axis=-1)
 
 
@@ -44,8 +44,8 @@ class MaskHead(nn.Module):
     of each segment of this one, or is the sum of both (`DecoderConfig.linear_start`).
 
     Attributes:
-        config: the architecture.
-        decoder: makes what reads the descriptors; None for the learned maps alone.
+        config: architecture of the network.
+        decoder: makes the module that reads the descriptors; None for the learned maps alone.
     """
 
     config: NetworkConfig
@@ -58,9 +58,9 @@ class MaskHead(nn.Module):
         """Reads masks from features.
 
         Args:
-            features: ``[B, T, H, W, C]``, what the backbone was given.
-            encoded: what it made of them.
-            deterministic: without dropout.
+            features: input of the backbone, `[B, T, H, W, C]`.
+            encoded: output of the backbone for them.
+            deterministic: whether dropout is off.
 
         Returns:
             The `Segmentation`, its logits at the size of the features.
@@ -89,14 +89,15 @@ class MaskHead(nn.Module):
         kernel_init: nn.initializers.Initializer,
         bias_init: nn.initializers.Initializer | None = None,
     ) -> jax.Array:
-        """Features ``[B, T, h, w, C]`` to ``[B, T, h, w, K]``.
+        """Features `[B, T, h, w, C]` to `[B, T, h, w, K]`.
 
         Args:
-            name: of the parameters.
-            features: of pixels.
-            queries: ``[B, K, D]``, whose linear maps are weighed with the features too.
-            kernel_init: start of the linear part.
-            bias_init: start of its bias; None for no bias.
+            name: name of the parameters.
+            features: features of the pixels, `[B, T, h, w, C]`.
+            queries: descriptors `[B, K, D]`, whose linear maps are weighed with the features too;
+                None for none.
+            kernel_init: start values of the linear part.
+            bias_init: start values of its bias; None for no bias.
         """
         config, decoder = self.config, self.config.decoder
         # With slots K is open, so all masks but the first, the background, share one set.
@@ -123,7 +124,7 @@ class MaskHead(nn.Module):
         return jnp.zeros(shape, dtype).at[0].set(self.config.favoured_bias)
 
     def _threshold(self, key: jax.Array, shape: tuple[int, ...], dtype: Any) -> jax.Array:
-        """Against the first mask the residual's length, for each other one a direction of its own.
+        """Start values: the residual's length against the first mask, a direction for each other.
 
         The residual's u, v and length are the last three channels of a frame (`needs_residual`).
         """

@@ -1,4 +1,4 @@
-"""What a network sees of a flow field: named choices of input normalization.
+"""Features that a network sees of a flow field: named choices of input normalization.
 
 Arithmetic alone; the residual that some of them need is prepared beforehand
 (`jaxmotion.tasks.observation`).
@@ -39,21 +39,22 @@ def network_features(
     """Prepares flow for a network. No gradient passes through it.
 
     Args:
-        flow: ``[B, T, H, W, 2]``, pixels per frame.
-        kind: ``"raw"``: pixels per frame, as published (thesis §2.4.1);
+        flow: `[B, T, H, W, 2]`, pixels per frame.
+        kind: kind of the features. ``"raw"``: pixels per frame, as published (thesis §2.4.1);
             ``"scaled"``: over its mean absolute value, so that speed does not matter;
             ``"residual"``: minus a robust (L1) quadratic fit to each whole frame, then scaled, so
             that adding any global quadratic motion changes nothing either (theorem 1, exactly);
             with vectors compressed to a length of log(1 + length), and that length as the last
             channel: it is the length, not the direction, that tells what moves by itself;
             ``"raw_and_residual"``: both scaled ones, 5 channels.
-        residual: ``[B, T, H, W, 2]``, the flow without that fit (`motion.global_residual`); the
+        residual: `[B, T, H, W, 2]`, the flow without that fit (`motion.global_residual`); the
             first two kinds do without.
-        valid: ``[B, T, H, W]`` in {0, 1}; unknown pixels enter as 0 and count in no scale.
-        frames: frames that share one scale (`norm.block_mean`).
+        valid: `[B, T, H, W]` in {0, 1}, None for all known; unknown pixels enter as 0 and count in
+            no scale.
+        frames: number of frames that share one scale (`norm.block_mean`).
 
     Returns:
-        ``[B, T, H, W, C]`` float32; C is 2, 3 or 5 (`INPUT_CHANNELS`).
+        `[B, T, H, W, C]` float32; C is 2, 3 or 5 (`INPUT_CHANNELS`).
 
     Raises:
         ValueError: for an unknown kind, a residual that is missing, or shapes that do not belong

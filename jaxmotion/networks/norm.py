@@ -9,7 +9,7 @@ _MOST_SPREAD = 8.0
 
 
 def known_share(valid: jax.Array | None) -> jax.Array | None:
-    """``valid [B, T, H, W]`` as the weight ``[B, T, H, W, 1]`` that goes along with features."""
+    """`valid`, `[B, T, H, W]`, as the weight `[B, T, H, W, 1]` that goes along with features."""
     return None if valid is None else (valid > 0).astype(jnp.float32)[..., None]
 
 
@@ -17,11 +17,11 @@ def shrink(weight: jax.Array | None, factor: int) -> jax.Array | None:
     """The known share of each patch of pixels.
 
     Args:
-        weight: ``[B, T, H, W, 1]``; None for all known.
-        factor: side of a patch; H and W are multiples of it.
+        weight: known share of each pixel, `[B, T, H, W, 1]`; None for all known.
+        factor: side of a patch, in pixels; H and W are multiples of it.
 
     Returns:
-        ``[B, T, H / factor, W / factor, 1]``, or None.
+        `[B, T, H / factor, W / factor, 1]`, or None.
     """
     if weight is None or factor == 1:
         return weight
@@ -32,7 +32,7 @@ def shrink(weight: jax.Array | None, factor: int) -> jax.Array | None:
 
 
 def present(weight: jax.Array) -> jax.Array:
-    """1 for frames with a known pixel, 0 for padding: ``[B, T, 1, 1, 1]``."""
+    """Weights of frames, 1 with a known pixel and 0 for padding: `[B, T, 1, 1, 1]`."""
     return jnp.max(jnp.ceil(weight), axis=(2, 3), keepdims=True)
 
 
@@ -46,13 +46,13 @@ def normalize(
     those of training. The statistics are float32 whatever the compute type.
 
     Args:
-        x: ``[B, T, H, W, C]``.
-        weight: ``[B, T, H, W, 1]``, how much of each pixel is known; None for all.
-        frames: frames of a block (`block_mean`).
-        epsilon: added to the variance.
+        x: features `[B, T, H, W, C]`.
+        weight: known share of each pixel, `[B, T, H, W, 1]`; None for all known.
+        frames: number of frames of a block (`block_mean`).
+        epsilon: small number added to the variance.
 
     Returns:
-        ``[B, T, H, W, C]`` in the type of ``x``; zeros in a block of which nothing is known.
+        `[B, T, H, W, C]` in the type of ``x``; zeros in a block of which nothing is known.
     """
     y = x.astype(jnp.float32)
     mean_of_all = mean_of = lambda z: jnp.mean(z, axis=(2, 3))
@@ -92,12 +92,12 @@ def block_mean(values: jax.Array, count: jax.Array, frames: int) -> jax.Array:
     padding behind it changes nothing.
 
     Args:
-        values: ``[B, T, C]``.
-        count: ``[B, T, 1]``, how much each frame weighs; 0 for padding.
-        frames: frames of a block.
+        values: values of each frame, `[B, T, C]`.
+        count: weight of each frame, `[B, T, 1]`; 0 for padding.
+        frames: number of frames of a block.
 
     Returns:
-        ``[B, T, C]``.
+        The mean at each frame, `[B, T, C]`.
     """
     if frames == 1:
         return values

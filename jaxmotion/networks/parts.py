@@ -1,6 +1,6 @@
 """The replaceable parts of a U-net: down, left and right convolutions, transit, up.
 
-Every part is a linen module that maps ``[B, T, H, W, C]`` to ``[B, T, H', W', C']``; convolutions
+Every part is a linen module that maps `[B, T, H, W, C]` to `[B, T, H', W', C']`; convolutions
 are also told how much of each pixel is known (`norm.known_share`), so that padded frames and
 unknown pixels change nothing elsewhere. Convolutions are 2D ones with time folded into the batch,
 over time a sum of them, which CPUs run several times faster than a 3D convolution
@@ -40,10 +40,10 @@ class Conv(nn.Module):
     """A convolution that keeps the size, over space (kernel time extent 1) or space-time.
 
     Attributes:
-        features: output channels.
+        features: number of output channels.
         kernel: extent in (time, y, x); odd.
-        padding: ``"zeros"``, or ``"reflect"`` in space (time is always zero-padded; a side too
-            short to reflect repeats its edge).
+        padding: kind of the padding, ``"zeros"``, or ``"reflect"`` in space (time is always
+            zero-padded; a side too short to reflect repeats its edge).
         dtype: compute type; parameters stay float32.
     """
 
@@ -54,9 +54,9 @@ class Conv(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, weight: jax.Array | None = None) -> jax.Array:
-        """Convolves ``[B, T, H, W, C]`` to ``[B, T, H, W, features]``.
+        """Convolves `[B, T, H, W, C]` to `[B, T, H, W, features]`.
 
-        Frames without a known pixel in ``weight [B, T, H, W, 1]`` count as zeros over time.
+        Frames without a known pixel in `weight`, `[B, T, H, W, 1]`, count as zeros over time.
         """
         time, height, width = self.kernel
         same = [(height // 2, height // 2), (width // 2, width // 2)]
@@ -101,7 +101,13 @@ class _ConvOverTime(nn.Module):
 
 
 def reflect_pad(x: jax.Array, rows: int, columns: int) -> jax.Array:
-    """Pads H and W of ``[B, T, H, W, C]`` by reflection (by the edge where too short)."""
+    """Pads H and W of `[B, T, H, W, C]` by reflection (by the edge where too short).
+
+    Args:
+        x: features `[B, T, H, W, C]`.
+        rows: number of rows added above and below.
+        columns: number of columns added left and right.
+    """
     for axis, amount in ((2, rows), (3, columns)):
         widths = [(0, 0)] * x.ndim
         widths[axis] = (amount, amount)
@@ -113,13 +119,13 @@ class DoubleConv(nn.Module):
     """Twice convolution, norm, activation: the left and right part of the published networks.
 
     Attributes:
-        features: output channels.
-        kernel: extent in (time, y, x).
-        norm: ``"instance"`` or ``"none"``.
-        norm_frames: frames that share their statistics (`norm.normalize`).
-        activation: a name in `ACTIVATIONS`.
-        padding: of the convolutions.
-        dtype: compute type.
+        features: number of output channels.
+        kernel: extent of the convolutions in (time, y, x).
+        norm: kind of the norm, ``"instance"`` or ``"none"``.
+        norm_frames: number of frames that share their statistics (`norm.normalize`).
+        activation: name of the activation in `ACTIVATIONS`.
+        padding: padding of the convolutions, as in `Conv`.
+        dtype: compute type; parameters stay float32.
     """
 
     features: int
@@ -132,7 +138,7 @@ class DoubleConv(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, weight: jax.Array | None = None) -> jax.Array:
-        """Maps ``[B, T, H, W, C]`` with known shares ``[B, T, H, W, 1]`` to ``features``."""
+        """Maps `[B, T, H, W, C]` with known shares `[B, T, H, W, 1]` to ``features``."""
         check_shapes(x=(x, "B T H W C"), weight=(weight, "B T H W 1"))
         for _ in range(2):
             x = Conv(self.features, self.kernel, self.padding, self.dtype)(x, weight)
@@ -148,7 +154,7 @@ class MaxPool(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        """Maps ``[B, T, H, W, C]`` to ``[B, T, H/2, W/2, C]``."""
+        """Maps `[B, T, H, W, C]` to `[B, T, H/2, W/2, C]`."""
         return nn.max_pool(x, (1, 2, 2), strides=(1, 2, 2))
 
 
@@ -161,7 +167,7 @@ class StridedConv(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        """Maps ``[B, T, H, W, C]`` to ``[B, T, H/stride, W/stride, features]``."""
+        """Maps `[B, T, H, W, C]` to `[B, T, H/stride, W/stride, features]`."""
         window = (self.stride, self.stride)
         conv = nn.Conv(self.features, window, strides=window, padding="VALID", dtype=self.dtype)
         return unfold_time(conv(fold_time(x)), x.shape[1])
@@ -188,7 +194,7 @@ class PatchUp(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        """Maps ``[B, T, H, W, C]`` to ``[B, T, 2H, 2W, features]``."""
+        """Maps `[B, T, H, W, C]` to `[B, T, 2H, 2W, features]`."""
         b, t, h, w, c = x.shape
         kernel = self.param(
             "kernel", nn.initializers.lecun_normal(), (c, 2, 2, self.features), jnp.float32
@@ -207,13 +213,18 @@ class ResizeUp(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        """Maps ``[B, T, H, W, C]`` to ``[B, T, 2H, 2W, features]``."""
+        """Maps `[B, T, H, W, C]` to `[B, T, 2H, 2W, features]`."""
         # The 1×1 convolution commutes with the enlargement and costs a quarter before it.
         x = Conv(self.features, (1, 1, 1), dtype=self.dtype)(x)
         return enlarge(x, 2)
 
 
 def enlarge(x: jax.Array, factor: int) -> jax.Array:
-    """Bilinear enlargement of H and W of ``[B, T, H, W, C]`` by a whole factor."""
+    """Bilinear enlargement in space by a whole factor.
+
+    Args:
+        x: features `[B, T, H, W, C]`.
+        factor: factor of H and W.
+    """
     b, t, h, w, c = x.shape
     return jax.image.resize(x, (b, t, h * factor, w * factor, c), "linear")

@@ -18,8 +18,8 @@ class UNetSegmenter(nn.Module):
     The names of both parts' parameters stand side by side, as if they were one module.
 
     Attributes:
-        backbone: features of pixels.
-        mask_head: masks from them.
+        backbone: module that makes features of the pixels.
+        mask_head: module that makes masks of them.
     """
 
     backbone: Backbone
@@ -36,10 +36,11 @@ class UNetSegmenter(nn.Module):
         """Segments clips of any length and size.
 
         Args:
-            features: ``[B, T, H, W, C]``, as `networks.network_features` gives them.
-            valid: ``[B, T, H, W]`` in {0, 1}; None for all known. Frames at the end of a clip that
-                are nowhere valid are padding: they change nothing in the others.
-            deterministic: without dropout; otherwise the ``dropout`` rng is needed.
+            features: `[B, T, H, W, C]`, as `networks.network_features` gives them.
+            valid: `[B, T, H, W]` in {0, 1}, where the flow is known; None for all known. Frames at
+                the end of a clip that are nowhere valid are padding: they change nothing in the
+                others.
+            deterministic: whether dropout is off; otherwise the ``dropout`` rng is needed.
 
         Returns:
             The `Segmentation`.

@@ -26,7 +26,7 @@ class SlotAttention(nn.Module):
     """Slots that compete for tokens, refined step by step from fixed queries.
 
     At each step a token spreads a total attention of 1 over the slots, and a slot moves, through
-    a GRU, towards the mean of the values it attends to: a learned soft k-means.
+    a GRU, toward the mean of the values it attends to: a learned soft k-means.
 
     Slot k starts at ``mu + exp(log_sigma) * initial_noise(K, width)[k]``, ``mu`` and
     ``log_sigma`` learned: the first K of one endless list of Gaussian queries. K can therefore be
@@ -36,14 +36,14 @@ class SlotAttention(nn.Module):
     sample, so where the tokens are sharded along time a step costs one small all-reduce.
 
     Attributes:
-        num_slots: K.
-        width: channels of a slot.
-        iterations: steps of the recurrence.
-        hidden: hidden channels of the residual MLP after the GRU; 0 for none.
-        differentiation: ``"unroll"`` differentiates all steps. ``"implicit"`` takes the slots to
-            be at a fixed point and differentiates that (`fixed_point`); ``"one_step"``, the first
-            term of its Neumann series, differentiates the last step only. Neither keeps
-            anything of the earlier steps, and neither gives a gradient to ``mu`` and
+        num_slots: K, number of slots.
+        width: number of channels of a slot.
+        iterations: number of steps of the recurrence.
+        hidden: number of hidden channels of the residual MLP after the GRU; 0 for none.
+        differentiation: kind of the gradient. ``"unroll"`` differentiates all steps. ``"implicit"``
+            takes the slots to be at a fixed point and differentiates that (`fixed_point`);
+            ``"one_step"``, the first term of its Neumann series, differentiates the last step only.
+            Neither keeps anything of the earlier steps, and neither gives a gradient to ``mu`` and
             ``log_sigma``, on which a fixed point does not depend.
         dtype: compute type of the products over the tokens. Parameters, softmax, means and the
             recurrence are float32 even where it is bfloat16.
@@ -66,12 +66,12 @@ class SlotAttention(nn.Module):
         """Assigns tokens to slots.
 
         Args:
-            tokens: ``[B, N, C]``.
-            weight: ``[B, N]`` in [0, 1], how much a token counts; None counts all. A token of
+            tokens: features to be shared out, `[B, N, C]`.
+            weight: weight of each token, `[B, N]` in [0, 1]; None counts all. A token of
                 weight 0 has no influence, not even where it is not finite.
 
         Returns:
-            Slots ``[B, num_slots, width]``, float32. A sample whose tokens all have weight 0 gets
+            Slots `[B, num_slots, width]`, float32. A sample whose tokens all have weight 0 gets
             finite slots that mean nothing.
 
         Raises:
@@ -126,13 +126,17 @@ class SlotAttention(nn.Module):
 
 
 def initial_noise(num_slots: int, width: int) -> np.ndarray:
-    """Standard normal vectors ``[num_slots, width]``; those of K are the first K of those of K+1.
+    """Standard normal vectors `[num_slots, width]`; those of K are the first K of those of K+1.
 
     They are constants, in training as at test. Drawn anew for each clip they would make the slots
     exchangeable: none could learn a role (one is the background), labels would change from clip
     to clip and a video in several windows would have to be matched anew. They are part of what a
     checkpoint means, so they come from the one generator whose stream is promised never to
     change, filled row by row, and not from `jax.random`, whose bits depend on its flags.
+
+    Args:
+        num_slots: K, number of slots.
+        width: number of channels of a slot.
     """
     return np.random.RandomState(0).standard_normal((num_slots, width))
 
@@ -155,13 +159,13 @@ class SlotUpdate(nn.Module):
         """Moves the slots of one sample, or of any number of them in leading axes.
 
         Args:
-            slots: ``[..., K, D]``.
-            keys: ``[..., N, D]``.
-            values: ``[..., N, D]``.
-            weight: ``[..., N]``.
+            slots: slots so far, `[..., K, D]`.
+            keys: keys of the tokens, `[..., N, D]`.
+            values: values of the tokens, `[..., N, D]`.
+            weight: weight of each token, `[..., N]`.
 
         Returns:
-            The new slots ``[..., K, D]``.
+            The new slots `[..., K, D]`.
         """
         width, state = slots.shape[-1], slots.dtype
         product = partial(jnp.einsum, preferred_element_type=state)
@@ -208,13 +212,14 @@ def fixed_point(update: SlotUpdate, iterations: int, arguments: Any, start: jax.
     as the iterations have come near a fixed point, which five of an untrained step have not.
 
     Args:
-        update: the step f.
-        iterations: how often it is applied.
-        arguments: ``(params, keys [B, N, D], values [B, N, D], weight [B, N])``.
-        start: slots ``[B, K, D]``; they get a zero gradient, the limit does not depend on them.
+        update: module of the step f.
+        iterations: number of times that it is applied.
+        arguments: `(params, keys, values, weight)` with keys and values `[B, N, D]` and weight
+            `[B, N]`.
+        start: slots `[B, K, D]`; they get a zero gradient, the limit does not depend on them.
 
     Returns:
-        Slots ``[B, K, D]``.
+        Slots `[B, K, D]`.
     """
     return _iterate(update, iterations, arguments, start)
 

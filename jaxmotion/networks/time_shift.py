@@ -1,4 +1,4 @@
-"""Frames beside each other: what a network with a reach in time sees of the frames around one."""
+"""Frames beside each other: the view of a network with a reach in time on the frames around."""
 
 import jax
 import jax.numpy as jnp
@@ -8,15 +8,15 @@ from jaxmotion.motion.sharding import devices_along
 
 
 def shift_time(x: jax.Array, step: int) -> jax.Array:
-    """The frame ``step`` later of ``[B, T, ...]``, for every frame; 0 past the ends.
+    """The frame ``step`` later of `[B, T, ...]`, for every frame; 0 past the ends.
 
     Where devices share the frames, each hands ``abs(step)`` of them to its neighbor, and nothing
     else moves. This is said explicitly: of a rotation or a slice, XLA for TPU makes an exchange of
     all frames among all devices.
 
     Args:
-        x: ``[B, T, ...]``.
-        step: frames to look ahead, or back where negative.
+        x: features of the frames, `[B, T, ...]`.
+        step: number of frames to look ahead, or back where negative.
     """
     devices = devices_along("time", x.shape[1])
     if devices > 1 and 0 < abs(step) <= x.shape[1] // devices:
@@ -58,11 +58,11 @@ def beside(x: jax.Array, reach: int) -> jax.Array:
     """Features of each frame with those of the frames around it, earliest first, 0 past the ends.
 
     Args:
-        x: ``[B, T, H, W, C]``.
-        reach: frames to each side.
+        x: features `[B, T, H, W, C]`.
+        reach: number of frames to each side.
 
     Returns:
-        ``[B, T, H, W, (2 * reach + 1) * C]``.
+        The features side by side, `[B, T, H, W, (2 * reach + 1) * C]`.
     """
     if reach == 0:
         return x

@@ -19,7 +19,7 @@ class Part(Protocol):
 
 
 class UNet(nn.Module):
-    """The skeleton: what is left of a U-net when its six parts are taken out.
+    """The skeleton of a U-net, without its six parts.
 
     Level ``l`` has ``widths[l]`` channels at ``1 / 2**l`` of the size. The input passes the left
     part of level 0, then for each further level down and left. The middle part makes the bottleneck
@@ -37,7 +37,7 @@ class UNet(nn.Module):
         right: transforms features on the way up; it is also given the known share.
         up: doubles H and W.
         middle: transforms the coarsest features, whose size and channels stay; it is also given the
-            known share. None for nothing.
+            known share. None leaves them as they are.
     """
 
     widths: tuple[int, ...]
@@ -55,12 +55,13 @@ class UNet(nn.Module):
         """Runs the network.
 
         Args:
-            x: features ``[B, T, H, W, C]``.
-            weight: ``[B, T, H, W, 1]``, how much of each pixel is known; None for all.
+            x: features `[B, T, H, W, C]`.
+            weight: known share of each pixel, `[B, T, H, W, 1]`; None for all known.
 
         Returns:
-            ``[B, T, H, W, widths[0]]``; the bottleneck ``[B, T, h, w, widths[-1]]`` with h and w
-            the padded size over ``2**(levels - 1)``; the known share there ``[B, T, h, w, 1]``.
+            The features of the pixels `[B, T, H, W, widths[0]]`; the bottleneck
+            `[B, T, h, w, widths[-1]]` with h and w the padded size over ``2**(levels - 1)``; the
+            known share there `[B, T, h, w, 1]`.
 
         Raises:
             ValueError: for shapes that do not belong together, or a part that changes the size
@@ -101,10 +102,14 @@ def _check_size(part: str, x: jax.Array, expected: tuple[int, ...]) -> None:
 
 
 def pad_to_multiple(x: jax.Array, multiple: int) -> jax.Array:
-    """Pads H and W of ``[B, T, H, W, C]`` at the end, by the edge, to a multiple.
+    """Pads H and W of `[B, T, H, W, C]` at the end, by the edge, to a multiple.
 
     The other axes stay untouched: `jnp.pad` by the edge, even where it adds nothing to an axis,
     moves parts of it between devices in the backward pass.
+
+    Args:
+        x: features `[B, T, H, W, C]`.
+        multiple: number that H and W become multiples of.
     """
     for axis in (2, 3):
         missing = -x.shape[axis] % multiple

@@ -24,12 +24,12 @@ Rule = Callable[[jax.Array, jax.Array], jax.Array]
 
 @dataclass(frozen=True)
 class Match:
-    """What a new network takes of a trained one.
+    """The parameters that a new network takes of a trained one.
 
     Attributes:
-        rules: how a parameter of the new network comes from the trained one, by its name; one that
-            is not here keeps its fresh value.
-        words: the same in a line, for the user.
+        rules: rule by the name of a parameter of the new network, which makes it from the trained
+            one; a parameter that is not here keeps its fresh value.
+        words: description of the rules in a line, for the user.
     """
 
     rules: Mapping[str, Rule]
@@ -41,13 +41,13 @@ def warm_start(fresh: Params, trained: Params) -> Params:
 
     Args:
         fresh: parameters of the new network.
-        trained: those of the old one.
+        trained: parameters of the trained network.
 
     Returns:
         Parameters like ``fresh``.
 
     Raises:
-        InputError: as `match_params`.
+        InputError: where backbone, head or shortcut do not fit.
     """
     known, start = (cast(dict[str, Any], flatten_dict(p, sep="/")) for p in (trained, fresh))
     rules = match_params(fresh, trained).rules
@@ -59,7 +59,7 @@ def warm_start(fresh: Params, trained: Params) -> Params:
 
 
 def match_params(fresh: Params, trained: Params) -> Match:
-    """Which parameters a new network takes from a trained one, and how. Looks at shapes alone.
+    """Matches the parameters of a new network with those of a trained one, by shapes alone.
 
     - The backbone (U-net and stem) is taken whole. A kernel over space becomes the middle frame of
       a kernel over space-time, the other frames zero, and one over space-time the middle of a
@@ -73,7 +73,7 @@ def match_params(fresh: Params, trained: Params) -> Match:
 
     Args:
         fresh: parameters of the new network, or their shapes.
-        trained: those of the old one.
+        trained: parameters of the trained network, or their shapes.
 
     Raises:
         InputError: where backbone, head or shortcut do not fit.

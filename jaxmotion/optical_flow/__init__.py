@@ -1,4 +1,4 @@
-"""Video to flow: the estimators, the file formats of flow, and flow as colour.
+"""Video to flow: the estimators, the file formats of flow, and flow as color.
 
 `formats` reads and writes `.flo` and `.npz`, `kitti` KITTI's PNG, `pfm` reads `.pfm`, `npz`
 archives of unknown origin; `fields` finds and reads those of a whole video. `arrays` says what they

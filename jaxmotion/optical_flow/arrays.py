@@ -1,4 +1,4 @@
-"""What an array of flow has to be before it is used or written, and which of its vectors are known.
+"""Checks of arrays of flow before they are used or written, and their known vectors.
 
 What is unknown is said in two ways: by `valid`, an array beside the flow, and by a vector that no
 motion can have, which is how Middlebury's files say it.
@@ -21,8 +21,8 @@ def longest_component(height: int, width: int) -> float:
     """The bound on u and on v above which no motion is: 20 diagonals of the field, 4096 at least.
 
     Args:
-        height: rows of the field.
-        width: its columns.
+        height: number of rows of the field.
+        width: number of columns of the field.
 
     Returns:
         Pixels per frame; far below the 1e9 above which Middlebury's files call a vector unknown.
@@ -34,11 +34,13 @@ def known_vectors(flow: np.ndarray, valid: np.ndarray | None = None) -> np.ndarr
     """Tells which vectors are known: those marked valid that a motion can have.
 
     Args:
-        flow: `[..., H, W, 2]`; what is above `longest_component`, or not finite, is unknown.
-        valid: `[..., H, W]`, see `as_valid`; everywhere by default.
+        flow: `[..., H, W, 2]`, pixels per frame; what is above `longest_component`, or not finite,
+            is unknown.
+        valid: `[..., H, W]`, where the flow is known, as `as_valid` takes it; everywhere by
+            default.
 
     Returns:
-        bool `[..., H, W]`.
+        True where a vector is known, bool `[..., H, W]`.
     """
     flow = np.asarray(flow)
     bound = np.float32(longest_component(*flow.shape[-3:-1]))
@@ -50,9 +52,9 @@ def as_valid(name: str | os.PathLike, valid: np.ndarray, shape: tuple[int, ...])
     """An array that says where flow is known.
 
     Args:
-        name: what to call it in a message.
+        name: name of the array in a message.
         valid: bool; integers, of which 0 is unknown and what is above known; or floats 0 and 1.
-        shape: what its shape has to be.
+        shape: shape that it must have.
 
     Returns:
         bool, of that shape.
@@ -82,9 +84,9 @@ def check_finite(
     """Refuses flow with NaN or infinite vectors where it is not marked unknown.
 
     Args:
-        path: of the file that it is of, for the message.
-        flow: `[..., 2]`.
-        valid: bool `[...]`; everywhere by default.
+        path: file that the flow is from, for the message.
+        flow: vectors to check, `[..., 2]`.
+        valid: bool `[...]`, where they are known; everywhere by default.
 
     Raises:
         InputError: says how many there are, and where the first is.
@@ -106,9 +108,11 @@ def known_flow(
     """Flow that is ready for use, with nothing left of what is unknown.
 
     Args:
-        name: what to call it in a message.
-        flow: `[..., H, W, 2]`; what it holds where it is not valid does not matter.
-        valid: `[..., H, W]`, see `as_valid`; everywhere by default.
+        name: name of the flow in a message.
+        flow: `[..., H, W, 2]`, pixels per frame; what it holds where it is not valid does not
+            matter.
+        valid: `[..., H, W]`, where the flow is known, as `as_valid` takes it; everywhere by
+            default.
 
     Returns:
         The flow, zero where it is unknown, and bool `[..., H, W]`, where it is known
@@ -131,10 +135,10 @@ def as_flow(
     """An array that is about to be written, if it is flow.
 
     Args:
-        path: where it goes, for the message.
-        flow: whatever was given.
-        ndim: 3 for `[H, W, 2]`, 4 for `[T, H, W, 2]`.
-        valid: bool, where it has to be finite; everywhere by default.
+        path: file that it goes to, for the message.
+        flow: array to check.
+        ndim: number of axes, 3 for `[H, W, 2]`, 4 for `[T, H, W, 2]`.
+        valid: bool, where the flow has to be finite; everywhere by default.
 
     Returns:
         The array.

@@ -1,4 +1,4 @@
-"""Which estimator to take: the best that is there, and what it would take to have a better one."""
+"""Choice of an estimator: the best that is there, and advice on how to have a better one."""
 
 import os
 import sys
@@ -20,9 +20,9 @@ class Choice(NamedTuple):
     """An estimator to make.
 
     Attributes:
-        name: in `ESTIMATORS`.
-        weights: file for it; None where it needs none.
-        reason: one line for the user, that says what was taken and how to have better flow; empty
+        name: name of the estimator in `ESTIMATORS`.
+        weights: file of its weights; None where it needs none.
+        reason: line for the user, that says what was taken and how to have better flow; empty
             where the user chose.
     """
 
@@ -45,11 +45,11 @@ def choose_estimator(
     Nothing is downloaded without a yes.
 
     Args:
-        name: in `ESTIMATORS`, or "auto".
-        weights: file of the user's; none to look into the cache.
+        name: name of the estimator in `ESTIMATORS`, or "auto".
+        weights: file of weights of the user's; None to look into the cache.
         refined: whether DIS is refined, which the line for the user says.
-        may_download: the user's yes, given before.
-        ask: puts a question to the user; None where nobody can be asked.
+        may_download: whether the user has said yes to a download before.
+        ask: function that puts a question to the user; None where nobody can be asked.
 
     Returns:
         The choice.
@@ -111,7 +111,7 @@ def _cached_or_fetched(
 
 
 def ask_at_terminal() -> Callable[[str], bool] | None:
-    """What puts a question to the user at a terminal; None where there is none, or in CI."""
+    """A function that asks the user at a terminal; None where there is none, or in CI."""
     if os.environ.get("CI") or not (sys.stdin.isatty() and sys.stderr.isatty()):
         return None
 

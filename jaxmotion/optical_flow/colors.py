@@ -1,10 +1,10 @@
-"""Colours: of flow, whose direction is the hue and whose length the saturation, and of segments."""
+"""Colors: of flow, whose direction is the hue and whose length the saturation, and of segments."""
 
 import numpy as np
 
 from jaxmotion.optical_flow.arrays import known_vectors
 
-# The wheel of Baker et al.: how many steps lead from each of six colours to the next. More steps
+# The wheel of Baker et al.: how many steps lead from each of six colors to the next. More steps
 # where the eye tells more hues apart.
 _WHEEL = (
     ((255, 0, 0), 15),  # red to yellow
@@ -16,7 +16,7 @@ _WHEEL = (
 )
 
 
-# Okabe and Ito's colours, which colour-blind people tell apart too; segment 0 is a neutral grey.
+# Okabe and Ito's colors, which color-blind people tell apart too; segment 0 is a neutral gray.
 _FIRST_COLORS = (
     (110, 110, 110),
     (230, 159, 0),
@@ -31,7 +31,7 @@ _GOLDEN_ANGLE = 0.381966
 
 
 def color_wheel() -> np.ndarray:
-    """The colours of the directions, in equal steps of angle.
+    """The colors of the directions, in equal steps of angle.
 
     Returns:
         float32 `[55, 3]` in 0..255, from red over yellow, green, cyan, blue and magenta.
@@ -44,17 +44,17 @@ def color_wheel() -> np.ndarray:
 
 
 def flow_to_color(flow: np.ndarray, max_magnitude: float | None = None) -> np.ndarray:
-    """Renders flow with the usual colour wheel: white at rest, full colour at `max_magnitude`.
+    """Renders flow with the usual color wheel: white at rest, full color at `max_magnitude`.
 
     Red points to the right, yellow down, cyan to the left, blue up; longer vectors are darkened.
 
     Args:
         flow: `[..., H, W, 2]`, pixels; unknown or not finite vectors become black.
-        max_magnitude: the length that gets the full colour; the largest length of the whole array
-            when left out. Give it, to compare pictures.
+        max_magnitude: length, in pixels, that gets the full color; the largest length of the whole
+            array when left out. Give it, to compare pictures.
 
     Returns:
-        uint8 `[..., H, W, 3]`.
+        The picture, uint8 `[..., H, W, 3]`.
 
     References:
         Baker et al., A database and evaluation methodology for optical flow, IJCV 2011.
@@ -79,13 +79,13 @@ def flow_to_color(flow: np.ndarray, max_magnitude: float | None = None) -> np.nd
 
 
 def label_palette(num_segments: int) -> np.ndarray:
-    """One colour a segment, the same for a segment whatever their number.
+    """One color a segment, the same for a segment whatever their number.
 
     Args:
-        num_segments: K, at least 1.
+        num_segments: K, number of segments, at least 1.
 
     Returns:
-        uint8 `[K, 3]`.
+        The color of each segment, uint8 `[K, 3]`.
     """
     colors: list[tuple[float, ...]] = list(_FIRST_COLORS[:num_segments])
     for index in range(num_segments - len(colors)):
@@ -98,14 +98,14 @@ def label_palette(num_segments: int) -> np.ndarray:
 
 
 def color_labels(labels: np.ndarray, num_segments: int | None = None) -> np.ndarray:
-    """Paints every segment in its colour.
+    """Paints every segment in its color.
 
     Args:
         labels: integers `[..., H, W]` in 0..K-1.
-        num_segments: K; the largest label + 1 when left out.
+        num_segments: K, number of segments; the largest label + 1 when left out.
 
     Returns:
-        uint8 `[..., H, W, 3]`.
+        The picture, uint8 `[..., H, W, 3]`.
     """
     labels = np.asarray(labels)
     count = int(labels.max(initial=0)) + 1 if num_segments is None else num_segments

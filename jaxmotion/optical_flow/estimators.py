@@ -27,15 +27,15 @@ class Estimator(Protocol):
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What tells this estimator's flow from another's, ready for JSON."""
+        """Settings that tell this estimator's flow from another's, ready for JSON."""
         ...
 
     def __call__(self, image0: np.ndarray, image1: np.ndarray) -> np.ndarray:
-        """Estimates where each pixel of a frame goes.
+        """Estimates the flow from one frame to another.
 
         Args:
-            image0: the frame, uint8 `[H, W, 3]`.
-            image1: the frame that it goes to.
+            image0: first frame, uint8 `[H, W, 3]`.
+            image1: frame that the flow goes to, uint8 `[H, W, 3]`.
 
         Returns:
             float32 `[H, W, 2]`, pixels.
@@ -48,8 +48,8 @@ class DIS:
     """Dense inverse search: fast, without training, on one CPU core, from OpenCV.
 
     Attributes:
-        preset: "ultrafast", "fast" or "medium" of OpenCV, the slower the finer; or "fine": to the
-            finest scale, with more and smoother refinement.
+        preset: name of the settings, "ultrafast", "fast" or "medium" of OpenCV, the slower the
+            finer; or "fine": to the finest scale, with more and smoother refinement.
 
     References:
         Kroeger et al., Fast optical flow using dense inverse search, ECCV 2016.
@@ -140,9 +140,9 @@ def make_estimator(name: str, **settings: Any) -> Estimator:
     """Makes an estimator of `ESTIMATORS` by name.
 
     Args:
-        name: "dis", or "raft" and "raft_small", which need `weights`.
-        **settings: of that estimator, see `DIS` and `raft.estimator.RAFTEstimator`; None stands for
-            what the estimator takes by itself.
+        name: name of the estimator, "dis", or "raft" and "raft_small", which need `weights`.
+        **settings: settings of that estimator, the arguments of `DIS` or
+            `raft.estimator.RAFTEstimator`; None stands for what the estimator takes by itself.
 
     Returns:
         The estimator.
@@ -167,8 +167,8 @@ def estimate_sequence(frames: Iterable[np.ndarray], estimator: Estimator) -> Ite
     """Flow of a video from each frame to the next, in a stream: two frames are in memory at a time.
 
     Args:
-        frames: N frames uint8 `[H, W, 3]`.
-        estimator: the estimator.
+        frames: N frames, uint8 `[H, W, 3]`, in order.
+        estimator: estimator of the flow of two frames.
 
     Yields:
         N - 1 fields float32 `[H, W, 2]`.

@@ -1,4 +1,4 @@
-"""The fields of a video's flow: which files they are in, what these say of them, and all at once.
+"""The fields of a video's flow: their files, the headers of these, and all fields at once.
 
 They are an `.npz`, or a folder with one file a field, or with a `flow.npz`.
 """
@@ -28,8 +28,8 @@ def read_flow_sequence(path: str | os.PathLike) -> tuple[np.ndarray, np.ndarray]
     """Reads the flow of a whole video.
 
     Args:
-        path: an `.npz` file, a folder of numbered `.flo` or KITTI `.png` files or with a
-            `flow.npz`, or one such file.
+        path: place of the flow: an `.npz` file, a folder of numbered `.flo` or KITTI `.png` files
+            or with a `flow.npz`, or one such file.
 
     Returns:
         flow float32 `[T, H, W, 2]`, zero where unknown, and bool `[T, H, W]`, where it is known.
@@ -58,10 +58,10 @@ def flow_files(folder: str | os.PathLike) -> list[Path]:
     """Lists the flow files of a folder in the order of their numbers.
 
     Args:
-        folder: one sequence.
+        folder: folder of the flow of one sequence.
 
     Returns:
-        As `field_files`.
+        The `.flo` files; where there is none, the `flow.npz` alone, or else the `.png` files.
 
     Raises:
         InputError: no such folder, no such file in it, or a gap in the numbering.
@@ -76,7 +76,7 @@ def field_files(folder: str | os.PathLike) -> list[Path]:
     """The files that the fields of a folder are in.
 
     Args:
-        folder: one sequence.
+        folder: folder of the flow of one sequence.
 
     Returns:
         Its `.flo` files; where there is none, its `flow.npz` alone, or else its `.png` files. At
@@ -106,7 +106,7 @@ def field_size(file: str | os.PathLike) -> tuple[int, int, int]:
     """Reads the header of a file of flow.
 
     Args:
-        file: an `.npz`, a `.flo` or a KITTI `.png`.
+        file: file of flow, an `.npz`, a `.flo` or a KITTI `.png`.
 
     Returns:
         `(T, height, width)`; T is 1 where a file is a field.
@@ -128,14 +128,15 @@ def named_fields(path: str | os.PathLike) -> list[Path]:
     """The names of the fields of a video's flow, for pairing them with frames.
 
     Args:
-        path: as of `read_flow_sequence`.
+        path: place of the flow: an `.npz` file, a folder of fields or with a `flow.npz`, or one
+            field.
 
     Returns:
         A path for each field in order, whose stem is its name: its file, or its place in an
         archive. Empty where an archive does not name its fields.
 
     Raises:
-        InputError: as `flow_files`.
+        InputError: no such folder, no such file in it, or a gap in the numbering.
     """
     with reading(path):
         files = [Path(path)] if Path(path).is_file() else flow_files(path)
@@ -149,7 +150,7 @@ def archive_names(path: str | os.PathLike) -> list[str]:
     """The names of the fields in an archive; none where nobody noted them.
 
     Args:
-        path: the `.npz`.
+        path: `.npz` file of the flow.
 
     Raises:
         InputError: it cannot be read.

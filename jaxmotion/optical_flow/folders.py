@@ -39,26 +39,26 @@ class Frames(Protocol):
 
     @property
     def path(self) -> Path:
-        """Where it comes from."""
+        """The file or folder that it comes from."""
         ...
 
     @property
     def height(self) -> int:
-        """Of its frames."""
+        """Height of its frames, in pixels."""
         ...
 
     @property
     def width(self) -> int:
-        """Of its frames."""
+        """Width of its frames, in pixels."""
         ...
 
     @property
     def num_frames(self) -> int | None:
-        """How many, where that is known."""
+        """Number of its frames; None where that is not known."""
         ...
 
     def __iter__(self) -> Iterator[np.ndarray]:
-        """Yields uint8 `[H, W, 3]`."""
+        """Yields the frames, uint8 `[H, W, 3]`."""
         ...
 
     def frame_names(self) -> Iterable[str]:
@@ -68,15 +68,15 @@ class Frames(Protocol):
 
 @dataclass(frozen=True)
 class FlowFolderReport:
-    """What `write_flow_folder` did.
+    """Report of what `write_flow_folder` did.
 
     Attributes:
-        folder: where the flow is.
-        num_flows: fields in the folder, fewer than frames by the gap.
-        num_reused: those that were there already.
+        folder: folder of the flow.
+        num_flows: number of fields in the folder, fewer than frames by the gap.
+        num_reused: number of fields that were there already.
         seconds_per_flow: estimation time of a new one (the median), 0 where there were none.
-        format: format of the flow.
-        quality: the mean over the video, where it was asked for.
+        format: format of the files, "flo", "png" or "npz".
+        quality: mean quality over the video; None where it was not asked for.
     """
 
     folder: Path
@@ -116,19 +116,20 @@ def write_flow_folder(
     has grown is the same one.
 
     Args:
-        video: the frames, see `jaxmotion.data.open_video`.
-        folder: where the files go; made where missing.
-        estimator: see `make_estimator`.
-        gap: frames from one to the other, at least 1; vectors are pixels per gap.
-        backward: to the frame before instead of the one after.
-        format: "flo", a file a field; "png", KITTI's, rounded to 1/64 pixel and below 512 pixels;
-            "npz", one `flow.npz` with "flow" `[T, H, W, 2]`.
-        color: also pictures, `color/NAME.png`, by the usual wheel and to one scale.
-        quality: also `quality.json`, see `FlowQuality`; needs the flow back, so twice the time.
-        progress: show progress bars.
+        video: frames of the video, such as `jaxmotion.data.open_video` gives.
+        folder: folder that the files go to; made where missing.
+        estimator: estimator of the flow of two frames, such as `make_estimator` gives.
+        gap: number of frames from one to the other, at least 1; vectors are pixels per gap.
+        backward: whether flow goes to the frame before instead of the one after.
+        format: format of the files: "flo", a file a field; "png", KITTI's, rounded to 1/64 pixel
+            and below 512 pixels; "npz", one `flow.npz` with "flow" `[T, H, W, 2]`.
+        color: whether to write pictures too, `color/NAME.png`, by the usual wheel and to one scale.
+        quality: whether to write the figures of `FlowQuality` too, to `quality.json`; they need the
+            flow back, so twice the time.
+        progress: whether to show progress bars.
 
     Returns:
-        How many fields there are, how long one took, and how good they are.
+        The report: number of fields, time that one took, and their quality.
 
     Raises:
         InputError: a wrong option, a frame that cannot be read, a folder that holds other flow, or
@@ -194,7 +195,16 @@ class _Run:
         self.num_reused = 0
 
     def add(self, name: str, image0: np.ndarray, image1: np.ndarray) -> None:
-        """The next field."""
+        """Adds the next field, kept or estimated.
+
+        Args:
+            name: name of the field.
+            image0: frame of the field, uint8 `[H, W, 3]`.
+            image1: frame that the flow goes to, uint8 `[H, W, 3]`.
+
+        Raises:
+            InputError: the field that is there is of other frames.
+        """
         is_there = self.store.has(name, image0.shape[:2])
         note, kept = note_frames(image0, image1), self.notes.get(name) if is_there else None
         if kept is not None and kept.frames != note.frames:

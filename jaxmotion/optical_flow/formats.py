@@ -1,4 +1,4 @@
-"""Flow files: Middlebury `.flo`, `.npz` sequences, and what a suffix stands for.
+"""Flow files: Middlebury `.flo`, `.npz` sequences, and a reader that goes by the suffix.
 
 Flow is float32 `[H, W, 2]` or `[T, H, W, 2]` in pixels per frame, channel 0 to the right and
 channel 1 down. Reading is strict: a file that is not exactly what its format says raises an
@@ -29,7 +29,7 @@ def flo_size(path: str | os.PathLike) -> tuple[int, int]:
     """Checks header and length of a `.flo` file without reading its vectors.
 
     Args:
-        path: the file.
+        path: file to read.
 
     Returns:
         `(height, width)`.
@@ -45,10 +45,10 @@ def read_flo(path: str | os.PathLike) -> np.ndarray:
     """Reads a Middlebury `.flo` file as it stands (unknown vectors keep their large values).
 
     Args:
-        path: the file.
+        path: file to read.
 
     Returns:
-        float32 `[H, W, 2]`.
+        The flow, float32 `[H, W, 2]`.
 
     Raises:
         InputError: missing, wrong magic number, absurd size, truncated, too long, NaN or infinite.
@@ -91,8 +91,8 @@ def write_flo(path: str | os.PathLike, flow: np.ndarray) -> None:
     """Writes a Middlebury `.flo` file.
 
     Args:
-        path: where to.
-        flow: `[H, W, 2]`, finite.
+        path: file to write.
+        flow: vectors `[H, W, 2]`, in pixels, finite.
 
     Raises:
         InputError: wrong shape, not finite, or the file cannot be written.
@@ -108,7 +108,7 @@ def read_flow_npz(path: str | os.PathLike) -> tuple[np.ndarray, np.ndarray | Non
     """Reads a sequence from an `.npz` file with the key `flow` and, possibly, `valid`.
 
     Args:
-        path: the file.
+        path: file to read.
 
     Returns:
         flow float16 or float32 `[T, H, W, 2]` as stored, and valid bool `[T, H, W]` or None where
@@ -139,13 +139,13 @@ def flow_npz_size(path: str | os.PathLike) -> tuple[int, int, int]:
     """Reads the header of an `.npz` of flow.
 
     Args:
-        path: the file.
+        path: file to read.
 
     Returns:
         `(T, height, width)`.
 
     Raises:
-        InputError: as `read_flow_npz`, but for what is wrong with the numbers.
+        InputError: missing, not an `.npz`, damaged, key absent, or wrong shape or kind.
     """
     with open_npz(path, _NO_NPZ) as archive:
         shape, _ = _flow_header(path, archive)
@@ -169,9 +169,10 @@ def write_flow_npz(
     """Writes a sequence as a compressed `.npz` with the key `flow` (and `valid`).
 
     Args:
-        path: where to.
-        flow: float16 or float32 `[T, H, W, 2]`, finite where valid; kept in its precision.
-        valid: `[T, H, W]` in {0, 1}; left out of the file when left out here.
+        path: file to write.
+        flow: vectors, float16 or float32 `[T, H, W, 2]`, finite where valid; kept in their
+            precision.
+        valid: `[T, H, W]` in {0, 1}, where they are known; left out of the file when left out here.
 
     Raises:
         InputError: wrong shape, not finite, or the file cannot be written.
@@ -190,7 +191,7 @@ def read_flow_and_valid(path: str | os.PathLike) -> tuple[np.ndarray, np.ndarray
     """Reads the flow of one pair of frames, `.flo` or KITTI `.png` by the suffix.
 
     Args:
-        path: the file.
+        path: file to read.
 
     Returns:
         flow float32 `[H, W, 2]`, zero where unknown, and bool `[H, W]`, where it is known.

@@ -23,7 +23,7 @@ def kitti_size(path: str | os.PathLike) -> tuple[int, int]:
     """Reads the header of a KITTI flow picture.
 
     Args:
-        path: the file.
+        path: file to read.
 
     Returns:
         `(height, width)`.
@@ -44,7 +44,7 @@ def read_kitti_png(path: str | os.PathLike) -> tuple[np.ndarray, np.ndarray]:
     """Reads a KITTI flow picture: 16-bit RGB, `(value - 2**15) / 64` for u and v, B = known.
 
     Args:
-        path: the file.
+        path: file to read.
 
     Returns:
         flow float32 `[H, W, 2]`, zero where unknown, and valid bool `[H, W]`.
@@ -93,9 +93,9 @@ def write_kitti_png(
     """Writes a KITTI flow picture; vectors are rounded to 1/64 pixel.
 
     Args:
-        path: where to.
-        flow: `[H, W, 2]`, finite and with components in [-512, 512) where valid.
-        valid: `[H, W]` in {0, 1}; all known when left out.
+        path: file to write.
+        flow: vectors `[H, W, 2]`, finite and with components in [-512, 512) where valid.
+        valid: `[H, W]` in {0, 1}, where they are known; all known when left out.
 
     Raises:
         InputError: wrong shape, not finite, a vector out of range, or the file cannot be written.

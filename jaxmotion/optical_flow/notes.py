@@ -1,4 +1,4 @@
-"""Which frames each field of flow in a folder is of, so that names need not be trusted.
+"""Notes of the frames that each field of flow in a folder is of, so that names are not trusted.
 
 `fields.jsonl` beside the flow has a line for each field: its name, what tells its two frames from
 all others, and roughly what the first one looks like, by which a video is also known in another
@@ -21,18 +21,18 @@ from jaxmotion.files import reading
 
 NOTES = "fields.jsonl"
 _SIDE = 16  # of the picture that stands for a look
-# Mean difference of two looks, in grey levels. A frame encoded anew, or made smaller, is less than
+# Mean difference of two looks, in gray levels. A frame encoded anew, or made smaller, is less than
 # 3 away from what it was (DAVIS, H.264 down to a constant rate factor of 35), another video 40.
 _ALIKE = 6.0
 
 
 @dataclass(frozen=True)
 class FrameNote:
-    """What is remembered of the two frames of a field.
+    """Note of the two frames of a field.
 
     Attributes:
-        frames: a digest of each frame's pixels, the one of the field's name first.
-        look: uint8 `[16, 16]`, the first frame in grey, as bytes.
+        frames: digest of each frame's pixels, that of the field's name first.
+        look: first frame in gray, uint8 `[16, 16]`, as bytes.
     """
 
     frames: tuple[str, str]
@@ -47,7 +47,12 @@ class FrameNote:
 
 
 def note_frames(image0: np.ndarray, image1: np.ndarray) -> FrameNote:
-    """The note of a field from one frame to another, both uint8 `[H, W, 3]`."""
+    """The note of a field from one frame to another.
+
+    Args:
+        image0: first frame, uint8 `[H, W, 3]`.
+        image1: frame that the flow goes to, uint8 `[H, W, 3]`.
+    """
     return FrameNote((frame_digest(image0), frame_digest(image1)), _look(image0))
 
 
@@ -70,7 +75,7 @@ class FieldNotes:
         """Reads those that are there; a line cut short by a kill is left out.
 
         Args:
-            folder: of the flow.
+            folder: folder of the flow.
 
         Raises:
             InputError: the file cannot be read.
@@ -90,7 +95,7 @@ class FieldNotes:
                 continue
 
     def __len__(self) -> int:
-        """How many there are."""
+        """Number of fields that have a note."""
         return len(self._notes)
 
     def get(self, name: str) -> FrameNote | None:
@@ -99,6 +104,10 @@ class FieldNotes:
 
     def add(self, name: str, note: FrameNote) -> None:
         """Keeps the note of a field; it is on disk when this returns.
+
+        Args:
+            name: name of the field.
+            note: note of its two frames.
 
         Raises:
             InputError: it cannot be written.
@@ -119,8 +128,8 @@ class FieldNotes:
         """Whether a field can be of a frame, as far as is noted.
 
         Args:
-            name: of the field.
-            image: the frame, uint8 `[H, W, 3]`.
+            name: name of the field.
+            image: frame, uint8 `[H, W, 3]`.
 
         Returns:
             True where nothing is noted of that field, or the frame is the noted one, or one that

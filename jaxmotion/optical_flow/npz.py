@@ -1,5 +1,7 @@
-"""Reading `.npz` archives that anyone may have written: what a header claims is held against what
-the file has before memory is asked for. Nothing in such a file can run.
+"""Reading of `.npz` archives that anyone may have written.
+
+What a header claims is held against what the file has before memory is asked for. Nothing in such a
+file can run.
 """
 
 import contextlib
@@ -25,7 +27,12 @@ class Npz:
     """
 
     def __init__(self, archive: zipfile.ZipFile, length: int) -> None:
-        """Of an open zip archive in a file of `length` bytes."""
+        """Takes an open zip archive.
+
+        Args:
+            archive: open archive.
+            length: length of its file, in bytes.
+        """
         self._archive, self._length = archive, length
         self._members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
         self.names = list(self._members)
@@ -52,7 +59,7 @@ class Npz:
         return member.file_size, member.CRC
 
     def read(self, name: str) -> np.ndarray:
-        """An array."""
+        """Reads an array by its name."""
         self.header(name)
         with self._archive.open(self._members[name]) as file:
             return np.lib.format.read_array(file, allow_pickle=False)
@@ -74,8 +81,8 @@ def open_npz(path: str | os.PathLike, fault: str) -> Iterator[Npz]:
     """Opens an archive to read from.
 
     Args:
-        path: the file.
-        fault: what to say of a file that cannot be read, and of what was expected.
+        path: file of the archive.
+        fault: words of the message on a file that cannot be read, and on what was expected.
 
     Yields:
         The archive. What it raises in the block of the `with` becomes one line as well.

@@ -1,4 +1,4 @@
-"""What made the flow of a folder: `flow.json` beside it, which later runs and readers look at."""
+"""Origin of the flow of a folder: `flow.json` beside it, which later runs and readers look at."""
 
 import json
 import os
@@ -17,13 +17,13 @@ _NOT_COMPARED = ("version", "source")  # a video may be renamed; its frames are 
 
 @dataclass(frozen=True)
 class FlowOrigin:
-    """What `flow.json` says of the flow beside it.
+    """Origin of flow, as `flow.json` beside it says.
 
     Attributes:
-        estimator: its name.
+        estimator: name of the estimator.
         settings: settings of the estimator, ready for JSON.
-        gap: frames from one to the other.
-        backward: to the earlier frame.
+        gap: number of frames from one to the other.
+        backward: whether the flow goes to the earlier frame.
         source: name of the video, where it is noted; it may have been renamed since.
         size: `(height, width)` of the frames, in whose pixels vectors are measured, where noted.
     """
@@ -41,10 +41,10 @@ class FlowOrigin:
 
 
 def read_flow_origin(path: str | os.PathLike) -> FlowOrigin | None:
-    """Reads what made a flow, where that was noted.
+    """Reads the origin of flow, where it was noted.
 
     Args:
-        path: a folder of flow, or the `flow.npz` in it.
+        path: folder of flow, or the `flow.npz` in it.
 
     Returns:
         The origin; None for flow without a `flow.json`.
@@ -82,7 +82,7 @@ def describe(folder: Path, description: Mapping[str, Any], ours: tuple[str, ...]
 
     Args:
         folder: folder of the flow.
-        description: what is to stand there, ready for JSON.
+        description: content of the file, ready for JSON.
         ours: names of files and folders that none but a run of ours makes.
 
     Raises:

@@ -18,7 +18,7 @@ def read_pfm(path: str | os.PathLike) -> np.ndarray:
     """Reads a portable float map. The factor that the header may give is left to the caller.
 
     Args:
-        path: the file, whose rows go from the bottom up.
+        path: file of the map, whose rows go from the bottom up.
 
     Returns:
         float32 `[H, W, 1]` or `[H, W, 3]`, the top row first.
@@ -53,13 +53,13 @@ def read_pfm_flow(path: str | os.PathLike) -> np.ndarray:
     """Reads the flow of one pair of frames; the third channel of such a file means nothing.
 
     Args:
-        path: the file.
+        path: file to read.
 
     Returns:
         float32 `[H, W, 2]`, pixels.
 
     Raises:
-        InputError: see `read_pfm`; one channel, NaN or infinite.
+        InputError: missing, not such a file, truncated or too long; one channel, NaN or infinite.
     """
     values = read_pfm(path)
     if values.shape[-1] != 3:

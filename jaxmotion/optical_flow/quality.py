@@ -1,7 +1,7 @@
-"""How good a flow is, judged without ground truth: by the frames, and by the flow back.
+"""Quality of flow, judged without ground truth: by the frames, and by the flow back.
 
 Both measures look where a pixel's match lies inside the other frame. Neither is an error in
-pixels of the true motion: a grey wall is matched perfectly by any flow, and a pixel that becomes
+pixels of the true motion: a gray wall is matched perfectly by any flow, and a pixel that becomes
 hidden has no match. Vectors that are unknown (`known_vectors`) count nowhere.
 """
 
@@ -24,13 +24,14 @@ class FlowQuality:
 
     Attributes:
         warp_error: mean absolute difference of the first frame and the second one brought back by
-            the flow, in grey levels of 0..255.
-        still_error: the same for no flow at all over the same pixels, to compare with.
+            the flow, in gray levels of 0..255.
+        still_error: mean absolute difference of the two frames as they are, over the same pixels,
+            in gray levels, to compare with.
         consistency_error: mean distance, in pixels, at which one ends after going by the flow and
             back by the flow back.
         consistent: share of pixels for which that distance is small (`consistency`).
-        inside: share of the known pixels whose match lies inside the other frame, over which all
-            others are.
+        inside: share of the known pixels whose match lies inside the other frame; all other figures
+            are over these.
     """
 
     warp_error: Figure
@@ -49,10 +50,10 @@ class FlowQuality:
 
     @classmethod
     def mean(cls, qualities: Sequence["FlowQuality"]) -> "FlowQuality":
-        """The mean of each figure over the fields that have it (see `flow_quality`).
+        """The mean of each figure over the fields that have it, where it is not NaN.
 
         Args:
-            qualities: of the fields.
+            qualities: qualities of the fields.
 
         Returns:
             The mean.
@@ -75,12 +76,12 @@ def flow_quality(
     """Judges a flow by the frames it is between and by the flow back.
 
     Args:
-        image0: the frame, uint8 `[H, W, 3]`.
-        image1: the frame that the flow goes to.
-        flow: float32 `[H, W, 2]`, from `image0` to `image1`.
-        backward: from `image1` to `image0`.
+        image0: first frame, uint8 `[H, W, 3]`.
+        image1: frame that the flow goes to, uint8 `[H, W, 3]`.
+        flow: flow from `image0` to `image1`, float32 `[H, W, 2]`, pixels.
+        backward: flow from `image1` to `image0`, float32 `[H, W, 2]`, pixels.
         valid: `[H, W]` in {0, 1}, where `flow` is known; everywhere by default.
-        backward_valid: where `backward` is known.
+        backward_valid: `[H, W]` in {0, 1}, where `backward` is known; everywhere by default.
 
     Returns:
         The figures; NaN, but for `inside`, where no match lies inside, for `inside` too where
@@ -114,8 +115,8 @@ def warp(
     """Brings a frame back along the flow that leads to it, bilinearly.
 
     Args:
-        image: float32 `[H, W, C]`, the frame that the flow goes to (or flow there, C = 2).
-        flow: float32 `[H, W, 2]`, pixels.
+        image: frame that the flow goes to (or flow there, C = 2), float32 `[H, W, C]`.
+        flow: flow to that frame, float32 `[H, W, 2]`, pixels.
         valid: `[H, W]` in {0, 1}, where the flow is known; everywhere by default.
 
     Returns:
@@ -146,13 +147,13 @@ def consistency(
     valid: np.ndarray | None = None,
     backward_valid: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Goes by the flow and back by the flow back.
+    """Measures the distance of each pixel from the end of its way by the flow and back.
 
     Args:
-        flow: float32 `[H, W, 2]`, from one frame to another.
-        backward: float32 `[H, W, 2]`, back.
+        flow: flow from one frame to another, float32 `[H, W, 2]`, pixels.
+        backward: flow back, float32 `[H, W, 2]`, pixels.
         valid: `[H, W]` in {0, 1}, where `flow` is known; everywhere by default.
-        backward_valid: where `backward` is known.
+        backward_valid: `[H, W]` in {0, 1}, where `backward` is known; everywhere by default.
 
     Returns:
         The distance from the start at which one ends, `[H, W]` in pixels; bool `[H, W]`, where it
@@ -168,7 +169,7 @@ def consistency(
     flow = np.where(known[..., None], flow, np.float32(0))
     backward = np.where(known_back[..., None], backward, np.float32(0))
     back, inside = warp(np.dstack([backward, known_back]), flow, known)
-    inside &= back[..., 2] > 1 - 1e-4  # all of the neighbours that the match lies between
+    inside &= back[..., 2] > 1 - 1e-4  # all of the neighbors that the match lies between
     back = back[..., :2]
     squared = np.square(flow + back).sum(axis=-1)
     lengths = np.square(flow).sum(axis=-1) + np.square(back).sum(axis=-1)

@@ -23,18 +23,23 @@ class Qualities:
         return name in self._figures
 
     def add(self, name: str, figures: FlowQuality) -> None:
-        """Adds those of a field."""
+        """Adds the figures of a field.
+
+        Args:
+            name: name of the field.
+            figures: figures of its quality.
+        """
         self._figures[name] = figures
         # The whole file each time, so the more seldom the longer it is.
         if len(self._figures) > 1.1 * self._num_written + 10:
             self.write()
 
     def mean(self, names: list[str]) -> FlowQuality:
-        """Over these fields."""
+        """The mean of the figures over the fields of these names."""
         return FlowQuality.mean([self._figures[name] for name in names])
 
     def write(self) -> None:
-        """Writes what is new."""
+        """Writes the figures to the file, where some are new."""
         if len(self._figures) == self._num_written:
             return
         content = {
@@ -48,7 +53,12 @@ class Qualities:
 
 @contextmanager
 def kept_qualities(path: Path, wanted: bool) -> Iterator[Qualities]:
-    """The figures that are there; those that are new are kept, however the block ends."""
+    """The figures that are there; those that are new are kept, however the block ends.
+
+    Args:
+        path: file of the figures, `quality.json`.
+        wanted: whether to read the file where it is there; False starts with no figures.
+    """
     qualities = Qualities(path, _read_qualities(path) if wanted else {})
     try:
         yield qualities

@@ -22,11 +22,11 @@ Size = tuple[int, int]  # height, width
 MASK_STRENGTH, FLOW_STRENGTH = 3000.0, 100.0
 
 # A flow and the one back differ by chance where |f + b|² is about 0.05 (|f|² + |b|²) + 0.5, and the
-# colors of a match by 20 grey levels. Nothing is less certain than 0.0001, so that there is an
+# colors of a match by 20 gray levels. Nothing is less certain than 0.0001, so that there is an
 # answer where nothing is certain.
 _RELATIVE, _ABSOLUTE, _GREY_LEVELS, _LEAST = 0.05, 0.5, 20.0, 1e-4
 
-# Colors that differ by as many grey levels are likely on two surfaces; passes of the smoother, each
+# Colors that differ by as many gray levels are likely on two surfaces; passes of the smoother, each
 # of them weaker by a factor, so that the streaks of one are gone after the next.
 _EDGE, _PASSES, _WEAKER = 3.0, 3, 4.0
 
@@ -44,8 +44,8 @@ class Refined:
     the frames it is smoothed there, at a fraction of the cost. As flow it is then too smooth.
 
     Attributes:
-        base: estimates the flow and the flow back.
-        strength: of the smoothing.
+        base: estimator of the flow and the flow back.
+        strength: strength of the smoothing, λ of `smooth`.
         size: rows and columns of the result, where the frames have more; None for those of the
             frames. Vectors are pixels of the frames in any case.
     """
@@ -56,17 +56,17 @@ class Refined:
 
     @property
     def name(self) -> str:
-        """That of the estimator that is refined."""
+        """Name of the estimator that is refined."""
         return self.base.name
 
     @property
     def settings(self) -> dict[str, Any]:
-        """Those of the estimator, and under "refined" strength and size."""
+        """Settings of the estimator, and under "refined" strength and size."""
         size = None if self.size is None else list(self.size)
         return {**self.base.settings, "refined": {"strength": self.strength, "size": size}}
 
     def at(self, size: Size) -> "Refined":
-        """The same with results of another size, `(rows, columns)`."""
+        """This estimator with results of another size, `(rows, columns)`."""
         return replace(self, size=size)
 
     def __call__(self, image0: np.ndarray, image1: np.ndarray) -> np.ndarray:
@@ -91,15 +91,15 @@ def estimator_for_masks(name: str, **settings: Any) -> Estimator:
     """Makes an estimator of `ESTIMATORS` as it serves masks best: DIS is refined, RAFT is not.
 
     Args:
-        name: as `make_estimator`.
-        **settings: as `make_estimator`; without a preset DIS takes "medium", which refined is as
-            good as "fine" at a third of the time.
+        name: name of the estimator, as `make_estimator` takes it.
+        **settings: settings of the estimator, as `make_estimator` takes them; without a preset DIS
+            takes "medium", which refined is as good as "fine" at a third of the time.
 
     Returns:
         The estimator.
 
     Raises:
-        InputError: as `make_estimator`.
+        InputError: an unknown name, a setting that the estimator does not have, or a bad one.
     """
     if name != "dis":
         return make_estimator(name, **settings)
@@ -109,13 +109,13 @@ def estimator_for_masks(name: str, **settings: Any) -> Estimator:
 def confidence(
     image0: np.ndarray, image1: np.ndarray, flow: np.ndarray, backward: np.ndarray
 ) -> np.ndarray:
-    """How certain each vector is, by the flow back and by the colors that it brings together.
+    """Certainty of each vector, by the flow back and by the colors that it brings together.
 
     Args:
-        image0: the frame, uint8 `[H, W, 3]`.
-        image1: the frame that the flow goes to.
-        flow: float32 `[H, W, 2]`, from `image0` to `image1`.
-        backward: from `image1` to `image0`.
+        image0: first frame, uint8 `[H, W, 3]`.
+        image1: frame that the flow goes to, uint8 `[H, W, 3]`.
+        flow: flow from `image0` to `image1`, float32 `[H, W, 2]`, pixels.
+        backward: flow from `image1` to `image0`, float32 `[H, W, 2]`, pixels.
 
     Returns:
         float32 `[H, W]`, from 0.0001 to about 1; 0.0001 where the match lies outside of `image1`.
@@ -144,9 +144,9 @@ def smooth(flow: np.ndarray, weights: np.ndarray, guide: np.ndarray, strength: f
     weights, whose ratio it is.
 
     Args:
-        flow: `[H, W, 2]`.
-        weights: `[H, W]`, positive; how much each vector counts.
-        guide: the picture, uint8 `[H, W, 3]`.
+        flow: flow to smooth, `[H, W, 2]`.
+        weights: weight of each vector, `[H, W]`, positive.
+        guide: picture whose edges stop the smoothing, uint8 `[H, W, 3]`.
         strength: λ of the first turn; it reaches about its square root in pixels.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Where the flow of a video is kept while it is made, so that an interrupted run goes on.
+"""Places that keep the flow of a video while it is made, so that an interrupted run goes on.
 
 A store knows a field by its name. `files` keeps one file a field; `archive` does too until all are
 there, and then makes one `.npz` of them.
@@ -31,7 +31,12 @@ class Store(Protocol):
     """The fields of a video, in a folder."""
 
     def has(self, name: str, size: tuple[int, ...]) -> bool:
-        """Whether a field of this `(height, width)` is there, whole."""
+        """Whether a field is there, whole.
+
+        Args:
+            name: name of the field.
+            size: `(height, width)` that it must have.
+        """
         ...
 
     def read(self, name: str) -> np.ndarray:
@@ -39,7 +44,12 @@ class Store(Protocol):
         ...
 
     def write(self, name: str, flow: np.ndarray) -> None:
-        """Keeps a field, whole or not at all."""
+        """Keeps a field, whole or not at all.
+
+        Args:
+            name: name of the field.
+            flow: vectors of the field, float32 `[H, W, 2]`, pixels.
+        """
         ...
 
     def finish(self, names: Sequence[str]) -> None:
@@ -51,15 +61,20 @@ class FlowFiles:
     """A file a field, `.flo` or KITTI's `.png`."""
 
     def __init__(self, folder: Path, suffix: str):
-        """In `folder`, with `suffix` ".flo" or ".png"."""
+        """Names the place of the fields.
+
+        Args:
+            folder: folder of the files.
+            suffix: suffix of each file, ".flo" or ".png".
+        """
         self.folder, self.suffix = folder, suffix
 
     def path(self, name: str) -> Path:
-        """Of a field."""
+        """The file of a field."""
         return self.folder / f"{name}{self.suffix}"
 
     def has(self, name: str, size: tuple[int, ...]) -> bool:
-        """See `Store`."""
+        """Tells whether a field is there, as `Store.has` does."""
         try:
             if self.suffix == ".flo":
                 return flo_size(self.path(name)) == size
@@ -68,16 +83,16 @@ class FlowFiles:
             return False
 
     def read(self, name: str) -> np.ndarray:
-        """See `Store`."""
+        """Reads a field, as `Store.read` does."""
         path = self.path(name)
         return read_flo(path) if self.suffix == ".flo" else read_kitti_png(path)[0]
 
     def write(self, name: str, flow: np.ndarray) -> None:
-        """See `Store`."""
+        """Keeps a field, as `Store.write` does."""
         (write_flo if self.suffix == ".flo" else write_kitti_png)(self.path(name), flow)
 
     def finish(self, names: Sequence[str]) -> None:
-        """See `Store`."""
+        """Ends with these fields, as `Store.finish` does."""
         expected = {self.path(name).name for name in names}
         strangers = {path.name for path in list_files(self.folder, (self.suffix,))} - expected
         if strangers:
@@ -90,7 +105,7 @@ class FlowArchive:
     """One `flow.npz` for all: "flow" `[T, H, W, 2]` and "names" `[T]`."""
 
     def __init__(self, folder: Path):
-        """In `folder`; the fields of an unfinished one lie in a folder inside."""
+        """Opens the archive in `folder`; the fields of an unfinished one lie in a folder inside."""
         self.path, self.unfinished = folder / ARCHIVE, folder / UNFINISHED
         self.parts = FlowFiles(self.unfinished, ".flo")
         with reading(folder):
@@ -98,7 +113,7 @@ class FlowArchive:
         self.names, self.size = _names_and_size(self.path) if self.is_finished else ([], ())
 
     def has(self, name: str, size: tuple[int, ...]) -> bool:
-        """See `Store`."""
+        """Tells whether a field is there, as `Store.has` does."""
         if self.is_finished:
             return name in self.names and self.size == size
         return self.parts.has(name, size)
@@ -108,17 +123,17 @@ class FlowArchive:
         return read_flow_npz(self.path)[0]
 
     def read(self, name: str) -> np.ndarray:
-        """See `Store`. The first field read of a finished archive reads all of them."""
+        """Reads a field, as `Store.read` does; the first read of a finished archive reads all."""
         return self._fields[self.names.index(name)] if self.is_finished else self.parts.read(name)
 
     def write(self, name: str, flow: np.ndarray) -> None:
-        """See `Store`."""
+        """Keeps a field, as `Store.write` does."""
         if self.is_finished:
             raise InputError(f"{self.path}: has no flow of frame {name}; of another video?")
         self.parts.write(name, flow)
 
     def finish(self, names: Sequence[str]) -> None:
-        """See `Store`."""
+        """Ends with these fields, as `Store.finish` does."""
         if self.is_finished:
             if self.names != list(names):
                 raise InputError(f"{self.path}: of other frames than those of this video")
@@ -153,7 +168,7 @@ def _write_header(file: IO[bytes], dtype: np.dtype, shape: tuple[int, ...]) -> N
 
 
 def _names_and_size(path: str | os.PathLike) -> tuple[list[str], tuple[int, ...]]:
-    """What an archive says of itself, without its vectors."""
+    """Names and size that an archive holds, without its vectors."""
     with open_npz(path, "damaged, remove it or give another folder") as archive:
         shape, _ = archive.header("flow")
         return [str(name) for name in archive.read("names")], tuple(shape[1:3])
@@ -163,8 +178,8 @@ def open_store(folder: Path, kind: str) -> Store:
     """The store of a folder.
 
     Args:
-        folder: that exists.
-        kind: one of `KINDS`.
+        folder: folder of the flow, which exists.
+        kind: kind of the store, one of `KINDS`.
 
     Returns:
         The store.

@@ -18,11 +18,11 @@ DIGITS = 4
 
 
 def asset(name: str, package: str = "jaxmotion.report") -> str:
-    """The text of a file for pages.
+    """Reads a file that pages are made of.
 
     Args:
-        name: Of the file.
-        package: The one in whose folder `web` it is.
+        name: name of the file, such as `page.css`.
+        package: package whose folder `web` holds the file.
     """
     return files(package).joinpath("web", name).read_text(encoding="utf-8")
 
@@ -34,10 +34,10 @@ def document(template: str, title: str, scripts: Sequence[str], data: Any, **par
         template: HTML with `$title`, `$style`, `$style_hash`, `$script`, `$script_hash`, `$data`
             and what `parts` names. The hashes are for the page's security policy, so that no other
             script or style has a say.
-        title: Plain text.
+        title: title of the page, plain text.
         scripts: JavaScript, in order.
-        data: For the scripts, ready for JSON; numbers are rounded.
-        **parts: HTML.
+        data: data for the scripts, ready for JSON; numbers are rounded.
+        **parts: HTML by the name of its place in the template.
 
     Returns:
         The page.

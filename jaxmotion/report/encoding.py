@@ -64,11 +64,11 @@ def shrunk(image: np.ndarray) -> np.ndarray:
 
 
 def webp(image: np.ndarray, quality: int) -> str:
-    """A picture as data URI.
+    """Encodes a picture as a data URI.
 
     Args:
-        image: uint8 `[H, W, 3]`.
-        quality: Of WebP, 0 to 100.
+        image: picture, uint8 `[H, W, 3]`.
+        quality: quality of the WebP picture, 0 to 100.
     """
     buffer = io.BytesIO()
     Image.fromarray(image).save(buffer, "WEBP", quality=quality, method=_EFFORT)
@@ -76,11 +76,11 @@ def webp(image: np.ndarray, quality: int) -> str:
 
 
 def indexed(labels: np.ndarray, num_labels: int) -> str:
-    """Labels at the size of a page, in their colors, as data URI.
+    """Encodes labels at the size of a page, in their colors, as a data URI.
 
     Args:
-        labels: int `[H, W]` in 0..K-1.
-        num_labels: K.
+        labels: int `[H, W]` in 0..K-1, the segment of each pixel.
+        num_labels: number K of labels.
     """
     labels = resize_labels(labels, small_size(labels.shape)).astype(np.uint8)
     image = Image.fromarray(labels, mode="P")

@@ -1,4 +1,4 @@
-"""What the report's player shows of a sequence: small pictures and outlines, frame by frame.
+"""The layers of a sequence in the report's player: small pictures and outlines, frame by frame.
 
 Everything is text, ready for a page: pictures are data URIs, outlines are SVG paths in pixels of
 the annotation. In the folder of a sequence lies what all methods share, in a folder of its own what
@@ -49,13 +49,13 @@ def write_layers(
         folder: folder of the method, in the folder of the sequence.
         scores: scores, which say which frames were scored, and how many segments there are.
         flow: `[T, h, w, 2]`, pixels; None if there is none.
-        labels: int `[T, H, W]` in 0..K-1.
-        foreground: bool `[T, H, W]`.
+        labels: int `[T, H, W]` in 0..K-1, the segment of each pixel.
+        foreground: bool `[T, H, W]`, pixels that the method takes for foreground.
         gt: uint8 `[len(scores.frames), H, W]`, 0 for background, 1.. for objects, 255 for void.
         read_frame: function that gives frame t, uint8 `[H, W, 3]`; None to show no video.
 
     Raises:
-        InputError: A frame cannot be read, or a file cannot be written.
+        InputError: a frame cannot be read, or a file cannot be written.
     """
     shown = shown_frames(len(labels), scores.frames)
     segments = {
@@ -100,7 +100,7 @@ def read_layer(path: Path) -> str | None:
     """Reads one of the files that `write_layers` wrote.
 
     Args:
-        path: the file.
+        path: file of the layer.
 
     Returns:
         Its JSON text, or None where there is no such file.

@@ -35,10 +35,10 @@ def write_report(folder: Path, evaluation: Evaluation) -> None:
 
     Args:
         folder: the folder where the evaluation's files are; its pictures are looked for there.
-        evaluation: what was evaluated, as far as it got.
+        evaluation: results of the evaluation, as far as it got.
 
     Raises:
-        InputError: A file of pictures is damaged, or the page cannot be written.
+        InputError: a file of pictures is damaged, or the page cannot be written.
     """
     page = _render(folder, evaluation)
     with atomic_path(folder / "report.html") as path:
@@ -71,7 +71,7 @@ class Layers:
         return None if text is None else self._numbers.setdefault(text, len(self._numbers))
 
     def megabytes(self) -> float:
-        """How large they are together, as good as the size of the page."""
+        """Size of them together, nearly that of the page."""
         return sum(map(len, self._numbers)) / 1e6
 
     def elements(self) -> str:
@@ -91,7 +91,7 @@ def _title(evaluation: Evaluation) -> str:
 
 
 def _partial(evaluation: Evaluation) -> str:
-    """What is missing, for a reader without JavaScript too."""
+    """The list of what is missing, for a reader without JavaScript too."""
     lines = [
         f"<li><b>{html.escape(run.method)}</b> on {html.escape(dataset.name)} has "
         f"{len(run.sequences)} of {len(dataset.sequences)} sequences"

@@ -1,4 +1,4 @@
-"""How far the flow of each segment of a video is from the motion of each other segment."""
+"""The distances from the flow of each segment of a video to the motion of each other one."""
 
 from dataclasses import dataclass
 
@@ -46,7 +46,7 @@ def segment_residuals(
     Args:
         labels: integers `[T, H, W]` in 0 .. K - 1.
         flow: `[T, H, W, 2]`, pixels per frame.
-        num_labels: K.
+        num_labels: number K of labels.
         valid: optional `[T, H, W]` in {0, 1}; pixels at 0 count nowhere.
 
     Returns:
@@ -83,7 +83,7 @@ class ResidualMeter:
     """Measures the segments of a video while it arrives, with a few frames in memory.
 
     Attributes:
-        num_labels: K.
+        num_labels: number K of labels.
     """
 
     def __init__(self, num_labels: int) -> None:
@@ -95,9 +95,9 @@ class ResidualMeter:
         """Adds a frame.
 
         Args:
-            labels: integers `[H, W]`.
+            labels: integers `[H, W]` in 0 .. K - 1, the segment of each pixel.
             flow: `[H, W, 2]`, pixels per frame.
-            valid: `[H, W]` in {0, 1}.
+            valid: `[H, W]` in {0, 1}, where the flow is known.
         """
         self._waiting.append((labels, flow, valid))
         if len(self._waiting) == _FRAMES_AT_ONCE:

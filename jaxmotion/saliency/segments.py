@@ -30,7 +30,7 @@ def salient(
     """Chooses the segments that move on their own.
 
     Args:
-        residuals: the residuals of the segments, over as much of the video as there is.
+        residuals: residuals of the segments, over as much of the video as there is.
         share: least mean residual against the background's motion, relative to the strongest
             segment's.
         floor: the mean residual, in pixels per frame, that the strongest segment has to reach.
@@ -66,12 +66,13 @@ def salient_segments(
         masks: `[T, H, W, K]`, the probability of each segment; each pixel counts for the
             likeliest.
         flow: `[T, H, W, 2]`, pixels per frame.
-        share: see `salient`.
-        floor: see `salient`.
+        share: least mean residual of a salient segment, relative to the strongest segment's.
+        floor: least mean residual of the strongest segment, in pixels per frame; below it nothing
+            is chosen.
         valid: optional `[T, H, W]` in {0, 1}; pixels at 0 count nowhere.
 
     Returns:
-        bool `[K]`.
+        bool `[K]`, which segments move on their own.
 
     Raises:
         ValueError: shapes that do not match.
@@ -91,13 +92,14 @@ def salient_foreground(
     floor: float = FLOOR,
     valid: np.ndarray | None = None,
 ) -> np.ndarray:
-    """What moves on its own: the probability of each pixel to be in a salient segment.
+    """Computes the probability of each pixel to be in a segment that moves on its own.
 
     Args:
-        masks: `[T, H, W, K]`, summing to 1 over K.
+        masks: `[T, H, W, K]`, probabilities of the segments, which sum to 1 over K.
         flow: `[T, H, W, 2]`, pixels per frame.
-        share: see `salient`.
-        floor: see `salient`.
+        share: least mean residual of a salient segment, relative to the strongest segment's.
+        floor: least mean residual of the strongest segment, in pixels per frame; below it nothing
+            is chosen.
         valid: optional `[T, H, W]` in {0, 1}; pixels at 0 count nowhere.
 
     Returns:

@@ -10,13 +10,16 @@ from jaxmotion.scenes.config import SceneConfig
 
 
 def swing(rng: np.random.Generator, times: np.ndarray, rate: float, reach: float) -> np.ndarray:
-    """A bounded smooth path: values at `times` [n] of a sine with a random phase.
+    """A bounded smooth path, a sine with a random phase.
 
     Args:
         rng: source of the phase and of the amplitude.
-        times: [n], frames.
+        times: times of the path, in frames, `[n]`.
         rate: root-mean-square speed of the path per frame.
         reach: greatest amplitude.
+
+    Returns:
+        The values `[n]`.
     """
     amplitude = reach * rng.uniform(0.5, 1.0)
     return amplitude * np.sin(np.sqrt(2.0) * rate / amplitude * times + rng.uniform(0, 2 * np.pi))
@@ -25,7 +28,17 @@ def swing(rng: np.random.Generator, times: np.ndarray, rate: float, reach: float
 def velocity(
     rng: np.random.Generator, times: np.ndarray, speed: float, config: SceneConfig
 ) -> np.ndarray:
-    """A velocity [n, 2] of about `speed` in a random direction that changes smoothly in time."""
+    """A velocity in a random direction that changes smoothly in time.
+
+    Args:
+        rng: source of direction, periods and phases.
+        times: times of the velocity, in frames, `[n]`.
+        speed: mean speed, frame sizes per frame.
+        config: distribution of the scene, of which `period` and `variation` count.
+
+    Returns:
+        The velocity `[n, 2]`.
+    """
     angle = rng.uniform(0, 2 * np.pi)
     mean = speed * np.array([np.cos(angle), np.sin(angle)])
     periods = config.period * rng.uniform(1.0, 3.0, size=(2, 1, 2))
@@ -39,7 +52,7 @@ class Camera:
     """Motion of the camera, one value per frame; lengths in frame sizes.
 
     The instantaneous motion field of a pinhole camera (Longuet-Higgins and Prazdny, 1980), with
-    the pan rotations given by the speed they cause at the centre of the frame:
+    the pan rotations given by the speed they cause at the center of the frame:
 
         u = rho (tx + x tz) + ox (1 + x^2/f^2) + oy xy/f^2 - roll y
         v = rho (ty + y tz) + oy (1 + y^2/f^2) + ox xy/f^2 + roll x
@@ -47,9 +60,9 @@ class Camera:
     Attributes:
         focal: focal length f.
         translation_share: share of the pan that is translation.
-        pan: [T, 2] speed at the centre of the frame of points of inverse depth 1.
-        zoom: [T + 1] logarithm of the scale at inverse depth 1; its differences are tz.
-        roll: [T + 1] angle about the optical axis; its differences are the roll.
+        pan: `[T, 2]`, speed at the center of the frame of points of inverse depth 1.
+        zoom: `[T + 1]`, logarithm of the scale at inverse depth 1; its differences are tz.
+        roll: `[T + 1]`, angle about the optical axis; its differences are the roll.
     """
 
     focal: float
@@ -59,7 +72,14 @@ class Camera:
     roll: np.ndarray
 
     def flow(self, frame: int, x, y, rho):
-        """Flow (u, v) at positions x, y of inverse depth rho; broadcasts, scalars or arrays."""
+        """Flow (u, v) at some positions; scalars or arrays that broadcast.
+
+        Args:
+            frame: index of the frame.
+            x: horizontal positions, frame sizes from the center.
+            y: vertical positions, frame sizes from the center.
+            rho: inverse depth at these positions.
+        """
         pan_x, pan_y = self.pan[frame].tolist()
         tz = float(self.zoom[frame + 1] - self.zoom[frame])
         roll = float(self.roll[frame + 1] - self.roll[frame])
@@ -71,13 +91,23 @@ class Camera:
         return u, v
 
     def flow_at(self, frame: int, position: np.ndarray, rho: float) -> np.ndarray:
-        """Flow [2] at one position [2] of inverse depth rho."""
+        """Flow `[2]` at one position.
+
+        Args:
+            frame: index of the frame.
+            position: position `[2]`, frame sizes from the center.
+            rho: inverse depth there.
+        """
         return np.array(self.flow(frame, float(position[0]), float(position[1]), rho))
 
     def follow(self, position: np.ndarray, frame: int, rho: float, own: np.ndarray) -> np.ndarray:
-        """Path [T + 1, 2] of a point that is at `position` in `frame`, moving by `own` [T, 2].
+        """Path `[T + 1, 2]` of a point that moves by itself in a scene seen by the camera.
 
-        `own` is the motion relative to the static scene at inverse depth rho.
+        Args:
+            position: position of the point in `frame`, `[2]`.
+            frame: index of that frame.
+            rho: inverse depth of the point.
+            own: motion relative to the static scene at that depth, `[T, 2]`.
         """
         num_frames = len(self.pan)
         path = np.empty((num_frames + 1, 2))
@@ -108,14 +138,20 @@ class Depth:
         self.waves = np.stack([frequency * np.cos(direction), frequency * np.sin(direction)])
         self.amplitude = amplitude
         self.phase = rng.uniform(0, 2 * np.pi, self.num_waves)
-        # Mostly a ground plane: nearer towards the bottom of the frame.
+        # Mostly a ground plane: nearer toward the bottom of the frame.
         self.slant = config.depth_slant * np.array([rng.uniform(-0.3, 0.3), rng.uniform(0, 1)])
         still = np.zeros_like(camera.pan)
         self.origin = camera.follow(np.zeros(2), 0, 1.0, still)
         self.camera = camera
 
     def __call__(self, frame: int, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-        """Inverse depth [H, W] float32 at columns x [W] and rows y [H]."""
+        """Inverse depth, float32 `[H, W]`.
+
+        Args:
+            frame: index of the frame.
+            x: positions of the columns, `[W]`.
+            y: positions of the rows, `[H]`.
+        """
         angle = self.camera.roll[frame] - self.camera.roll[0]
         scale = np.exp(self.camera.zoom[0] - self.camera.zoom[frame])
         cos, sin = np.cos(angle), np.sin(angle)

@@ -1,4 +1,4 @@
-"""What a scene is drawn from, and the named difficulty levels."""
+"""The distribution of scenes, and the named difficulty levels."""
 
 from dataclasses import dataclass, replace
 from typing import Annotated
@@ -14,7 +14,7 @@ class SceneConfig:
     """The distribution a procedural scene is drawn from.
 
     Lengths are fractions of the *frame size* `sqrt(height * width)` pixels, speeds are frame sizes
-    per frame, inverse depths are relative to that of the background at the centre of the frame, so
+    per frame, inverse depths are relative to that of the background at the center of the frame, so
     one configuration means the same at every resolution.
 
     Attributes:
@@ -35,7 +35,7 @@ class SceneConfig:
         camera_roll: root-mean-square rotation about the optical axis, radians per frame.
         depth_variation: standard deviation of the smooth inverse depth of the background.
         depth_slant: greatest gradient of the inverse depth across the frame, per frame size.
-        occluder_probabilities: probability of 0, 1, 2, ... static occluders (labelled background).
+        occluder_probabilities: probability of 0, 1, 2, ... static occluders (labeled background).
         occluder_depth: least and greatest inverse depth of an occluder in excess of the background.
         period: shortest period of changes of motion, frames.
         variation: changes of the pan and of the objects' velocity over time, relative to the mean.
@@ -44,7 +44,7 @@ class SceneConfig:
         edge_error: error of the flow at motion boundaries, relative to the jump.
         noise_relative: standard deviation of the spatially correlated error, relative to the mean
             magnitude of the frame's flow.
-        noise_absolute: the part of that error which does not depend on the flow.
+        noise_absolute: part of that error which does not depend on the flow.
         noise_white: standard deviation of the uncorrelated error, in pixels.
         patch_share: share of the frame in textureless patches.
         patch_error: error of the flow within these (it rises from their rim), relative to the

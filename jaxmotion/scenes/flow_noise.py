@@ -1,4 +1,4 @@
-"""What a flow estimator gets wrong: correlated errors, textureless patches, wrecked frames."""
+"""Errors of a flow estimator: correlated errors, textureless patches, wrecked frames."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _PERSISTENCE = 0.7  # share of the error's standard deviation that stays from fr
 
 @lru_cache(maxsize=64)
 def _spline(nodes: int, samples: int) -> np.ndarray:
-    """Weights [samples, nodes] of a cubic B-spline through the grid, each row of unit norm.
+    """Weights `[samples, nodes]` of a cubic B-spline through the grid, each row of unit norm.
 
     With independent unit-variance coefficients the interpolated field has unit variance everywhere.
     """
@@ -35,7 +35,13 @@ class SmoothNoise:
             self._coefficients.append(mixed.astype(np.float32))
 
     def __call__(self, frame: int, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
-        """The coarse [4, H, W] and fine [6, H, W] fields of a frame."""
+        """The coarse `[4, H, W]` and fine `[6, H, W]` fields of a frame.
+
+        Args:
+            frame: index of the frame.
+            height: H, number of rows.
+            width: W, number of columns.
+        """
         coarse, fine = (
             _spline(rows, height) @ coefficients[frame] @ _spline(columns, width).T
             for (rows, columns), coefficients in zip(_NODES, self._coefficients, strict=True)
@@ -44,15 +50,15 @@ class SmoothNoise:
 
 
 def wreck(rng: np.random.Generator, flow: np.ndarray, coarse: np.ndarray) -> np.ndarray:
-    """A wrecked version of a frame's flow [2, H, W]: what a cut, a blur or a lost frame leaves.
+    """A wrecked version of a frame's flow `[2, H, W]`, as a cut, a blur or a lost frame leaves it.
 
     One of: white noise with the mean and spread of the flow; a smooth field that has nothing to do
     with the scene; no motion at all; a large block replaced by a constant.
 
     Args:
         rng: source of the choice and of the noise.
-        flow: [2, H, W].
-        coarse: smooth noise of unit variance, [>= 2, H, W].
+        flow: flow of the frame, `[2, H, W]`.
+        coarse: smooth noise of unit variance, `[>= 2, H, W]`.
     """
     height, width = flow.shape[1:]
     scale = float(np.sqrt(np.mean(flow**2))) + 1e-3

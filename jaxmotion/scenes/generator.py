@@ -1,4 +1,4 @@
-"""Draw a scene, then render it frame by frame."""
+"""Draws a scene, then renders it frame by frame."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ class Scene(NamedTuple):
     """A clip of optical flow with its ground truth.
 
     Attributes:
-        flow: [T, H, W, 2] float32, pixels per frame, channel 0 to the right, 1 down.
-        labels: [T, H, W] int32, 0 for the background and static occluders, 1, 2, ... for the
+        flow: float32 `[T, H, W, 2]`, pixels per frame, channel 0 to the right, 1 down.
+        labels: int32 `[T, H, W]`, 0 for the background and static occluders, 1, 2, ... for the
             moving objects; the same object keeps its label.
-        corrupted: [T] bool, frames whose flow was wrecked (their labels are still right).
+        corrupted: bool `[T]`, frames whose flow was wrecked (their labels are still right).
     """
 
     flow: np.ndarray
@@ -29,17 +29,17 @@ class Scene(NamedTuple):
 
 
 def generate(config: SceneConfig, num_frames: int, height: int, width: int, seed: int) -> Scene:
-    """Draw a scene.
+    """Draws a scene.
 
     The same arguments give the same scene. The same seed at another resolution of the same aspect
     gives the same scene seen at that resolution.
 
     Args:
-        config: the distribution to draw from; `LEVELS` holds named ones.
-        num_frames: T >= 1.
-        height: H >= 1, pixels.
-        width: W >= 1, pixels.
-        seed: non-negative integer.
+        config: distribution to draw from; `LEVELS` holds named ones.
+        num_frames: T, number of frames, at least 1.
+        height: H, number of rows, at least 1.
+        width: W, number of columns, at least 1.
+        seed: seed of the random draws, a non-negative integer.
 
     Returns:
         The flow of T frames, its labels, and which frames were wrecked.
@@ -95,7 +95,7 @@ def _paint(
     config: SceneConfig,
     fine: np.ndarray,
 ) -> None:
-    """Lay a layer over the flow [2, H, W] and the labels [H, W], in place."""
+    """Lays a layer over the flow `[2, H, W]` and the labels `[H, W]`, in place."""
     box = layer.box(t, x, y, config.blur + 3 * config.edge_shift)
     x, y = x[box[1]], y[box[0]]
     if not (len(x) and len(y)):
@@ -124,8 +124,8 @@ def _draw(
 
     Args:
         rng: source of everything.
-        config: the distribution.
-        num_frames: T.
+        config: distribution to draw from.
+        num_frames: T, number of frames.
         extent: half width and half height of the frame, in frame sizes.
     """
     times = np.arange(num_frames + 1.0)
@@ -155,7 +155,7 @@ def _draw(
     )
     for _ in range(num_occluders):
         outline, position = _draw_occluder(rng, extent)
-        # In front only where the objects' centres stay in sight.
+        # In front only where the objects' centers stay in sight.
         clear = all(outline.distance(*(home - position)) < -0.3 * radius for home, radius in homes)
         rho = 1 + rng.uniform(*config.occluder_depth)
         frame = int(rng.integers(num_frames))

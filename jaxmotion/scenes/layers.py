@@ -18,7 +18,12 @@ class Outline(Protocol):
     radius: float  # of a disc that contains it; infinite where there is none
 
     def distance(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-        """Signed distance to the outline (to first order), positive inside."""
+        """Signed distance to the outline (to first order), positive inside.
+
+        Args:
+            x: horizontal positions, in the layer's own coordinates.
+            y: vertical positions, in the same coordinates and of a shape that broadcasts with x.
+        """
         ...
 
 
@@ -51,7 +56,7 @@ class Blob:
         self.radius = float(radius.max() * max(self._stretch) + np.hypot(*centre))
 
     def distance(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-        """Signed distance to the outline (to first order), positive inside."""
+        """Signed distance to the outline (to first order), positive inside, as in `Outline`."""
         cos, sin = self._turn
         along, across = self._stretch
         x, y = x - self._centre[0], y - self._centre[1]
@@ -73,7 +78,7 @@ class Union:
         self.radius = max(part.radius for part in parts)
 
     def distance(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-        """Signed distance to the outline, positive inside."""
+        """Signed distance to the outline, positive inside, with the arguments of `Outline`."""
         distance = self._parts[0].distance(x, y)
         for part in self._parts[1:]:
             np.maximum(distance, part.distance(x, y), out=distance)
@@ -92,7 +97,7 @@ class Trunk:
         self._bend = half_width * rng.uniform(0, 0.6)
 
     def distance(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-        """Distance to the nearer edge along x, positive inside."""
+        """Distance to the nearer edge along x, positive inside, as `Outline` has it."""
         middle = self._bend * np.sin(self._frequency[0] * y + self._phase[0])
         width = self._half_width * (1 + 0.2 * np.sin(self._frequency[1] * y + self._phase[1]))
         return width - np.abs(x - middle)
@@ -109,7 +114,7 @@ class Ridge:
         self._height = (0.25 * rng.uniform(0, 1, 3) / np.array(self._frequency)).tolist()
 
     def distance(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-        """Depth below the line along y, positive below it."""
+        """Depth below the line along y, positive below it, with the arguments of `Outline`."""
         for height, frequency, phase in zip(
             self._height, self._frequency, self._phase, strict=True
         ):
@@ -122,9 +127,9 @@ class Deformation:
     """Displacement of a layer's points by standing waves that swing in time.
 
     Attributes:
-        waves: [M, 2] wave vectors, radians per length of the layer's own coordinates.
-        phase: [M].
-        swing: [T + 1, M, 2] displacement vectors.
+        waves: `[M, 2]`, wave vectors, radians per length of the layer's own coordinates.
+        phase: `[M]`, phases of the waves, radians.
+        swing: `[T + 1, M, 2]`, displacement vectors.
     """
 
     waves: np.ndarray
@@ -135,9 +140,15 @@ class Deformation:
     def draw(
         cls, rng: np.random.Generator, clock: np.ndarray, radius: float, speed: float
     ) -> Deformation:
-        """Two waves of root-mean-square speed `speed` on an object of the given radius.
+        """Draws two waves on an object.
 
         Wave number times amplitude stays below 0.5, so that the map remains invertible.
+
+        Args:
+            rng: source of wave vectors, phases and directions.
+            clock: time of each frame and the one after, `[T + 1]`; it stands still at rest.
+            radius: radius of the object.
+            speed: root-mean-square speed of each wave.
         """
         num_waves = 2
         angle = rng.uniform(0, 2 * np.pi, num_waves)
@@ -151,7 +162,13 @@ class Deformation:
         return cls(waves, rng.uniform(0, 2 * np.pi, num_waves), paths)
 
     def __call__(self, frame: int, x: np.ndarray, y: np.ndarray):
-        """Displacement (dx, dy) at rest positions x, y."""
+        """Displacement (dx, dy) at rest positions.
+
+        Args:
+            frame: index of the frame.
+            x: horizontal positions, in the layer's own coordinates.
+            y: vertical positions, in the same coordinates.
+        """
         dx = dy = np.float32(0)
         for (kx, ky), phase, (ax, ay) in zip(
             self.waves.tolist(), self.phase.tolist(), self.swing[frame].tolist(), strict=True
@@ -169,13 +186,13 @@ class Layer:
     `path[t] + exp(log_scale[t]) * rotation(angle[t]) (q + deformation_t(q))`.
 
     Attributes:
-        outline: the region in its own coordinates.
+        outline: region in its own coordinates.
         label: 0 for a static occluder, 1, 2, ... for a moving object.
         rho: inverse depth (of a static occluder).
-        path: [T + 1, 2] position.
-        angle: [T + 1] radians.
-        log_scale: [T + 1].
-        deformation: non-rigid motion, if any.
+        path: `[T + 1, 2]`, position in the frame.
+        angle: `[T + 1]`, rotation, radians.
+        log_scale: `[T + 1]`, logarithm of the scale.
+        deformation: non-rigid motion; None where there is none.
     """
 
     outline: Outline
@@ -187,7 +204,14 @@ class Layer:
     deformation: Deformation | None = field(default=None)
 
     def box(self, frame: int, x: np.ndarray, y: np.ndarray, margin: float) -> tuple[slice, slice]:
-        """Rows and columns of the grid y [H], x [W] that the layer may touch."""
+        """Rows and columns of a grid that the layer may touch.
+
+        Args:
+            frame: index of the frame.
+            x: positions of the columns, `[W]`.
+            y: positions of the rows, `[H]`.
+            margin: distance around the layer that is included.
+        """
         reach = 1.5 if self.deformation is not None else 1.0
         reach = reach * self.outline.radius * float(np.exp(self.log_scale[frame])) + margin
         cx, cy = self.path[frame]
@@ -196,7 +220,13 @@ class Layer:
         return rows, columns
 
     def rest_position(self, frame: int, x: np.ndarray, y: np.ndarray):
-        """The outline's own coordinates of the points seen at columns x [w] and rows y [h]."""
+        """The outline's own coordinates of the points seen at some pixels.
+
+        Args:
+            frame: index of the frame.
+            x: positions of the columns, `[w]`.
+            y: positions of the rows, `[h]`.
+        """
         scale = float(np.exp(-self.log_scale[frame]))
         cos = scale * float(np.cos(self.angle[frame]))
         sin = scale * float(np.sin(self.angle[frame]))
@@ -212,7 +242,15 @@ class Layer:
         return rx, ry
 
     def displacement(self, frame: int, x: np.ndarray, y: np.ndarray, qx, qy):
-        """Flow (u, v) from `frame` to the next of the points q seen at x [w], y [h]."""
+        """Flow (u, v) of the points seen at some pixels.
+
+        Args:
+            frame: index of the frame that it starts from.
+            x: positions of the columns, `[w]`.
+            y: positions of the rows, `[h]`.
+            qx: horizontal coordinates of the points in the outline's own frame, `[h, w]`.
+            qy: vertical coordinates of the points, `[h, w]`.
+        """
         if self.deformation is not None:
             dx, dy = self.deformation(frame + 1, qx, qy)
             qx, qy = qx + dx, qy + dy

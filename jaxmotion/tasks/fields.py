@@ -13,10 +13,13 @@ CLIPS, FRAMES = "B", "T"
 
 
 def axes_of(spec: Mapping[str, str]) -> dict[str, list[str]]:
-    """The axes of each field, one by one.
+    """Splits the axes of each field into single names.
 
     Args:
-        spec: axes by field, as of `Task.spec`.
+        spec: axes by field, as `Task.spec` gives them, such as ``{"flow": "B T H W 2"}``.
+
+    Returns:
+        The names of the axes by field, in order.
 
     Raises:
         ValueError: where a field does not begin with the clips, or one axis stands twice in it.
@@ -33,11 +36,12 @@ def check_batch(spec: Mapping[str, str], batch: Mapping[str, Any]) -> None:
     """Checks that a batch has the fields that a task reads, each with its axes.
 
     Args:
-        spec: axes by field, as of `Task.spec`.
+        spec: axes by field, as `Task.spec` gives them, such as ``{"flow": "B T H W 2"}``.
         batch: arrays by field, or their shapes; fields that the task does not read are ignored.
 
     Raises:
-        InputError: names the field, its shape, and what was expected.
+        InputError: a field is missing or has another shape; the error names the field, its shape,
+            and what was expected.
     """
     sizes: dict[str, tuple[int, str]] = {}
     for name, axes in axes_of(spec).items():
@@ -68,8 +72,8 @@ def example_batch(
     """The shapes of a batch of float32, from which `Task.init` can be traced.
 
     Args:
-        spec: axes by field, as of `Task.spec`.
-        sizes: sizes by axis; 1 for the axes that are not among them.
+        spec: axes by field, as `Task.spec` gives them, such as ``{"flow": "B T H W 2"}``.
+        sizes: sizes by axis, such as ``{"T": 3}``; an axis that is missing here has size 1.
     """
     return {
         name: jax.ShapeDtypeStruct(
@@ -84,11 +88,11 @@ def same_shapes(fresh: Mapping[str, Any], trained: Mapping[str, Any]) -> None:
     """Checks that two networks have variables of the same names and shapes.
 
     Args:
-        fresh: variables of the one.
-        trained: of the other.
+        fresh: variables of the new network, a tree of arrays for each collection.
+        trained: variables of the trained network that the new one starts from.
 
     Raises:
-        InputError: names the first that differs.
+        InputError: two variables differ; the first of them is named.
     """
     here, there = (
         {

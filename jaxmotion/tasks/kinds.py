@@ -12,11 +12,11 @@ TASKS: dict[str, type[TaskConfig]] = {"segmentation": SegmentationConfig}
 
 
 def register_task(config: C) -> C:
-    """Makes the configuration of a task known by its ``kind``; a decorator.
+    """Registers the configuration of a task under its ``kind``; a class decorator.
 
     Args:
-        config: the frozen dataclass. Its process alone knows it: files that name it can be read
-            where the module that has it was imported.
+        config: the frozen dataclass. Only this process knows it: files that name it can be read
+            only where the module that defines it was imported.
 
     Returns:
         The same class.

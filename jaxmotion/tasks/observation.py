@@ -1,4 +1,4 @@
-"""What a network and its loss are given of a batch of clips, prepared once."""
+"""The input of a network and its loss, prepared once for a batch of clips."""
 
 from typing import NamedTuple
 
@@ -14,11 +14,11 @@ class Observation(NamedTuple):
     """A batch of clips as network and loss see it. What is not known is 0 everywhere.
 
     Attributes:
-        flow: ``[B, T, H, W, 2]``, pixels per frame; what the loss explains.
-        valid: ``[B, T, H, W]`` float32 in {0, 1}.
-        residual: ``[B, T, H, W, 2]``, the flow minus its global motion; None where neither network
+        flow: `[B, T, H, W, 2]`, pixels per frame; what the loss explains.
+        valid: `[B, T, H, W]` float32 in {0, 1}; where the flow is known.
+        residual: `[B, T, H, W, 2]`, the flow minus its global motion; None where neither network
             nor loss asks for it.
-        features: ``[B, T, H, W, C]``, what the network sees.
+        features: `[B, T, H, W, C]`, what the network sees.
     """
 
     flow: jax.Array
@@ -37,16 +37,16 @@ def observe(
 ) -> Observation:
     """Prepares clips for a network and its loss. No gradient passes through it.
 
-    The robust fit of the global motion is the dearest part. It runs once, for whoever needs what it
-    leaves, and not at all where nobody does.
+    The robust fit of the global motion takes most of the time. It runs once where network or loss
+    needs the residual, and not at all where neither does.
 
     Args:
-        flow: ``[B, T, H, W, 2]``, pixels per frame; what it holds where it is not valid does not
+        flow: `[B, T, H, W, 2]`, pixels per frame; what it holds where it is not valid does not
             matter.
-        valid: ``[B, T, H, W]`` in {0, 1}; None for all known.
-        network: whose features these are.
-        seen: ``[B, T, H, W, 2]``, what the network sees instead of the flow, such as the same with
-            noise; None, or the very same array, for the flow.
+        valid: `[B, T, H, W]` in {0, 1}, where the flow is known; None for everywhere.
+        network: configuration of the network, which says what its input channels are.
+        seen: `[B, T, H, W, 2]`, what the network sees instead of the flow, such as the flow with
+            noise; None, or the array of the flow itself, lets it see the flow.
         with_residual: whether the loss needs the residual of the flow.
 
     Returns:

@@ -6,15 +6,15 @@ from jaxmotion.optical_flow.colors import color_labels, flow_to_color
 
 
 def segmentation_picture(flow: np.ndarray, masks: np.ndarray, parametric: np.ndarray) -> np.ndarray:
-    """One column per clip, its middle frame: flow, segments, parametric flow.
+    """Draws the middle frame of each clip, one column per clip: flow, segments, parametric flow.
 
     Args:
-        flow: ``[B, T, H, W, 2]``.
-        masks: ``[B, T, H, W, K]``.
-        parametric: ``[B, T, H, W, 2]``, the flow of the motion model of each pixel's segment.
+        flow: `[B, T, H, W, 2]`, optical flow in pixels per frame.
+        masks: `[B, T, H, W, K]`, probabilities of the segments; the likeliest one is drawn.
+        parametric: `[B, T, H, W, 2]`, the flow of the motion model of each pixel's segment.
 
     Returns:
-        ``[3H + gaps, B·W + gaps, 3]`` uint8.
+        The picture, `[3H + gaps, B·W + gaps, 3]` uint8.
     """
     middle = flow.shape[1] // 2
     columns = []

@@ -39,8 +39,8 @@ class ObjectiveConfig:
     """The loss: coherence + α Σ m log m + prior + β L_c.
 
     Attributes:
-        penalty: δ of eq. 2.10, for the fit and the coherence alike.
-        normalisation: what the coherence of a frame is relative to: ``"pixels"``, the mean over
+        penalty: robust penalty of a residual (δ of eq. 2.10), for the fit and the coherence alike.
+        normalisation: what the coherence of a frame is divided by: ``"pixels"``, the mean over
             pixels in px (algorithm 7.1.4); ``"flow"``, the sum of the flow's norm (eq. 3.4);
             ``"residual"``, the sum of the norm of the flow minus a robust global quadratic motion,
             which adding a global motion does not change.
@@ -48,18 +48,20 @@ class ObjectiveConfig:
             motion of each frame. A camera that shakes makes the motion of every segment jump from
             frame to frame, which no model that is smooth over time explains; what moves against
             the background is smooth. Clips of one frame have the same loss either way.
-        entropy_weight: α of algorithm 7.1.4.
-        foreground_cost: what a pixel outside the first mask costs: −α log p(z) of eq. 2.9 with a
-            prior by which the first mask, the background, is more likely. 0 is the uniform prior
-            of the thesis. A pixel then leaves the background only where another motion explains
-            it better by this much, in the unit of the normalisation (with ``"residual"``: mean
-            norms of the residual), so parallax and water stay behind.
-        border_cost: what it costs more on the border of the frame, falling towards the centre
-            with the fourth power of the distance: the same prior, by place. Who films an object
-            keeps it in the frame; water, ground and branches close to the camera, which a global
-            motion does not explain either, reach over its border.
-        consistency_weight: β of eq. 3.7; clips of one frame have no L_c.
-        consistency_ramp: steps over which β grows from 0.
+        entropy_weight: weight of the entropy of the masks (α of algorithm 7.1.4).
+        foreground_cost: cost of a pixel outside the first mask: −α log p(z) of eq. 2.9 with a prior
+            by which the first mask, the background, is more likely. 0 is the uniform prior of the
+            thesis. Above 0 a pixel leaves the background only where another motion explains it
+            better by this much, in the unit of the normalization (with ``"residual"``: mean norms
+            of the residual), so parallax and water stay in the background.
+        border_cost: additional cost of a foreground pixel on the border of the frame; it falls
+            toward the center with the fourth power of the distance. It is a prior by place: who
+            films an object keeps it in the frame. Water, ground and branches close to the camera
+            reach over the border, and a global motion does not explain them either.
+        consistency_weight: weight of the temporal consistency L_c of the masks (β of eq. 3.7);
+            clips of one frame have no L_c.
+        consistency_ramp: number of steps over which the weight of L_c grows from 0; 0 gives the
+            full weight from the start.
         occlusion_quantile: share of the sites that L_c looks at (eq. 3.6).
     """
 
@@ -82,11 +84,11 @@ class SegmentationConfig(TaskConfig):
     """Motion segmentation.
 
     Attributes:
-        network: the segmenter.
+        network: architecture of the segmenter.
         motion: the motion model of a segment.
-        objective: the loss.
+        objective: the loss, with the weights of its parts.
         augment: random changes of a training clip.
-        inference: how a trained network goes over a video.
+        inference: length and overlap of the windows of a trained network over a video.
     """
 
     kind: Annotated[Literal["segmentation"], Suppress] = "segmentation"
@@ -106,7 +108,7 @@ class SegmentationConfig(TaskConfig):
     def build(
         self, data: DataConfig, load: Callable[[str], Any] | None = None
     ) -> "SegmentationTask":
-        """See `TaskConfig.build`; no other network is needed."""
+        """Makes the task; arguments as in `TaskConfig.build`, no other network is loaded."""
         if self.network.num_masks < 2:
             raise InputError(
                 f"network.num_masks {self.network.num_masks}: expected at least 2 to train; a "
@@ -121,15 +123,15 @@ class SegmentationConfig(TaskConfig):
 class SegmentationTask(Task):
     """Trains a segmenter without labels.
 
-    ``valid`` is in {0, 1}. What is not valid counts nowhere, whatever ``flow`` holds there.
+    ``valid`` is in {0, 1}. Where it is 0 nothing counts, whatever ``flow`` holds there.
 
     Attributes:
         network: architecture of the segmenter.
         motion: motion model of a segment.
-        objective: the loss.
+        objective: the loss, with the weights of its parts.
         augment: random changes of a training clip.
-        clip_length: number of frames of the clips, where devices that share frames need more
-            behind them; None where there is no padding.
+        clip_length: number of frames of the clips before padding, where devices share frames and
+            need more behind them; None where there is no padding.
     """
 
     network: NetworkConfig
@@ -140,7 +142,7 @@ class SegmentationTask(Task):
 
     @property
     def spec(self) -> Mapping[str, str]:
-        """See `Task`."""
+        """The fields of a batch: flow, and where it is known."""
         return {"flow": "B T H W 2", "valid": "B T H W"}
 
     @cached_property
@@ -149,12 +151,17 @@ class SegmentationTask(Task):
         return build_segmenter(self.network)
 
     def init(self, key: jax.Array, batch: Batch) -> Variables:
-        """Fresh parameters."""
+        """Draws fresh parameters; arguments as in `Task.init`."""
         clip = (1, *batch["flow"].shape[1:4], INPUT_CHANNELS[self.network.input])
         return {"params": self.module.init(key, jnp.zeros(clip))["params"]}
 
     def observe(self, batch: Batch, seen: jax.Array | None = None) -> Observation:
-        """What network and loss are given of the clips; the network sees ``seen``, if anything."""
+        """Prepares clips for network and loss.
+
+        Args:
+            batch: flow `[B, T, H, W, 2]` and ``valid`` `[B, T, H, W]`, by name.
+            seen: `[B, T, H, W, 2]`, what the network sees instead of the flow; None for the flow.
+        """
         config = self.objective
         with_residual = config.remove_global_motion or config.normalisation == "residual"
         return observe(
@@ -164,7 +171,16 @@ class SegmentationTask(Task):
     def masks(
         self, params: Params, observation: Observation, key: jax.Array | None = None
     ) -> jax.Array:
-        """Masks ``[B, T, H, W, K]`` of the clips; with a key, the network's dropout is on."""
+        """Applies the network.
+
+        Args:
+            params: parameters of the network.
+            observation: the clips, as `observe` prepares them.
+            key: randomness of the network's dropout; None for no dropout.
+
+        Returns:
+            Masks `[B, T, H, W, K]` that sum to 1 over K.
+        """
         output = self.module.apply(
             {"params": params},
             observation.features,
@@ -177,7 +193,10 @@ class SegmentationTask(Task):
     def loss(
         self, variables: Variables, batch: Batch, *, step: jax.Array, key: jax.Array | None
     ) -> Output:
-        """Loss per clip (eq. 2.12, 3.7, 4.8), and its parts; a clip without flow counts nowhere."""
+        """Computes the loss of each clip (eq. 2.12, 3.7, 4.8); arguments as in `Task.loss`.
+
+        The parts of the loss are metrics. A clip without flow counts nowhere.
+        """
         seen = None
         if key is not None:
             seen, *known = augment(
@@ -227,7 +246,7 @@ class SegmentationTask(Task):
         return Output(total, weight, metrics)
 
     def _target(self, observation: Observation) -> tuple[jax.Array, jax.Array]:
-        """The flow to explain ``[B, T, H, W, 2]``, and what each frame weighs ``[B, T]``."""
+        """The flow to explain `[B, T, H, W, 2]`, and what each frame weighs `[B, T]`."""
         config = self.objective
         flow, valid, residual, _ = observation
         target = scale = flow
@@ -243,7 +262,7 @@ class SegmentationTask(Task):
     def _fit(
         self, target: jax.Array, masks: jax.Array, valid: jax.Array, weights: jax.Array
     ) -> jax.Array:
-        """The motion models ``[B, K, P]`` of the masks."""
+        """The motion models `[B, K, P]` of the masks."""
         return fit(
             target,
             masks,
@@ -255,16 +274,19 @@ class SegmentationTask(Task):
         ).theta
 
     def predict(self, variables: Variables, batch: Batch) -> Mapping[str, jax.Array]:
-        """``masks`` ``[B, T, H, W, K]``."""
+        """Gives ``masks`` `[B, T, H, W, K]`; arguments as in `Task.predict`."""
         return {"masks": self.masks(variables["params"], self.observe(batch))}
 
     def transfer(self, fresh: Variables, trained: Variables) -> tuple[Variables, str]:
-        """What `networks.warm_start` takes of another network."""
+        """Takes what `networks.warm_start` takes of another network; see `Task.transfer`."""
         here, there = fresh["params"], trained["params"]
         return {"params": warm_start(here, there)}, match_params(here, there).words
 
     def picture(self, variables: Variables, batch: Batch) -> np.ndarray:
-        """Rows of flow, segments and the flow of their motion models, a column per clip."""
+        """Draws flow, segments and the flow of their motion models; arguments as in `Task.picture`.
+
+        Each has a row, and each clip a column.
+        """
         masks, parametric = self._explain(variables["params"], batch)
         return segmentation_picture(
             np.asarray(batch["flow"]), np.asarray(masks), np.asarray(parametric)

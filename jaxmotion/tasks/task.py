@@ -1,4 +1,4 @@
-"""What the trainer asks of a task; it knows nothing else of any method."""
+"""The interface of a task to the trainer, which knows nothing else of any method."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
@@ -22,14 +22,14 @@ Batch = Mapping[str, jax.Array]
 
 
 class Output(NamedTuple):
-    """What `Task.loss` gives. Nothing is reduced over the clips; the trainer does that.
+    """The result of `Task.loss`. Nothing is reduced over the clips; the trainer does that.
 
     Attributes:
-        loss: ``[B]``.
-        weight: ``[B]``, what each clip counts in the mean of the losses; None for 1 each.
-        metrics: sum and count by name, each ``[B]``, or a number for the whole batch. What is
-            logged is the total of the sums divided by the total of the counts, over all parts of a
-            batch and all devices, without the clips that only fill a batch up.
+        loss: `[B]`, the loss of each clip.
+        weight: `[B]`, weight of each clip in the mean of the losses; None for 1 each.
+        metrics: sum and count by name, each `[B]`, or a number for the whole batch. What is logged
+            is the total of the sums divided by the total of the counts, over all parts of a batch
+            and all devices, without the clips that only fill a batch up.
         state: new values of whole collections other than ``params``; None where nothing changes.
             Ignored in validation.
     """
@@ -41,7 +41,7 @@ class Output(NamedTuple):
 
 
 class Criterion(NamedTuple):
-    """What decides which parameters of a run are kept.
+    """The measure by which the parameters of a run that are kept are chosen.
 
     Attributes:
         metric: ``"loss"``, or the name of a metric of `Output`, in validation.
@@ -56,7 +56,7 @@ class Task(ABC):
     """A network and its loss. Every method is pure; all but `picture` run under jit."""
 
     criterion: ClassVar[Criterion] = Criterion()
-    """What decides which parameters are kept."""
+    """The measure by which the parameters that are kept are chosen."""
 
     needs_average: ClassVar[bool] = False
     """Whether `loss` wants the moving average of the parameters, as the collection ``average``."""
@@ -89,44 +89,47 @@ class Task(ABC):
         """The loss of each clip, and what is worth watching beside it.
 
         Args:
-            variables: what `init` gave, or what became of it.
-            batch: the clips.
+            variables: collections by name, as `init` gave them or as training changed them.
+            batch: the clips, by field.
             step: number of the training step, for schedules of the loss.
             key: randomness of augmentation and noise; None in validation, which uses neither.
         """
 
     def predict(self, variables: Variables, batch: Batch) -> Mapping[str, jax.Array]:
-        """What the network makes of clips, by name.
+        """Applies the network to clips.
 
         Args:
-            variables: see `loss`.
-            batch: the clips.
+            variables: collections by name, as in `loss`.
+            batch: the clips, by field.
+
+        Returns:
+            Arrays by name, as the task has them.
         """
         raise NotImplementedError(f"{type(self).__name__} has no predictions")
 
     def picture(self, variables: Variables, batch: Batch) -> np.ndarray | None:
-        """A picture ``[H, W, 3]`` uint8 of what the network makes of clips; None for none.
+        """A picture `[H, W, 3]` uint8 of what the network makes of clips; None for none.
 
         Args:
-            variables: see `loss`.
-            batch: the clips.
+            variables: collections by name, as in `loss`.
+            batch: the clips, by field.
         """
         return None
 
     def transfer(self, fresh: Variables, trained: Variables) -> tuple[Variables, str]:
         """Variables of a new run, taken from a trained network.
 
-        The default takes everything and wants the same shapes.
+        By default everything is taken, and all shapes must be equal.
 
         Args:
-            fresh: what `init` gave.
+            fresh: fresh variables of the new network, from `init`.
             trained: the variables of the other network.
 
         Returns:
             Variables like ``fresh``, and a line for the user that says what was taken.
 
         Raises:
-            InputError: where the two do not go together.
+            InputError: where the two networks do not fit together.
         """
         same_shapes(fresh, trained)
         return jax.tree.map(lambda _, leaf: leaf, dict(fresh), dict(trained)), "taken: everything"
@@ -149,12 +152,13 @@ class TaskConfig(ABC):
 
     @abstractmethod
     def build(self, data: DataConfig, load: Callable[[str], Any] | None = None) -> Task:
-        """The task.
+        """Makes the task.
 
         Args:
             data: the clips that it is trained on.
-            load: loads another trained network (`models.Trained`) that the loss uses, by its path
-                or name, which becomes part of the run; None where the task is only to predict.
+            load: loads another trained network (`models.trained.Trained`) that the loss uses, by
+                its path or name, which becomes part of the run; None where the task is only to
+                predict.
 
         Raises:
             InputError: on a configuration that describes no network.

@@ -54,7 +54,11 @@ class Checkpoints:
     def save(self, state: TrainState, data: dict[str, Any]) -> None:
         """Stores the state and the position in the data under the state's step.
 
-        Returns at once; the writing goes on in the background.
+        It returns at once; the writing goes on in the background.
+
+        Args:
+            state: the state to store; nothing is written if its step is stored already.
+            data: position of the loader, as JSON.
         """
         step = int(state.step)
         if step in self._newest.all_steps():
@@ -72,12 +76,12 @@ class Checkpoints:
             )
 
     def restore(self, like: TrainState) -> tuple[TrainState, dict[str, Any]] | None:
-        """The newest readable state and its data position, or None where there is none.
+        """Reads the newest readable state and its data position, or None where there is none.
+
+        Damaged checkpoints newer than the restored one are moved out of the way of later ones.
 
         Args:
             like: a state of the same structure, with the shardings wanted.
-
-        Damaged ones that are newer than what is restored are moved out of the way of later ones.
 
         Raises:
             InputError: where there are checkpoints but none can be read, or where reading failed

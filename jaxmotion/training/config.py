@@ -31,14 +31,14 @@ _SEGMENTATION = ("network", "motion", "objective", "augment", "inference")
 
 @dataclass(frozen=True)
 class EvalsConfig:
-    """What a network is scored on while and after it is trained; nothing is chosen by it.
+    """The scenes to score a network on while and after it is trained; nothing is chosen by them.
 
     Attributes:
         scenes: level of the procedural scenes, which no run trains on; ``"same"`` for that of
             ``data.source``, where it is one level of scenes; empty for none.
-        frames: how many frames of them, in whole clips.
-        every: steps between two scores of what is being trained, in ``metrics.jsonl``; 0 for none.
-            At the end the kept parameters are scored in any case.
+        frames: number of frames of these scenes, in whole clips.
+        every: steps between two scores of the network in training, in ``metrics.jsonl``; 0 for
+            none. At the end the kept parameters are scored in any case.
     """
 
     scenes: str = "same"
@@ -57,28 +57,29 @@ class EvalsConfig:
 
 @dataclass(frozen=True)
 class Config:
-    """One experiment.
+    """The configuration of one experiment.
 
     Attributes:
-        data: the clips.
-        task: what is trained, and the loss: one of the dataclasses of `tasks.kinds`.
-        optimizer: how the parameters move.
-        steps: training steps in all.
-        batch_size: clips a step, over all devices.
-        accumulate: parts of a batch whose gradients are computed one after the other and averaged:
-            the memory of a smaller batch, the step of the whole one.
-        mesh: which devices share what. A run may be continued on another mesh.
+        data: the clips to train and to validate on.
+        task: the network and its loss; one of the dataclasses of `tasks.kinds`.
+        optimizer: the optimizer, its learning rate, and the average of the parameters.
+        steps: number of training steps in all.
+        batch_size: number of clips in a step, over all devices.
+        accumulate: number of parts of a batch whose gradients are computed one after the other and
+            averaged. A step takes the memory of one part and does what the whole batch would.
+        mesh: how the devices share clips, frames and parameters. A run may be continued on another
+            mesh.
         start: a run's folder, a file that ``jaxmotion export`` wrote, or a shipped model, whose
-            parameters this run starts from: of another length of clips, number of masks, or
-            decoder. Empty for fresh parameters.
-        seed: of parameters, data order, augmentation and procedural scenes.
+            parameters this run starts from. It may have another length of clips, number of masks,
+            or decoder. Empty for fresh parameters.
+        seed: seed of parameters, data order, augmentation and procedural scenes.
         log_every: steps between two lines of ``metrics.jsonl``.
         validate_every: steps between two validation losses; the parameters of the lowest are kept.
         checkpoint_every: steps between two checkpoints to resume from.
         picture_every: steps between two pictures of masks and parametric flow; 0 for none.
-        on_bad_clip: ``"error"`` stops at a damaged file, ``"skip"`` leaves its clips out, counts
-            and logs them.
-        evals: what the network is scored on.
+        on_bad_clip: what a damaged file does: ``"error"`` stops the run, ``"skip"`` leaves the
+            clips of that file out, counts and logs them.
+        evals: the scenes that the network is scored on while and after it is trained.
     """
 
     data: DataConfig = field(default_factory=DataConfig)
@@ -104,11 +105,11 @@ class Config:
 
 
 def read_config(path: str | os.PathLike, values: Any) -> Config:
-    """The configuration of a run or of a model file.
+    """Reads the configuration of a run or of a model file.
 
     Args:
-        path: where it is from, for the error.
-        values: what stands there in JSON.
+        path: file that the configuration comes from, named in errors.
+        values: content of that file, as JSON is read.
 
     Raises:
         InputError: on a field or a value that this version does not know.

@@ -24,7 +24,7 @@ HEARTBEAT_SECONDS = 100
 """A process that is silent for so long counts as gone, and the others end."""
 
 END_SECONDS = 1800
-"""How long a process waits at its end for the others, which may still write what only they do."""
+"""Seconds that a process waits at its end for the others, which may still write their own files."""
 
 
 class AgreedEndError(RuntimeError):
@@ -43,12 +43,12 @@ class Processes:
 
     Attributes:
         distributed: train as one of several processes, which all run this command. On a TPU pod,
-            under SLURM, Open MPI or Kubernetes, JAX finds the others by itself; elsewhere the three
-            below say it, and all of them are needed.
-        coordinator: HOST:PORT of process 0.
-        num_processes: how many there are.
-        process_id: which one this is, from 0.
-        join_timeout: seconds to wait at the start until all are there.
+            under SLURM, Open MPI or Kubernetes, JAX finds the others by itself. Elsewhere the
+            coordinator, num_processes and process_id are needed, all three.
+        coordinator: address of process 0, HOST:PORT.
+        num_processes: number of processes in all.
+        process_id: number of this process, from 0.
+        join_timeout: seconds to wait at the start until all processes are there.
     """
 
     distributed: bool = False
@@ -160,7 +160,7 @@ def is_main() -> bool:
 
 
 def gather(value: Any) -> np.ndarray:
-    """A number (or array of one shape) of every process, ``[processes, ...]``.
+    """A number (or array of one shape) of every process, `[processes, ...]`.
 
     All processes call it at the same point.
     """

@@ -1,4 +1,4 @@
-"""What a run keeps: the variables that do best in validation."""
+"""The result that a run keeps: the variables that do best in validation."""
 
 import math
 from collections.abc import Mapping
@@ -31,7 +31,7 @@ class Kept:
 
     @property
     def cost(self) -> float:
-        """What the kept variables have the least of; infinite before the first."""
+        """The cost of the kept variables, the lowest so far; infinite before the first."""
         return _cost(self._values)
 
     @property
@@ -53,10 +53,10 @@ class Kept:
         """Replaces the kept variables. The earlier ones go only once these are complete.
 
         Args:
-            step: the step they are from.
+            step: training step that the variables are from.
             variables: parameters, and whatever else the task keeps.
-            values: loss and metrics in validation.
-            cost: what they have the least of; the loss if not given.
+            values: loss and metrics in validation, by name.
+            cost: value that decides which variables are kept, the lowest; None for the loss.
         """
         if step in self._manager.all_steps():  # a resumed run comes by here a second time
             return
@@ -84,13 +84,13 @@ class Kept:
 
 
 class Best(NamedTuple):
-    """What a run kept.
+    """The best variables of a run, and what is stored beside them.
 
     Attributes:
         variables: parameters and further collections, on the first local device.
-        config: the configuration as JSON.
-        step: the step they are from.
-        values: loss and metrics in validation.
+        config: the run's configuration as JSON.
+        step: training step that the variables are from.
+        values: loss and metrics in validation, by name.
     """
 
     variables: Variables
@@ -100,7 +100,7 @@ class Best(NamedTuple):
 
 
 def load_best(path: Path) -> Best:
-    """The kept variables of a run, with its configuration.
+    """Reads the kept variables of a run, with its configuration.
 
     Args:
         path: the run's folder.

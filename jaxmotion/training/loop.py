@@ -53,8 +53,8 @@ class Start(NamedTuple):
     """A trained network that a run starts from.
 
     Attributes:
-        variables: its variables.
-        words: where they are from and what is taken, in a line.
+        variables: variables of the trained network, by collection.
+        words: one line that says where they are from and what is taken of them.
     """
 
     variables: Variables
@@ -67,13 +67,13 @@ Evaluate = Callable[[Variables], dict[str, float]]
 
 @dataclass(frozen=True)
 class Result:
-    """What a finished run reports.
+    """The report of a finished run.
 
     Attributes:
-        step: steps done.
-        validation_loss: that of the kept parameters.
-        criterion: what they were chosen by, the lower the better; the loss unless the task says
-            otherwise.
+        step: number of training steps done.
+        validation_loss: validation loss of the kept parameters.
+        criterion: value that they were chosen by, the lower the better; the loss unless the task
+            says otherwise.
     """
 
     step: int
@@ -92,19 +92,20 @@ def train(
 ) -> Result:
     """Trains to ``config.steps``, from the newest checkpoint in ``workdir`` where there is one.
 
-    A checkpoint holds the state and the data position behind the batch of its last step, and the
-    randomness of a step follows from its number, so an interrupted run repeats no batch, skips
+    A checkpoint holds the state and the data position behind the batch of its last step. The
+    randomness of a step follows from its number. So an interrupted run repeats no batch, skips
     none, and ends where an uninterrupted one would.
 
     Args:
-        config: the experiment.
-        task: network and loss.
+        config: configuration of the experiment.
+        task: the network and its loss.
         clips: training batches; of each, the clips that this process loads.
         validation: held-out batches, all of the training batches' shape.
         workdir: the run's folder, the same for all processes.
-        start: what a run without a checkpoint starts from; fresh variables if not given.
-        evaluate: scores the network every ``config.evals.every`` steps before the last; the main
-            process calls it.
+        start: trained network that a run without a checkpoint starts from; None for fresh
+            variables.
+        evaluate: function that scores the network every ``config.evals.every`` steps before the
+            last; the main process calls it.
 
     Raises:
         NonFiniteLossError: on a loss or gradient that is not finite.
@@ -178,7 +179,7 @@ def _between(step: int, every: int, steps: int) -> bool:
 
 
 def _cost(criterion: Criterion, values: dict[str, float]) -> float:
-    """What the kept parameters have the least of; infinite where it is no number."""
+    """The cost of parameters, of which the least is kept; infinite where it is no number."""
     value = values[criterion.metric]
     value = -value if criterion.higher_is_better else value
     return value if np.isfinite(value) else float("inf")

@@ -32,7 +32,15 @@ class MetricsLog:
         self._board = SummaryWriter(str(workdir / "tensorboard"), purge_step=resume_step + 1)
 
     def write(self, step: int, values: dict[str, float]) -> None:
-        """Logs named scalars at a step; the line is on disk when this returns."""
+        """Logs scalars; the line is on disk when this returns.
+
+        Args:
+            step: number of the training step.
+            values: scalars by name.
+
+        Raises:
+            InputError: the file cannot be written.
+        """
         try:
             self._lines.write(json.dumps({"step": step, **json_safe(values)}) + "\n")
             self._lines.flush()
@@ -43,7 +51,12 @@ class MetricsLog:
             self._board.add_scalar(name, value, step)
 
     def picture(self, step: int, image: np.ndarray | None) -> None:
-        """Stores a picture ``[H, W, 3]`` uint8 as ``pictures/STEP.png``; None has none."""
+        """Stores a picture as ``pictures/STEP.png``.
+
+        Args:
+            step: number of the training step.
+            image: `[H, W, 3]` uint8; None stores nothing.
+        """
         if image is None:
             return
         with atomic_path(self._workdir / "pictures" / f"{step:07d}.png") as path:
@@ -57,16 +70,16 @@ class MetricsLog:
 
 
 class SilentLog:
-    """The log of the processes that write none; see `MetricsLog`."""
+    """A log that stores nothing, for the processes beside the main one."""
 
     def write(self, step: int, values: dict[str, float]) -> None:
-        """Does nothing."""
+        """Ignores the scalars; arguments as in `MetricsLog.write`."""
 
     def picture(self, step: int, image: np.ndarray | None) -> None:
-        """Does nothing."""
+        """Ignores the picture; arguments as in `MetricsLog.picture`."""
 
     def close(self) -> None:
-        """Does nothing."""
+        """Closes nothing: there are no files."""
 
 
 def append_metrics(workdir: Path, step: int, values: dict[str, float]) -> None:
@@ -74,7 +87,7 @@ def append_metrics(workdir: Path, step: int, values: dict[str, float]) -> None:
 
     Args:
         workdir: the run's folder.
-        step: the step that the values are of.
+        step: number of the training step that the values belong to.
         values: scalars by name.
     """
     path = workdir / "metrics.jsonl"
@@ -84,13 +97,23 @@ def append_metrics(workdir: Path, step: int, values: dict[str, float]) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Writes a text file, whole or not at all."""
+    """Writes a text file, whole or not at all.
+
+    Args:
+        path: file to write; one that is there already is replaced.
+        text: whole content of the file.
+    """
     with atomic_path(path, durable=True) as temporary:
         temporary.write_text(text)
 
 
 def write_json(path: Path, values: dict[str, Any]) -> None:
-    """Writes a JSON file, whole or not at all."""
+    """Writes a JSON file, whole or not at all.
+
+    Args:
+        path: file to write; one that is there already is replaced.
+        values: content by name; NaN and infinity become null (`json_safe`).
+    """
     write_text(path, json.dumps(json_safe(values), indent=2) + "\n")
 
 
@@ -110,7 +133,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def json_safe(values: dict[str, Any]) -> dict[str, Any]:
-    """Not-a-number and infinity, which JSON does not know, become null."""
+    """Replaces NaN and infinity, which JSON does not know, by None."""
     return {
         name: None if isinstance(value, float) and not math.isfinite(value) else value
         for name, value in values.items()

@@ -15,8 +15,9 @@ class Group(NamedTuple):
     """Parameters that move at a rate of their own.
 
     Attributes:
-        pattern: regular expression that their whole path matches, as ``"unet/left_0/.*"``.
-        rate: what the learning rate is multiplied by; 0 keeps them as they are, and below 0 they
+        pattern: regular expression that the whole path of a parameter matches, as
+            ``"unet/left_0/.*"``.
+        rate: factor of the learning rate; 0 keeps the parameters as they are, and below 0 they
             climb the loss.
     """
 
@@ -26,23 +27,24 @@ class Group(NamedTuple):
 
 @dataclass(frozen=True)
 class OptimizerConfig:
-    """How the parameters move.
+    """The optimizer of a run: update rule, learning rate, clipping, average and groups.
 
     Attributes:
-        kind: ``"adam"`` or ``"adamw"``.
+        kind: update rule, ``"adam"`` or ``"adamw"``.
         learning_rate: the largest learning rate.
-        schedule: after the warm-up ``"constant"``, ``"cosine"`` (to zero at the last step) or
-            ``"halving"`` (halved every ``halve_every`` steps, as the published LT-MS).
-        warmup_steps: steps of linear increase from ``1 / warmup_steps`` of the learning rate.
-        halve_every: steps, for ``"halving"``.
-        weight_decay: for ``"adamw"``.
-        clip_norm: the global norm a gradient is clipped to; 0 for none.
+        schedule: learning rate after the warm-up: ``"constant"``, ``"cosine"`` (to zero at the last
+            step) or ``"halving"`` (halved every ``halve_every`` steps, as the published LT-MS).
+        warmup_steps: number of first steps in which the learning rate rises linearly, from
+            ``1 / warmup_steps`` of itself.
+        halve_every: number of steps after which ``"halving"`` halves the learning rate.
+        weight_decay: decay of the parameters by ``"adamw"``; ``"adam"`` has none.
+        clip_norm: largest global norm of a gradient; a longer one is clipped to it, 0 clips none.
         ema_decay: decay of the exponential moving average of the parameters that is validated and
-            kept; 0 for none.
+            kept; 0 for no average.
         groups: parameters with a rate of their own, each a `Group` (pattern and rate); the first
-            that fits counts, and what fits none has the rate 1. Only what descends (rate above 0)
-            is clipped, by its own norm, and decays. What is frozen (0) or climbs (below 0) changes
-            nothing of that.
+            that fits counts, and what fits none has the rate 1. Only parameters that descend (rate
+            above 0) are clipped, by their own norm, and decay. Those that are frozen (0) or climb
+            (below 0) do not count in that norm.
     """
 
     kind: Literal["adam", "adamw"] = "adam"
@@ -67,7 +69,12 @@ class OptimizerConfig:
 
 
 def learning_rate(config: OptimizerConfig, steps: int) -> optax.Schedule:
-    """Learning rate as a function of the step, for a run of ``steps`` steps."""
+    """Makes the learning rate, a function of the step.
+
+    Args:
+        config: the peak, the schedule and the warm-up.
+        steps: number of steps of the run; the warm-up takes at most half of them.
+    """
     peak, warmup = config.learning_rate, min(config.warmup_steps, steps // 2)
     rest = steps - warmup
     match config.schedule:
@@ -85,7 +92,12 @@ def learning_rate(config: OptimizerConfig, steps: int) -> optax.Schedule:
 
 
 def make_optimizer(config: OptimizerConfig, steps: int) -> optax.GradientTransformation:
-    """The gradient transformation of a configuration, for a run of ``steps`` steps."""
+    """Makes the gradient transformation of a configuration.
+
+    Args:
+        config: update rule, learning rate, clipping and groups.
+        steps: number of steps of the run, on which the learning rate depends.
+    """
     schedule = learning_rate(config, steps)
 
     def update(share: float) -> optax.GradientTransformation:
@@ -110,11 +122,14 @@ def make_optimizer(config: OptimizerConfig, steps: int) -> optax.GradientTransfo
 
 
 def rates(config: OptimizerConfig, params: Any) -> Any:
-    """The rate of the group of each parameter: a tree of floats.
+    """Finds the rate of the group of each parameter.
 
     Args:
-        config: the groups.
-        params: parameters, or their shapes.
+        config: the optimizer's configuration, which has the groups.
+        params: tree of parameters, or of their shapes.
+
+    Returns:
+        A tree of floats like ``params``.
 
     Raises:
         InputError: on a group that no parameter is in.
@@ -138,12 +153,28 @@ def rates(config: OptimizerConfig, params: Any) -> Any:
 
 
 def descending(config: OptimizerConfig, params: Any) -> Any:
-    """Which parameters go down the loss: a tree of booleans like `rates`."""
+    """Tells which parameters go down the loss.
+
+    Args:
+        config: the optimizer's configuration, which has the groups.
+        params: tree of parameters, or of their shapes.
+
+    Returns:
+        A tree of booleans like ``params``: whether the rate is above 0.
+    """
     return jax.tree.map(lambda rate: rate > 0, rates(config, params))
 
 
 def hold_frozen(config: OptimizerConfig, params: Any) -> Any:
-    """The parameters, those of rate 0 constant to the gradient, which is zero for them then."""
+    """Stops the gradient of the parameters of rate 0.
+
+    Args:
+        config: the optimizer's configuration, which has the groups.
+        params: tree of parameters.
+
+    Returns:
+        The parameters; the gradient of those of rate 0 is zero.
+    """
     if not config.groups:
         return params
     return jax.tree.map(

@@ -40,7 +40,7 @@ class HeldOut(NamedTuple):
 
     Attributes:
         batch: the clips that this process loads.
-        real: ``[b]``, 1, and 0 for a clip that only fills the batch up.
+        real: `[b]`, 1 for a clip that counts, 0 for one that only fills the batch up.
     """
 
     batch: HostBatch
@@ -49,15 +49,16 @@ class HeldOut(NamedTuple):
 
 @dataclass(frozen=True)
 class RunProgram:
-    """What runs on the devices, compiled.
+    """The compiled functions of a run.
 
     Attributes:
-        put: brings a batch from the host to the devices that want it.
-        put_held_out: the same for clips to validate on.
-        fresh_state: makes the state of step 0, laid out as all later ones.
-        started: a fresh state with what `Task.transfer` takes of a trained network.
-        train_step: state (consumed) and batch to the next state and metrics.
-        validation_step: state, batch and which clips are real to sums and counts.
+        put: brings a batch from the host to the devices that hold its parts.
+        put_held_out: brings a batch to validate on to the devices, with which clips are real.
+        fresh_state: makes the state of step 0, with the shardings of all later ones.
+        started: puts what `Task.transfer` takes of a trained network into a fresh state.
+        train_step: maps a state, whose memory it takes over, and a batch to the next state and
+            metrics.
+        validation_step: maps a state, a batch and which clips are real to sums and counts.
     """
 
     put: Callable[[HostBatch], Batch]
@@ -70,7 +71,15 @@ class RunProgram:
     def validate(
         self, state: TrainState, held_out: Sequence[tuple[Batch, jax.Array]]
     ) -> dict[str, float]:
-        """The mean loss and the metrics over all held-out clips."""
+        """Computes the mean loss and the metrics over all held-out clips.
+
+        Args:
+            state: the state whose best guess of the variables is validated.
+            held_out: batches, each with 1 for a clip that counts and 0 for one that does not.
+
+        Returns:
+            Means by name, ``loss`` among them.
+        """
         found = [self.validation_step(state, batch, real) for batch, real in held_out]
         totals = {
             name: [sum(float(sums[name][part]) for sums in found) for part in (0, 1)]
@@ -86,12 +95,12 @@ class RunFunctions:
     Attributes:
         mesh: the devices; the functions must be traced under it (`under_mesh`).
         batch: shapes and shardings of a batch.
-        real: those of which of its clips are real.
-        state: those of the state.
-        init: from a batch to a fresh state.
-        start: see `RunProgram.started`.
-        train_step: see `RunProgram`.
-        validation_step: see `RunProgram`.
+        real: shape and sharding of the array that says which clips are real, `[B]`.
+        state: shapes and shardings of the state.
+        init: maps a batch to a fresh state.
+        start: puts what `Task.transfer` takes of a trained network into a fresh state.
+        train_step: maps a state and a batch to the next state and metrics.
+        validation_step: maps a state, a batch and which clips are real to sums and counts.
     """
 
     mesh: Mesh
@@ -112,17 +121,18 @@ class RunFunctions:
 def jit_functions(
     config: Config, task: Task, mesh: Mesh, shapes: Mapping[str, Any]
 ) -> RunFunctions:
-    """The functions of a run.
+    """Makes the functions of a run with their shardings, without compiling them.
 
     Args:
-        config: the experiment.
-        task: network and loss.
-        mesh: the devices.
-        shapes: a batch over all processes, or its shapes, frames padded as `put_batch` does.
+        config: configuration of the experiment.
+        task: the network and its loss.
+        mesh: the devices, from `make_mesh`.
+        shapes: a batch over all processes, or its shapes by field; frames are padded as `put_batch`
+            does.
 
     Raises:
-        InputError: on a number of parts that does not divide the batch, groups of parameters that
-            are none, or a task that needs an average where there is none.
+        InputError: on a number of parts that does not divide the batch, a group without a
+            parameter, or a task that needs an average where there is none.
     """
     check_parts(config, mesh)
     if task.needs_average and not config.optimizer.ema_decay:
@@ -174,7 +184,15 @@ def jit_functions(
 
 
 def check_parts(config: Config, mesh: Mesh) -> None:
-    """Raises InputError on a number of parts of a batch that does not divide it."""
+    """Checks that the batch divides evenly into its parts and over the devices.
+
+    Args:
+        config: the experiment, with the batch size and the number of accumulated parts.
+        mesh: the devices, from `make_mesh`.
+
+    Raises:
+        InputError: where it does not.
+    """
     if config.batch_size % (config.accumulate * mesh.shape["data"]):
         raise InputError(
             f"--batch_size {config.batch_size} --accumulate {config.accumulate}: expected parts "
@@ -183,7 +201,16 @@ def check_parts(config: Config, mesh: Mesh) -> None:
 
 
 def build_program(config: Config, task: Task, example: HostBatch) -> RunProgram:
-    """Compiles training for batches shaped like ``example``, and says how long it took."""
+    """Compiles the functions of a run, and says how long that took.
+
+    Args:
+        config: configuration of the experiment.
+        task: the network and its loss.
+        example: clips of this process with the shapes of every batch to come.
+
+    Raises:
+        InputError: as `make_mesh`, `put_batch` and `jit_functions`.
+    """
     mesh = make_mesh(config.mesh, config.batch_size)
     put = partial(put_batch, mesh, task.spec)
     batch = put(example)
@@ -209,14 +236,19 @@ def build_program(config: Config, task: Task, example: HostBatch) -> RunProgram:
 
 
 def under_mesh(mesh: Mesh) -> Any:
-    """The context that tells what is traced in it about the devices (`motion.mesh`)."""
+    """The context that tells what is traced in it about the devices (`motion.sharding`)."""
     return jax.set_mesh(mesh)
 
 
 def compile_ahead(name: str, function: Any, *args: Any) -> jax.stages.Compiled:
-    """Compiles a jitted function for arguments like these; the main process says how long it took.
+    """Compiles a jitted function ahead; the main process says how long it took.
 
     A program compiled ahead cannot compile again: another shape raises instead of stalling a step.
+
+    Args:
+        name: name of the function in the message.
+        function: the jitted function.
+        *args: arguments, or their shapes and shardings, to compile it for.
     """
     start = time.perf_counter()
     if is_main():

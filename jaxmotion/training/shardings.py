@@ -20,12 +20,13 @@ _SMALLEST_SHARDED = 2**14
 
 @dataclass(frozen=True)
 class MeshConfig:
-    """How many devices share what. -1, for one of the three, takes all the remaining devices.
+    """The grid of devices. -1, for one of its three sizes, takes all the remaining devices.
 
     Attributes:
-        data: into how many parts the clips of a batch are divided.
-        time: into how many parts the frames of a clip are divided.
-        model: into how many parts the output channels of large parameters are divided.
+        data: number of parts that the clips of a batch are divided into; -1 for all the remaining
+            devices.
+        time: number of parts that the frames of a clip are divided into.
+        model: number of parts that the output channels of large parameters are divided into.
         fsdp: whether parameters and the optimizer's state are divided over ``data`` too, and
             gathered where they are used, instead of being whole on every device.
     """
@@ -46,15 +47,15 @@ class MeshConfig:
 
 
 def make_mesh(config: MeshConfig, batch_size: int, devices: Sequence[Any] | None = None) -> Mesh:
-    """All devices of all processes, as a grid of ``(data, time, model)``.
+    """Arranges all devices of all processes in a grid of ``(data, time, model)``.
 
     Devices of one process lie next to each other along ``model`` and ``time``, so that what is
     exchanged at every layer stays within a host as far as it can.
 
     Args:
         config: the sizes of the grid.
-        batch_size: B, over all processes.
-        devices: others than all.
+        batch_size: number B of clips in a batch, over all processes.
+        devices: the devices of the grid; None for all.
 
     Raises:
         InputError: where the devices do not fill the grid, or the batch cannot be split evenly.
@@ -74,7 +75,7 @@ def make_mesh(config: MeshConfig, batch_size: int, devices: Sequence[Any] | None
 
 
 def replicated(mesh: Mesh) -> NamedSharding:
-    """The same array on every device."""
+    """The sharding of an array that is whole on every device."""
     return NamedSharding(mesh, PartitionSpec())
 
 
@@ -82,8 +83,8 @@ def batch_shardings(mesh: Mesh, spec: Mapping[str, str]) -> dict[str, NamedShard
     """The shardings of a batch: clips over ``data``, frames over ``time``, nothing else.
 
     Args:
-        mesh: the devices.
-        spec: axes by field, as of `Task.spec`.
+        mesh: the devices, from `make_mesh`.
+        spec: axes by field, as `Task.spec` gives them, such as ``{"flow": "B T H W 2"}``.
     """
     over = {CLIPS: "data", FRAMES: "time"}
     return {
@@ -95,16 +96,16 @@ def batch_shardings(mesh: Mesh, spec: Mapping[str, str]) -> dict[str, NamedShard
 def state_shardings(mesh: Mesh, state: Any, *, fsdp: bool) -> Any:
     """The shardings of parameters, their average and the optimizer's state, by their shapes.
 
-    Whole on every device, unless the mesh has a ``model`` axis, which divides the last axis (the
-    output channels), or ``fsdp``, which divides the largest other axis over ``data``.
+    They are whole on every device, unless the mesh has a ``model`` axis, which divides the last
+    axis (the output channels), or ``fsdp``, which divides the largest other axis over ``data``.
 
     Args:
-        mesh: the devices.
+        mesh: the devices, from `make_mesh`.
         state: a tree of arrays or of their shapes.
-        fsdp: see `MeshConfig`.
+        fsdp: whether large parameters are divided over ``data`` too, as `MeshConfig.fsdp` says.
 
     Returns:
-        The same tree of shardings.
+        A tree of shardings like ``state``.
     """
 
     def rule(leaf: Any) -> NamedSharding:
@@ -126,12 +127,12 @@ def state_shardings(mesh: Mesh, state: Any, *, fsdp: bool) -> Any:
 
 @dataclass(frozen=True)
 class ProcessShare:
-    """Which clips of each batch a process loads.
+    """The part of each batch that a process loads.
 
     Attributes:
-        data_index: which part of the batch; processes with the same part load the same clips,
+        data_index: number of the part, from 0; processes with the same part load the same clips,
             and hand over only the frames that their devices hold.
-        data_count: into how many parts the batch is divided.
+        data_count: number of parts that the batch is divided into.
     """
 
     data_index: int
@@ -142,9 +143,9 @@ def process_share(mesh: Mesh, batch_size: int, process: int | None = None) -> Pr
     """The part of the batch that a process loads.
 
     Args:
-        mesh: what `make_mesh` gave.
-        batch_size: B, over all processes.
-        process: its index; this one when left out.
+        mesh: the devices, from `make_mesh`.
+        batch_size: number B of clips in a batch, over all processes.
+        process: index of the process; None for this one.
 
     Raises:
         InputError: where the processes' devices do not divide the batch into equal parts.
@@ -176,13 +177,13 @@ def put_batch(
 ) -> dict[str, jax.Array]:
     """Brings clips to the devices, frames padded by zeros to a multiple of the ``time`` axis.
 
-    What says in which frames something is known, as ``valid``, is 0 in padded ones like everything
-    else, so they count nowhere.
+    Padded frames count nowhere: a field such as ``valid``, which says where something is known,
+    is 0 there, like every other field.
 
     Args:
-        mesh: what `make_mesh` gave.
-        spec: axes by field, as of `Task.spec`; other fields stay behind.
-        batch: arrays by field, this process's `process_share` of the clips.
+        mesh: the devices, from `make_mesh`.
+        spec: axes by field, as `Task.spec` gives them; fields not in it stay on the host.
+        batch: arrays by field, with the clips that this process loads (`process_share`).
 
     Returns:
         Global arrays by field.
@@ -214,9 +215,9 @@ def pad_frames(array: np.ndarray, axes: Sequence[str], multiple: int) -> np.ndar
     """Fills an array up with zeros behind the last frame, to a multiple of frames.
 
     Args:
-        array: a field of a batch.
-        axes: its axes, by name; one without frames stays as it is.
-        multiple: what the number of frames has to be a multiple of.
+        array: field of a batch, an array with these axes.
+        axes: names of the field's axes; a field without frames stays as it is.
+        multiple: number that the number of frames becomes a multiple of.
     """
     missing = [
         -size % multiple if axis == FRAMES else 0

@@ -19,15 +19,15 @@ Sums = Mapping[str, tuple[jax.Array, jax.Array]]
 
 @flax.struct.dataclass
 class TrainState:
-    """All that changes from step to step.
+    """The state of a run: everything that changes from step to step.
 
     Attributes:
-        step: int32, training steps done.
-        params: the parameters.
-        average: their exponential moving average, or None.
-        collections: what the task keeps beside the parameters, by name. It is not averaged.
+        step: int32, number of training steps done.
+        params: the parameters, which the optimizer moves.
+        average: exponential moving average of the parameters, or None.
+        collections: variables that the task keeps beside the parameters, by name; not averaged.
         optimizer: state of the optimizer.
-        finite: False once a loss or gradient was not finite, and from then on.
+        finite: bool, whether every loss and gradient so far was finite.
     """
 
     step: jax.Array
@@ -45,13 +45,13 @@ class TrainState:
 
 
 def init_state(task: Task, config: OptimizerConfig, batch: Batch, seed: int) -> TrainState:
-    """A fresh state; run it under jit with the shardings wanted.
+    """Makes a fresh state; run it under jit with the shardings wanted.
 
     Args:
-        task: what is trained.
-        config: how the parameters move.
-        batch: clips, whose shapes count alone.
-        seed: of the parameters.
+        task: the network and its loss.
+        config: configuration of the optimizer.
+        batch: clips, of which only the shapes count.
+        seed: seed of the fresh parameters.
     """
     variables = dict(task.init(jax.random.key(seed), batch))
     params = variables.pop("params")
@@ -69,18 +69,21 @@ def init_state(task: Task, config: OptimizerConfig, batch: Batch, seed: int) -> 
 def make_train_step(
     task: Task, config: OptimizerConfig, steps: int, seed: int, accumulate: int = 1
 ) -> Callable[[TrainState, Batch], tuple[TrainState, Metrics]]:
-    """One step of training: the mean loss over the clips of a batch, its gradient, the update.
+    """Makes one step of training: the mean loss over a batch, its gradient, the update.
 
-    With ``accumulate``, the gradient is that of as many parts of the batch, one after the other,
-    each augmented with a key of its own. The mean is over the whole batch, and the state of the
-    task that of the last part, which began with that of the one before.
+    With ``accumulate``, the gradients of that many parts of the batch are computed one after the
+    other, each part augmented with a key of its own. The mean is over the whole batch. The state of
+    the task passes from each part to the next, and the one after the last part is kept.
 
     Args:
-        task: what is trained.
-        config: how the parameters move.
-        steps: training steps in all.
-        seed: of the randomness of each step.
-        accumulate: number of parts.
+        task: the network and its loss.
+        config: configuration of the optimizer.
+        steps: number of training steps in all, on which the learning rate depends.
+        seed: seed of the randomness of every step.
+        accumulate: number of parts of a batch; 1 takes the batch as a whole.
+
+    Returns:
+        A function from a state and a batch to the next state and the metrics.
     """
     optimizer, rate = make_optimizer(config, steps), learning_rate(config, steps)
 
@@ -159,10 +162,14 @@ def make_train_step(
 def make_validation_step(
     task: Task,
 ) -> Callable[[TrainState, Batch, jax.Array], Sums]:
-    """The loss and the metrics of a batch without augmentation, as sums and counts.
+    """Makes the function that validates a batch: loss and metrics without augmentation.
 
-    The third argument is 1 for each clip, ``[B]``, and 0 for those that only fill the batch up,
-    which count in nothing.
+    Args:
+        task: the network and its loss.
+
+    Returns:
+        A function from a state, a batch, and an array `[B]` to sums and counts. The array is 1 for
+        a clip that counts and 0 for one that only fills the batch up.
     """
 
     def validation_step(state: TrainState, batch: Batch, real: jax.Array) -> Sums:
@@ -174,11 +181,11 @@ def make_validation_step(
 
 
 def sum_output(output: Output, real: jax.Array | None = None) -> Sums:
-    """Sums and counts over the clips of what a task says of them.
+    """Adds up the loss and the metrics of a task over the clips of a batch.
 
     Args:
-        output: of `Task.loss`.
-        real: ``[B]``, 1 for clips that count and 0 for those that do not; all if not given.
+        output: loss and metrics of each clip, from `Task.loss`.
+        real: `[B]`, 1 for clips that count and 0 for those that do not; None for all.
     """
     loss = output.loss
     real = jnp.ones_like(loss) if real is None else real.astype(loss.dtype)

@@ -1,4 +1,4 @@
-"""How Orbax keeps the folders of a run, and what of its errors a user hears."""
+"""Orbax in the folders of a run: how many checkpoints it keeps, and its errors in one line."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,7 +20,7 @@ _PASSING += ("UNAUTHENTICATED", "UNAVAILABLE")
 
 @contextmanager
 def writing(manager: ocp.CheckpointManager) -> Iterator[None]:
-    """A disk that is full, or a folder that is gone, is the user's to hear in one line."""
+    """Turns a full disk or a folder that is gone into an `InputError` of one line."""
     try:
         yield
     except (OSError, ValueError) as error:  # tensorstore's are ValueErrors
@@ -38,7 +38,7 @@ def may_pass(error: Exception) -> bool:
 
 
 def keeping(count: int | None) -> dict[str, Any]:
-    """How many checkpoints a manager keeps; None for one that reads.
+    """Options for how many checkpoints a manager keeps; None for one that reads.
 
     A manager writes when it is told to, and a reader is told nothing. Orbax's own ``read_only``
     would change its options back to these, with a warning about each.
@@ -47,7 +47,12 @@ def keeping(count: int | None) -> dict[str, Any]:
 
 
 def processes(name: str, *, alone: bool) -> MultiprocessingOptions:
-    """Who works on a folder: all processes, process 0 first among them, or this one alone."""
+    """Says which processes work on a folder: all, with process 0 as the first, or this one alone.
+
+    Args:
+        name: prefix of the names of the barriers between these processes.
+        alone: whether this process works by itself, without waiting for the others.
+    """
     if not alone:
         return MultiprocessingOptions(barrier_sync_key_prefix=name)
     here = jax.process_index()
@@ -55,5 +60,5 @@ def processes(name: str, *, alone: bool) -> MultiprocessingOptions:
 
 
 def line(error: Exception) -> str:
-    """What an error says, in one line."""
+    """The message of an error, in one line."""
     return " ".join(str(error).split())[:200]

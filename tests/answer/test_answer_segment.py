@@ -43,7 +43,8 @@ def segmenter(untrained_run):
     """One for all tests, so that they share its compiled programs."""
     loaded = jm.Segmenter.load(untrained_run)
     objective = ObjectiveConfig(normalisation="pixels")
-    return jm.Segmenter(dataclasses.replace(loaded.config, objective=objective), loaded.params)
+    task = dataclasses.replace(loaded.task, objective=objective)
+    return jm.Segmenter(dataclasses.replace(loaded.config, task=task), loaded.params)
 
 
 def stored_flow(root):

@@ -11,7 +11,7 @@ from jaxmotion.data.augment import random_global_motion as plain_motion
 from jaxmotion.errors import InputError
 from jaxmotion.motion import MotionModel
 
-augment = jax.jit(plain_augment, static_argnums=(3, 4))
+augment = jax.jit(plain_augment, static_argnums=(3, 4), static_argnames="clip_length")
 corrupt = jax.jit(plain_corrupt, static_argnums=3)
 random_flip = jax.jit(plain_flip, static_argnums=3)
 random_global_motion = jax.jit(plain_motion, static_argnums=(3, 4))

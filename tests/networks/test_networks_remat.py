@@ -13,7 +13,7 @@ def test_what_is_computed_again_is_not_kept(method):
     """By name less and less of the forward pass is kept for the backward pass."""
 
     def kept_bytes(remat):
-        network = replace(get_config(method).network, widths=(8, 16), remat=remat)
+        network = replace(get_config(method).task.network, widths=(8, 16), remat=remat)
         module = build_segmenter(network)
         clip = jax.ShapeDtypeStruct((1, 9, 32, 48, INPUT_CHANNELS[network.input]), np.float32)
         params = jax.eval_shape(module.init, jax.random.key(0), clip)

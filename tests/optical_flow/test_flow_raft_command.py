@@ -44,7 +44,7 @@ def moving_texture(count, height, width):
 
 
 def run(*argv):
-    return cli.run_command(cli.jaxmotion, [str(argument) for argument in argv])
+    return cli.main([str(argument) for argument in argv])
 
 
 @pytest.mark.parametrize(

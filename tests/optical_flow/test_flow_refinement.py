@@ -286,7 +286,7 @@ def test_the_command_refines_and_says_so(tmp_path, capsys):
     for t, frame in enumerate(scene()[:2]):
         write_image(tmp_path / "frames" / f"{t}.png", frame)
     command = ["flow", str(tmp_path / "frames"), "--out", str(tmp_path / "flow")]
-    assert cli.run_command(cli.jaxmotion, [*command, "--refine", "--quality"]) == 0
+    assert cli.main([*command, "--refine", "--quality"]) == 0
     expected = Refined(DIS(), FLOW_STRENGTH)
     np.testing.assert_array_equal(
         read_flow_and_valid(tmp_path / "flow" / "0.flo")[0],
@@ -294,7 +294,7 @@ def test_the_command_refines_and_says_so(tmp_path, capsys):
     )
     described = json.loads((tmp_path / "flow" / "flow.json").read_text())
     assert described["settings"] == expected.settings
-    assert cli.run_command(cli.jaxmotion, command) == 2
+    assert cli.main(command) == 2
     assert "holds flow with settings" in capsys.readouterr().err
 
 

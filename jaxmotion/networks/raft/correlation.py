@@ -31,8 +31,8 @@ def pyramid_bytes(height: int, width: int) -> int:
     """Memory of the all-pairs correlations of a pair of frames.
 
     Args:
-        height: of the frames, in pixels.
-        width: of the frames, in pixels.
+        height: number of rows of the frames.
+        width: number of columns of the frames.
 
     Returns:
         Bytes, float32, of all levels.
@@ -46,12 +46,12 @@ class AllPairs:
     """Every correlation of one frame's features with those of the other, at four scales."""
 
     def __init__(self, features0: jax.Array, features1: jax.Array, radius: int):
-        """Correlates.
+        """Correlates the features.
 
         Args:
-            features0: of the first frame, `[B, H, W, C]`.
-            features1: of the second frame, `[B, H, W, C]`; at least 8 x 8.
-            radius: of the windows.
+            features0: features of the first frame, `[B, H, W, C]`.
+            features1: features of the second frame, `[B, H, W, C]`; at least 8 x 8.
+            radius: radius of the windows, in pixels of each level.
         """
         self.radius = radius
         queries = _flat(features0)
@@ -65,7 +65,7 @@ class AllPairs:
         """Looks the windows up.
 
         Args:
-            match: where each pixel of the first frame is in the second, (x, y), `[B, H, W, 2]`.
+            match: position in the second frame of each pixel of the first, (x, y), `[B, H, W, 2]`.
 
         Returns:
             `[B, H, W, levels * (2 radius + 1)²]`, in each window x outermost; zero outside.
@@ -85,10 +85,13 @@ class AllPairs:
 
 
 class OnDemand:
-    """The same correlations, computed for the windows only, at each lookup and in small pieces."""
+    """Correlations of the windows only, computed at each lookup and in small pieces.
+
+    The numbers are those of `AllPairs`.
+    """
 
     def __init__(self, features0: jax.Array, features1: jax.Array, radius: int):
-        """Keeps the features, see `AllPairs`."""
+        """Keeps the features; the arguments are those of `AllPairs`."""
         self.radius = radius
         self.queries = _flat(features0)
         self.levels: list[Level] = [
@@ -96,7 +99,7 @@ class OnDemand:
         ]
 
     def __call__(self, match: jax.Array) -> jax.Array:
-        """Correlates and looks up, see `AllPairs.__call__`."""
+        """Correlates and looks up; argument and result are those of `AllPairs.__call__`."""
         batch, height, width, _ = match.shape
         num_pixels = height * width
         num_chunks = math.ceil(num_pixels / _CHUNK)
@@ -129,9 +132,10 @@ class _Window(NamedTuple):
     """The correlations that one level's windows need, S = 2 radius + 2 in each direction.
 
     Attributes:
-        index: of the second frame's pixels, counted row by row, `[B, N, S (y), S (x)]`.
-        inside: which of them exist, `[B, N, S, S]`; the others point at some pixel that does.
-        fraction: of the match, (x, y) in [0, 1), `[B, N, 2]`.
+        index: indices of the second frame's pixels, counted row by row, `[B, N, S (y), S (x)]`.
+        inside: whether each of them exists, `[B, N, S, S]`; the others point at some pixel that
+            does.
+        fraction: fractional part of the match, (x, y) in [0, 1), `[B, N, 2]`.
     """
 
     index: jax.Array

@@ -13,12 +13,12 @@ class Encoder(nn.Module):
     """A frame to features at an eighth of its size.
 
     Attributes:
-        widths: channels of the three pairs of blocks.
-        features: channels of the result.
-        norm: after each convolution but the last.
-        bottleneck: blocks of three convolutions at a quarter of the width (the small network)
-            instead of two at the full width.
-        precision: of the convolutions.
+        widths: number of channels of each of the three pairs of blocks.
+        features: number of channels of the result.
+        norm: norm after each convolution but the last.
+        bottleneck: whether blocks are of three convolutions at a quarter of the width (the small
+            network) instead of two at the full width.
+        precision: precision of the convolutions.
     """
 
     widths: tuple[int, int, int]
@@ -44,11 +44,12 @@ class Block(nn.Module):
     """A residual block; its input is projected where the size changes.
 
     Attributes:
-        width: channels of the result.
-        stride: of one of its convolutions.
-        norm: after each convolution.
-        bottleneck: see `Encoder`.
-        precision: of the convolutions.
+        width: number of channels of the result.
+        stride: stride of one of its convolutions.
+        norm: norm after each convolution.
+        bottleneck: whether it is of three convolutions at a quarter of the width, not of two at the
+            full width.
+        precision: precision of the convolutions.
     """
 
     width: int
@@ -78,14 +79,14 @@ class Normalize(nn.Module):
     """The norm by name: of each channel of each frame, by kept statistics, or none.
 
     Attributes:
-        norm: which.
+        norm: name of the norm.
     """
 
     norm: Norm
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        """Normalises `[B, H, W, C]`."""
+        """Normalizes `[B, H, W, C]`."""
         if self.norm == "instance":
             mean = x.mean(axis=(1, 2), keepdims=True)
             variance = jnp.square(x - mean).mean(axis=(1, 2), keepdims=True)
@@ -108,12 +109,12 @@ def conv(
     """A convolution padded by half of its kernel on every side, as the published weights expect.
 
     Args:
-        features: output channels.
-        kernel: extent, or (in y, in x); odd.
-        stride: in both directions.
-        precision: of the products.
-        bias: add one.
-        name: of the module.
+        features: number of output channels.
+        kernel: extent of the kernel, or (in y, in x); odd.
+        stride: stride in both directions.
+        precision: precision of the products.
+        bias: whether to add a bias.
+        name: name of the module; None for the one that linen gives.
 
     Returns:
         The module.

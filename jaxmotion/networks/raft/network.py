@@ -24,22 +24,23 @@ SMALLEST_SIDE = 8 * 2 ** (LEVELS - 1)  # the coarsest level then has one pixel
 
 @dataclass(frozen=True)
 class Architecture:
-    """What tells the two published networks apart; see `Encoder` and `Update`.
+    """Sizes and kinds that differ between the two published networks.
 
     Attributes:
-        widths: of the encoders' blocks.
-        bottleneck: kind of the encoders' blocks.
-        features: of the frames, that are correlated.
-        context: channels of the context.
+        widths: number of channels of the encoders' three pairs of blocks.
+        bottleneck: whether the encoders' blocks are of three convolutions, as `Encoder` has it.
+        features: number of channels of the frames' features, which are correlated.
+        context: number of channels of the context.
         context_norm: norm in the encoder of the context.
-        hidden: channels of the recurrent state.
-        radius: of the lookup.
-        correlation_features: see `Update`.
-        flow_features: see `Update`.
-        motion_features: see `Update`.
-        kernels: see `Update`.
-        head: see `Update`.
-        mask: channels inside the mask of the convex upsampling; 0: upsampling is bilinear.
+        hidden: number of channels of the recurrent state.
+        radius: radius of the windows of the lookup.
+        correlation_features: numbers of channels of the convolutions of the correlations.
+        flow_features: numbers of channels of the two convolutions of the flow.
+        motion_features: number of channels of the convolution of the two together.
+        kernels: extents in y and x of the recurrent units, which follow one another.
+        head: number of channels inside the head that gives the step of the flow.
+        mask: number of channels inside the mask of the convex upsampling; 0 for bilinear
+            upsampling.
     """
 
     widths: tuple[int, int, int]
@@ -96,11 +97,11 @@ class RAFT(nn.Module):
     device works on its own.
 
     Attributes:
-        architecture: `LARGE` or `SMALL`.
-        correlation: "all_pairs" (fast; memory grows with the square of the number of pixels) or
-            "on_demand" (for large frames); the result is the same.
-        precision: of the convolutions. `HIGHEST` gives the published figures on every machine;
-            `DEFAULT` is faster on GPUs (TF32) and TPUs (bfloat16). Correlations are always
+        architecture: sizes of the network, `LARGE` or `SMALL`.
+        correlation: way to correlate, "all_pairs" (fast; memory grows with the square of the number
+            of pixels) or "on_demand" (for large frames); the result is the same.
+        precision: precision of the convolutions. `HIGHEST` gives the published figures on every
+            machine; `DEFAULT` is faster on GPUs (TF32) and TPUs (bfloat16). Correlations are always
             `HIGHEST`.
     """
 
@@ -133,10 +134,10 @@ class RAFT(nn.Module):
         """Estimates the flow.
 
         Args:
-            image0: `[B, H, W, 3]` in 0..255, of any size; sides that are not a multiple of 8, or
-                below 64, are continued by the pixels at the edge.
-            image1: the frame that it goes to, likewise.
-            iterations: how often the flow is improved; static.
+            image0: first frame, `[B, H, W, 3]` in 0..255, of any size; sides that are not a
+                multiple of 8, or below 64, are continued by the pixels at the edge.
+            image1: frame that the flow goes to, likewise.
+            iterations: number of times that the flow is improved; static.
 
         Returns:
             Flow `[B, H, W, 2]` in pixels.
@@ -152,7 +153,13 @@ class RAFT(nn.Module):
         return flow[:, top : top + height, left : left + width]
 
     def flow_of_padded(self, image0: jax.Array, image1: jax.Array, iterations: int) -> jax.Array:
-        """`__call__` for frames in -1..1 whose sides are multiples of 8, at least 64."""
+        """Estimates the flow of frames whose sides are multiples of 8, at least 64.
+
+        Args:
+            image0: first frame, `[B, H, W, 3]` in -1..1.
+            image1: frame that the flow goes to, likewise.
+            iterations: number of times that the flow is improved; static.
+        """
         features0 = self.fnet(image0)
         features1 = self.fnet(_after(image1, features0))
         both = self.cnet(_after(image0, features1))

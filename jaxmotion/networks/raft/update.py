@@ -13,13 +13,15 @@ class Update(nn.Module):
     """One iteration: motion features, a recurrent unit, the step of the flow.
 
     Attributes:
-        hidden: channels of the state.
-        correlation_features: of the convolutions of the correlations, 1 x 1 and then 3 x 3.
-        flow_features: of the two convolutions of the flow.
-        motion_features: of the two together; the flow itself is added.
-        kernels: of the recurrent units, which follow one another.
-        head: channels inside the head that gives the step.
-        precision: of the convolutions.
+        hidden: number of channels of the state.
+        correlation_features: numbers of channels of the convolutions of the correlations, 1 x 1 and
+            then 3 x 3.
+        flow_features: numbers of channels of the two convolutions of the flow.
+        motion_features: number of channels of the convolution of the two together; the flow itself
+            is added.
+        kernels: extents in y and x of the recurrent units, which follow one another.
+        head: number of channels inside the head that gives the step.
+        precision: precision of the convolutions.
     """
 
     hidden: int
@@ -47,7 +49,7 @@ class Update(nn.Module):
         self.head2 = convolution(2, 3)
 
     def prepare(self, context: jax.Array) -> list[jax.Array]:
-        """What the context `[B, H, W, C]` adds in every iteration, computed once."""
+        """Shares of the context `[B, H, W, C]` in every iteration, computed once."""
         return [gru.prepare(context) for gru in self.gru]
 
     def __call__(
@@ -56,10 +58,10 @@ class Update(nn.Module):
         """Iterates once.
 
         Args:
-            state: `[B, H, W, hidden]`.
-            prepared: from `prepare`.
-            correlations: the windows around the matches, `[B, H, W, ...]`.
-            flow: the flow so far, `[B, H, W, 2]`.
+            state: recurrent state, `[B, H, W, hidden]`.
+            prepared: shares of the context, from `prepare`.
+            correlations: windows around the matches, `[B, H, W, ...]`.
+            flow: flow so far, `[B, H, W, 2]`.
 
         Returns:
             The next state, and what to add to the flow.
@@ -70,7 +72,12 @@ class Update(nn.Module):
         return state, self.head2(nn.relu(self.head1(state)))
 
     def motion(self, correlations: jax.Array, flow: jax.Array) -> jax.Array:
-        """The motion features: `[B, H, W, motion_features + 2]`."""
+        """The motion features `[B, H, W, motion_features + 2]`.
+
+        Args:
+            correlations: windows around the matches, `[B, H, W, ...]`.
+            flow: flow so far, `[B, H, W, 2]`.
+        """
         x = nn.relu(self.convc1(correlations))
         if len(self.correlation_features) > 1:
             x = nn.relu(self.convc2(x))
@@ -87,9 +94,9 @@ class GRU(nn.Module):
     out of the iterations, and the two gates are computed together.
 
     Attributes:
-        hidden: channels of the state.
+        hidden: number of channels of the state.
         kernel: extent in y and x.
-        precision: of the convolutions.
+        precision: precision of the convolutions.
     """
 
     hidden: int
@@ -97,7 +104,7 @@ class GRU(nn.Module):
     precision: Any
 
     def setup(self):
-        """The context's share of all three carries the biases."""
+        """Makes the convolutions; the context's share of all three carries the biases."""
         self.context = conv(3 * self.hidden, self.kernel, 1, self.precision)
         self.gates = conv(2 * self.hidden, self.kernel, 1, self.precision, bias=False)
         self.candidate = conv(self.hidden, self.kernel, 1, self.precision, bias=False)
@@ -122,8 +129,8 @@ class Mask(nn.Module):
     """The weights with which the flow is upsampled, from the last state.
 
     Attributes:
-        features: channels inside.
-        precision: of the convolutions.
+        features: number of channels inside.
+        precision: precision of the convolutions.
     """
 
     features: int
@@ -131,7 +138,7 @@ class Mask(nn.Module):
 
     @nn.compact
     def __call__(self, state: jax.Array) -> jax.Array:
-        """`[B, H, W, hidden]` to logits `[B, H, W, 9, 8, 8]`: of neighbours, at (y, x) inside."""
+        """`[B, H, W, hidden]` to logits `[B, H, W, 9, 8, 8]`: of neighbors, at (y, x) inside."""
         x = nn.relu(conv(self.features, 3, 1, self.precision, name="conv1")(state))
         # The published code scales here, "to balance gradients"; the weights expect it.
         x = 0.25 * conv(9 * 64, 1, 1, self.precision, name="conv2")(x)

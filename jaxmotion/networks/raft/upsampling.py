@@ -7,11 +7,12 @@ _HIGHEST = jax.lax.Precision.HIGHEST
 
 
 def upsample_convex(flow: jax.Array, logits: jax.Array) -> jax.Array:
-    """Every fine vector is a convex combination of the nine coarse ones around it.
+    """Enlarges flow; a fine vector is a convex combination of the nine coarse ones around it.
 
     Args:
-        flow: `[B, H, W, 2]`, in coarse pixels.
-        logits: of the weights, `[B, H, W, 9, 8, 8]`: neighbours row by row, then y and x inside.
+        flow: coarse flow, `[B, H, W, 2]`, in coarse pixels.
+        logits: logits of the weights, `[B, H, W, 9, 8, 8]`: neighbors row by row, then y and x
+            inside.
 
     Returns:
         `[B, 8 H, 8 W, 2]`, in fine pixels.
@@ -29,10 +30,10 @@ def upsample_convex(flow: jax.Array, logits: jax.Array) -> jax.Array:
 
 
 def upsample_bilinear(flow: jax.Array) -> jax.Array:
-    """Bilinear, corner on corner, as the small network was trained.
+    """Enlarges flow bilinearly, corner on corner, as the small network was trained.
 
     Args:
-        flow: `[B, H, W, 2]`, in coarse pixels.
+        flow: coarse flow, `[B, H, W, 2]`, in coarse pixels.
 
     Returns:
         `[B, 8 H, 8 W, 2]`, in fine pixels.

@@ -27,10 +27,10 @@ class RAFTEstimator:
     """RAFT with the weights of a file; compiled once for each size of frames.
 
     Attributes:
-        name: "raft" (the large network) or "raft_small".
-        iterations: how often the flow is improved.
-        correlation: "all_pairs", "on_demand", or "auto", which takes the first while it fits in
-            2 GB. All give the same flow.
+        name: name of the estimator, "raft" (the large network) or "raft_small".
+        iterations: number of times that the flow is improved.
+        correlation: way to correlate, "all_pairs", "on_demand", or "auto", which takes the first
+            while it fits in 2 GB. All give the same flow.
     """
 
     def __init__(
@@ -43,10 +43,10 @@ class RAFTEstimator:
         """Loads the weights.
 
         Args:
-            name: "raft" or "raft_small".
-            weights: a `.pth`, `.npz` or `.safetensors` file, see `load_weights`.
-            iterations: at least 1.
-            correlation: see the class.
+            name: name of the estimator, "raft" or "raft_small".
+            weights: file of weights that `load_weights` reads, `.pth`, `.npz` or `.safetensors`.
+            iterations: number of times that the flow is improved, at least 1.
+            correlation: way to correlate, "all_pairs", "on_demand" or "auto".
 
         Raises:
             InputError: no weights, weights of another network, or a wrong setting.
@@ -79,7 +79,12 @@ class RAFTEstimator:
         }
 
     def network(self, height: int, width: int) -> RAFT:
-        """The network for frames of a size; the choice of "auto" depends on it."""
+        """The network for frames of a size; the choice of "auto" depends on it.
+
+        Args:
+            height: number of rows of the frames.
+            width: number of columns of the frames.
+        """
         fits = pyramid_bytes(height, width) <= LARGEST_ALL_PAIRS
         auto: Correlation = "all_pairs" if fits else "on_demand"
         correlation = auto if self.correlation == "auto" else self.correlation

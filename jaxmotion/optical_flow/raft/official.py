@@ -26,12 +26,13 @@ class Weights:
     """A published file.
 
     Attributes:
-        name: ours, and that of the authors' file.
-        estimator: the network that it is for, in `ESTIMATORS`.
-        file: torchvision's name, which ends in the first digits of its SHA-256.
-        megabytes: how large it is.
-        trained_on: data sets; their licences may have a say in what the weights may be used for.
-        published: SHA-256 of the authors' own file, where it is known.
+        name: name of the weights here, and of the authors' file.
+        estimator: name in `ESTIMATORS` of the network that they are for.
+        file: name of torchvision's file, which ends in the first digits of its SHA-256.
+        megabytes: size of the file.
+        trained_on: data sets that the network was trained on; their licenses may have a say in what
+            the weights may be used for.
+        published: SHA-256 of the authors' own file; empty where it is not known.
     """
 
     name: str
@@ -43,18 +44,18 @@ class Weights:
 
     @property
     def url(self) -> str:
-        """Where it is downloaded from."""
+        """The address that it is downloaded from."""
         return f"{_BASE}/{self.file}"
 
     @property
     def digests(self) -> tuple[str, ...]:
-        """Of torchvision's file and of the authors', see `jaxmotion.downloads.download`."""
+        """Digests of torchvision's file and of the authors', for `jaxmotion.downloads.download`."""
         prefix = self.file.rpartition("-")[2].removesuffix(".pth")
         return tuple(f"sha256:{digest}" for digest in (prefix, self.published) if digest)
 
     @property
     def path(self) -> Path:
-        """Where it is in the user's cache, if it is there."""
+        """The place of the file in the user's cache, whether it is there or not."""
         return user_cache("weights") / f"{self.name}.pth"
 
 
@@ -118,8 +119,8 @@ def fetch(name: str, url: str | None = None) -> Path:
     Where another process does so at this moment, it is waited for.
 
     Args:
-        name: one of `OFFICIAL`.
-        url: of a mirror; the file has to be the same.
+        name: name of the weights, one of `OFFICIAL`.
+        url: address of a mirror, whose file has to be the same; None for torchvision's.
 
     Returns:
         The file.
@@ -137,8 +138,8 @@ def take(name: str, file: Path) -> Path:
     """Copies a file of official weights into the user's cache.
 
     Args:
-        name: one of `OFFICIAL`.
-        file: torchvision's file, or the authors'.
+        name: name of the weights, one of `OFFICIAL`.
+        file: file to copy, torchvision's file, or the authors'.
 
     Returns:
         The file in the cache.
@@ -165,7 +166,7 @@ def verify(name: str) -> Path:
     """Reads cached weights once more, and compares their hash.
 
     Args:
-        name: one of `OFFICIAL`.
+        name: name of the weights, one of `OFFICIAL`.
 
     Returns:
         The file.
@@ -190,7 +191,7 @@ def remove(name: str) -> Path:
     """Removes weights from the user's cache, and what a download of them left.
 
     Args:
-        name: one of `OFFICIAL`.
+        name: name of the weights, one of `OFFICIAL`.
 
     Returns:
         The file that was there.

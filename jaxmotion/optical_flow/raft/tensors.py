@@ -18,7 +18,7 @@ def read_tensors(path: str | os.PathLike) -> dict[str, np.ndarray]:
     """Reads the named tensors of a file.
 
     Args:
-        path: a `.pth` of PyTorch, an `.npz`, or a `.safetensors`.
+        path: weight file, a `.pth` of PyTorch, an `.npz`, or a `.safetensors`.
 
     Returns:
         The tensors by name.

@@ -45,7 +45,7 @@ class _Kind(NamedTuple):
 
 
 class _Storage(NamedTuple):
-    """Where the numbers of a tensor are."""
+    """The place of the numbers of a tensor."""
 
     kind: str
     key: str
@@ -65,8 +65,8 @@ def is_torch_file(path: str | os.PathLike, head: bytes) -> bool:
     """Tells by the content whether a file may be one of PyTorch.
 
     Args:
-        path: the file.
-        head: its first bytes.
+        path: file to read.
+        head: first bytes of the file.
 
     Returns:
         True for a pickle, and for a zip archive that holds one.
@@ -85,7 +85,7 @@ def read_torch_file(path: str | os.PathLike) -> dict[str, np.ndarray]:
     """Reads the tensors of a state dictionary.
 
     Args:
-        path: a file written by `torch.save`.
+        path: file written by `torch.save`.
 
     Returns:
         The tensors by name, as numpy arrays (bfloat16 as float32).
@@ -108,11 +108,11 @@ def read_torch_file(path: str | os.PathLike) -> dict[str, np.ndarray]:
 
 
 class _RefusedError(Exception):
-    """What is not a dictionary of tensors, in words for the user."""
+    """A file that is not a dictionary of tensors, in words for the user."""
 
 
 def _rebuild_tensor_v2(storage, offset, shape, strides, *_) -> _Tensor:
-    """What stands in for PyTorch's function of that name; gradients and hooks are left out."""
+    """A stand-in for PyTorch's function of that name; gradients and hooks are left out."""
     return _Tensor(storage, offset, shape, strides)
 
 
@@ -126,7 +126,7 @@ class _Unpickler(pickle.Unpickler):
     """A pickle machine that knows ordered dictionaries and descriptions of tensors only."""
 
     def find_class(self, module: str, name: str, /) -> Any:
-        """Every name that a pickle can ask for comes through here."""
+        """Resolves every name that a pickle can ask for."""
         if module == "torch" and name in _DTYPES:
             return _Kind(name)
         if (module, name) in _KNOWN:

@@ -42,9 +42,9 @@ def load_weights(path: str | os.PathLike, architecture: Architecture) -> dict[st
     """Reads a weight file.
 
     Args:
-        path: a `.pth`, `.npz` or `.safetensors` file with the names of the official weights or of
-            torchvision's.
-        architecture: the network that it must be of.
+        path: weight file, a `.pth`, `.npz` or `.safetensors` file with the names of the official
+            weights or of torchvision's.
+        architecture: network that it must be of.
 
     Returns:
         The variables of `RAFT(architecture)`: "params", and "batch_stats" where it has norms with
@@ -103,7 +103,12 @@ class _Tensors:
         self.path, self.tensors, self.taken = path, tensors, set()
 
     def take(self, name: str, shape: tuple[int, ...]) -> np.ndarray:
-        """A tensor as float32 of this shape; a kernel as `[y, x, in, out]`."""
+        """Takes a tensor as float32; a kernel as `[y, x, in, out]`.
+
+        Args:
+            name: name of the tensor in the file.
+            shape: shape that it must have.
+        """
         if name not in self.tensors:
             raise InputError(f"{self.path}: has no tensor {name!r}, expected weights of RAFT")
         tensor = self.tensors[name]
