@@ -225,7 +225,8 @@ def main() -> None:
     parser.add_argument("--measure", nargs=2, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.measure:
-        print(json.dumps(measure(*arguments.measure, arguments.effort)))
+        name, target = arguments.measure
+        print(json.dumps(measure(name, target, arguments.effort)))
         return
     out: Path | None = arguments.out
     known = json.loads(out.read_text()) if out and out.exists() else {}

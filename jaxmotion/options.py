@@ -165,7 +165,7 @@ def _decoded(hint: Any, value: Any, path: str) -> Any:
     """A value of JSON; what holds dataclasses is built part by part, so each error has its path."""
     if kinds := _dataclasses(hint):
         several = len(kinds) > 1 or _one_of(hint)
-        kind = _of_kind(kinds, value, path) if several else kinds[0]
+        kind = _of_kind(kinds, value, path) if several else next(iter(kinds))
         if not _one_of(hint) or not isinstance(value, dict):
             return from_json(kind, value, path)
         return from_json(kind, value, path.rpartition(".")[0])

@@ -21,11 +21,11 @@ from jaxmotion.data.transforms import Size
 from jaxmotion.errors import InputError
 
 VALIDATION_SEED = 2_000_000
-"""Of procedural scenes to validate on."""
+"""Seed of the procedural scenes to validate on."""
 
 RESERVED_SEEDS = frozenset({1_000_001, 1_000_002, 1_000_003, VALIDATION_SEED})
-"""Of scenes that trained networks are tested, tuned, measured and validated on: no run trains on
-them."""
+"""Seeds of the scenes that trained networks are tested, tuned, measured and validated on; no run
+trains on them."""
 
 
 def draw_sequence(level: str, num_frames: int, size: Size, seed: int, name: str = "") -> Sequence:
