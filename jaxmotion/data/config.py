@@ -8,7 +8,7 @@ from jaxmotion.errors import InputError
 from jaxmotion.options import Count, Meta, check_fields
 
 MOST_PIXELS = 2**24
-"""Pixels of a frame of a clip at most: what is larger (4096×4096) is a slip, or a file that means to fill memory."""
+"""Most pixels of a frame; what is larger (4096×4096) is a slip, or a file meant to fill memory."""
 
 Side = Annotated[int, Meta(ge=2, le=16_384)]
 Interval = Annotated[int, Meta(ge=-100_000, le=100_000)]
