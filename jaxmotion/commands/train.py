@@ -67,8 +67,10 @@ def main(argv: Sequence[str], prog: str = "jaxmotion train") -> None:
     }
     print(f"step {result.step}, validation loss {result.validation_loss:.4f}, {minutes:.1f} min")
     scores = final_scores(workdir, baselines=arguments.baselines)
+    if scores:
+        print("\nforeground IoU on scenes it has not seen")
     for name, score in scores.items():
-        print(f"  {name:24s} {score:.3f}")
+        print(f"  {'network' if name == 'foreground_iou' else name:24s} {score:.3f}")
     summary |= scores
     write_json(workdir / "summary.json", summary)
     print(f"{workdir}: summary.json, metrics.jsonl, pictures, checkpoints")

@@ -84,7 +84,7 @@ def test_interrupted_at_random_moments_training_goes_on(tmp_path, rounds):
     last = start(tmp_path / "parts", cache, steps)
     output, _ = last.communicate(timeout=PATIENCE)
     assert last.returncode == 0, output[-2000:]
-    assert "foreground_iou" in output
+    assert "foreground IoU" in output
 
     lines = steps_of(tmp_path / "parts")
     losses = [(line["step"], line["loss"]) for line in lines if "loss" in line]
