@@ -270,3 +270,10 @@ def test_theorem_2_the_normaliser_does_not_depend_on_theta(shift, penalty):
         return density.sum() * (grid[1] - grid[0]) ** 2
 
     np.testing.assert_allclose(normaliser(shift), normaliser((0.0, 0.0)), rtol=2e-3)
+
+
+def test_a_clip_without_a_known_pixel_costs_nothing():
+    masks = jnp.full((1, 2, 3, 4, 2), 0.5)
+    nowhere = jnp.zeros((1, 2, 3, 4))
+    assert losses.entropy(masks, valid=nowhere)[0] == 0
+    assert losses.background_prior(masks, foreground_cost=1.0, valid=nowhere)[0] == 0
