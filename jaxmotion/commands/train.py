@@ -68,7 +68,8 @@ def main(argv: Sequence[str], prog: str = "jaxmotion train") -> None:
     print(f"step {result.step}, validation loss {result.validation_loss:.4f}, {minutes:.1f} min")
     scores = final_scores(workdir, baselines=arguments.baselines)
     if scores:
-        print("\nforeground IoU on scenes it has not seen")
+        iou = "foreground IoU " if "foreground_iou" in scores else ""
+        print(f"\n{iou}on scenes it has not seen")
     for name, score in scores.items():
         print(f"  {'network' if name == 'foreground_iou' else name:24s} {score:.3f}")
     summary |= scores

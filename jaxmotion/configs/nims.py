@@ -1,0 +1,37 @@
+"""NIMS: a classifier of frames, from which what moves is read (thesis ch. 5)."""
+
+from dataclasses import replace
+
+from jaxmotion.data.config import DataConfig
+from jaxmotion.tasks.classification import ClassificationConfig, FillConfig
+from jaxmotion.training.config import Config, EvalsConfig
+from jaxmotion.training.optimizer import OptimizerConfig
+
+
+def config() -> Config:
+    """Independent motion: scenes with parallax, half of them without an object.
+
+    ``--data.source scenes:parallax,OWN`` adds real flow with the labels that ``jaxmotion label``
+    gave it.
+    """
+    return Config(
+        data=DataConfig(source="scenes:parallax", validation_clips=512),
+        task=ClassificationConfig(),
+        optimizer=OptimizerConfig(kind="adamw", learning_rate=4e-3, ema_decay=0.99),
+        steps=1500,
+        batch_size=32,
+        picture_every=0,
+        evals=EvalsConfig(frames=500),
+    )
+
+
+def crowd() -> Config:
+    """Whether anybody walks against a crowd; no part of a frame is filled."""
+    base = config()
+    return replace(
+        base,
+        data=replace(base.data, source="scenes:crowd", height=96, width=168),
+        task=ClassificationConfig(
+            least_area=0.001, fill=FillConfig(hide_probability=0.0, other_probability=0.0)
+        ),
+    )

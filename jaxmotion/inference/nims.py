@@ -1,0 +1,129 @@
+"""NIMS: what moves in a video, read from the evidence of a frame classifier (thesis ch. 5)."""
+
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxmotion.inference.detector import Evidence, FrameDetector
+from jaxmotion.saliency.layers import alike, motion_layers
+from jaxmotion.saliency.maps import saliency_map
+from jaxmotion.saliency.regions import SHARE, Regions, Rule, chosen, components, tracks
+
+Parts = Literal["layers", "alike", "alike_published"]
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The way from evidence to what moves.
+
+    Attributes:
+        rule: rule that chooses regions by their mean relevance (`regions.chosen`).
+        share: share of the rule of that name.
+        over_time: whether a region is judged by its whole track over the video, and not in each
+            frame by itself.
+    """
+
+    rule: Rule = "share"
+    share: float = SHARE
+    over_time: bool = True
+
+
+class Salience(NamedTuple):
+    """What moves on its own in a video, by NIMS.
+
+    Attributes:
+        evidence: the answers of the classifier.
+        moving: bool `[T, H, W]`, what moves; nothing in a frame that is not salient.
+        map: float32 `[T, H, W]` in [0, 1], how far its flow is from the motion of the rest.
+    """
+
+    evidence: Evidence
+    moving: np.ndarray
+    map: np.ndarray
+
+
+def salient_regions(
+    detector: FrameDetector,
+    flow: np.ndarray,
+    valid: np.ndarray | None = None,
+    *,
+    parts: Parts | np.ndarray = "layers",
+    selection: Selection = Selection("above_largest", over_time=False),
+    vector_size: tuple[int, int] | None = None,
+) -> Salience:
+    """Finds what moves in a video: evidence of a classifier, regions, and those that carry it.
+
+    Args:
+        detector: the trained classifier.
+        flow: `[T, H, W, 2]`, pixels per frame.
+        valid: `[T, H, W]` in {0, 1}, where it is known; None for everywhere.
+        parts: what regions are connected parts of: ``"layers"`` of motion (`motion_layers`, as in
+            table 5.1), the pixels ``"alike"`` what is relevant (`layers.alike`, for crowds; and
+            ``"alike_published"`` with the thresholds of the thesis), or labels `[T, H, W]`, as a
+            segmenter gives them (as in table 5.2).
+        selection: which regions move. The default is that of the thesis.
+        vector_size: height and width of the frame in whose pixels the vectors are, which tracks
+            need; those of the flow if None.
+
+    Returns:
+        The `Salience`.
+
+    Raises:
+        InputError: on another shape, or vectors that are not finite where they are valid.
+    """
+    evidence = detector(flow, valid)
+    relevance = evidence.relevance
+    background: int | None = None
+    if isinstance(parts, str):
+        if parts == "layers":
+            labels = motion_layers(flow, valid)
+            background = 255
+        else:
+            options = {"least": -0.01, "remove_global_motion": False}
+            options = options if parts == "alike_published" else {}
+            labels = alike(flow, relevance, valid, **options).astype(np.uint8)
+    else:
+        labels = np.asarray(parts).astype(np.uint8)
+    regions = components(labels, without=background)
+    moving = _moving(regions, relevance, flow, selection, vector_size)
+    moving &= evidence.logits[:, None, None] > 0
+    found = [
+        np.asarray(_map(jnp.asarray(f)[None, None], jnp.asarray(m, jnp.float32)[None, None]))[0, 0]
+        for f, m in zip(np.nan_to_num(flow).astype(np.float32), moving, strict=True)
+    ]
+    return Salience(evidence, moving, np.stack(found))
+
+
+def _moving(
+    regions: Regions,
+    relevance: np.ndarray,
+    flow: np.ndarray,
+    selection: Selection,
+    vector_size: tuple[int, int] | None,
+) -> np.ndarray:
+    """bool `[T, H, W]`, the regions that are chosen."""
+    scores, pixels, frames = regions.means(relevance), regions.pixels, regions.frames
+    kept = np.zeros(regions.count + 1, bool)  # the last is that of pixels without a region
+    if selection.over_time:
+        # The largest region of a frame is its background, and would join all tracks.
+        largest = [
+            np.flatnonzero(frames == t)[pixels[frames == t].argmax()]
+            for t in range(len(flow))
+            if (frames == t).any()
+        ]
+        rest = np.where(np.isin(regions.index, largest), -1, regions.index)
+        joined = tracks(Regions(rest, regions.count), flow, vector_size)
+        found = chosen(joined.means(relevance), joined.pixels, selection.rule, share=selection.share)
+        return np.append(found, False)[joined.index] & (rest >= 0)
+    for t in range(len(flow)):
+        here = np.flatnonzero(frames == t)
+        if len(here):
+            found = chosen(scores[here], pixels[here], selection.rule, share=selection.share)
+            kept[here] = found
+    return kept[regions.index]
+
+
+_map = jax.jit(saliency_map)
