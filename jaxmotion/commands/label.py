@@ -20,7 +20,7 @@ class Label:
     Attributes:
         data: flow of the videos: a DAVIS-layout root, or another path that training takes.
         out: the folder to write to, which must not be there or be empty.
-        flow: name of the flow folder, DATA/Flows/NAME, of a DAVIS-layout root.
+        flow: name of the flow folder, DATA/Flows/NAME, of a DAVIS-layout root; that of OUT too.
         split: name of the list of sequences DATA/ImageSets/SPLIT.txt; all sequences if not given.
         checkpoint: network that segments: the name of a shipped model, a run, or a model file.
     """
@@ -56,5 +56,5 @@ def main(argv: Sequence[str], prog: str = "jaxmotion label") -> None:
         raise InputError(f"{options.data}: expected flow of videos; scenes have labels already")
     enable_compilation_cache()
     segmenter = Segmenter.load(options.checkpoint)
-    for name, share in write_own_labels(source, segmenter, options.out):
+    for name, share in write_own_labels(source, segmenter, options.out, options.flow):
         print(f"{name}: {100 * share:.1f} % moves")

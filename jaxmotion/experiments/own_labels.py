@@ -11,12 +11,11 @@ from jaxmotion.data.transforms import resize_flow_and_valid
 from jaxmotion.inference.segmenter import Segmenter
 from jaxmotion.saliency import salient_segments
 
-FLOW, LABELS = "Flows/own", "Annotations/480p"
-"""Folders of what is written, as `jaxmotion.data.LAYOUTS` has them."""
+_LABELS = "Annotations/480p"  # as `jaxmotion.data.LAYOUTS` has it
 
 
 def write_own_labels(
-    source: FlowSource, segmenter: Segmenter, out: Path
+    source: FlowSource, segmenter: Segmenter, out: Path, flow_name: str = "raft"
 ) -> Iterator[tuple[str, float]]:
     """Segments videos, chooses what moves in each, and writes both flow and labels.
 
@@ -27,6 +26,7 @@ def write_own_labels(
         source: the sequences, with their flow.
         segmenter: network that segments them.
         out: folder to write to.
+        flow_name: name of the folder of the flow, OUT/Flows/NAME.
 
     Yields:
         The name of each sequence once it is written, and the share of its pixels that moves.
@@ -42,10 +42,11 @@ def write_own_labels(
         flow, valid = resize_flow_and_valid(read["flow"], read["valid"], size)
         masks = segmenter(flow, valid)
         moving = salient_segments(masks, flow, valid=valid)[masks.argmax(axis=-1)]
-        (out / FLOW).mkdir(parents=True, exist_ok=True)
-        np.savez(out / FLOW / f"{sequence.name}.npz", flow=np.float16(flow), valid=valid > 0)
+        flows = out / "Flows" / flow_name
+        flows.mkdir(parents=True, exist_ok=True)
+        np.savez(flows / f"{sequence.name}.npz", flow=np.float16(flow), valid=valid > 0)
         # The last frame has no flow to a next one: its labels are those of the one before.
         labels = np.concatenate([moving, moving[-1:]]).astype(np.uint8)
         names = [f"{t:05d}" for t in range(len(labels))]
-        write_label_pictures(out / LABELS / sequence.name, names, labels)
+        write_label_pictures(out / _LABELS / sequence.name, names, labels)
         yield sequence.name, float(moving.mean())

@@ -3,11 +3,13 @@
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
+import cv2
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from jaxmotion.inference.detector import Evidence, FrameDetector
+from jaxmotion.inference.segmenter import Segmenter
 from jaxmotion.saliency.layers import alike, motion_layers
 from jaxmotion.saliency.maps import saliency_map
 from jaxmotion.saliency.regions import SHARE, Regions, Rule, chosen, components, tracks
@@ -116,7 +118,9 @@ def _moving(
         ]
         rest = np.where(np.isin(regions.index, largest), -1, regions.index)
         joined = tracks(Regions(rest, regions.count), flow, vector_size)
-        found = chosen(joined.means(relevance), joined.pixels, selection.rule, share=selection.share)
+        found = chosen(
+            joined.means(relevance), joined.pixels, selection.rule, share=selection.share
+        )
         return np.append(found, False)[joined.index] & (rest >= 0)
     for t in range(len(flow)):
         here = np.flatnonzero(frames == t)
@@ -127,3 +131,77 @@ def _moving(
 
 
 _map = jax.jit(saliency_map)
+
+
+class Nims:
+    """Masks of what moves, from a frame classifier alone or with a segmenter.
+
+    Attributes:
+        detector: the frame classifier.
+        segmenter: gives the regions (table 5.2); None for layers of motion (table 5.1).
+        selection: which regions move.
+        parts: what regions are parts of, where there is no segmenter.
+    """
+
+    select = "nonzero"  # how an evaluation reads the masks: all but the first move
+
+    def __init__(
+        self,
+        detector: FrameDetector,
+        segmenter: Segmenter | None = None,
+        selection: Selection | None = None,
+        parts: Parts = "layers",
+    ) -> None:
+        """Puts them together.
+
+        Args:
+            detector: the frame classifier.
+            segmenter: trained network whose segments are judged; None for ``parts``.
+            selection: which regions move; that of the thesis where it is None.
+            parts: what regions are parts of, where there is no segmenter.
+        """
+        self.detector, self.segmenter, self.parts = detector, segmenter, parts
+        self.selection = selection or Selection("above_largest", over_time=False)
+
+    def __call__(self, flow: np.ndarray, valid: np.ndarray | None = None) -> np.ndarray:
+        """Tells what moves in a video.
+
+        Args:
+            flow: `[T, H, W, 2]`, pixels per frame.
+            valid: `[T, H, W]` in {0, 1}, where it is known; None for everywhere.
+
+        Returns:
+            Probabilities `[T, H, W, 2]` float32 of the rest, and of what moves on its own.
+
+        Raises:
+            InputError: as `FrameDetector`.
+        """
+        parts: Parts | np.ndarray = self.parts
+        soft = None
+        if self.segmenter is not None:
+            soft = self.segmenter(flow, valid)
+            parts = soft.argmax(axis=-1)
+        moving = salient_regions(
+            self.detector, flow, valid, parts=parts, selection=self.selection
+        ).moving.astype(np.float32)
+        if soft is not None:
+            moving = _softened(moving, soft)
+        return np.stack([1 - moving, moving], axis=-1)
+
+
+def _softened(moving: np.ndarray, masks: np.ndarray) -> np.ndarray:
+    """Outlines `[T, H, W]` of what moves as soft as the masks that it is made of.
+
+    Args:
+        moving: 1 where something moves, else 0.
+        masks: `[T, H, W, K]`, the probability of each segment.
+    """
+    labels = masks.argmax(axis=-1)
+    result = np.zeros_like(moving)
+    for t, (frame, soft) in enumerate(zip(moving, masks, strict=True)):
+        chosen_labels = np.unique(labels[t][frame > 0])
+        around = cv2.dilate(frame, np.ones((3, 3), np.uint8)) > 0
+        # What was not chosen keeps its pixels, also where it is of the same segment.
+        free = (frame > 0) | ~np.isin(labels[t], chosen_labels)
+        result[t] = np.where(around & free, soft[..., chosen_labels].sum(axis=-1), 0)
+    return result

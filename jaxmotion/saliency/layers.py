@@ -76,7 +76,7 @@ def motion_layers(flow: np.ndarray, valid: np.ndarray | None = None) -> np.ndarr
                 break
             inlier = rest.copy()
             if (count > LEAST_PIXELS).any():
-                inlier = np.asarray(layer_fit(fields, rest).inlier)
+                inlier = np.array(layer_fit(fields, rest).inlier)
                 inlier[count <= LEAST_PIXELS] = rest[count <= LEAST_PIXELS]
             found[inlier[: len(found)]] = number
             rest = rest & ~inlier

@@ -84,6 +84,8 @@ def tracks(
     scale = np.array([1.0, 1.0])
     if vector_size is not None:
         scale = np.array([width / vector_size[1], height / vector_size[0]])
+    if not regions.count:
+        return regions
     parent = np.arange(regions.count)
 
     def root(number: int) -> int:

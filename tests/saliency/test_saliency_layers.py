@@ -16,12 +16,22 @@ def affine(theta, height=H, width=W):
 
 
 def planted(seed=0, noise=0.02):
-    """Three affine motions in three parts, and noise relative to their mean length."""
+    """Three affine motions in three parts, and noise relative to their mean length.
+
+    Two of them are about as far from the first: what is much nearer than another one would be taken
+    for the first at first, by any rule that knows one scale.
+    """
     rng = np.random.default_rng(seed)
     labels = np.zeros((H, W), int)
     labels[5:20, 6:26] = 1
     labels[24:36, 30:50] = 2
-    motions = [affine(rng.normal(0, 1, (2, 3)) + 4 * np.array([[k], [-k]])) for k in range(3)]
+    away = np.array([[0, 0], [6, -5], [-5, 6]])
+    first = rng.normal(0, 1, (2, 3))
+    motions = []
+    for k in range(3):
+        theta = first + 0.3 * rng.normal(0, 1, (2, 3)) * (k > 0)
+        theta[:, 0] += away[k]
+        motions.append(affine(theta))
     flow = np.choose(labels[..., None], motions)
     flow += noise * np.linalg.norm(flow, axis=-1).mean() * rng.normal(size=flow.shape)
     return labels, flow.astype(np.float32)

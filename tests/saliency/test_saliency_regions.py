@@ -21,7 +21,9 @@ def track_of(regions, t, y, x):
 
 
 def test_components_are_parts_of_one_label_in_one_frame():
-    labels, _ = video((1, 0, 1, 1, 4, 4), (1, 0, 10, 10, 3, 3), (2, 0, 1, 5, 4, 4), (1, 1, 1, 1, 4, 4))
+    labels, _ = video(
+        (1, 0, 1, 1, 4, 4), (1, 0, 10, 10, 3, 3), (2, 0, 1, 5, 4, 4), (1, 1, 1, 1, 4, 4)
+    )
     regions = components(labels, without=0)
     assert regions.count == 4
     assert sorted(regions.pixels) == [9, 16, 16, 16]
