@@ -124,6 +124,7 @@ def write_page(
     residuals: SegmentResiduals,
     moving: np.ndarray,
     settings: dict[str, str],
+    likely: list[float] | None = None,
 ) -> None:
     """Writes `index.html`.
 
@@ -134,11 +135,12 @@ def write_page(
         residuals: residuals of the segments, over the whole video.
         moving: bool `[K]`, which segments move on their own.
         settings: settings of the run that the page lists, by name.
+        likely: probability of each frame with flow that something moves; None where none is known.
 
     Raises:
         InputError: it cannot be written.
     """
-    page = render(video, gatherer, residuals, moving, settings)
+    page = render(video, gatherer, residuals, moving, settings, likely)
     with atomic_path(folder / "index.html") as path:
         path.write_text(page, encoding="utf-8")
 
@@ -149,6 +151,7 @@ def render(
     residuals: SegmentResiduals,
     moving: np.ndarray,
     settings: dict[str, str],
+    likely: list[float] | None = None,
 ) -> str:
     """Makes the page.
 
@@ -158,6 +161,7 @@ def render(
         residuals: residuals of the segments, over the whole video.
         moving: bool `[K]`, which segments move on their own.
         settings: settings of the run that the page lists, by name.
+        likely: probability of each frame with flow that something moves; None where none is known.
 
     Returns:
         The HTML.
@@ -188,6 +192,7 @@ def render(
         "pictures": pictures,
         "segments": segments,
         "moving": areas[:, moving].sum(axis=1).tolist(),
+        "likely": likely,
         "wheel": flow_wheel(),
         "settings": {
             "Video": f"{video.width} × {video.height}, {len(areas)} frames",

@@ -15,11 +15,15 @@ def config() -> Config:
     gave it.
     """
     return Config(
-        data=DataConfig(source="scenes:parallax", validation_clips=512),
+        data=DataConfig(source="scenes:parallax", validation_clips=256),
         task=ClassificationConfig(),
-        optimizer=OptimizerConfig(kind="adamw", learning_rate=4e-3, ema_decay=0.99),
-        steps=1500,
+        optimizer=OptimizerConfig(
+            kind="adamw", learning_rate=5e-3, warmup_steps=20, ema_decay=0.98
+        ),
+        steps=600,
         batch_size=32,
+        validate_every=100,
+        checkpoint_every=100,
         picture_every=0,
         evals=EvalsConfig(frames=500),
     )

@@ -7,7 +7,7 @@ the same function (eq. 5.1, 5.2), and there is no second order of layers for the
 """
 
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import flax.linen as nn
 import jax
@@ -16,11 +16,21 @@ import jax.numpy as jnp
 from jaxmotion.errors import InputError
 from jaxmotion.motion.shapes import check_shapes
 from jaxmotion.networks.config import Extent, Width
-from jaxmotion.networks.inputs import INPUT_CHANNELS, InputKind
+from jaxmotion.networks.inputs import INPUT_CHANNELS, network_features
 from jaxmotion.networks.norm import known_share, normalize, shrink
 from jaxmotion.networks.parts import Conv, MaxPool
 from jaxmotion.networks.unet import pad_to_multiple
 from jaxmotion.options import Meta, check_fields
+
+
+ClassifierInput = Literal["residual", "raw_and_residual", "directions"]
+
+CHANNELS: dict[str, int] = {
+    "residual": INPUT_CHANNELS["residual"],
+    "raw_and_residual": INPUT_CHANNELS["raw_and_residual"],
+    "directions": 6,
+}
+"""Channels of the features that each kind of input gives."""
 
 
 @dataclass(frozen=True)
@@ -28,14 +38,14 @@ class ClassifierConfig:
     """Options of a frame classifier.
 
     Attributes:
-        input: kind of the features of the flow, the `kind` of `network_features`.
+        input: kind of the features of the flow, the `kind` of `classifier_features`.
         widths: channels of each block, each of which halves the frame.
         kernels: extent of the convolution of each block, in pixels of a side.
     """
 
-    input: InputKind = "raw_and_residual"
-    widths: Annotated[tuple[Width, ...], Meta(min_length=1, max_length=8)] = (16, 32, 64)
-    kernels: Annotated[tuple[Extent, ...], Meta(min_length=1, max_length=8)] = (5, 3, 3)
+    input: ClassifierInput = "directions"
+    widths: Annotated[tuple[Width, ...], Meta(min_length=1, max_length=8)] = (12, 24, 48)
+    kernels: Annotated[tuple[Extent, ...], Meta(min_length=1, max_length=8)] = (3, 3, 3)
 
     def __post_init__(self) -> None:
         check_fields(self, "network")
@@ -44,6 +54,60 @@ class ClassifierConfig:
                 f"network.kernels {self.kernels}: expected an odd number for each of the "
                 f"{len(self.widths)} blocks"
             )
+
+
+def classifier_features(
+    flow: jax.Array, residual: jax.Array, kind: ClassifierInput, valid: jax.Array
+) -> jax.Array:
+    """Prepares flow for a frame classifier. No gradient passes through it.
+
+    Args:
+        flow: `[B, T, H, W, 2]`, pixels per frame.
+        residual: `[B, T, H, W, 2]`, the flow without its global motion (`motion.global_residual`).
+        kind: kind of the features. ``"residual"`` and ``"raw_and_residual"`` are those of
+            `network_features`. ``"directions"``: the residual, over its mean absolute value in the
+            frame and compressed to a length of log(1 + length), by its parts along and across the
+            global motion of the place, then along and across the mean residual of the frame; its
+            length; and log(1 + length) of the global motion on the same scale. Where a camera
+            moves through a still scene, near things move along the global motion, faster, and
+            nothing moves across it; and in a crowd people move along what is common to them. A
+            convolution cannot turn a vector by another one.
+        valid: `[B, T, H, W]` in {0, 1}, where the flow is known; elsewhere features are 0.
+
+    Returns:
+        `[B, T, H, W, C]` float32, C as `CHANNELS` has it.
+
+    Raises:
+        ValueError: for shapes that do not belong together.
+    """
+    if kind != "directions":
+        return network_features(flow, kind, residual=residual, valid=valid)
+    check_shapes(
+        flow=(flow, "B T H W 2"), residual=(residual, "B T H W 2"), valid=(valid, "B T H W")
+    )
+    known = (valid > 0)[..., None]
+    flow, residual = (
+        jax.lax.stop_gradient(jnp.where(known, field.astype(jnp.float32), 0))
+        for field in (flow, residual)
+    )
+
+    def total(values: jax.Array) -> jax.Array:
+        return jnp.sum(values, axis=(2, 3), keepdims=True)
+
+    absolute = jnp.mean(jnp.abs(residual), axis=-1, keepdims=True)
+    scale = jnp.maximum(total(absolute) / jnp.maximum(total(known), 1), 1e-6)
+    motion, residual = (flow - residual) / scale, residual / scale
+    speed, length = (jnp.linalg.norm(a, axis=-1, keepdims=True) for a in (motion, residual))
+    compressed = residual * jnp.log1p(length) / jnp.maximum(length, 1e-6)
+    mean = total(length * residual)
+    parts = []
+    for direction in (motion, mean):
+        size = jnp.linalg.norm(direction, axis=-1, keepdims=True)
+        x, y = jnp.split(direction / jnp.maximum(size, 1e-6), 2, axis=-1)
+        u, v = jnp.split(compressed, 2, axis=-1)
+        parts += [u * x + v * y, v * x - u * y]
+    features = jnp.concatenate([*parts, jnp.log1p(length), jnp.log1p(speed)], axis=-1)
+    return jnp.where(known, features, 0)
 
 
 class FrameNorm(nn.Module):
@@ -95,7 +159,7 @@ class FlowClassifier(nn.Module):
         """Classifies frames, each by itself, of any size.
 
         Args:
-            features: `[B, T, H, W, C]`, as `networks.network_features` gives them.
+            features: `[B, T, H, W, C]`, as `classifier_features` gives them.
             valid: `[B, T, H, W]` in {0, 1}, where the flow is known; None for all known.
 
         Returns:
@@ -104,7 +168,7 @@ class FlowClassifier(nn.Module):
         Raises:
             ValueError: for shapes that do not belong together.
         """
-        channels = INPUT_CHANNELS[self.config.input]
+        channels = CHANNELS[self.config.input]
         check_shapes(features=(features, f"B T H W {channels}"), valid=(valid, "B T H W"))
         multiple = 2 ** len(self.config.widths)
         x, weight = pad_to_multiple(features, multiple), known_share(valid)

@@ -19,8 +19,13 @@ from jaxmotion.data.augment import AugmentConfig, known_only, random_flip
 from jaxmotion.data.config import DataConfig
 from jaxmotion.motion import MotionModel, global_residual
 from jaxmotion.motion.inpaint import inpaint
-from jaxmotion.networks import INPUT_CHANNELS, needs_residual, network_features
-from jaxmotion.networks.classifier import ClassifierConfig, FlowClassifier, build_classifier
+from jaxmotion.networks.classifier import (
+    CHANNELS,
+    ClassifierConfig,
+    FlowClassifier,
+    build_classifier,
+    classifier_features,
+)
 from jaxmotion.options import Count, Share, check_fields
 from jaxmotion.tasks.task import Batch, Criterion, Output, Params, Task, TaskConfig, Variables
 
@@ -124,7 +129,7 @@ class ClassificationTask(Task):
 
     def init(self, key: jax.Array, batch: Batch) -> Variables:
         """Draws fresh parameters; arguments as in `Task.init`."""
-        clip = (1, *batch["flow"].shape[1:4], INPUT_CHANNELS[self.network.input])
+        clip = (1, *batch["flow"].shape[1:4], CHANNELS[self.network.input])
         return {"params": self.module.init(key, jnp.zeros(clip))["params"]}
 
     def features(self, flow: jax.Array, valid: jax.Array | None) -> tuple[jax.Array, jax.Array]:
@@ -140,9 +145,8 @@ class ClassificationTask(Task):
         if valid is None:
             valid = jnp.ones(flow.shape[:-1], jnp.float32)
         flow, valid = known_only(flow, valid)
-        residual = global_residual(flow, valid) if needs_residual(self.network.input) else None
-        kind = self.network.input
-        return network_features(flow, kind, residual=residual, valid=valid), valid
+        residual = global_residual(flow, valid)
+        return classifier_features(flow, residual, self.network.input, valid), valid
 
     def logits(self, params: Params, flow: jax.Array, valid: jax.Array | None) -> jax.Array:
         """Logits `[B, T]` of frames, with the arguments of `features`."""

@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jaxmotion.networks import INPUT_CHANNELS
-from jaxmotion.networks.classifier import ClassifierConfig, build_classifier
+from jaxmotion.networks.classifier import CHANNELS, ClassifierConfig, build_classifier
 from jaxmotion.saliency.attribution import attribute
 
 
@@ -150,7 +149,7 @@ def flow_net(seed=0, size=(16, 24), frames=2):
     """A classifier of the house with random parameters, and features of its kind."""
     config = ClassifierConfig(widths=(4, 6, 8))
     module, rng = build_classifier(config), np.random.default_rng(seed)
-    shape = (1, frames, *size, INPUT_CHANNELS[config.input])
+    shape = (1, frames, *size, CHANNELS[config.input])
     x = jnp.asarray(rng.normal(0, 1, shape), jnp.float32)
     params = module.init(jax.random.key(seed), x)["params"]
     noise = lambda leaf: leaf + jnp.asarray(rng.normal(0, 0.3, leaf.shape), jnp.float32)  # noqa: E731
@@ -249,3 +248,50 @@ def test_what_has_no_rule_is_refused():
         attribute(lambda y: Other().apply(params, y), x)
     with pytest.raises(ValueError, match="method 'lime': expected lrp, gradient or"):
         attribute(lambda y: y.sum(axis=(2, 3, 4)), x, "lime")
+
+
+def test_the_rules_are_those_of_zennit():
+    """Both rules of LRP in an independent library, over a torch twin with the same weights."""
+    torch = pytest.importorskip("torch", reason="needs the extra torch")
+    pytest.importorskip("zennit", reason="needs zennit")
+    from zennit.attribution import Gradient
+    from zennit.composites import SpecialFirstLayerMapComposite
+    from zennit.rules import Pass, ZBox, ZPlus
+
+    with jax.enable_x64(True):
+        net, params, x = random_net(seed=2)
+        found = attribute(net, x)
+    tensor = lambda a: torch.tensor(np.array(a))  # noqa: E731
+    layers, parts = [], params
+    for number in range(3):
+        kernel, bias = parts[f"Conv_{number}"]["kernel"], parts[f"Conv_{number}"]["bias"]
+        conv = torch.nn.Conv2d(kernel.shape[2], kernel.shape[3], 3, padding=1)
+        conv.weight.data = tensor(kernel).permute(3, 2, 0, 1)
+        conv.bias.data = tensor(bias)
+        layers += [conv, torch.nn.MaxPool2d(2), torch.nn.ReLU()]
+    dense = torch.nn.Linear(parts["Dense_0"]["kernel"].shape[0], 1)
+    dense.weight.data = tensor(parts["Dense_0"]["kernel"]).T.contiguous()
+    dense.bias.data = tensor(parts["Dense_0"]["bias"])
+    # One pixel is left by the third pooling, so that the order of a flattened frame is that of its
+    # channels.
+    model = torch.nn.Sequential(*layers, torch.nn.Flatten(), dense).double()
+    image = tensor(x[:, 0]).permute(0, 3, 1, 2)
+    for frame in range(2):
+        one = image[frame : frame + 1].clone()
+        low, high = (
+            f(one, dim=(2, 3), keepdim=True).expand_as(one) for f in (torch.amin, torch.amax)
+        )
+        rule = {"stabilizer": 1e-12, "zero_params": "bias"}
+        composite = SpecialFirstLayerMapComposite(
+            layer_map=[
+                (torch.nn.ReLU, Pass()),
+                (torch.nn.Linear, ZPlus(**rule)),
+                (torch.nn.Conv2d, ZPlus(**rule)),
+            ],
+            first_map=[(torch.nn.Conv2d, ZBox(low, high, **rule))],
+        )
+        with Gradient(model=model, composite=composite) as attributor:
+            _, expected = attributor(one, lambda output: output.clamp(min=0))
+        expected = expected[0].permute(1, 2, 0).numpy()
+        ours = np.asarray(found.relevance[frame, 0])
+        assert np.abs(ours - expected).max() <= 1e-5 * max(np.abs(expected).max(), 1e-9)

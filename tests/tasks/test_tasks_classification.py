@@ -39,7 +39,7 @@ def batch(seed=0, size=6):
             labels[b, 0, 6:14, 10:22] = 1 + b
             flow[b, 0][labels[b, 0] > 0] += 5
     valid = np.ones(labels.shape, np.float32)
-    return {name: jnp.asarray(a) for name, a in zip(("flow", "valid", "labels"), (flow, valid, labels), strict=True)}  # fmt: skip
+    return {"flow": jnp.asarray(flow), "valid": jnp.asarray(valid), "labels": jnp.asarray(labels)}
 
 
 def example(batch):
@@ -58,7 +58,8 @@ def test_what_moves_is_filled_with_the_motion_of_the_rest():
     # The rest is an affine motion, which the fill continues.
     y, x = np.mgrid[-1 : 1 : H * 1j, -1 : 1 : W * 1j]
     design = np.stack([np.ones_like(x), x, y], -1)
-    for before, after, moving in zip(*(np.asarray(a)[:, 0] for a in (frames["flow"], changed.flow, frames["labels"])), strict=True):  # fmt: skip
+    arrays = (np.asarray(a)[:, 0] for a in (frames["flow"], changed.flow, frames["labels"]))
+    for before, after, moving in zip(*arrays, strict=True):
         theta = np.linalg.lstsq(design[moving == 0], before[moving == 0], rcond=None)[0]
         np.testing.assert_allclose(after, design @ theta, atol=5e-3)
 
