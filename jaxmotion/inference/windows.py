@@ -16,7 +16,7 @@ _FRAMES_AT_ONCE = 8
 
 
 # LLVM's further levels take XLA half as long again for programs that are not faster.
-_ON_CPU: dict[str, str | bool | int | float] = {"xla_backend_optimization_level": 1}
+_ON_CPU: dict[str, Any] = {"xla_backend_optimization_level": 1}
 
 
 class ShapedFunction:
