@@ -48,7 +48,7 @@ from jaxmotion.motion.inpaint import inpaint
 from jaxmotion.saliency import salient_segments
 from jaxmotion.tasks.classification import ClassificationConfig
 
-LEVELS = {"parallax": (0.005, (64, 112)), "crowd": (0.001, (96, 168))}
+LEVELS = {"parallax": (0.005, (32, 56)), "crowd": (0.001, (64, 112))}
 MARGIN = 5  # pixels around what moves that are filled with it
 PUBLISHED = Selection("above_largest", over_time=False)
 SELECTIONS = {

@@ -15,7 +15,7 @@ def config() -> Config:
     gave it.
     """
     return Config(
-        data=DataConfig(source="scenes:parallax", validation_clips=256),
+        data=DataConfig(source="scenes:parallax", height=32, width=56, validation_clips=256),
         task=ClassificationConfig(),
         optimizer=OptimizerConfig(
             kind="adamw", learning_rate=5e-3, warmup_steps=20, ema_decay=0.98
@@ -34,7 +34,7 @@ def crowd() -> Config:
     base = config()
     return replace(
         base,
-        data=replace(base.data, source="scenes:crowd", height=96, width=168),
+        data=replace(base.data, source="scenes:crowd", height=64, width=112),
         task=ClassificationConfig(
             least_area=0.001, fill=FillConfig(hide_probability=0.0, other_probability=0.0)
         ),

@@ -5,7 +5,6 @@ from typing import Literal, NamedTuple
 
 import cv2
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from jaxmotion.inference.detector import Evidence, FrameDetector
@@ -78,25 +77,27 @@ def salient_regions(
     """
     evidence = detector(flow, valid)
     relevance = evidence.relevance
+    known = np.ones(relevance.shape, bool) if valid is None else np.asarray(valid) > 0
+    flow = np.where(known[..., None], flow, 0).astype(np.float32)
     background: int | None = None
     if isinstance(parts, str):
         if parts == "layers":
-            labels = motion_layers(flow, valid)
+            labels = motion_layers(flow, known)
             background = 255
         else:
             options = {"least": -0.01, "remove_global_motion": False}
             options = options if parts == "alike_published" else {}
-            labels = alike(flow, relevance, valid, **options).astype(np.uint8)
+            labels = alike(flow, relevance, known, **options).astype(np.uint8)
     else:
         labels = np.asarray(parts).astype(np.uint8)
     regions = components(labels, without=background)
     moving = _moving(regions, relevance, flow, selection, vector_size)
     moving &= evidence.logits[:, None, None] > 0
-    found = [
-        np.asarray(_map(jnp.asarray(f)[None, None], jnp.asarray(m, jnp.float32)[None, None]))[0, 0]
-        for f, m in zip(np.nan_to_num(flow).astype(np.float32), moving, strict=True)
+    maps = [
+        np.asarray(_map(*(np.asarray(part, np.float32)[None, None] for part in frame)))[0, 0]
+        for frame in zip(flow, moving, known, strict=True)
     ]
-    return Salience(evidence, moving, np.stack(found))
+    return Salience(evidence, moving, np.stack(maps))
 
 
 def _moving(
@@ -106,7 +107,7 @@ def _moving(
     selection: Selection,
     vector_size: tuple[int, int] | None,
 ) -> np.ndarray:
-    """bool `[T, H, W]`, the regions that are chosen."""
+    """The regions that are chosen, bool `[T, H, W]`."""
     scores, pixels, frames = regions.means(relevance), regions.pixels, regions.frames
     kept = np.zeros(regions.count + 1, bool)  # the last is that of pixels without a region
     if selection.over_time:
@@ -130,7 +131,9 @@ def _moving(
     return kept[regions.index]
 
 
-_map = jax.jit(saliency_map)
+@jax.jit
+def _map(flow: jax.Array, moving: jax.Array, valid: jax.Array) -> jax.Array:
+    return saliency_map(flow, moving, valid=valid)
 
 
 class Nims:

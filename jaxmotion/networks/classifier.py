@@ -22,7 +22,6 @@ from jaxmotion.networks.parts import Conv, MaxPool
 from jaxmotion.networks.unet import pad_to_multiple
 from jaxmotion.options import Meta, check_fields
 
-
 ClassifierInput = Literal["residual", "raw_and_residual", "directions"]
 
 CHANNELS: dict[str, int] = {

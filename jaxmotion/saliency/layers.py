@@ -1,4 +1,4 @@
-"""Layers of a flow field: affine motions peeled off one after the other, most of the frame first."""
+"""Layers of a flow field: affine motions peeled off one after the other, the widest first."""
 
 import functools
 from typing import NamedTuple

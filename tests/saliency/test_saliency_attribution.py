@@ -84,14 +84,12 @@ def pooled(x):
     """The maximum over 2 x 2 cells of `[H, W, C]`, and for each output its input's index."""
     height, width, channels = x.shape
     index = np.arange(x.size).reshape(x.shape)
-    cells = (
-        lambda a: (  # noqa: E731
-            a[: height // 2 * 2, : width // 2 * 2]
-            .reshape(height // 2, 2, width // 2, 2, channels)
-            .transpose(0, 2, 4, 1, 3)
-            .reshape(height // 2, width // 2, channels, 4)
-        )
-    )
+
+    def cells(a):
+        a = a[: height // 2 * 2, : width // 2 * 2]
+        a = a.reshape(height // 2, 2, width // 2, 2, channels).transpose(0, 2, 4, 1, 3)
+        return a.reshape(height // 2, width // 2, channels, 4)
+
     values, places = cells(x), cells(index)
     winner = values.argmax(axis=-1)[..., None]
     return (np.take_along_axis(a, winner, -1)[..., 0] for a in (values, places))
