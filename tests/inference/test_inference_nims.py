@@ -104,7 +104,7 @@ def test_regions_are_chosen_by_their_mean_relevance():
 
 def test_a_track_is_judged_as_a_whole():
     flow, labels = video()
-    relevance = np.where(labels == 1, 1.0, 0.01)
+    relevance = np.where(labels == 1, 1.0, np.where(labels == 2, 0.005, 0.01))
     relevance[1][labels[1] == 1] = 0.0  # in one frame it does not show
     detector = Knowing(Evidence(np.ones(T), relevance, np.zeros(T)))
     alone = salient_regions(detector, flow, parts=labels)
@@ -115,7 +115,7 @@ def test_a_track_is_judged_as_a_whole():
 
 def test_masks_are_probabilities_as_soft_as_those_of_the_segmenter():
     flow, labels = video()
-    relevance = np.where(labels == 1, 1.0, 0.1)
+    relevance = np.where(labels == 1, 1.0, np.where(labels == 2, 0.05, 0.1))
     detector = Knowing(Evidence(np.ones(T), relevance, np.zeros(T)))
     soft = 0.1 + 0.7 * np.eye(3, dtype=np.float32)[labels]
     masks = Nims(detector, lambda flow, valid=None: soft)(flow)  # pyright: ignore
