@@ -49,6 +49,7 @@ from jaxmotion.saliency import salient_segments
 from jaxmotion.tasks.classification import ClassificationConfig
 
 LEVELS = {"parallax": (0.005, (32, 56)), "crowd": (0.001, (64, 112))}
+FACTORS = tuple(0.5 + 0.25 * step for step in range(30))
 MARGIN = 5  # pixels around what moves that are filled with it
 PUBLISHED = Selection("above_largest", over_time=False)
 SELECTIONS = {
@@ -90,7 +91,7 @@ def difficulty(config: BenchmarkConfig) -> None:
         tuning = scene_frames(level, config.frames, size, TUNING_SEED)
         truth = salient_frames(test.moving, least)
         right = threshold_accuracy(tuning, test, least)
-        overlap = best_threshold_mask(test.flow[truth], np.arange(0.5, 8, 0.25), test.moving[truth])
+        overlap = best_threshold_mask(test.flow[truth], FACTORS, test.moving[truth])
         print(
             f"{level}: {truth.mean():.3f} of {len(truth)} frames salient; best threshold right in"
         )

@@ -137,13 +137,14 @@ def _written(
         of = min(t, last)
         size = frame.shape[1::-1]
         moving = cv2.resize(np.float32(found.moving[of]), size, interpolation=cv2.INTER_LINEAR)
-        labels = np.uint8(moving > 0.5)
-        write_image(folder / "moving" / f"{name}.png", np.uint8(255) * labels)
+        labels = (moving > 0.5).astype(np.uint8)
+        write_image(folder / "moving" / f"{name}.png", 255 * labels)
         top = max(float(found.evidence.relevance[of].max()), 1e-30)
         shown = {"saliency": found.map[of], "relevance": found.evidence.relevance[of] / top}
         for kind, values in shown.items():
             grey = cv2.resize(np.float32(values), size, interpolation=cv2.INTER_LINEAR)
-            write_image(folder / kind / f"{name}.png", np.uint8(np.rint(255 * np.clip(grey, 0, 1))))
+            grey = np.rint(255 * np.clip(grey, 0, 1)).astype(np.uint8)
+            write_image(folder / kind / f"{name}.png", grey)
         if t > last:
             gatherer.add_last(frame, labels)
         else:

@@ -163,7 +163,8 @@ class Nims:
             selection: which regions move; that of the thesis where it is None.
             parts: what regions are parts of, where there is no segmenter.
         """
-        self.detector, self.segmenter, self.parts = detector, segmenter, parts
+        self.detector, self.segmenter = detector, segmenter
+        self.parts: Parts = parts
         self.selection = selection or Selection("above_largest", over_time=False)
 
     def __call__(self, flow: np.ndarray, valid: np.ndarray | None = None) -> np.ndarray:

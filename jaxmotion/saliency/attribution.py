@@ -105,14 +105,12 @@ def attribute(
 
 
 def _lrp(classifier: Classifier, features: jax.Array, known: jax.Array | None) -> Attribution:
-    if known is None:
-        known = jnp.ones(features.shape[:-1], features.dtype)
-    known = (known > 0).astype(features.dtype)[..., None]
+    where = jnp.ones((*features.shape[:-1], 1), bool) if known is None else known[..., None] > 0
     # What the features of a frame lie between, at each of its known pixels; nothing elsewhere.
-    inside = jnp.where(known > 0, features, jnp.inf)
-    low = jnp.where(known > 0, jnp.min(inside, axis=(2, 3), keepdims=True), 0)
-    inside = jnp.where(known > 0, features, -jnp.inf)
-    high = jnp.where(known > 0, jnp.max(inside, axis=(2, 3), keepdims=True), 0)
+    low, high = (
+        jnp.where(where, reach(features, (2, 3), where=where, initial=rest, keepdims=True), 0)
+        for reach, rest in ((jnp.min, jnp.inf), (jnp.max, -jnp.inf))
+    )
 
     def ruled(x: jax.Array, lost: jax.Array) -> jax.Array:
         with _rules(lost, (low, high)):
@@ -148,7 +146,7 @@ def _rules(lost: jax.Array, bounds: tuple[jax.Array, jax.Array]) -> Iterator[Non
             _refuse_negative(module)
             return _passed_on(args[0], output)
         if isinstance(module, MeanPool):
-            weights = mean_weights(*args) if len(args) > 1 else mean_weights(args[0], None)
+            weights = mean_weights(args[0], (*args, None)[1])
             plain = lambda x: jnp.sum(x * weights, axis=(2, 3))  # noqa: E731
             return _handed_back(_Positive(plain), args[0], output, lost)
         own = module.variables.get("params", {})

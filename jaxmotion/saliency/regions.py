@@ -4,6 +4,7 @@ from typing import Literal, NamedTuple
 
 import cv2
 import numpy as np
+from numpy.typing import ArrayLike
 
 Rule = Literal["above_largest", "share"]
 
@@ -119,9 +120,7 @@ def tracks(
     return Regions(index.astype(np.int32), len(numbers))
 
 
-def chosen(
-    scores: np.ndarray, pixels: np.ndarray, rule: Rule, *, share: float = SHARE
-) -> np.ndarray:
+def chosen(scores: ArrayLike, pixels: ArrayLike, rule: Rule, *, share: float = SHARE) -> np.ndarray:
     """Chooses regions by their scores.
 
     Args:

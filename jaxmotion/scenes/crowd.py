@@ -80,7 +80,9 @@ class View:
     tilt: float
     focal: float
 
-    def project(self, ground: np.ndarray, above: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def project(
+        self, ground: np.ndarray, above: np.ndarray | float
+    ) -> tuple[np.ndarray, np.ndarray]:
         """The place in the frame of points above the ground.
 
         Args:
@@ -157,7 +159,7 @@ def _walk(
     heading = np.full(count, rng.uniform(0, 2 * np.pi))
     against = np.zeros(count, bool)
     if rng.uniform() < config.against_probability:
-        seen, _ = view.project(place, np.float64(0.9))
+        seen, _ = view.project(place, 0.9)
         inside = np.flatnonzero((np.abs(seen) < 0.9 * np.array(extent)).all(axis=-1))
         chosen = rng.permutation(inside)[: int(rng.integers(1, 4))]
         against[chosen] = True
@@ -246,7 +248,7 @@ def _person(
         here = (tiles == tile).all(axis=-1)
         ground = places - tile * np.array(config.field)
         ground = np.clip(ground, corner - 1, corner + np.array(config.field) + 1)
-        seen, depth = view.project(ground, np.float64(0.5 * height))
+        seen, depth = view.project(ground, 0.5 * height)
         rho = view.height / np.sin(view.tilt) / depth
         path = _carried(camera, seen, rho)
         layers.append(

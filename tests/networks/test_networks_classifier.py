@@ -103,7 +103,9 @@ def test_features_of_what_is_unknown_are_zero_and_count_in_no_scale():
     valid[:, :, 3:6, 2:9] = 0
     broken = [np.where(valid[..., None] > 0, field, np.nan) for field in (flow, residual)]
     zeroed = [np.where(valid[..., None] > 0, field, 0) for field in (flow, residual)]
-    found, expected = (classifier_features(*pair, "directions", valid) for pair in (broken, zeroed))
+    found, expected = (
+        classifier_features(pair[0], pair[1], "directions", valid) for pair in (broken, zeroed)
+    )
     np.testing.assert_array_equal(found, expected)
     assert not np.asarray(found)[valid == 0].any()
     assert not np.asarray(classifier_features(0 * flow, 0 * residual, "directions", valid)).any()

@@ -245,7 +245,7 @@ def test_what_has_no_rule_is_refused():
     with pytest.raises(ValueError, match="ConvTranspose: no rule of LRP"):
         attribute(lambda y: Other().apply(params, y), x)
     with pytest.raises(ValueError, match="method 'lime': expected lrp, gradient or"):
-        attribute(lambda y: y.sum(axis=(2, 3, 4)), x, "lime")
+        attribute(lambda y: y.sum(axis=(2, 3, 4)), x, "lime")  # pyright: ignore[reportArgumentType]
 
 
 def test_the_rules_are_those_of_zennit():
