@@ -1,12 +1,15 @@
 """NIMS as numbers: how hard its scenes are, and what a trained classifier is worth.
 
     python benchmarks/nims.py difficulty
+    python benchmarks/nims.py scenes --checkpoint runs/nims
     python benchmarks/nims.py frames --checkpoint runs/nims --data ../shared/data/davis --split dev
     python benchmarks/nims.py masks --checkpoint runs/nims --data ../shared/data/davis --split dev
     python benchmarks/nims.py crowd --checkpoint runs/nims_crowd
 
 `difficulty` prints what the best threshold on the residual of a global motion makes of the scenes:
 the share of frames that it calls rightly, and its J on those in which something moves.
+
+`scenes` prints what the classifier makes of the same frames.
 
 `frames` prints how many frames of real video the classifier calls salient: as they are, with what
 moves filled by the motion of the rest (the ablation test of thesis fig. 5.2), and with as much
@@ -19,7 +22,7 @@ with random parameters (the randomization test of fig. 5.6), for layers of motio
 where an empty answer to an empty frame counts 1.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -36,6 +39,7 @@ from jaxmotion.experiments.frames import (
     best_threshold_mask,
     salient_frames,
     scene_frames,
+    score_on_frames,
     threshold_accuracy,
 )
 from jaxmotion.experiments.scenes import TEST_SEED, TUNING_SEED
@@ -43,6 +47,7 @@ from jaxmotion.inference.detector import FrameDetector
 from jaxmotion.inference.nims import Nims, Parts, Selection, salient_regions
 from jaxmotion.inference.segmenter import Segmenter
 from jaxmotion.metrics.davis import jaccard
+from jaxmotion.models.loading import load_trained
 from jaxmotion.motion import MotionModel
 from jaxmotion.motion.inpaint import inpaint
 from jaxmotion.saliency import salient_segments
@@ -74,7 +79,7 @@ class BenchmarkConfig:
         every: frames of real video that are looked at: all, every second, ...
     """
 
-    what: tyro.conf.Positional[Literal["difficulty", "frames", "masks", "crowd"]]
+    what: tyro.conf.Positional[Literal["difficulty", "scenes", "frames", "masks", "crowd"]]
     checkpoint: str = ""
     data: Path = Path("DAVIS")
     split: str | None = None
@@ -98,6 +103,16 @@ def difficulty(config: BenchmarkConfig) -> None:
         print(f"  {right:.3f} of them, its best mask J {overlap:.3f} on those that are salient")
 
 
+def scenes(config: BenchmarkConfig) -> None:
+    """Prints what the classifier makes of the scenes it was made for."""
+    trained = load_trained(config.checkpoint)
+    level = "crowd" if "crowd" in trained.config.data.source else "parallax"
+    evals = replace(trained.config.evals, scenes=level, frames=config.frames)
+    scores = score_on_frames(replace(trained.config, evals=evals), trained.variables, False)
+    for name, score in scores.items():
+        print(f"{level}: {name} {score:.3f} of {config.frames} frames")
+
+
 def filled(flow: np.ndarray, mask: np.ndarray, still: np.ndarray) -> np.ndarray:
     """Flow `[T, H, W, 2]` with a mask filled by the quadratic motion of what is still."""
     fill = jax.jit(lambda f, m, s: inpaint(f, m, MotionModel("quadratic"), support=s))
@@ -117,7 +132,7 @@ def frames(config: BenchmarkConfig) -> None:
         moving = salient_segments(masks, flow)[masks.argmax(axis=-1)]
         flow, moving = flow[:: config.every], moving[:: config.every]
         kernel = np.ones((2 * MARGIN + 1, 2 * MARGIN + 1), np.uint8)
-        wide = np.stack([cv2.dilate(np.uint8(frame), kernel) > 0 for frame in moving])
+        wide = np.stack([cv2.dilate(frame.astype(np.uint8), kernel) > 0 for frame in moving])
         elsewhere = np.roll(wide, (flow.shape[1] // 2, flow.shape[2] // 2), (1, 2)) & ~wide
         views = (flow, filled(flow, wide, ~wide), filled(flow, elsewhere, ~wide & ~elsewhere))
         rows.append([float((detector(view).logits > 0).mean()) for view in views])
@@ -184,9 +199,8 @@ def crowd(config: BenchmarkConfig) -> None:
 
 def main(config: BenchmarkConfig) -> None:
     """Prints the table that was asked for."""
-    {"difficulty": difficulty, "frames": frames, "masks": masks, "crowd": crowd}[config.what](
-        config
-    )
+    tables = (difficulty, scenes, frames, masks, crowd)
+    {table.__name__: table for table in tables}[config.what](config)
 
 
 if __name__ == "__main__":

@@ -136,13 +136,15 @@ def _written(
     for t, (name, frame) in enumerate(zip(video.frame_names(), video, strict=False)):
         of = min(t, last)
         size = frame.shape[1::-1]
-        moving = cv2.resize(np.float32(found.moving[of]), size, interpolation=cv2.INTER_LINEAR)
+        moving = cv2.resize(
+            found.moving[of].astype(np.float32), size, interpolation=cv2.INTER_LINEAR
+        )
         labels = (moving > 0.5).astype(np.uint8)
         write_image(folder / "moving" / f"{name}.png", 255 * labels)
         top = max(float(found.evidence.relevance[of].max()), 1e-30)
         shown = {"saliency": found.map[of], "relevance": found.evidence.relevance[of] / top}
         for kind, values in shown.items():
-            grey = cv2.resize(np.float32(values), size, interpolation=cv2.INTER_LINEAR)
+            grey = cv2.resize(values.astype(np.float32), size, interpolation=cv2.INTER_LINEAR)
             grey = np.rint(255 * np.clip(grey, 0, 1)).astype(np.uint8)
             write_image(folder / kind / f"{name}.png", grey)
         if t > last:

@@ -25,7 +25,7 @@ def config() -> Config:
         validate_every=100,
         checkpoint_every=100,
         picture_every=0,
-        evals=EvalsConfig(frames=500),
+        evals=EvalsConfig(scenes="parallax", frames=500),
     )
 
 
@@ -38,4 +38,5 @@ def crowd() -> Config:
         task=ClassificationConfig(
             least_area=0.001, fill=FillConfig(hide_probability=0.0, other_probability=0.0)
         ),
+        evals=replace(base.evals, scenes="crowd"),
     )

@@ -19,6 +19,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from jaxmotion.networks.classifier import FrameNorm, MeanPool, mean_weights
 
@@ -179,7 +180,7 @@ def _rules(lost: jax.Array, bounds: tuple[jax.Array, jax.Array]) -> Iterator[Non
 
 def _refuse_negative(module: nn.Module) -> None:
     scale = module.variables.get("params", {}).get("scale")
-    if scale is not None and not isinstance(scale, jax.core.Tracer) and np.any(scale < 0):
+    if scale is not None and not isinstance(scale, Tracer) and np.any(scale < 0):
         raise ValueError(
             f"{module.name or type(module).__name__}: a norm with a negative scale, which does not "
             "commute with the maximum; expected scales of at least 0"

@@ -58,7 +58,9 @@ def components(labels: np.ndarray, without: int | None = None) -> Regions:
         for label in np.unique(frame):
             if label == without:
                 continue
-            parts, numbers = cv2.connectedComponents(np.uint8(frame == label), connectivity=8)
+            parts, numbers = cv2.connectedComponents(
+                (frame == label).astype(np.uint8), connectivity=8
+            )
             there = numbers > 0
             index[t][there] = numbers[there] - 1 + count
             count += parts - 1

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jaxmotion.saliency.layers import LEAST_PIXELS, alike, layer_fit, motion_layers
+from jaxmotion.saliency.layers import LEAST_PIXELS, _fitted, alike, layer_fit, motion_layers
 
 H, W = 40, 56
 
@@ -109,13 +109,16 @@ def test_the_fit_is_that_of_scikit_learn():
     flow[10:22, 8:30] += (6, -4)
     y, x = np.mgrid[-1 : 1 : H * 1j, -1 : 1 : W * 1j]
     design = np.stack([x.ravel(), y.ravel()], -1)
-    found = np.asarray(layer_fit(flow[None].astype(np.float32), np.ones((1, H, W), bool)).motion)
+    whole, fields = np.ones((1, H, W), bool), flow[None].astype(np.float32)
+    found = np.asarray(layer_fit(fields, whole).motion)
     for c in range(2):
         model = sklearn.HuberRegressor(epsilon=1.35, alpha=0.0, max_iter=500, tol=1e-9)
         model.fit(design, flow[..., c].ravel())
         expected = model.predict(design).reshape(H, W)
-        # Its scale is not quite ours, which moves the minimum by far less than the noise.
-        assert np.abs(found[0, ..., c] - expected).max() < 0.02
+        same_scale = model.scale_ * _fitted(fields / model.scale_, whole, "huber", 1.35)
+        assert np.abs(np.asarray(same_scale)[0, ..., c] - expected).max() < 1e-3
+        # Our scale is the median's, which 12 % of outliers move less than theirs.
+        assert np.abs(found[0, ..., c] - expected).max() < 0.05
 
 
 def test_pixels_alike_are_those_that_move_as_what_is_relevant():
