@@ -2,7 +2,7 @@
 
 import os
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
@@ -125,7 +125,7 @@ def _saliency(flow: jax.Array, mask: jax.Array, valid: jax.Array) -> jax.Array:
 
 def write_answer(
     folder: Path,
-    names: list[str],
+    names: Sequence[str],
     video: Video,
     moving: np.ndarray,
     exports: list[Export],
