@@ -208,8 +208,9 @@ def measure(name: str, case: Case) -> dict[str, float]:
 
     from jaxmotion.configs import get_config
     from jaxmotion.motion import moments
+    from jaxmotion.training.config import MeshConfig
     from jaxmotion.training.program import jit_functions
-    from jaxmotion.training.shardings import MeshConfig, make_mesh
+    from jaxmotion.training.shardings import make_mesh
 
     # The sweeps of the fit in as few steps as on an accelerator.
     moments._RESIDUALS_PER_STEP_ON_CPU = moments._RESIDUALS_PER_STEP

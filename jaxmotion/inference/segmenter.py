@@ -27,7 +27,7 @@ from jaxmotion.models.loading import load_trained
 from jaxmotion.models.trained import Trained
 from jaxmotion.networks import Segmentation, build_segmenter
 from jaxmotion.tasks.observation import observe
-from jaxmotion.tasks.segmentation import SegmentationConfig
+from jaxmotion.tasks.segmentation_config import SegmentationConfig
 from jaxmotion.training.config import Config
 
 _log = logging.getLogger(__name__)

@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from typing import Literal, cast
+from typing import Literal, cast, get_args
 
 import chex
 import jax
@@ -11,9 +11,12 @@ import numpy as np
 
 from jaxmotion.motion import newton
 from jaxmotion.motion.equations import Equations
-from jaxmotion.motion.model import Lengths, MotionModel, check_lengths, parametric_flow
+from jaxmotion.motion.flow import parametric_flow
+from jaxmotion.motion.lengths import Lengths, check_lengths
+from jaxmotion.motion.model import MotionModel
 from jaxmotion.motion.moments import Clip, penalty_terms, powers, sweep
-from jaxmotion.motion.penalty import Penalty, PenaltyName, Squared, as_penalty
+from jaxmotion.motion.names import PenaltyName
+from jaxmotion.motion.penalty import Penalty, Squared, as_penalty
 from jaxmotion.motion.result import Fit
 from jaxmotion.motion.shapes import check_shapes, promoted
 from jaxmotion.motion.spatial import coordinates
@@ -31,6 +34,14 @@ class _Options:
     passes: int
     adjoint: Adjoint
     length: int | None
+
+    def __post_init__(self) -> None:
+        if self.passes < 3:
+            raise ValueError(f"passes must be at least 3; got {self.passes}")
+        if self.adjoint not in get_args(Adjoint):
+            raise ValueError(
+                f'adjoint must be "stop", "implicit" or "unroll"; got {self.adjoint!r}'
+            )
 
     @property
     def converge_smoothed(self) -> bool:
@@ -110,10 +121,6 @@ def fit(
         frame_weights=(frame_weights, "B T"),
         huber_delta=(huber_delta, ""),
     )
-    if passes < 3:
-        raise ValueError(f"passes must be at least 3; got {passes}")
-    if adjoint not in ("stop", "implicit", "unroll"):
-        raise ValueError(f'adjoint must be "stop", "implicit" or "unroll"; got {adjoint!r}')
     batch, frames = jnp.shape(flow)[:2]
     check_lengths(lengths, frames)
     length = int(lengths) if isinstance(lengths, int | np.integer) else None

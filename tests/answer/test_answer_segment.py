@@ -15,7 +15,7 @@ from jaxmotion.data.windows import InferenceConfig
 from jaxmotion.inference import segmenter as segmenter_module
 from jaxmotion.optical_flow import Refined, read_flo, write_flo, write_flow_npz
 from jaxmotion.saliency import salient_segments
-from jaxmotion.tasks.segmentation import ObjectiveConfig
+from jaxmotion.tasks.segmentation_config import ObjectiveConfig
 
 SIZE = (40, 64)
 FRAMES = 12

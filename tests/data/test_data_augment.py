@@ -5,9 +5,9 @@ import pytest
 
 from jaxmotion.data import AugmentConfig
 from jaxmotion.data import augment as plain_augment
-from jaxmotion.data.augment import corrupt as plain_corrupt
-from jaxmotion.data.augment import random_flip as plain_flip
-from jaxmotion.data.augment import random_global_motion as plain_motion
+from jaxmotion.data.augmentation import corrupt as plain_corrupt
+from jaxmotion.data.augmentation import random_flip as plain_flip
+from jaxmotion.data.augmentation import random_global_motion as plain_motion
 from jaxmotion.errors import InputError
 from jaxmotion.motion import MotionModel
 

@@ -15,10 +15,12 @@ from jax import monitoring
 from scipy.optimize import linprog
 from scipy.special import softmax
 
-from jaxmotion.data.augment import AugmentConfig, augment
+from jaxmotion.data.augmentation import augment
+from jaxmotion.data.config import AugmentConfig
 from jaxmotion.motion import MotionModel
 from jaxmotion.networks import NetworkConfig
-from jaxmotion.tasks.segmentation import ObjectiveConfig, SegmentationTask
+from jaxmotion.tasks.segmentation import SegmentationTask
+from jaxmotion.tasks.segmentation_config import ObjectiveConfig
 
 B, T, H, W, K = 2, 3, 9, 12, 3
 MOTION = MotionModel("affine", "polynomial")

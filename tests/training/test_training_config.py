@@ -8,8 +8,8 @@ from jaxmotion.configs import CONFIGS, get_config
 from jaxmotion.data import DataConfig
 from jaxmotion.errors import InputError
 from jaxmotion.options import differences, from_json, to_json
-from jaxmotion.training.config import Config, read_config
-from jaxmotion.training.optimizer import OptimizerConfig, learning_rate
+from jaxmotion.training.config import Config, OptimizerConfig, read_config
+from jaxmotion.training.optimizer import learning_rate
 
 
 @pytest.mark.parametrize("name", CONFIGS)

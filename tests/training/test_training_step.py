@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from jaxmotion.tasks.task import Output, Task
-from jaxmotion.training.optimizer import OptimizerConfig, learning_rate
+from jaxmotion.training.config import OptimizerConfig
+from jaxmotion.training.optimizer import learning_rate
 from jaxmotion.training.step import init_state, make_train_step, make_validation_step
 
 STEPS = 12
