@@ -5,7 +5,6 @@ it is, so that neither memory nor page grow with it.
 """
 
 import platform
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import cv2
@@ -16,7 +15,6 @@ import jaxmotion
 from jaxmotion.answer.pictures import salience
 from jaxmotion.data.transforms import resize_flow, resize_labels
 from jaxmotion.data.video import Video
-from jaxmotion.files import atomic_path
 from jaxmotion.optical_flow.colors import flow_to_color, label_palette
 from jaxmotion.report.document import asset, document
 from jaxmotion.report.encoding import (
@@ -117,32 +115,6 @@ class Gatherer:
             self.shown = self.shown[::2]
 
 
-def write_page(
-    folder: Path,
-    video: Video,
-    gatherer: Gatherer,
-    residuals: SegmentResiduals,
-    moving: np.ndarray,
-    settings: dict[str, str],
-) -> None:
-    """Writes `index.html`.
-
-    Args:
-        folder: folder to write the page into.
-        video: the video that the page shows.
-        gatherer: the gatherer that has seen the whole video.
-        residuals: residuals of the segments, over the whole video.
-        moving: bool `[K]`, which segments move on their own.
-        settings: settings of the run that the page lists, by name.
-
-    Raises:
-        InputError: it cannot be written.
-    """
-    page = render(video, gatherer, residuals, moving, settings)
-    with atomic_path(folder / "index.html") as path:
-        path.write_text(page, encoding="utf-8")
-
-
 def render(
     video: Video,
     gatherer: Gatherer,
@@ -213,8 +185,8 @@ def _pictures(shown: list[_Shown], moving: np.ndarray) -> dict[str, Any]:
     for frame, flow, found in zip(with_flow, fields, maps, strict=True):
         small = resize_flow(flow, frame.labels.shape)
         flows[frame.index] = webp(flow_to_color(small, speed), FLOW_QUALITY)
-        grey = np.rint(255 * cv2.resize(found, frame.labels.shape[::-1])).astype(np.uint8)
-        color = cv2.applyColorMap(grey, cv2.COLORMAP_INFERNO)[..., ::-1]
+        gray = np.rint(255 * cv2.resize(found, frame.labels.shape[::-1])).astype(np.uint8)
+        color = cv2.applyColorMap(gray, cv2.COLORMAP_INFERNO)[..., ::-1]
         saliency[frame.index] = webp(color, FRAME_QUALITY)
     return {
         "frames": [frame.picture for frame in shown],

@@ -10,7 +10,7 @@ import numpy as np
 
 from jaxmotion.answer.earlier import of_an_earlier_version
 from jaxmotion.answer.exports import EXPORTED, EXPORTS, Subject
-from jaxmotion.answer.page import Gatherer, write_page
+from jaxmotion.answer.page import Gatherer, render
 from jaxmotion.answer.pictures import Kept, Pictures, salience, write_answer
 from jaxmotion.answer.stages import Segmented, Sink, open_fields, run_stages
 from jaxmotion.answer.timing import Stopwatch, Timing
@@ -97,7 +97,7 @@ def segment_video(
     memory that does not grow with the video (`Segmenter.stream`). Into ``out`` go, all at once when
     all is done and in the place of what an earlier run left there:
 
-    - ``index.html``: a page to look at it all, which needs nothing but itself (`write_page`).
+    - ``index.html``: a page to look at it all, which needs nothing but itself (`render`).
     - ``moving/NAME.png``, 255 where something moves on its own and 0 elsewhere: the union of the
       segments that are salient over the whole video (`jaxmotion.saliency`).
     - ``masks/NAME.png``, indexed pictures: the label of each pixel, a label being the same segment
@@ -152,7 +152,8 @@ def segment_video(
             _write_latents(new, segmenter, held)
         with writing:
             _write_chosen(new, video, seen.names, moving, kept, answer)
-            write_page(new, video, gatherer, seen.residuals, moving, settings or {})
+            page = render(video, gatherer, seen.residuals, moving, settings or {})
+            (new / "index.html").write_text(page, encoding="utf-8")
         written = tuple(name for name in RESULTS if (new / name).exists())
 
     timing = Timing(

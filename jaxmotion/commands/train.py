@@ -68,9 +68,14 @@ def main(argv: Sequence[str], prog: str = "jaxmotion train") -> None:
     }
     print(f"step {result.step}, validation loss {result.validation_loss:.4f}, {minutes:.1f} min")
     scores = final_scores(workdir, baselines=arguments.baselines)
-    if scores:
+    on_videos = {name: score for name, score in scores.items() if name.endswith("_mean")}
+    if on_videos:
+        words = ", ".join(f"{name} {score:.3f}" for name, score in on_videos.items())
+        print(f"{arguments.config.evals.data}: {words}")
+    on_scenes = {name: score for name, score in scores.items() if name not in on_videos}
+    if on_scenes:
         print("\nforeground IoU on scenes it has not seen")
-    for name, score in scores.items():
+    for name, score in on_scenes.items():
         print(f"  {'network' if name == 'foreground_iou' else name:24s} {score:.3f}")
     summary |= scores
     write_json(workdir / "summary.json", summary)

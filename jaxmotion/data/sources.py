@@ -66,8 +66,12 @@ class FlowSource:
         return {**clip, "name": f"{sequence.name}/{start:05d}"}
 
     def fingerprint(self) -> str:
-        """A word that tells this flow from other flow in files of the same names, in any place."""
-        return self._digest(lambda sequence: sequence.fingerprint())
+        """A word that tells this flow from other flow in files of the same names, in any place.
+
+        Two words, joined by a dot: of a few blocks of each file, and of every byte.
+        """
+        few = self._digest(lambda sequence: sequence.fingerprint())
+        return f"{few}.{self._digest(lambda sequence: sequence.whole_fingerprint())}"
 
     def old_fingerprint(self) -> str:
         """The fingerprint as checkpoints of earlier versions have it; reads all flow."""

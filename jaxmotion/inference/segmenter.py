@@ -41,7 +41,7 @@ class Segmenter:
         task: the part of the configuration that is about segmentation.
         inference: length and overlap of its windows over a video; as trained, unless told
             otherwise. May be set.
-        params: parameters of the network.
+        params: parameters of the network. May be set; nothing is compiled anew then.
         step: training step that the parameters are from.
     """
 
@@ -266,7 +266,7 @@ class Segmenter:
     @property
     def compilation_seconds(self) -> float:
         """Time spent on compiling so far."""
-        return self._masks.seconds + self._fitter.compilation_seconds
+        return self._program.seconds + self._fitter.compilation_seconds
 
     def _for_streams(self) -> InferenceConfig:
         """A stream has no known end, so that no window may be as long as the video."""
@@ -285,9 +285,12 @@ class Segmenter:
     def _describe(self) -> Callable[[Any, np.ndarray, np.ndarray], Segmentation]:
         return jax.jit(self._apply)
 
+    def _masks(self, flow: np.ndarray, valid: np.ndarray) -> np.ndarray:
+        return self._program(self.params, flow, valid)
+
     @cached_property
-    def _masks(self) -> ShapedFunction:
-        return ShapedFunction(lambda *arguments: self._apply(*arguments).masks, self.params)
+    def _program(self) -> ShapedFunction:
+        return ShapedFunction(lambda *arguments: self._apply(*arguments).masks)
 
     @cached_property
     def _fitter(self) -> MotionFitter:

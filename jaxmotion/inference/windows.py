@@ -15,31 +15,26 @@ _FRAMES_AT_ONCE = 8
 
 
 class ShapedFunction:
-    """A function of parameters and arrays, compiled once for each shape of the arrays.
+    """A function of arrays, and trees of arrays, compiled once for all that have the same shapes.
 
     Attributes:
         seconds: seconds spent on compiling so far.
     """
 
-    def __init__(self, function: Callable[..., jax.Array], params: Any) -> None:
-        """Makes the function; nothing is compiled yet.
-
-        Args:
-            function: function of the parameters and arrays that gives an array.
-            params: parameters, the first argument in every call.
-        """
-        self._function, self._params = jax.jit(function), params
+    def __init__(self, function: Callable[..., jax.Array]) -> None:
+        """Makes the function of one that gives an array; nothing is compiled yet."""
+        self._function = jax.jit(function)
         self._compiled: dict[tuple[tuple[int, ...], ...], Callable[..., jax.Array]] = {}
         self.seconds = 0.0
 
-    def __call__(self, *arrays: np.ndarray) -> np.ndarray:
-        """Applies the function to these arrays."""
-        shapes = tuple(array.shape for array in arrays)
+    def __call__(self, *arguments: Any) -> np.ndarray:
+        """Applies the function to these arguments."""
+        shapes = tuple(leaf.shape for leaf in jax.tree.leaves(arguments))
         if shapes not in self._compiled:
             start = time.perf_counter()
-            self._compiled[shapes] = self._function.lower(self._params, *arrays).compile()
+            self._compiled[shapes] = self._function.lower(*arguments).compile()
             self.seconds += time.perf_counter() - start
-        return np.asarray(self._compiled[shapes](self._params, *arrays))
+        return np.asarray(self._compiled[shapes](*arguments))
 
 
 def run_windows(

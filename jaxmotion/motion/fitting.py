@@ -151,10 +151,10 @@ def _fit(options: _Options, flow, masks, huber_delta, valid, frame_weights, leng
     if options.adjoint == "implicit":
         result = cast(Fit, _implicit_fit(options, *data, lengths, init))
     elif options.adjoint == "unroll":
-        result = _minimise(options, *data, lengths, init)
+        result = _minimize(options, *data, lengths, init)
     else:
         result = jax.lax.stop_gradient(
-            _minimise(options, *jax.lax.stop_gradient(data), lengths, init)
+            _minimize(options, *jax.lax.stop_gradient(data), lengths, init)
         )
     return dataclasses.replace(jax.lax.stop_gradient(result), theta=result.theta)
 
@@ -170,7 +170,7 @@ def _known(options: _Options, flow, valid, lengths) -> jax.Array | None:
     return inside if known is None else inside & known
 
 
-def _minimise(options: _Options, flow, masks, frame_weights, huber_delta, lengths, init) -> Fit:
+def _minimize(options: _Options, flow, masks, frame_weights, huber_delta, lengths, init) -> Fit:
     """The fit of arrays of one type; differentiable by unrolling."""
     equations, clip, support = _problem(options, flow, masks, frame_weights, lengths)
     penalty = options.penalty
@@ -187,7 +187,7 @@ def _minimise(options: _Options, flow, masks, frame_weights, huber_delta, length
     moments = sweep(clip, equations.coefficients(start), unit, unit, penalty, huber_delta)
     objective = equations.by_group(moments.objective)
 
-    search = newton.minimise(
+    search = newton.minimize(
         equations, clip, start, objective, huber_delta, sweeps, options.converge_smoothed
     )
     if options.converge_smoothed:
@@ -233,20 +233,20 @@ def _problem(
     clip = Clip(
         flow=planar(flow),
         weights=weights,
-        xs=powers((x - support.x_centre[..., None]) / scale),
-        ys=powers((y - support.y_centre[..., None]) / scale),
+        xs=powers((x - support.x_center[..., None]) / scale),
+        ys=powers((y - support.y_center[..., None]) / scale),
     )
     return equations, clip, support
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
 def _implicit_fit(options: _Options, flow, masks, frame_weights, huber_delta, lengths, init):
-    return _minimise(options, flow, masks, frame_weights, huber_delta, lengths, init)
+    return _minimize(options, flow, masks, frame_weights, huber_delta, lengths, init)
 
 
 def _implicit_forward(options: _Options, flow, masks, frame_weights, huber_delta, lengths, init):
     data = (flow, masks, frame_weights, huber_delta)
-    result = _minimise(options, *data, lengths, init)
+    result = _minimize(options, *data, lengths, init)
     return result, (data, lengths, init, result.theta, result.smoothing)
 
 

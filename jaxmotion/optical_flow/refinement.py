@@ -24,7 +24,7 @@ MASK_STRENGTH, FLOW_STRENGTH = 3000.0, 100.0
 # A flow and the one back differ by chance where |f + b|² is about 0.05 (|f|² + |b|²) + 0.5, and the
 # colors of a match by 20 gray levels. Nothing is less certain than 0.0001, so that there is an
 # answer where nothing is certain.
-_RELATIVE, _ABSOLUTE, _GREY_LEVELS, _LEAST = 0.05, 0.5, 20.0, 1e-4
+_RELATIVE, _ABSOLUTE, _GRAY_LEVELS, _LEAST = 0.05, 0.5, 20.0, 1e-4
 
 # Colors that differ by as many gray levels are likely on two surfaces; passes of the smoother, each
 # of them weaker by a factor, so that the streaks of one are gone after the next.
@@ -131,7 +131,7 @@ def confidence(
     apart = np.square(flow + back).sum(axis=-1)
     lengths = np.square(flow).sum(axis=-1) + np.square(back).sum(axis=-1)
     colors = cv2.absdiff(image0, match).mean(axis=-1, dtype=np.float32)
-    agreement = np.exp(-apart / (_RELATIVE * lengths + _ABSOLUTE) - colors / _GREY_LEVELS)
+    agreement = np.exp(-apart / (_RELATIVE * lengths + _ABSOLUTE) - colors / _GRAY_LEVELS)
     return np.where(inside, agreement, 0) + np.float32(_LEAST)
 
 

@@ -117,18 +117,27 @@ class MeshConfig:
 
 @dataclass(frozen=True)
 class EvalsConfig:
-    """The scenes to score a network on while and after it is trained; nothing is chosen by them.
+    """Scenes and videos to score a network on while and after it is trained.
+
+    Nothing is chosen by them.
 
     Attributes:
         scenes: level of the procedural scenes, which no run trains on; ``"same"`` for that of
             ``data.source``, where it is one level of scenes; empty for none.
         frames: number of frames of these scenes, in whole clips.
+        data: folder laid out like DAVIS, or ``tfds:NAME/CONFIG``, whose annotated videos a
+            segmenter is scored on, as by ``jaxmotion eval``; empty for none.
+        flow: name of the flow folder, ``ROOT/Flows/NAME``, of that data.
+        split: name of the list of its sequences, ``ROOT/ImageSets/SPLIT.txt``; empty for all.
         every: steps between two scores of the network in training, in ``metrics.jsonl``; 0 for
             none. At the end the kept parameters are scored in any case.
     """
 
     scenes: str = "same"
     frames: Count = 100
+    data: str = ""
+    flow: str = "raft"
+    split: str = ""
     every: CountOrZero = 0
 
     def __post_init__(self) -> None:
@@ -165,7 +174,7 @@ class Config:
         picture_every: steps between two pictures of masks and parametric flow; 0 for none.
         on_bad_clip: what a damaged file does: ``"error"`` stops the run, ``"skip"`` leaves the
             clips of that file out, counts and logs them.
-        evals: the scenes that the network is scored on while and after it is trained.
+        evals: what the network is scored on while and after it is trained.
     """
 
     data: DataConfig = field(default_factory=DataConfig)

@@ -52,7 +52,7 @@ def stored_flow(root):
 
 
 def labels_of(out):
-    """The label pictures as labels: their colours stand for them, one to one."""
+    """The label pictures as labels: their colors stand for them, one to one."""
     pictures = [read_image(path) for path in sorted((out / "masks").iterdir())]
     return np.stack(pictures).astype(int) @ [1, 256, 65536]
 

@@ -239,7 +239,7 @@ def test_jitted_keyed_and_compiled_once():
     assert not np.array_equal(first.network_input, other.network_input)
 
 
-def test_a_clip_does_not_depend_on_its_neighbours():
+def test_a_clip_does_not_depend_on_its_neighbors():
     config = AugmentConfig(2.0, 1.0, 1.0, (1, 2), 0.5, 0.5, 0.5, 1.5)
     flow = clips(num_frames=4)
     other = flow.copy()

@@ -160,7 +160,7 @@ def temporal_params():
 
 @pytest.fixture
 def temporal(temporal_params):
-    """A segmenter whose frames depend on their neighbours, with the windows asked for."""
+    """A segmenter whose frames depend on their neighbors, with the windows asked for."""
     return lambda inference=None: jm.Segmenter(TEMPORAL, temporal_params, inference=inference)
 
 

@@ -31,8 +31,8 @@ def test_a_configuration_from_before_there_were_several_tasks_segments(name):
 
 def test_a_field_of_another_version_is_named():
     values = to_json(Config())
-    values["task"]["network"]["colour"] = 3
-    with pytest.raises(InputError, match="NetworkConfig has no field colour"):
+    values["task"]["network"]["color"] = 3
+    with pytest.raises(InputError, match="NetworkConfig has no field color"):
         from_json(Config, values)
 
 

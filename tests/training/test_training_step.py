@@ -101,7 +101,7 @@ CONFIGS = {
 
 @pytest.mark.parametrize("accumulate", [1, 2])
 @pytest.mark.parametrize("name", CONFIGS)
-def test_steps_are_those_of_the_optimiser_written_out(name, accumulate):
+def test_steps_are_those_of_the_optimizer_written_out(name, accumulate):
     config = CONFIGS[name]
     config = OptimizerConfig(**{**vars(config), "learning_rate": 0.05})
     task = Line()
