@@ -156,15 +156,9 @@ def segment_video(
             (new / "index.html").write_text(page, encoding="utf-8")
         written = tuple(name for name in RESULTS if (new / name).exists())
 
-    timing = Timing(
-        frames=len(seen.names),
-        total=whole.seconds,
-        flow=seen.flow_seconds,
-        masks=seen.masks_seconds,
-        writing=writing.seconds,
-        compilation=segmenter.compilation_seconds - compiled,
-    )
-    return Report(moving, written, timing)
+    seconds = (whole.seconds, seen.flow_seconds, seen.masks_seconds, writing.seconds)
+    compilation = segmenter.compilation_seconds - compiled
+    return Report(moving, written, Timing(len(seen.names), *seconds, compilation))
 
 
 def _write_latents(new: Path, segmenter: Segmenter, frames: Sequence[Segmented]) -> None:
