@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from jaxmotion.answer.background import Timed, in_background
+from jaxmotion.answer.background import Timed, beside, in_background
 from jaxmotion.answer.page import Gatherer
 from jaxmotion.answer.pictures import Pictures
 from jaxmotion.answer.timing import Stopwatch
@@ -18,7 +18,7 @@ from jaxmotion.inference.given_flow import GivenFlow
 from jaxmotion.inference.segmenter import Segmenter
 from jaxmotion.optical_flow.arrays import known_flow
 from jaxmotion.optical_flow.estimators import Estimator, estimate_sequence
-from jaxmotion.optical_flow.refinement import Refined
+from jaxmotion.optical_flow.refinement import Refined, concurrent_calls
 from jaxmotion.saliency import ResidualMeter
 
 # Frames that one stage may be ahead of the next.
@@ -74,12 +74,14 @@ def run_stages(
         What is known at the end of the video.
     """
     total = None if video.num_frames is None else video.num_frames - 1
+    size = segmenter.working_size(video.height, video.width)
     meter = ResidualMeter(segmenter.task.network.num_masks)
     estimated, passed = Timed(fields), deque()
     with (
         # Bars end here, so that nothing is drawn after an error's line.
         tqdm(desc="flow", unit="frame", total=total) as flow_bar,
         tqdm(desc="masks", unit="frame", total=total) as masks_bar,
+        beside(lambda: segmenter.prepare(total, *size) if total else None),
         in_background(_counted(estimated, flow_bar), _AHEAD) as source,
         pictures,
     ):
@@ -88,12 +90,13 @@ def run_stages(
         with in_background(_counted(segmented, masks_bar), _AHEAD) as masks:
             frames = zip(video.frame_names(), video, strict=False)
             written = _written(masks, passed, frames, pictures, gatherer, writing)
-            written = _passed_on(written, [_measure(meter), *sinks])
-            start, length, theta = zip(*segmenter.stream_motions(written), strict=True)
+            with in_background(_passed_on(written, sinks), _AHEAD) as looked_at:
+                motions = segmenter.stream_motions(_measured(looked_at, meter))
+                start, length, theta = zip(*motions, strict=True)
         residuals = meter.residuals()
-    motions = {"theta": theta, "start": start, "length": length}
+    arrays = {"theta": theta, "start": start, "length": length}
     masks_seconds = segmented.seconds - waited.seconds
-    return Seen(pictures.names, residuals, motions, estimated.seconds, masks_seconds)
+    return Seen(pictures.names, residuals, arrays, estimated.seconds, masks_seconds)
 
 
 def open_fields(
@@ -117,7 +120,8 @@ def open_fields(
 
 
 def _estimated(video: Video, estimator: Estimator) -> Iterator[Field]:
-    for index, flow in enumerate(estimate_sequence(video, estimator)):
+    fields = estimate_sequence(video, estimator, concurrent_calls(estimator))
+    for index, flow in enumerate(fields):
         yield known_flow(f"flow field {index}", flow)
 
 
@@ -168,5 +172,8 @@ def _passed_on(frames: Iterable[Segmented], sinks: Sequence[Sink]) -> Iterator[S
         yield frame
 
 
-def _measure(meter: ResidualMeter) -> Sink:
-    return lambda flow, masks, valid: meter.add(masks.argmax(axis=-1), flow, valid)
+def _measured(frames: Iterable[Segmented], meter: ResidualMeter) -> Iterator[Segmented]:
+    """Passes on flow, masks and valid of each frame once its segments are measured."""
+    for flow, masks, valid in frames:
+        meter.add(masks.argmax(axis=-1), flow, valid)
+        yield flow, masks, valid

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from jaxmotion.motion.fitting import Fit, fit
     from jaxmotion.motion.flow import frame_coefficients, parametric_flow
     from jaxmotion.motion.global_motion import global_residual
-    from jaxmotion.motion.inpainting import inpaint
+    from jaxmotion.motion.inpainting import FRAME_MOTION, frame_motion, inpaint
     from jaxmotion.motion.model import MotionModel
     from jaxmotion.motion.names import PenaltyName
     from jaxmotion.motion.penalty import (
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "FRAME_MOTION",
     "Absolute",
     "Cauchy",
     "Fit",
@@ -38,6 +39,7 @@ __all__ = [
     "Squared",
     "fit",
     "frame_coefficients",
+    "frame_motion",
     "global_residual",
     "inpaint",
     "parametric_flow",
@@ -45,11 +47,13 @@ __all__ = [
 ]
 
 _HOMES = {
+    "FRAME_MOTION": "inpainting",
     "Fit": "fitting",
     "MotionModel": "model",
     "PenaltyName": "names",
     "fit": "fitting",
     "frame_coefficients": "flow",
+    "frame_motion": "inpainting",
     "global_residual": "global_motion",
     "inpaint": "inpainting",
     "parametric_flow": "flow",
