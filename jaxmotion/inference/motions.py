@@ -43,12 +43,12 @@ class MotionFitter:
             penalty: robust penalty of a residual.
         """
 
-        def theta(_: tuple[()], flow: jax.Array, masks: jax.Array, valid: jax.Array) -> jax.Array:
+        def theta(flow: jax.Array, masks: jax.Array, valid: jax.Array) -> jax.Array:
             weights = losses.frame_weights(flow, valid=valid)
             found = fit(flow, masks, model, penalty=penalty, valid=valid, frame_weights=weights)
             return found.theta
 
-        self._theta = ShapedFunction(theta, ())
+        self._theta = ShapedFunction(theta)
 
     @property
     def compilation_seconds(self) -> float:
