@@ -58,7 +58,7 @@ _MEANINGS = {
 def export_program(
     trained: Trained, path: str | os.PathLike, size: tuple[int, int] | None = None
 ) -> export.Exported:
-    """Writes the predictions of a trained network as one program, with a note that says how to call.
+    """Writes the predictions of a trained network as one program, with a note how to call it.
 
     Args:
         trained: the trained network.

@@ -16,7 +16,7 @@ from jaxmotion.models.trained import Trained
 from jaxmotion.networks import DecoderConfig, NetworkConfig, build_segmenter
 from jaxmotion.networks.inputs import INPUT_CHANNELS
 from jaxmotion.networks.norm import block_mean
-from jaxmotion.tasks.segmentation import SegmentationConfig
+from jaxmotion.tasks.segmentation import ObjectiveConfig, SegmentationConfig
 from jaxmotion.training.config import Config
 
 # What calls the program, in a process that cannot import the package.
@@ -52,8 +52,10 @@ LONG = NetworkConfig(
 
 
 def make(network: NetworkConfig, **data) -> Trained:
+    plain = ObjectiveConfig(normalisation="pixels")
     config = Config(
-        data=DataConfig(height=16, width=24, **data), task=SegmentationConfig(network=network)
+        data=DataConfig(height=16, width=24, **data),
+        task=SegmentationConfig(network=network, objective=plain),
     )
     clip = np.zeros((1, 1, 16, 24, INPUT_CHANNELS[network.input]), np.float32)
     shapes = jax.eval_shape(build_segmenter(network).init, jax.random.key(0), clip)["params"]
@@ -124,7 +126,7 @@ def test_blocks_of_a_length_that_is_not_known_are_those_of_any_length(frames):
 
 
 def test_what_the_command_refuses(untrained_run, tmp_path):
-    with pytest.raises(InputError, match="expected --out NAME.safetensors, --stablehlo"):
+    with pytest.raises(InputError, match=r"expected --out NAME\.safetensors, --stablehlo"):
         command.main([str(untrained_run)])
     with pytest.raises(InputError, match="--size: is of the program"):
         command.main([str(untrained_run), "--out", str(tmp_path / "x"), "--size", "8", "8"])
