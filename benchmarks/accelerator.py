@@ -14,10 +14,12 @@ time limit, so that one that fails is reported by name and ends no other:
   TF32, channels last and `torch.compile`; of eager and compiled the faster counts;
 - ``raft``, ``twin_raft``: flow of a pair of frames of 480 x 854, as `raft.py`.
 
-A time is the median over groups of calls, each group waited for at its end, after two calls to warm
-up; compilation is apart. All flags of XLA are at their defaults. MFU is the FLOPs that the compiler
-counts in the program over what the device does at best in bfloat16, as published; the compiler
-counts a loop's body once, so that it is a lower figure. On CPU there is none.
+A time is the median over groups of calls, each group waited for at its end, after two calls to
+warm up; compilation is apart. All flags of XLA are at their defaults. MFU is the FLOPs that the
+compiler counts in the program (before or after compilation, the larger) over what the device does
+at best in bfloat16, as published; the body of a loop counts once, so that it is a lower figure. On
+CPU there is none. The memory is what JAX's program needs by its plan, and what PyTorch had at
+most.
 """
 
 import argparse

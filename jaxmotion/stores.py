@@ -58,6 +58,7 @@ def file_system(url: str | os.PathLike) -> tuple[Any, str]:
         InputError: a scheme that nothing knows, or whose package is not installed.
     """
     import fsspec
+    import fsspec.config
 
     # Hosts write to one folder: what one of them has listed before says nothing.
     fsspec.config.conf.setdefault("gs", {}).setdefault("use_listings_cache", False)
