@@ -12,6 +12,7 @@ import jaxmotion as jm
 from jaxmotion import mirror
 from jaxmotion.data.sources import open_source
 from jaxmotion.errors import InputError
+from jaxmotion.evaluation.suite import network
 from jaxmotion.mirror import local_copy, named
 from jaxmotion.models.files import read_model, write_model
 from jaxmotion.models.loading import load_trained
@@ -160,6 +161,9 @@ def test_a_run_and_its_file_load_from_a_store(untrained_run, memory, tmp_path):
     expected = jm.load(untrained_run)(flow)
     np.testing.assert_array_equal(jm.load("memory://runs/em")(flow), expected)
     np.testing.assert_array_equal(jm.load("memory://runs/em/best")(flow), expected)
+    names = {"memory://runs/em": "em", "mine=memory://runs/em": "mine"}
+    for checkpoint, name in names.items():
+        assert (network(checkpoint).name, network(checkpoint).source) == (name, "memory://runs/em")
     there = load_trained("memory://models/model.safetensors")
     here = read_model(file)
     jax.tree.map(np.testing.assert_array_equal, there.params, here.params)
