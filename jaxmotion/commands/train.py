@@ -11,6 +11,7 @@ import tyro
 from jaxmotion.commands.parsing import parse_options
 from jaxmotion.configs import CONFIGS, get_config
 from jaxmotion.options import Meta, check_fields
+from jaxmotion.stores import run_place
 from jaxmotion.training.config import Config, Processes
 
 if TYPE_CHECKING:
@@ -23,15 +24,15 @@ class Arguments:
 
     Attributes:
         config: configuration of the experiment.
-        workdir: folder for checkpoints, log and pictures; a run that is in it is continued.
-            By default ``runs/CONFIG``.
+        workdir: folder for checkpoints, log and pictures, or gs://BUCKET/FOLDER; a run that is in
+            it is continued. By default ``runs/CONFIG``.
         seeds: number of seeds to train from; the run that does best in validation is kept.
         baselines: score the baselines beside the network (``--evals``), which takes minutes.
         processes: the processes that train together.
     """
 
     config: Annotated[Config, tyro.conf.arg(name="")]
-    workdir: Path
+    workdir: str
     seeds: Annotated[int, Meta(ge=1, le=1_000)] = 1
     baselines: bool = True
     processes: Annotated[Processes, tyro.conf.arg(name="")] = field(default_factory=Processes)
@@ -52,10 +53,10 @@ def main(argv: Sequence[str], prog: str = "jaxmotion train") -> None:
     from jaxmotion.training.distributed import is_main, joined
     from jaxmotion.training.metrics import write_json
 
-    workdir = arguments.workdir
+    workdir = run_place(arguments.workdir)
     start = time.perf_counter()
     with joined(arguments.processes):
-        result, losses = _train(arguments)
+        result, losses = _train(arguments, workdir)
     if not is_main():
         return
     minutes = (time.perf_counter() - start) / 60
@@ -82,14 +83,14 @@ def main(argv: Sequence[str], prog: str = "jaxmotion train") -> None:
     print(f"{workdir}: summary.json, metrics.jsonl, pictures, checkpoints")
 
 
-def _train(arguments: Arguments) -> "tuple[Result, dict[str, float]]":
+def _train(arguments: Arguments, workdir: Path) -> "tuple[Result, dict[str, float]]":
     """The kept run, and the validation losses of all seeds where there are several."""
     from jaxmotion.experiments.experiment import run_experiment
     from jaxmotion.experiments.seeds import run_seeds
 
     if arguments.seeds > 1:
-        return run_seeds(arguments.config, arguments.workdir, arguments.seeds)
-    return run_experiment(arguments.config, arguments.workdir), {}
+        return run_seeds(arguments.config, workdir, arguments.seeds)
+    return run_experiment(arguments.config, workdir), {}
 
 
 def parse(argv: Sequence[str], prog: str = "jaxmotion train") -> Arguments:
@@ -105,7 +106,7 @@ def parse(argv: Sequence[str], prog: str = "jaxmotion train") -> Arguments:
     return parse_options(
         Arguments,
         argv,
-        default=Arguments(get_config(name), Path("runs") / name),
+        default=Arguments(get_config(name), f"runs/{name}"),
         prog=f"{prog} {name}",
         description=f"Experiments: {', '.join(CONFIGS)}.",
     )

@@ -30,7 +30,8 @@ class DataConfig:
         source: source of the clips: ``"scenes:LEVEL"`` for procedural scenes
             (``"scenes:LEVEL+LEVEL"`` for several levels in turn), ``"tfds:NAME/CONFIG"``, or a
             path: a DAVIS-layout root, a folder of ``.flo`` files or of such folders, a ``.npz``
-            sequence or a folder of them. Several joined by commas take turns.
+            sequence or a folder of them, which may be in a store (``gs://...``). Several joined by
+            commas take turns.
         flow: name of the flow folder, ``ROOT/Flows/NAME``, of a DAVIS-layout root.
         split: name of the list of sequences ``ROOT/ImageSets/SPLIT.txt``; empty for all sequences.
         height: number of rows that every clip is resized to (vectors keep their length, as

@@ -12,6 +12,8 @@ from typing import Any
 from jaxmotion.data.fingerprints import file_fingerprint, whole_fingerprint
 from jaxmotion.errors import InputError
 from jaxmotion.files import atomic_path, reading
+from jaxmotion.mirror import local_copy
+from jaxmotion.stores import is_url
 
 PREFIX = "tfds:"
 NEEDED = ("name", "flow", "valid")
@@ -25,7 +27,8 @@ def find_built(spec: str) -> Path:
 
     Args:
         spec: name or path of the data set: "NAME" or "NAME/CONFIG", with "/VERSION" or not, in
-            TFDS's folder (`TFDS_DATA_DIR`, or ~/tensorflow_datasets), or the path of such a folder.
+            TFDS's folder (`TFDS_DATA_DIR`, or ~/tensorflow_datasets), or the path of such a folder,
+            which may be in a store (``gs://...``).
 
     Returns:
         The folder of one version, the latest where none is named.
@@ -35,7 +38,9 @@ def find_built(spec: str) -> Path:
     """
     home = Path(os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets")).expanduser()
     folder = home / Path(spec).expanduser()  # an absolute path stays what it is
-    if not folder.is_dir() and Path(spec).is_dir():
+    if is_url(spec):
+        folder = local_copy(spec)
+    elif not folder.is_dir() and Path(spec).is_dir():
         folder = Path(spec)
     with reading(folder):
         found = sorted(path.parent for path in folder.glob("**/dataset_info.json"))

@@ -28,6 +28,8 @@ from jaxmotion.data.scene_source import SceneSource
 from jaxmotion.data.sequence import Sequence
 from jaxmotion.data.transforms import Resize, Size
 from jaxmotion.errors import InputError
+from jaxmotion.mirror import local_copy, named
+from jaxmotion.stores import is_url
 
 _log = logging.getLogger(__name__)
 
@@ -142,7 +144,7 @@ def open_source(
     Args:
         spec: name of the source: "scenes:LEVEL", "tfds:NAME/CONFIG" (a data set that
             `jaxmotion.data.records.find_built` finds), or a path to flow in one of
-            `jaxmotion.data.LAYOUTS`.
+            `jaxmotion.data.LAYOUTS`, which may be in a store (``gs://...``).
         clip_length: T, number of frames of a clip.
         intervals: number of frames of the sequence from one of a clip to the next; of several, each
             is a clip of its own (of scenes, they take turns), and a negative one goes backward.
@@ -178,7 +180,9 @@ def open_source(
     if kind == "tfds":
         sequences = tuple(open_records(level, split, cache))
     else:
-        sequences = _open_files(Path(spec), flow, split, wanted, cache, on_bad_clip)
+        root = _on_disk(spec, flow, wanted)
+        with named(root, spec):
+            sequences = _open_files(root, flow, split, wanted, cache, on_bad_clip)
     _check_sequences(spec, sequences, wanted)
     clips = [
         (number, start, interval)
@@ -193,6 +197,21 @@ def open_source(
             f"{len(sequences)} sequence(s) of at most {longest} flow fields"
         )
     return FlowSource(sequences, np.array(clips), clip_length, wanted, size)
+
+
+def _on_disk(spec: str | os.PathLike, flow: str | None, fields: tuple[str, ...]) -> Path:
+    """The path; of flow in a store, that of a copy of what is needed of it."""
+    if not is_url(spec):
+        return Path(spec)
+
+    def needed(names: list[str]) -> list[str]:
+        if set(fields) <= {"flow", "valid"} and any(n.startswith("Flows/") for n in names):
+            chosen = f"Flows/{flow}/"
+            chosen = chosen if any(n.startswith(chosen) for n in names) else "Flows/"
+            names = [name for name in names if name.startswith(("ImageSets/", chosen))]
+        return names
+
+    return local_copy(os.fspath(spec), needed)
 
 
 def _check_options(

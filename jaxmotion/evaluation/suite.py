@@ -19,6 +19,7 @@ from jaxmotion.files import reading, stamps
 from jaxmotion.inference.segmenter import Segmenter
 from jaxmotion.models.loading import find_trained
 from jaxmotion.options import Meta, from_json
+from jaxmotion.stores import is_url
 
 Text = Annotated[str, Meta(min_length=1)]
 
@@ -112,7 +113,9 @@ def network(checkpoint: str, num_masks: int | None = None) -> Network:
             raise InputError(f"--num-masks {num_masks}: {baseline} has 2 masks, expected no other")
         load, identity = partial(_baseline_predictor, baseline), {"baseline": baseline}
         return Network(name, load, kind="baseline", identity=identity)
-    path = find_trained(named)
+    given = checkpoint.rpartition("=")[2]  # a `Path` would make one slash of two
+    source = given if is_url(given) else str(named)
+    path = find_trained(source)
     if "=" not in checkpoint and path.is_file():
         name = plan_name(path.stem)
     elif "=" not in checkpoint and path.resolve().name == "best":
@@ -120,7 +123,7 @@ def network(checkpoint: str, num_masks: int | None = None) -> Network:
     best = path / "best"
     identity = {"num_masks": num_masks, "files": stamps(best if best.is_dir() else path)}
     load = partial(Segmenter.load, str(path), num_masks=num_masks)
-    return Network(name, load, source=str(named), identity=identity)
+    return Network(name, load, source=source, identity=identity)
 
 
 def read_suite(path: str | Path) -> list[DatasetPlan]:
