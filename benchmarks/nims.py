@@ -31,6 +31,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import tyro
+from jaxmotion.motion.inpaint import inpaint
 
 from jaxmotion.evaluation.discovery import find_sequences
 from jaxmotion.evaluation.methods import predict_labels
@@ -49,9 +50,8 @@ from jaxmotion.inference.segmenter import Segmenter
 from jaxmotion.metrics.davis import jaccard
 from jaxmotion.models.loading import load_trained
 from jaxmotion.motion import MotionModel
-from jaxmotion.motion.inpaint import inpaint
 from jaxmotion.saliency import salient_segments
-from jaxmotion.tasks.classification import ClassificationConfig
+from jaxmotion.tasks.classification_config import ClassificationConfig
 
 LEVELS = {"parallax": (0.005, (32, 56)), "crowd": (0.001, (64, 112))}
 FACTORS = tuple(0.5 + 0.25 * step for step in range(30))

@@ -6,11 +6,13 @@ import contextlib
 import itertools
 import os
 import re
+import tempfile
 import uuid
 from collections.abc import Iterator, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from jaxmotion.errors import InputError
+from jaxmotion.stores import is_url, put_file
 
 
 @contextlib.contextmanager
@@ -19,10 +21,10 @@ def atomic_path(path: str | os.PathLike, *, durable: bool = False) -> Iterator[P
 
     Missing parent folders are made. After an error, or an interrupt, the temporary file is removed
     and whatever stood at `path` before is untouched. The temporary name keeps the suffix, because
-    encoders choose the format by it.
+    encoders choose the format by it. In an object store the file is put as one object.
 
     Args:
-        path: place of the finished file.
+        path: place of the finished file, of a disk or in a store (`jaxmotion.stores`).
         durable: whether the file is on disk before it gets its name, so that a power cut leaves no
             empty one. It costs some milliseconds: for what a run goes on from, not for pictures.
 
@@ -32,6 +34,12 @@ def atomic_path(path: str | os.PathLike, *, durable: bool = False) -> Iterator[P
     Raises:
         InputError: the file cannot be written there (folder not writable, disk full, ...).
     """
+    if is_url(path):
+        with tempfile.TemporaryDirectory() as folder:
+            temporary = Path(folder) / PurePosixPath(path).name
+            yield temporary
+            put_file(temporary, path)
+        return
     path = Path(path)
     temporary = path.with_name(f".{path.stem}.{uuid.uuid4().hex[:8]}.part{path.suffix}")
     try:

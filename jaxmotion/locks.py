@@ -7,6 +7,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from jaxmotion.errors import InputError
+from jaxmotion.leases import leased
+from jaxmotion.stores import is_url
 
 try:
     import fcntl
@@ -19,7 +21,7 @@ def locked(folder: Path, file: str = "", *, wait: bool = False) -> Iterator[None
     """Lets no other run write to a folder, or to a file in it, while the block runs.
 
     The system ends the lock with the process, however that ends. Where a file system has no locks,
-    the block runs without.
+    the block runs without. In an object store the lock is another (`jaxmotion.leases`).
 
     Args:
         folder: folder to lock, created if missing.
@@ -31,6 +33,10 @@ def locked(folder: Path, file: str = "", *, wait: bool = False) -> Iterator[None
             or written to.
     """
     path = folder / (f".{file}.lock" if file else ".jaxmotion.lock")
+    if is_url(folder):
+        with leased(path, folder / file):
+            yield
+        return
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

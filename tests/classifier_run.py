@@ -7,7 +7,7 @@ import jax
 import numpy as np
 
 from jaxmotion.configs import get_config
-from jaxmotion.networks.classifier import ClassifierConfig
+from jaxmotion.networks.classifier_config import ClassifierConfig
 from jaxmotion.options import to_json
 from jaxmotion.training.checkpoints import Checkpoints
 from jaxmotion.training.config import Config

@@ -1,9 +1,10 @@
 """What the tests share: the real data, a checkpoint without training, eight virtual devices."""
 
+import importlib.util
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from xla_flags import FAST_COMPILATION, PATIENCE, virtual_devices
 
 ROOT = Path(__file__).parent.parent
 # train.py, eval.py and what benchmarks share can be imported, however pytest was started.
-sys.path += [str(ROOT), str(ROOT / "benchmarks")]
+sys.path += [str(ROOT), str(ROOT / "benchmarks"), str(ROOT / "tests")]
 # Before any test imports JAX, and for the processes that tests start.
 os.environ.setdefault("XLA_FLAGS", f"{FAST_COMPILATION} {PATIENCE}")
 
@@ -26,6 +27,26 @@ def shared() -> Path:
 
 
 @pytest.fixture(scope="session")
+def gs() -> Iterator:
+    """An object store on this machine, for what reads and writes ``gs://bucket/...``."""
+    import object_store
+
+    if importlib.util.find_spec("gcsfs") is None:  # imported only when told where the store is
+        pytest.skip("needs the extra [gcs]")
+    with object_store.serving() as store, pytest.MonkeyPatch.context() as patch:
+        for name, value in object_store.environment(store).items():
+            patch.setenv(name, value)
+        yield store
+
+
+@pytest.fixture
+def own_cache(tmp_path, monkeypatch) -> Path:
+    """A cache of its own for what a test fetches."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@pytest.fixture(scope="session")
 def untrained_run(tmp_path_factory) -> Path:
     """A run's folder with random parameters of a small network, for what needs one that loads."""
     import jax
@@ -34,7 +55,7 @@ def untrained_run(tmp_path_factory) -> Path:
     from jaxmotion.data import DataConfig
     from jaxmotion.networks import NetworkConfig, build_segmenter
     from jaxmotion.options import to_json
-    from jaxmotion.tasks.segmentation import SegmentationConfig
+    from jaxmotion.tasks.segmentation_config import SegmentationConfig
     from jaxmotion.training.checkpoints import Checkpoints
     from jaxmotion.training.config import Config
 

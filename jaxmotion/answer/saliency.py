@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from jaxmotion.answer.page import Gatherer, write_page
+from jaxmotion.answer.page import Gatherer, render
 from jaxmotion.data.pictures import write_image
 from jaxmotion.data.transforms import resize_flow_and_valid
 from jaxmotion.data.video import Video, open_video
@@ -119,7 +119,8 @@ def judge_video(
         residuals = segment_residuals(found.moving.astype(np.uint8), vectors, 2, valid)
         moving = np.array([False, bool(found.moving.any())])
         likely = found.evidence.probabilities
-        write_page(new, video, gatherer, residuals, moving, settings or {}, likely.tolist())
+        page = render(video, gatherer, residuals, moving, settings or {}, likely.tolist())
+        (new / "index.html").write_text(page, encoding="utf-8")
     return Judged(likely, float(np.mean(areas)))
 
 

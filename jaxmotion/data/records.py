@@ -9,9 +9,11 @@ import os
 from pathlib import Path
 from typing import Any
 
-from jaxmotion.data.fingerprints import file_fingerprint
+from jaxmotion.data.fingerprints import file_fingerprint, whole_fingerprint
 from jaxmotion.errors import InputError
 from jaxmotion.files import atomic_path, reading
+from jaxmotion.mirror import local_copy
+from jaxmotion.stores import is_url
 
 PREFIX = "tfds:"
 NEEDED = ("name", "flow", "valid")
@@ -25,7 +27,8 @@ def find_built(spec: str) -> Path:
 
     Args:
         spec: name or path of the data set: "NAME" or "NAME/CONFIG", with "/VERSION" or not, in
-            TFDS's folder (`TFDS_DATA_DIR`, or ~/tensorflow_datasets), or the path of such a folder.
+            TFDS's folder (`TFDS_DATA_DIR`, or ~/tensorflow_datasets), or the path of such a folder,
+            which may be in a store (``gs://...``).
 
     Returns:
         The folder of one version, the latest where none is named.
@@ -35,7 +38,9 @@ def find_built(spec: str) -> Path:
     """
     home = Path(os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets")).expanduser()
     folder = home / Path(spec).expanduser()  # an absolute path stays what it is
-    if not folder.is_dir() and Path(spec).is_dir():
+    if is_url(spec):
+        folder = local_copy(spec)
+    elif not folder.is_dir() and Path(spec).is_dir():
         folder = Path(spec)
     with reading(folder):
         found = sorted(path.parent for path in folder.glob("**/dataset_info.json"))
@@ -140,6 +145,7 @@ class Built:
         self._features |= {"masks": files} if "masks" in self._features else {}
         self._dict = tfds.features.FeaturesDict
         self._fingerprints: dict[str, bytes] = {}
+        self._whole_fingerprints: dict[str, bytes] = {}
         raw = tfds.decode.DeserializeMethod.RAW_BYTES
         self._sources = {
             split: builder.as_data_source(split=split, deserialize_method=raw)
@@ -200,6 +206,12 @@ class Built:
             files = record_files(self.folder, split)
             self._fingerprints[split] = b"".join(map(file_fingerprint, files))
         return self._fingerprints[split]
+
+    def whole_fingerprint(self, split: str) -> bytes:
+        """The fingerprint of every byte of the records of a split."""
+        if split not in self._whole_fingerprints:
+            self._whole_fingerprints[split] = whole_fingerprint(record_files(self.folder, split))
+        return self._whole_fingerprints[split]
 
     def describe(self, split: str, index: int) -> dict[str, Any]:
         """The description of a record that `sequences.json` holds.

@@ -11,7 +11,7 @@ import numpy as np
 
 from jaxmotion.baselines.threshold import BASELINES
 from jaxmotion.errors import InputError
-from jaxmotion.evaluation.discovery import data_name, is_built, protocol_of
+from jaxmotion.evaluation.discovery import BuiltData, open_data
 from jaxmotion.evaluation.methods import Network, Predictor, ResultFolder
 from jaxmotion.evaluation.protocol import preset
 from jaxmotion.evaluation.run import DatasetPlan
@@ -21,6 +21,7 @@ from jaxmotion.inference.nims import Nims
 from jaxmotion.inference.segmenter import Segmenter
 from jaxmotion.models.loading import find_trained, load_trained
 from jaxmotion.options import Meta, from_json
+from jaxmotion.stores import is_url
 
 Text = Annotated[str, Meta(min_length=1)]
 
@@ -118,7 +119,9 @@ def network(checkpoint: str, num_masks: int | None = None) -> Network:
         return Network(name, load, kind="baseline", identity=identity)
     if "+" in baseline and not named.exists():
         return _classifier_and_segmenter(name, *baseline.split("+", 1))
-    path = find_trained(named)
+    given = checkpoint.rpartition("=")[2]  # a `Path` would make one slash of two
+    source = given if is_url(given) else str(named)
+    path = find_trained(source)
     if "=" not in checkpoint and path.is_file():
         name = plan_name(path.stem)
     elif "=" not in checkpoint and path.resolve().name == "best":
@@ -126,7 +129,7 @@ def network(checkpoint: str, num_masks: int | None = None) -> Network:
     best = path / "best"
     identity = {"num_masks": num_masks, "files": stamps(best if best.is_dir() else path)}
     load = partial(_predictor, str(path), num_masks)
-    return Network(name, load, source=str(named), identity=identity)
+    return Network(name, load, source=source, identity=identity)
 
 
 def _predictor(path: str, num_masks: int | None) -> Predictor:
@@ -187,8 +190,10 @@ def _plans(folder: Path, values: Any) -> list[DatasetPlan]:
     if "data" not in values:
         raise InputError("a dataset without data, expected data = FOLDER")
     entry = from_json(SuiteEntry, values)
-    root = Path(entry.data) if is_built(entry.data) else folder / entry.data
-    name = plan_name(entry.name or data_name(root))
+    built = isinstance(open_data(entry.data), BuiltData)
+    root = Path(entry.data) if built else folder / entry.data
+    data = open_data(root)
+    name = plan_name(entry.name or data.name)
     compare = [
         replace(results, name=plan_name(key))
         for key, text in entry.compare.items()
@@ -201,7 +206,7 @@ def _plans(folder: Path, values: Any) -> list[DatasetPlan]:
             root=root,
             flow=entry.flow,
             protocol=preset(
-                entry.protocol or protocol_of(root),
+                entry.protocol or data.protocol,
                 select=entry.select or None,
                 cut=cut,
                 frames=entry.frames or None,

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from jaxmotion.errors import InputError
 from jaxmotion.experiments.frames import score_on_frames
-from jaxmotion.experiments.scenes import score_on_scenes
+from jaxmotion.experiments.segmentation import score_segmentation, videos_of
 from jaxmotion.models.loading import load_trained
 from jaxmotion.tasks.task import Variables
 from jaxmotion.training.config import Config
@@ -17,7 +17,7 @@ Evaluation = Callable[[Config, Variables, bool], dict[str, float]]
 scores by name; none where the configuration asks for none."""
 
 EVALUATIONS: dict[str, Evaluation] = {
-    "segmentation": score_on_scenes,
+    "segmentation": score_segmentation,
     "classification": score_on_frames,
 }
 
@@ -39,8 +39,9 @@ def evaluation_of(config: Config) -> Evaluate | None:
         config: configuration of the experiment.
 
     Raises:
-        InputError: where scores are wanted but nothing gives them.
+        InputError: where scores are wanted but nothing gives them, or a video of them is missing.
     """
+    videos_of(config.evals)
     evaluation = EVALUATIONS.get(config.task.kind)
     if evaluation is not None:
         return lambda variables: evaluation(config, variables, False)

@@ -11,6 +11,7 @@ from jaxmotion.errors import InputError
 from jaxmotion.experiments.evals import evaluation_of
 from jaxmotion.experiments.folder import check_folder, check_position, claim_folder, sole_run
 from jaxmotion.models.loading import Loader, load_trained
+from jaxmotion.stores import run_place
 from jaxmotion.tasks.task import Task
 from jaxmotion.training.checkpoints import stored_steps
 from jaxmotion.training.compilation_cache import enable_compilation_cache
@@ -21,12 +22,12 @@ from jaxmotion.training.program import HeldOut, check_parts
 from jaxmotion.training.shardings import ProcessShare, make_mesh, process_share
 
 
-def run_experiment(config: Config, workdir: Path, source: ClipSource | None = None) -> Result:
+def run_experiment(config: Config, workdir: str | Path, source: ClipSource | None = None) -> Result:
     """Trains what a configuration says, or continues it where ``workdir`` has its checkpoints.
 
     Args:
         config: configuration of the experiment.
-        workdir: the run's folder, created if missing.
+        workdir: the run's folder, created if missing; or ``gs://BUCKET/FOLDER``, as text.
         source: the clips to train on; None for those that ``config.data`` names.
 
     Returns:
@@ -39,6 +40,7 @@ def run_experiment(config: Config, workdir: Path, source: ClipSource | None = No
         NonFiniteLossError: on a loss or gradient that is not finite.
         InterruptedTrainingError: on SIGINT or SIGTERM.
     """
+    workdir = run_place(workdir)
     networks = Loader()
     task = config.task.build(config.data, networks)
     evaluate = evaluation_of(config)

@@ -11,11 +11,13 @@ from jaxmotion.data import TrainLoader
 from jaxmotion.errors import InputError
 from jaxmotion.locks import locked
 from jaxmotion.options import differences, to_json
+from jaxmotion.stores import is_url, talking_to
 from jaxmotion.training.checkpoints import newest_position, stored_steps
 from jaxmotion.training.config import Config, as_options, read_config
 from jaxmotion.training.distributed import anywhere, is_main
 from jaxmotion.training.metrics import read_json, write_json
 from jaxmotion.training.optimizer import learning_rate
+from jaxmotion.training.storage import finished_steps
 
 # What may differ when a run is continued: how long it goes on, how often it speaks, on what, and
 # how it fits there; a task may add to it. Neither clips nor the stored state depend on these; where
@@ -93,7 +95,8 @@ def claim_folder(config: Config, workdir: Path, networks: Mapping[str, str] | No
     """
     old = check_folder(config, workdir, networks)
     try:
-        workdir.mkdir(parents=True, exist_ok=True)
+        if not is_url(workdir):  # a store has no folders to make
+            workdir.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"{workdir}: cannot be used ({error.strerror})") from error
     if is_main():
@@ -125,9 +128,10 @@ def check_folder(
     try:
         # A run that was refused or killed before it stored anything is in nobody's way.
         steps = stored_steps(workdir)
-        best = any(folder.name.isdecimal() for folder in workdir.glob("best/[0-9]*"))
-        if not path.exists():
-            return None
+        best = finished_steps(workdir / "best")
+        with talking_to(path):
+            if not path.exists():
+                return None
     except OSError as error:
         raise InputError(f"{workdir}: cannot be used ({error.strerror})") from error
     stored = read_json(path)

@@ -12,7 +12,7 @@ import numpy as np
 from jaxmotion.experiments.scenes import TEST_SEED, TUNING_SEED, scenes_of
 from jaxmotion.motion import global_residual
 from jaxmotion.scenes import LEVELS, CrowdConfig, generate
-from jaxmotion.tasks.classification import ClassificationConfig
+from jaxmotion.tasks.classification_config import ClassificationConfig
 from jaxmotion.tasks.task import Variables
 from jaxmotion.training.config import Config
 

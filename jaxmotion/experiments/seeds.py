@@ -9,6 +9,7 @@ from jaxmotion.errors import InputError
 from jaxmotion.experiments.experiment import run_experiment
 from jaxmotion.experiments.folder import sole_run
 from jaxmotion.options import to_json
+from jaxmotion.stores import is_url, run_place
 from jaxmotion.training.config import Config
 from jaxmotion.training.distributed import is_main
 from jaxmotion.training.loop import Result
@@ -37,6 +38,9 @@ def run_seeds(config: Config, workdir: Path, count: int) -> tuple[Result, dict[s
     """
     if count < 1:
         raise InputError(f"seeds {count}: expected at least 1")
+    workdir = run_place(workdir)
+    if is_url(workdir):
+        raise InputError(f"--seeds {count}: expected a folder of a disk to keep the best in")
     configs = {
         f"seed_{seed}": replace(config, seed=seed)
         for seed in range(config.seed, config.seed + count)

@@ -13,7 +13,7 @@ from jaxmotion.inference.fields import checked_flow, working_size
 from jaxmotion.models.loading import load_trained
 from jaxmotion.models.trained import Trained
 from jaxmotion.saliency.attribution import Method, attribute
-from jaxmotion.tasks.classification import ClassificationConfig
+from jaxmotion.tasks.classification_config import ClassificationConfig
 from jaxmotion.training.config import Config
 
 _AT_ONCE = 8  # frames of one call of a compiled program

@@ -6,23 +6,18 @@ with the maximum: convolution, norm, ReLU, pooling, with the statistics of the p
 the same function (eq. 5.1, 5.2), and there is no second order of layers for the interpretation.
 """
 
-from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from jaxmotion.errors import InputError
 from jaxmotion.motion.shapes import check_shapes
-from jaxmotion.networks.config import Extent, Width
+from jaxmotion.networks.classifier_config import ClassifierConfig, ClassifierInput
 from jaxmotion.networks.inputs import INPUT_CHANNELS, network_features
 from jaxmotion.networks.norm import known_share, normalize, shrink
 from jaxmotion.networks.parts import Conv, MaxPool
 from jaxmotion.networks.unet import pad_to_multiple
-from jaxmotion.options import Meta, check_fields
-
-ClassifierInput = Literal["residual", "raw_and_residual", "directions"]
 
 CHANNELS: dict[str, int] = {
     "residual": INPUT_CHANNELS["residual"],
@@ -30,29 +25,6 @@ CHANNELS: dict[str, int] = {
     "directions": 6,
 }
 """Channels of the features that each kind of input gives."""
-
-
-@dataclass(frozen=True)
-class ClassifierConfig:
-    """Options of a frame classifier.
-
-    Attributes:
-        input: kind of the features of the flow, the `kind` of `classifier_features`.
-        widths: channels of each block, each of which halves the frame.
-        kernels: extent of the convolution of each block, in pixels of a side.
-    """
-
-    input: ClassifierInput = "directions"
-    widths: Annotated[tuple[Width, ...], Meta(min_length=1, max_length=8)] = (12, 24, 48)
-    kernels: Annotated[tuple[Extent, ...], Meta(min_length=1, max_length=8)] = (3, 3, 3)
-
-    def __post_init__(self) -> None:
-        check_fields(self, "network")
-        if len(self.kernels) != len(self.widths) or any(k % 2 == 0 for k in self.kernels):
-            raise InputError(
-                f"network.kernels {self.kernels}: expected an odd number for each of the "
-                f"{len(self.widths)} blocks"
-            )
 
 
 def classifier_features(

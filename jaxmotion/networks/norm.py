@@ -67,12 +67,12 @@ def normalize(
     variance, spread = mean_of(squared), mean_of_all(squared)
     if frames > 1:
         total = jnp.maximum(jnp.sum(count, axis=1, keepdims=True), 1e-6)
-        centre = jnp.sum(mean * count, axis=1, keepdims=True) / total
-        shift = mean - centre
+        center = jnp.sum(mean * count, axis=1, keepdims=True) / total
+        shift = mean - center
         mean = block_mean(shift, count, frames)
         variance = block_mean(variance + jnp.square(shift), count, frames) - jnp.square(mean)
         spread = block_mean(spread + jnp.square(shift), jnp.sign(count), frames)
-        mean += centre
+        mean += center
     if weight is not None:
         # Divided by the deviation of a few pixels that are alike, the others would grow from layer
         # to layer without a bound. Infinite where none is known, which gives zeros. It is said of
@@ -108,9 +108,14 @@ def block_mean(values: jax.Array, count: jax.Array, frames: int) -> jax.Array:
     short = index >= length // frames * frames
 
     def over_block(x: jax.Array) -> jax.Array:
-        padded = jnp.pad(x, [(0, 0), (0, -num_frames % frames), (0, 0)])
-        sums = padded.reshape(x.shape[0], -1, frames, x.shape[2]).sum(axis=2)
-        full = jnp.repeat(sums, frames, axis=1)[:, :num_frames]
+        if isinstance(num_frames, int):
+            padded = jnp.pad(x, [(0, 0), (0, -num_frames % frames), (0, 0)])
+            sums = padded.reshape(x.shape[0], -1, frames, x.shape[2]).sum(axis=2)
+            full = jnp.repeat(sums, frames, axis=1)[:, :num_frames]
+        else:  # of an exported program that is for many lengths: each frame fetches its block
+            start = jnp.arange(num_frames) // frames * frames
+            block = start[:, None] + jnp.arange(frames)
+            full = jnp.take(x, block, axis=1, mode="fill", fill_value=0).sum(axis=2)
         return jnp.where(short, jnp.sum(jnp.where(last, x, 0), axis=1, keepdims=True), full)
 
     return over_block(values * count) / jnp.maximum(over_block(count), 1e-6)

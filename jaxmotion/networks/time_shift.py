@@ -31,6 +31,10 @@ def shift_time(x: jax.Array, step: int) -> jax.Array:
 
 def _shift(x: jax.Array, step: int) -> jax.Array:
     """`shift_time` on one device."""
+    if not isinstance(x.shape[1], int):  # of an exported program that is for many lengths
+        reach = abs(step)
+        wide = jnp.pad(x, [(0, 0), (reach, reach)] + [(0, 0)] * (x.ndim - 2))
+        return jax.lax.slice_in_dim(wide, reach + step, reach + step + x.shape[1], axis=1)
     step = max(-x.shape[1], min(step, x.shape[1]))
     widths = [(0, 0, 0)] * x.ndim
     widths[1] = (-step, step, 0)

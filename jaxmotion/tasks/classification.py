@@ -5,84 +5,31 @@ themselves which they are: procedural scenes, and flow of videos with the labels
 this project gave it (`experiments.own_labels`).
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Annotated, Any, Literal, NamedTuple, cast
+from typing import NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
 import optax
-from tyro.conf import Suppress
 
-from jaxmotion.data.augment import AugmentConfig, known_only, random_flip
-from jaxmotion.data.config import DataConfig
+from jaxmotion.data.augment import known_only, random_flip
+from jaxmotion.data.config import AugmentConfig
 from jaxmotion.motion import MotionModel, global_residual
 from jaxmotion.motion.inpaint import inpaint
 from jaxmotion.networks.classifier import (
     CHANNELS,
-    ClassifierConfig,
     FlowClassifier,
     build_classifier,
     classifier_features,
 )
-from jaxmotion.options import Count, Share, check_fields
-from jaxmotion.tasks.task import Batch, Criterion, Output, Params, Task, TaskConfig, Variables
+from jaxmotion.networks.classifier_config import ClassifierConfig
+from jaxmotion.tasks.classification_config import FillConfig
+from jaxmotion.tasks.task import Batch, Criterion, Output, Params, Task, Variables
 
 _FILL = MotionModel(spatial="quadratic")
 _BLOB_AREA = (0.01, 0.25)  # least and greatest, as shares of the frame
-
-
-@dataclass(frozen=True)
-class FillConfig:
-    """The parts of a training frame that are filled with the motion of the rest.
-
-    Where all that moves is filled the frame shows nothing that moves: a pair of the real frame in
-    which only the object differs. Other parts are filled in both kinds of frames, so that a fill
-    by itself tells nothing.
-
-    Attributes:
-        hide_probability: probability that all that moves is filled.
-        other_probability: probability that something else is: the outline of what moves in another
-            clip, or a random blob.
-        margin: pixels around what moves that are filled with it.
-    """
-
-    hide_probability: Share = 0.4
-    other_probability: Share = 0.4
-    margin: Count = 2
-
-    def __post_init__(self) -> None:
-        check_fields(self, "fill")
-
-
-@dataclass(frozen=True)
-class ClassificationConfig(TaskConfig):
-    """Frame classification.
-
-    Attributes:
-        network: architecture of the classifier.
-        least_area: share of a frame that what moves has to cover for the frame to be salient.
-        fill: parts of training frames that are filled with the motion of the rest.
-        augment: random changes of a training frame, of which only the flips count.
-    """
-
-    kind: Annotated[Literal["classification"], Suppress] = "classification"
-    network: ClassifierConfig = field(default_factory=ClassifierConfig)
-    least_area: Share = 0.005
-    fill: FillConfig = field(default_factory=FillConfig)
-    augment: AugmentConfig = field(
-        default_factory=lambda: AugmentConfig(flip_horizontal=0.5, flip_vertical=0.5)
-    )
-
-    def __post_init__(self) -> None:
-        check_fields(self)
-
-    def build(
-        self, data: DataConfig, load: Callable[[str], Any] | None = None
-    ) -> "ClassificationTask":
-        """Makes the task; arguments as in `TaskConfig.build`, no other network is loaded."""
-        return ClassificationTask(self.network, self.least_area, self.fill, self.augment)
 
 
 class Example(NamedTuple):

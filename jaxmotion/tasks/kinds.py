@@ -2,9 +2,9 @@
 
 from typing import TypeVar
 
-from jaxmotion.tasks.classification import ClassificationConfig
-from jaxmotion.tasks.segmentation import SegmentationConfig
-from jaxmotion.tasks.task import TaskConfig
+from jaxmotion.tasks.classification_config import ClassificationConfig
+from jaxmotion.tasks.config import TaskConfig
+from jaxmotion.tasks.segmentation_config import SegmentationConfig
 
 C = TypeVar("C", bound=type[TaskConfig])
 

@@ -18,12 +18,22 @@ import jax
 import orbax.checkpoint as ocp
 
 from jaxmotion.errors import InputError
+from jaxmotion.stores import is_url, line, move_folder, talking_to
 from jaxmotion.training.distributed import anywhere, gather, is_main
 from jaxmotion.training.kept import Kept
 from jaxmotion.training.step import TrainState
-from jaxmotion.training.storage import DAMAGE, keeping, line, may_pass, processes, writing
+from jaxmotion.training.storage import (
+    DAMAGE,
+    absolute,
+    finished_steps,
+    keeping,
+    may_pass,
+    processes,
+    writing,
+)
 
 _LOG = logging.getLogger(__name__)
+_OF_FILES = (*DAMAGE, OSError, MemoryError)
 
 
 class Checkpoints:
@@ -40,8 +50,9 @@ class Checkpoints:
     def __init__(self, workdir: Path, config: dict[str, Any]) -> None:
         self._workdir, self._config = workdir, config
         try:
-            self._newest = _newest_manager(workdir)
-            self.best = Kept(workdir, config)
+            with talking_to(workdir):
+                self._newest = _newest_manager(workdir)
+                self.best = Kept(workdir, config)
         except (OSError, ValueError) as error:
             raise InputError(f"{workdir}: unreadable checkpoints: {line(error)}") from error
         seen = gather(self.newest_step or 0)
@@ -97,7 +108,9 @@ class Checkpoints:
                 restored, problem, passing = None, "another process cannot", False
                 try:
                     restored = reader.restore(step, args=args)
-                except (*DAMAGE, OSError, MemoryError) as error:
+                except Exception as error:
+                    if not (is_url(self._workdir) or isinstance(error, _OF_FILES)):
+                        raise  # a store's client has errors of its own
                     problem, passing = line(error) or type(error).__name__, may_pass(error)
                 if anywhere(passing):
                     raise InputError(
@@ -126,11 +139,12 @@ class Checkpoints:
         aside = self._workdir / "unreadable"
         for step in steps if is_main() else []:
             target = aside / str(step)
-            if target.exists():
+            with talking_to(target):
+                taken = target.exists()
+            if taken:
                 target = aside / f"{step}.{uuid.uuid4().hex[:8]}"
             try:
-                aside.mkdir(exist_ok=True)
-                (self._workdir / "checkpoints" / str(step)).rename(target)
+                move_folder(self._workdir / "checkpoints" / str(step), target)
             except OSError as error:
                 raise InputError(
                     f"{self._newest.directory / str(step)}: cannot be read, nor moved out of the "
@@ -159,7 +173,7 @@ class Checkpoints:
 
 def stored_steps(workdir: Path) -> list[int]:
     """The steps of the checkpoints to resume from, in order. Writes nothing."""
-    return sorted(int(f.name) for f in workdir.glob("checkpoints/[0-9]*") if f.name.isdecimal())
+    return finished_steps(workdir / "checkpoints")
 
 
 def newest_position(workdir: Path) -> dict[str, Any] | None:
@@ -172,18 +186,19 @@ def newest_position(workdir: Path) -> dict[str, Any] | None:
     steps = stored_steps(workdir)
     if not steps:
         return None
-    try:
-        with _newest_manager(workdir, read_only=True) as reader:
-            args = ocp.args.Composite(data=ocp.args.JsonRestore())
-            return reader.restore(steps[-1], args=args)["data"]
-    except (*DAMAGE, OSError):
-        return None
+    with talking_to(workdir):
+        try:
+            with _newest_manager(workdir, read_only=True) as reader:
+                args = ocp.args.Composite(data=ocp.args.JsonRestore())
+                return reader.restore(steps[-1], args=args)["data"]
+        except (*DAMAGE, OSError):
+            return None
 
 
 def _newest_manager(workdir: Path, *, read_only: bool = False) -> ocp.CheckpointManager:
     together = processes("newest", alone=read_only)
     return ocp.CheckpointManager(
-        (workdir / "checkpoints").resolve(),
+        absolute(workdir / "checkpoints"),
         options=ocp.CheckpointManagerOptions(
             **keeping(None if read_only else 2), multiprocessing_options=together
         ),

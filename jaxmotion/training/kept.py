@@ -9,9 +9,10 @@ import jax
 import orbax.checkpoint as ocp
 
 from jaxmotion.errors import InputError
+from jaxmotion.stores import line
 from jaxmotion.tasks.task import Variables
 from jaxmotion.training.metrics import json_safe
-from jaxmotion.training.storage import keeping, line, processes, writing
+from jaxmotion.training.storage import absolute, keeping, processes, writing
 
 _COST = "criterion"
 """Among the values of a kept network, what it has the least of; older runs have the loss alone."""
@@ -129,7 +130,7 @@ def load_best(path: Path) -> Best:
 def _best_manager(workdir: Path, *, read_only: bool = False) -> ocp.CheckpointManager:
     together = processes("best", alone=read_only)
     return ocp.CheckpointManager(
-        (workdir / "best").resolve(),
+        absolute(workdir / "best"),
         options=ocp.CheckpointManagerOptions(
             **keeping(None if read_only else 1),
             best_fn=_cost,

@@ -1,4 +1,8 @@
-"""The log of a run: JSON lines, TensorBoard, pictures and the final summary."""
+"""The log of a run: JSON lines, TensorBoard, pictures and the final summary.
+
+In an object store files do not grow: there the lines and TensorBoard's file are put anew every few
+seconds (`jaxmotion.training.outbox`).
+"""
 
 import json
 import math
@@ -12,6 +16,8 @@ from tensorboardX import SummaryWriter
 
 from jaxmotion.errors import InputError
 from jaxmotion.files import atomic_path
+from jaxmotion.stores import talking_to
+from jaxmotion.training.outbox import Outbox
 
 
 class MetricsLog:
@@ -27,12 +33,16 @@ class MetricsLog:
         self._workdir = workdir
         path = workdir / "metrics.jsonl"
         kept = [line for line in _complete_lines(path) if line["step"] <= resume_step]
+        self._outbox = Outbox(workdir)
+        path = self._outbox.folder / "metrics.jsonl"
         write_text(path, "".join(json.dumps(line) + "\n" for line in kept))
         self._lines = path.open("a")
-        self._board = SummaryWriter(str(workdir / "tensorboard"), purge_step=resume_step + 1)
+        self._board = SummaryWriter(
+            str(self._outbox.folder / "tensorboard"), purge_step=resume_step + 1, flush_secs=30
+        )
 
     def write(self, step: int, values: dict[str, float]) -> None:
-        """Logs scalars; the line is on disk when this returns.
+        """Logs scalars; the line is on the disk of this machine when this returns.
 
         Args:
             step: number of the training step.
@@ -67,6 +77,7 @@ class MetricsLog:
         """Flushes and closes the files."""
         self._lines.close()
         self._board.close()
+        self._outbox.close()
 
 
 class SilentLog:
@@ -124,7 +135,9 @@ def read_json(path: Path) -> dict[str, Any]:
         InputError: where the file is missing or holds something else.
     """
     try:
-        values = json.loads(path.read_text())
+        with talking_to(path):
+            text = path.read_text()
+        values = json.loads(text)
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: not a readable JSON file ({error})") from error
     if not isinstance(values, dict):
@@ -142,10 +155,10 @@ def json_safe(values: dict[str, Any]) -> dict[str, Any]:
 
 def _complete_lines(path: Path) -> list[dict[str, Any]]:
     """The lines of an earlier run; one cut short by a kill is left out."""
-    if not path.exists():
-        return []
+    with talking_to(path):
+        whole = path.read_text() if path.exists() else ""
     lines = []
-    for text in path.read_text().splitlines():
+    for text in whole.splitlines():
         try:
             lines.append(json.loads(text))
         except ValueError:

@@ -1,7 +1,12 @@
-"""Orbax in the folders of a run: how many checkpoints it keeps, and its errors in one line."""
+"""Orbax in the folders of a run: what is finished there, how many checkpoints it keeps, its errors.
+
+On a disk Orbax writes a checkpoint beside its place and renames it. In a store it writes it in its
+place, and last an object that says that it is whole.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -9,11 +14,15 @@ import orbax.checkpoint as ocp
 from orbax.checkpoint.options import MultiprocessingOptions
 
 from jaxmotion.errors import InputError
+from jaxmotion.stores import is_url, line, talking_to
 
 # What Orbax and tensorstore raise for files that are missing, cut short or overwritten. A
 # ValueError of tensorstore begins with a status, and some are of the machine, not of the file.
 DAMAGE = (ValueError, KeyError, TypeError, IndexError, EOFError)
 DAMAGE += (FileNotFoundError, NotADirectoryError, IsADirectoryError)
+COMMIT_MARK = "commit_success.txt"
+"""The object that Orbax puts last into a checkpoint in a store."""
+
 _PASSING = ("ABORTED", "CANCELLED", "DEADLINE_EXCEEDED", "PERMISSION_DENIED", "RESOURCE_EXHAUSTED")
 _PASSING += ("UNAUTHENTICATED", "UNAVAILABLE")
 
@@ -22,8 +31,9 @@ _PASSING += ("UNAUTHENTICATED", "UNAVAILABLE")
 def writing(manager: ocp.CheckpointManager) -> Iterator[None]:
     """Turns a full disk or a folder that is gone into an `InputError` of one line."""
     try:
-        yield
-    except (OSError, ValueError) as error:  # tensorstore's are ValueErrors
+        with talking_to(manager.directory):
+            yield
+    except (OSError, ValueError, InputError) as error:  # tensorstore's are ValueErrors
         raise InputError(
             f"{manager.directory}: a checkpoint cannot be written, earlier ones are kept: "
             f"{line(error)}"
@@ -59,6 +69,19 @@ def processes(name: str, *, alone: bool) -> MultiprocessingOptions:
     return MultiprocessingOptions(primary_host=here, active_processes={here})
 
 
-def line(error: Exception) -> str:
-    """The message of an error, in one line."""
-    return " ".join(str(error).split())[:200]
+def absolute(folder: Path) -> Path:
+    """The folder for Orbax, which wants it absolute; a place in a store is."""
+    return folder if is_url(folder) else folder.resolve()
+
+
+def finished_steps(folder: Path) -> list[int]:
+    """The steps of the whole checkpoints in a folder, in order. Writes nothing.
+
+    Args:
+        folder: folder of checkpoints, which need not be there.
+    """
+    with talking_to(folder):
+        steps = [path for path in folder.glob("[0-9]*") if path.name.isdecimal()]
+        if is_url(folder):
+            steps = [path for path in steps if (path / COMMIT_MARK).exists()]
+    return sorted(int(path.name) for path in steps)

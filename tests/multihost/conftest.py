@@ -100,14 +100,16 @@ def launch(tmp_path, sequences, programs):
         devices: int = 2,
         more: str = "",
         last: str = "",
+        place: Path | None = None,
     ) -> Run:
-        """``more`` options of all processes and of the ``last`` one."""
-        command = [sys.executable, str(ROOT / "train.py"), "--workdir", str(tmp_path / name)]
+        """``more`` options of all processes and of the ``last`` one; the run's ``place``."""
+        place = place or tmp_path / name
+        command = [sys.executable, str(ROOT / "train.py"), "--workdir", str(place)]
         command += ["--data.source", str(sequences), "--steps", str(steps)]
         command += shlex.split(OPTIONS) + shlex.split(more)
         together = f"--distributed --coordinator 127.0.0.1:{_free_port()} --num-processes {count}"
         cache = {"JAX_COMPILATION_CACHE_DIR": str(programs)}
-        run = Run(tmp_path / name, [], [])
+        run = Run(place, [], [])
         for index in range(count):
             log = tmp_path / f"{name}.{len(started)}.log"
             own = shlex.split(f"{together} --process-id {index}") if count > 1 else []

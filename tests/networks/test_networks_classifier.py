@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from jaxmotion.errors import InputError
 from jaxmotion.networks.classifier import (
     CHANNELS,
-    ClassifierConfig,
     build_classifier,
     classifier_features,
 )
+from jaxmotion.networks.classifier_config import ClassifierConfig
 
 CONFIG = ClassifierConfig(widths=(4, 6, 8))
 

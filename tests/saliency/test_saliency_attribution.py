@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jaxmotion.networks.classifier import CHANNELS, ClassifierConfig, build_classifier
+from jaxmotion.networks.classifier import CHANNELS, build_classifier
+from jaxmotion.networks.classifier_config import ClassifierConfig
 from jaxmotion.saliency.attribution import attribute
 
 

@@ -9,15 +9,11 @@ import pytest
 
 from jaxmotion.configs import get_config
 from jaxmotion.data import DataConfig
-from jaxmotion.data.augment import AugmentConfig
+from jaxmotion.data.config import AugmentConfig
 from jaxmotion.experiments.experiment import run_experiment
-from jaxmotion.networks.classifier import ClassifierConfig
-from jaxmotion.tasks.classification import (
-    ClassificationConfig,
-    Example,
-    FillConfig,
-    random_blobs,
-)
+from jaxmotion.networks.classifier_config import ClassifierConfig
+from jaxmotion.tasks.classification import Example, random_blobs
+from jaxmotion.tasks.classification_config import ClassificationConfig, FillConfig
 
 H, W = 24, 40
 CONFIG = ClassificationConfig(
