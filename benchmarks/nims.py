@@ -76,6 +76,8 @@ class BenchmarkConfig:
         segmenter: network whose segments are judged.
         frames: number of frames of scenes.
         every: frames of real video that are looked at: all, every second, ...
+        prior: share of salient frames in training (``salient`` in metrics.jsonl), which `scenes`
+            takes out of the logits, as there are as many of one kind as of the other.
     """
 
     what: tyro.conf.Positional[Literal["difficulty", "scenes", "frames", "masks", "crowd"]]
@@ -86,6 +88,7 @@ class BenchmarkConfig:
     segmenter: str = "lt-ms-k4"
     frames: int = 500
     every: int = 1
+    prior: float = 0.5
 
 
 def difficulty(config: BenchmarkConfig) -> None:
@@ -107,7 +110,10 @@ def scenes(config: BenchmarkConfig) -> None:
     trained = load_trained(config.checkpoint)
     level = "crowd" if "crowd" in trained.config.data.source else "parallax"
     evals = replace(trained.config.evals, scenes=level, frames=config.frames)
-    scores = score_on_frames(replace(trained.config, evals=evals), trained.variables, False)
+    params = dict(trained.params)
+    shift = np.log((1 - config.prior) / config.prior)
+    params["Dense_0"] = params["Dense_0"] | {"bias": params["Dense_0"]["bias"] + shift}
+    scores = score_on_frames(replace(trained.config, evals=evals), {"params": params}, False)
     for name, score in scores.items():
         print(f"{level}: {name} {score:.3f} of {config.frames} frames")
 
