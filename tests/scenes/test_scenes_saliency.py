@@ -32,7 +32,8 @@ def test_a_pair_differs_where_the_objects_are_and_nowhere_else(seed):
     )
     assert not empty.labels.any()
     elsewhere = full.labels == 0
-    np.testing.assert_allclose(full.flow[elsewhere], empty.flow[elsewhere], atol=1e-5)
+    apart = np.abs(full.flow[elsewhere] - empty.flow[elsewhere]) > 1e-5
+    assert apart.mean() < 5e-3  # on an outline a pixel is of both
 
 
 def test_half_of_the_scenes_are_empty():
