@@ -54,18 +54,19 @@ def test_two_processes_stop_at_one_signal_and_go_on_as_one(launch):
 
 @pytest.mark.slow
 def test_two_processes_write_one_checkpoint_into_a_store(launch, gs):
+    every = "--validate-every 4"  # where the first two stop, which validate there too
     place = run_place("gs://bucket/two")
-    two = launch("two", 2, steps=4, place=place)
+    two = launch("two", 2, steps=4, more=every, place=place)
     assert two.end() == [0, 0], two.text()
     assert stored_steps(two) == [4]
     parts = {name.split("/")[3] for name in gs.names("two") if "/ocdbt.process_" in name}
     assert {"ocdbt.process_0", "ocdbt.process_1"} <= parts
-    again = launch("two", 2, steps=8, place=place)
+    again = launch("two", 2, steps=8, more=every, place=place)
     assert again.end() == [0, 0], again.text()
     assert "continuing from step 4" in again.text()
     assert {"summary.json", "config.json", "metrics.jsonl"} <= set(gs.names("two"))
     assert ".jaxmotion.lock" not in gs.names("two")
-    whole = launch("whole", steps=8)
+    whole = launch("whole", steps=8, more=every)
     assert whole.end() == [0], whole.text()
     assert_same_curve(again, whole)
 
