@@ -23,6 +23,7 @@ from jaxmotion.tasks.kinds import TASKS
 from jaxmotion.tasks.segmentation import SegmentationConfig
 from jaxmotion.tasks.task import TaskConfig
 from jaxmotion.training.optimizer import OptimizerConfig
+from jaxmotion.training.profiling import chosen_steps
 from jaxmotion.training.shardings import MeshConfig
 
 # Fields of the only task there was, in files from before there were several.
@@ -77,6 +78,8 @@ class Config:
         validate_every: steps between two validation losses; the parameters of the lowest are kept.
         checkpoint_every: steps between two checkpoints to resume from.
         picture_every: steps between two pictures of masks and parametric flow; 0 for none.
+        profile_steps: first and last step, ``"A:B"``, of a profile for TensorBoard or XProf, which
+            ``tensorboard/`` then holds; empty for none.
         on_bad_clip: what a damaged file does: ``"error"`` stops the run, ``"skip"`` leaves the
             clips of that file out, counts and logs them.
         evals: the scenes that the network is scored on while and after it is trained.
@@ -97,11 +100,13 @@ class Config:
     validate_every: Count = 250
     checkpoint_every: Count = 250
     picture_every: CountOrZero = 500
+    profile_steps: str = ""
     on_bad_clip: Literal["error", "skip"] = "error"
     evals: EvalsConfig = field(default_factory=EvalsConfig)
 
     def __post_init__(self) -> None:
         check_fields(self)
+        chosen_steps(self.profile_steps)
 
 
 def read_config(path: str | os.PathLike, values: Any) -> Config:

@@ -63,8 +63,9 @@ class Run:
         return [json.loads(line) for line in text.splitlines() if line.endswith("}")]
 
     def curve(self) -> dict[tuple[int, str], float]:
-        """Every logged number by its step and name; no step may stand there twice."""
+        """Every logged number but those of the clock, by its step and name; none stands twice."""
         rows = [(line["step"], name, v) for line in self.lines() for name, v in line.items()]
+        rows = [row for row in rows if not row[1].startswith("watch/")]
         values = {(step, name): value for step, name, value in rows}
         losses = [step for step, name, _ in rows if name == "loss"]
         assert len(losses) == len(set(losses))

@@ -1,0 +1,58 @@
+"""Traces of chosen steps, for TensorBoard and XProf to show."""
+
+from pathlib import Path
+
+import jax
+
+from jaxmotion.errors import InputError
+
+
+def chosen_steps(words: str) -> range:
+    """The steps that an option names.
+
+    Args:
+        words: first and last step, ``"A:B"``, counted from 1 as in ``metrics.jsonl``; empty for
+            none.
+
+    Raises:
+        InputError: where it is neither.
+    """
+    if not words:
+        return range(0)
+    first, _, last = words.partition(":")
+    numbers = first.isdecimal() and last.isdecimal() and first.isascii() and last.isascii()
+    if not numbers or not 1 <= int(first) <= int(last):
+        raise InputError(f"--profile-steps {words}: expected A:B, with 1 <= A <= B")
+    return range(int(first), int(last) + 1)
+
+
+class Profile:
+    """The trace of the chosen steps, or of those that are left of them when a run is continued.
+
+    Args:
+        steps: the steps to trace.
+        folder: folder of the trace, ``plugins/profile`` in it.
+    """
+
+    def __init__(self, steps: range, folder: Path) -> None:
+        self._steps, self._folder = steps, folder
+        self._running = False
+
+    def begins(self, step: int) -> bool:
+        """Whether the trace is to be started before this step."""
+        return step in self._steps and not self._running
+
+    def ends(self, step: int) -> bool:
+        """Whether the trace is to be stopped after this step."""
+        return self._running and step + 1 not in self._steps
+
+    def start(self) -> None:
+        """Starts the trace."""
+        jax.profiler.start_trace(str(self._folder))
+        self._running = True
+
+    def stop(self) -> None:
+        """Stops the trace, where one runs, and writes it."""
+        if self._running:
+            self._running = False
+            jax.profiler.stop_trace()
