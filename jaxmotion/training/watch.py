@@ -144,10 +144,11 @@ class Costs:
 def _read(path: Path) -> dict:
     values = read_json(path)
     useful = values.get("useful_seconds")
-    numbers = (values.get("first_start"), values.get("device_seconds"))
-    sound = isinstance(useful, dict) and all(step.isdecimal() for step in useful)
-    sound = sound and all(isinstance(v, int | float) for v in (*numbers, *useful.values()))
-    if not sound:
+    useful = useful if isinstance(useful, dict) else {"": None}
+    numbers = (values.get("first_start"), values.get("device_seconds"), *useful.values())
+    if not all(step.isdecimal() for step in useful) or not all(
+        isinstance(number, int | float) for number in numbers
+    ):
         raise InputError(f"{path}: expected what a run wrote there")
     return values
 

@@ -101,9 +101,10 @@ def launch(tmp_path, sequences, programs):
         devices: int = 2,
         more: str = "",
         last: str = "",
+        program: Path = ROOT / "train.py",
     ) -> Run:
         """``more`` options of all processes and of the ``last`` one."""
-        command = [sys.executable, str(ROOT / "train.py"), "--workdir", str(tmp_path / name)]
+        command = [sys.executable, str(program), "--workdir", str(tmp_path / name)]
         command += ["--data.source", str(sequences), "--steps", str(steps)]
         command += shlex.split(OPTIONS) + shlex.split(more)
         together = f"--distributed --coordinator 127.0.0.1:{_free_port()} --num-processes {count}"

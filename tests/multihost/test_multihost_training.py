@@ -2,11 +2,13 @@
 
 import re
 import signal
+from pathlib import Path
 
 import pytest
 
 pytestmark = pytest.mark.multihost
 
+COUNTED = Path(__file__).with_name("counted_train.py")
 ENDLESS = 1_000_000
 """Steps of a run that is to be interrupted before its end, however fast or busy the machine."""
 
@@ -48,6 +50,18 @@ def test_two_processes_stop_at_one_signal_and_go_on_as_one(launch):
     whole = launch("whole", steps=steps)
     assert whole.end() == [0], whole.text()
     assert_same_curve(one, whole)
+
+
+def test_no_step_has_a_collective_beside_its_own(launch):
+    """However many steps: the processes talk at the start, in pauses and at the end only."""
+    asked = []
+    for steps in (4, 24):
+        often = f"--validate-every {steps} --checkpoint-every {steps}"
+        run = launch(f"steps{steps}", 2, steps=steps, more=often, program=COUNTED)
+        assert run.end() == [0, 0], run.text()
+        asked.append([int(re.search(r"asked (\d+) times", run.text(n))[1]) for n in (0, 1)])
+    assert asked[0] == asked[1]
+    assert min(asked[0]) > 0, "nothing was counted"
 
 
 @pytest.mark.slow
