@@ -1,5 +1,6 @@
 """Traces of chosen steps, for TensorBoard and XProf to show."""
 
+import importlib.util
 from pathlib import Path
 
 import jax
@@ -32,9 +33,18 @@ class Profile:
     Args:
         steps: the steps to trace.
         folder: folder of the trace, ``plugins/profile`` in it.
+
+    Raises:
+        InputError: where JAX's profiler would end the process.
     """
 
     def __init__(self, steps: range, folder: Path) -> None:
+        no_tpu = jax.default_backend() == "cpu" and not jax.config.jax_platforms
+        if steps and no_tpu and importlib.util.find_spec("libtpu") is not None:
+            raise InputError(
+                "--profile-steps: libtpu is installed and there is no TPU, which its profiler does "
+                "not survive; expected the environment variable JAX_PLATFORMS=cpu"
+            )
         self._steps, self._folder = steps, folder
         self._running = False
 
