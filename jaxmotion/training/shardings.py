@@ -157,7 +157,8 @@ def process_share(mesh: Mesh, batch_size: int, process: int | None = None) -> Pr
         for owner in np.unique(owners)
     }
     parts = sorted(set(rows.values()))
-    covered = sorted(row for part in parts for row in part)
+    # In this order, so that each part is a range of the batch too.
+    covered = [row for part in parts for row in part]
     if covered != list(range(len(owners))) or len({len(part) for part in parts}) > 1:
         raise InputError(
             f"mesh {dict(mesh.shape)} over {len(rows)} processes: expected --mesh.data and the "
