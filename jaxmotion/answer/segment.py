@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from jaxmotion.answer.background import Timed, in_background
+from jaxmotion.answer.background import Timed, beside, in_background
 from jaxmotion.answer.earlier import of_an_earlier_version
 from jaxmotion.answer.exports import EXPORTED, EXPORTS, Subject
 from jaxmotion.answer.page import Gatherer, write_page
@@ -24,7 +24,7 @@ from jaxmotion.inference.latents import write_latents
 from jaxmotion.inference.segmenter import Segmenter
 from jaxmotion.optical_flow.arrays import known_flow
 from jaxmotion.optical_flow.estimators import Estimator, estimate_sequence
-from jaxmotion.optical_flow.refinement import Refined
+from jaxmotion.optical_flow.refinement import Refined, concurrent_calls
 from jaxmotion.output_folder import Results
 from jaxmotion.saliency import ResidualMeter, salient
 
@@ -160,6 +160,7 @@ def segment_video(
         tqdm(desc="flow", unit="frame", total=total) as flow_bar,
         tqdm(desc="masks", unit="frame", total=total) as masks_bar,
         whole,
+        beside(lambda: segmenter.prepare(total, *size) if total else None),
     ):
         estimated = Timed(_at_size(size, fields))
         with (
@@ -171,13 +172,14 @@ def segment_video(
             with in_background(_counted(segmented, masks_bar), _AHEAD) as masks:
                 frames = zip(video.frame_names(), video, strict=False)
                 written = _written(masks, passed, frames, pictures, gatherer, writing)
-                written = _measured(written, meter)
                 if answer.probabilities or answer.saliency:
                     written = _kept(written, kept.add)
                 held: list[Segmented] = []
                 if answer.latents:
                     written = _kept(written, lambda *frame: held.append(frame))
-                start_frames, lengths, theta = zip(*segmenter.stream_motions(written), strict=True)
+                with in_background(written, _AHEAD) as looked_at:
+                    motions = segmenter.stream_motions(_measured(looked_at, meter))
+                    start_frames, lengths, theta = zip(*motions, strict=True)
             residuals = meter.residuals()
             moving = salient(residuals)
         np.savez(new / "theta.npz", theta=theta, start=start_frames, length=lengths, moving=moving)
@@ -220,7 +222,8 @@ Segmented = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 def _estimated(video: Video, estimator: Estimator) -> Iterator[Field]:
-    for index, flow in enumerate(estimate_sequence(video, estimator)):
+    fields = estimate_sequence(video, estimator, concurrent_calls(estimator))
+    for index, flow in enumerate(fields):
         yield known_flow(f"flow field {index}", flow)
 
 

@@ -55,6 +55,40 @@ class MotionFitter:
         """Seconds spent on compiling so far."""
         return self._theta.seconds
 
+    def prepare(self, size: tuple[int, ...], num_masks: int) -> None:
+        """Compiles what `stream` needs for clips of a size.
+
+        Args:
+            size: numbers of clips, frames, rows and columns.
+            num_masks: number of masks.
+        """
+        self._theta.prepare((*size, 2), (*size, num_masks), size)
+
+    def of_video(
+        self,
+        flow: np.ndarray,
+        masks: np.ndarray,
+        valid: np.ndarray | None,
+        inference: InferenceConfig,
+    ) -> np.ndarray:
+        """Fits the motion models of all windows of a video: theta `[N, K, P]`.
+
+        Args:
+            flow: `[T, H, W, 2]`, pixels per frame.
+            masks: `[T, H, W, K]`.
+            valid: `[T, H, W]` in {0, 1}, where the flow is known; None for everywhere.
+            inference: length and overlap of the windows.
+
+        Raises:
+            InputError: on flow or masks of another shape.
+        """
+        flow, valid = checked_flow(flow, valid)
+        masks = np.asarray(masks)
+        if masks.ndim != 4 or masks.shape[:3] != flow.shape[:3]:
+            raise InputError(f"masks of shape {masks.shape}: expected [T, H, W, K] of {flow.shape}")
+        frames = zip(flow, masks, valid, strict=True)
+        return np.stack([window.theta for window in self.stream(frames, inference)])
+
     def stream(
         self, frames: Iterable[SegmentedField], inference: InferenceConfig
     ) -> Iterator[WindowMotions]:

@@ -7,7 +7,7 @@ the pixels, `banded` its linear solver. `penalty` is shared with `jaxmotion.loss
 
 from jaxmotion.motion.fit import Fit, fit
 from jaxmotion.motion.global_motion import global_residual
-from jaxmotion.motion.inpaint import inpaint
+from jaxmotion.motion.inpaint import FRAME_MOTION, frame_motion, inpaint
 from jaxmotion.motion.model import MotionModel, frame_coefficients, parametric_flow
 from jaxmotion.motion.penalty import (
     Absolute,
@@ -21,6 +21,7 @@ from jaxmotion.motion.penalty import (
 )
 
 __all__ = [
+    "FRAME_MOTION",
     "Absolute",
     "Cauchy",
     "Fit",
@@ -32,6 +33,7 @@ __all__ = [
     "Squared",
     "fit",
     "frame_coefficients",
+    "frame_motion",
     "global_residual",
     "inpaint",
     "parametric_flow",

@@ -78,6 +78,22 @@ class NetworkConfig:
         if any(extent % 2 == 0 for extent in self.kernel):
             raise InputError(f"network.kernel {self.kernel}: expected odd numbers")
 
+    def with_num_masks(self, num_masks: int) -> "NetworkConfig":
+        """This network, trained already, for another number of masks.
+
+        Args:
+            num_masks: number of masks.
+
+        Raises:
+            InputError: where only training could change it.
+        """
+        if num_masks != self.num_masks and (self.decoder.kind != "slots" or num_masks < 1):
+            raise InputError(
+                f"segments into {self.num_masks}, not {num_masks}; only a network with slots "
+                "takes another number than in training, from 1 on"
+            )
+        return replace(self, num_masks=num_masks)
+
 
 PUBLISHED_EM = NetworkConfig(
     input="raw",
