@@ -18,6 +18,7 @@ from jaxmotion.training.config import Config
 from jaxmotion.training.distributed import is_main
 from jaxmotion.training.flights import Flights
 from jaxmotion.training.metrics import MetricsLog, SilentLog
+from jaxmotion.training.operations import step_operations
 from jaxmotion.training.profiling import Profile, chosen_steps
 from jaxmotion.training.program import RunProgram, build_program
 from jaxmotion.training.run import ClipIterator, Evaluate, Run
@@ -93,8 +94,8 @@ def train(
     state = _first_state(program, checkpoints, clips, start)
     step = int(state.step)
     log = MetricsLog(workdir, step) if is_main() else SilentLog()
-    frames = config.data.clip_length
-    watch = Watch(config.batch_size, frames, program.flops, workdir, step)
+    operations = step_operations(config, task, program) if is_main() else None
+    watch = Watch(config.batch_size, config.data.clip_length, operations, workdir, step)
     traced = chosen_steps(config.profile_steps if is_main() else "")
     profile = Profile(traced, workdir / "tensorboard")
     flights = Flights()

@@ -50,8 +50,7 @@ class RunProgram:
         train_step: maps a state, whose memory it takes over, and a batch to the next state and
             metrics.
         validation_step: maps a state, a batch and which clips are real to sums and counts.
-        flops: operations of a training step on one device, as the compiler counts them; None where
-            it does not.
+        functions: the functions before they were compiled.
     """
 
     put: Callable[[HostBatch], Batch]
@@ -60,7 +59,7 @@ class RunProgram:
     started: Callable[[TrainState, Variables], TrainState]
     train_step: Callable[[TrainState, Batch], tuple[TrainState, Metrics]]
     validation_step: Callable[[TrainState, Batch, jax.Array], Sums]
-    flops: float | None
+    functions: "RunFunctions"
 
     def validate(self, state: TrainState, held_out: Iterable[HeldOut]) -> dict[str, float]:
         """Computes the mean loss and the metrics over all held-out clips.
@@ -223,24 +222,17 @@ def build_program(config: Config, task: Task, example: HostBatch) -> RunProgram:
 
     with under_mesh(mesh):
         init = compile_ahead("initial state", functions.init, batch)
-        train_step = compile_ahead("training step", functions.train_step, state, batch)
         return RunProgram(
             put=put,
             put_held_out=put_held_out,
             fresh_state=partial(init, batch),
             started=functions.start,
-            train_step=train_step,
+            train_step=compile_ahead("training step", functions.train_step, state, batch),
             validation_step=compile_ahead(
                 "validation step", functions.validation_step, state, batch, functions.real
             ),
-            flops=_flops(train_step),
+            functions=functions,
         )
-
-
-def _flops(compiled: jax.stages.Compiled) -> float | None:
-    """Operations of a program on one device. The compiler counts the body of a loop once."""
-    found = compiled.cost_analysis()
-    return found.get("flops") if isinstance(found, Mapping) else None
 
 
 def under_mesh(mesh: Mesh) -> Any:

@@ -6,8 +6,8 @@ All their names begin with ``watch/``:
     watch/clips_per_second   clips of the whole batch in that time
     watch/frames_per_second  frames of these clips
     watch/input_wait         share of that time in which the devices waited for a batch
-    watch/flop_utilization   operations of the compiled step as the compiler counts them, by that
-                             time, as a share of the device's peak (`peaks`)
+    watch/flop_utilization   operations of the step as the compiler counts them, by that time, as a
+                             share of the device's peak (`operations`, `peaks`)
     watch/memory_bytes       most memory in use so far, on the fullest device of the main process
     watch/device_hours       devices times hours that the run has had them, over all restarts
     watch/goodput            share of the time since the run's first start in which the devices

@@ -8,13 +8,16 @@ from pathlib import Path
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 from test_training_loop import TINY, LineTask, run_line
 
 from jaxmotion.errors import InputError
+from jaxmotion.tasks.task import Output
 from jaxmotion.training import watch
 from jaxmotion.training.config import Config
 from jaxmotion.training.flights import Landed
+from jaxmotion.training.operations import step_operations
 from jaxmotion.training.peaks import PEAKS
 from jaxmotion.training.profiling import Profile, chosen_steps
 from jaxmotion.training.program import build_program
@@ -121,26 +124,36 @@ def test_every_figure_is_documented(tmp_path, monkeypatch):
     run_line(tmp_path)
     names = {name for line in logged(tmp_path) for name in line if name.startswith("watch/")}
     assert len(names) == 8
-    for text in ((ROOT / "docs" / "scale.md").read_text(), watch.__doc__ or ""):
+    for text in ((ROOT / "docs" / "watching.md").read_text(), watch.__doc__ or ""):
         assert all(name in text for name in names)
 
 
-def test_operations_are_those_of_the_compiled_step():
-    @dataclasses.dataclass(frozen=True)
-    class Products(LineTask):
-        def loss(self, variables, batch, *, step, key):
-            square = batch["x"].T @ batch["x"]  # 2 · N² · B operations, once
-            output = super().loss(variables, batch, step=step, key=key)
-            return output._replace(loss=output.loss + jnp.sum(square))
+@dataclasses.dataclass(frozen=True)
+class Products(LineTask):
+    """A step whose products are known: forward X W and its loss, backward Xᵀ of that."""
 
-    clips, wide = 4, 512
-    batch = {name: jnp.ones((clips, wide)) for name in "xy"}
-    flops = build_program(dataclasses.replace(TINY, batch_size=clips), Products(), batch).flops
-    plain = build_program(dataclasses.replace(TINY, batch_size=clips), LineTask(), batch).flops
-    assert flops is not None
-    assert plain is not None
-    assert flops - plain == pytest.approx(2 * wide**2 * clips, rel=0.6)
-    assert flops - plain > 2 * wide**2 * clips * 0.99
+    width: int = 256
+
+    def init(self, key, batch):
+        return {"params": {"w": jnp.ones((self.width, self.width))}}
+
+    def loss(self, variables, batch, *, step, key):
+        return Output(jnp.mean((batch["x"] @ variables["params"]["w"] - batch["y"]) ** 2, axis=1))
+
+
+@pytest.mark.parametrize("accumulate", [1, 4])
+@pytest.mark.parametrize("backend", ["cpu", "gpu"])
+def test_operations_are_counted(monkeypatch, accumulate, backend):
+    clips, task = 64, Products()
+    batch = {name: np.ones((clips, task.width), np.float32) for name in "xy"}
+    config = dataclasses.replace(TINY, batch_size=clips, accumulate=accumulate)
+    program = build_program(config, task, batch)
+    monkeypatch.setattr(jax, "default_backend", lambda: backend)
+    count = step_operations(config, task, program)
+    assert count is not None
+    products = 2 * 2 * clips * task.width**2
+    # Beside them there are some operations for each parameter, and each number of a batch.
+    assert products < count < products + accumulate * 60 * (task.width**2 + clips * task.width)
 
 
 @pytest.fixture
