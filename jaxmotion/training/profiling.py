@@ -1,6 +1,7 @@
 """Traces of chosen steps, for TensorBoard and XProf to show."""
 
 import importlib.util
+import os
 from pathlib import Path
 
 import jax
@@ -39,7 +40,7 @@ class Profile:
     """
 
     def __init__(self, steps: range, folder: Path) -> None:
-        no_tpu = jax.default_backend() == "cpu" and not jax.config.jax_platforms
+        no_tpu = jax.default_backend() == "cpu" and os.environ.get("JAX_PLATFORMS") != "cpu"
         if steps and no_tpu and importlib.util.find_spec("libtpu") is not None:
             raise InputError(
                 "--profile-steps: libtpu is installed and there is no TPU, which its profiler does "

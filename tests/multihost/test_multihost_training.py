@@ -28,11 +28,14 @@ def stored_steps(run):
     return sorted(int(name) for name in names if name.isdigit())
 
 
-def test_two_processes_stop_at_one_signal_and_go_on_as_one(launch):
+@pytest.mark.parametrize(
+    "number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)]
+)
+def test_two_processes_stop_at_one_signal_and_go_on_as_one(launch, number):
     # How long it goes on does not matter: the last run is told where to stop.
     two = launch("parts", 2, steps=ENDLESS)
     two.wait_for_step(4)
-    two.processes[1].send_signal(signal.SIGTERM)
+    two.processes[1].send_signal(number)
     assert two.end() == [130, 130], two.text()
     said = {re.search(r"step (\d+) is stored", log.read_text())[1] for log in two.logs}
     assert [str(step) for step in stored_steps(two)] == list(said)
