@@ -1,6 +1,6 @@
 """How fast a run is, what it waits for, and what it has cost: the figures beside the loss.
 
-All their names begin with ``watch/``:
+All their names begin with ``watch/``::
 
     watch/step_seconds       time for a step, from one that is done to the next
     watch/clips_per_second   clips of the whole batch in that time
