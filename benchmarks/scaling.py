@@ -34,7 +34,7 @@ class Chip:
         exact: FLOP/s of float32 products (`Precision.HIGHEST`).
         bandwidth: bytes/s of its memory.
         memory: bytes of it.
-        link: bytes/s that it sends to its neighbours, over all its links together.
+        link: bytes/s that it sends to its neighbors, over all its links together.
         island: devices that share these links; beyond, `network` counts.
         network: bytes/s that it sends beyond.
         launch: seconds from one kernel to the next. Assumed, not published.
@@ -117,7 +117,7 @@ def law(case: Case, quantity: str) -> list[float]:
 
     Work and memory grow with the clips and frames of a device, and with the matrices of the fit:
     one block for every control point of the whole clip, summed over the frames of the device.
-    Neighbours exchange as many frames whatever they hold; sums over the frames are of the fit's
+    Neighbors exchange as many frames whatever they hold; sums over the frames are of the fit's
     matrices, one for every control point, and of statistics. Gradients are summed over all devices.
     Where these share the frames of all clips, those of parameters that act on no frame (the
     decoder's, on its queries) are the same everywhere and not summed: the rest counts as a sum.
@@ -208,8 +208,9 @@ def measure(name: str, case: Case) -> dict[str, float]:
 
     from jaxmotion.configs import get_config
     from jaxmotion.motion import moments
+    from jaxmotion.training.config import MeshConfig
     from jaxmotion.training.program import jit_functions
-    from jaxmotion.training.shardings import MeshConfig, make_mesh
+    from jaxmotion.training.shardings import make_mesh
 
     # The sweeps of the fit in as few steps as on an accelerator.
     moments._RESIDUALS_PER_STEP_ON_CPU = moments._RESIDUALS_PER_STEP

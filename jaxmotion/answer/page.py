@@ -6,7 +6,6 @@ it is, so that neither memory nor page grow with it.
 
 import platform
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import cv2
@@ -17,7 +16,6 @@ import jaxmotion
 from jaxmotion.answer.pictures import salience
 from jaxmotion.data.transforms import resize_flow, resize_labels
 from jaxmotion.data.video import Video
-from jaxmotion.files import atomic_path
 from jaxmotion.optical_flow.colors import flow_to_color, label_palette
 from jaxmotion.report.document import asset, document
 from jaxmotion.report.encoding import (
@@ -116,32 +114,6 @@ class Gatherer:
         if len(self.shown) > MAX_FRAMES:
             self._step *= 2
             self.shown = self.shown[::2]
-
-
-def write_page(
-    folder: Path,
-    video: Video,
-    gatherer: Gatherer,
-    residuals: SegmentResiduals,
-    moving: np.ndarray,
-    settings: dict[str, str],
-) -> None:
-    """Writes `index.html`.
-
-    Args:
-        folder: folder to write the page into.
-        video: the video that the page shows.
-        gatherer: the gatherer that has seen the whole video.
-        residuals: residuals of the segments, over the whole video.
-        moving: bool `[K]`, which segments move on their own.
-        settings: settings of the run that the page lists, by name.
-
-    Raises:
-        InputError: it cannot be written.
-    """
-    page = render(video, gatherer, residuals, moving, settings)
-    with atomic_path(folder / "index.html") as path:
-        path.write_text(page, encoding="utf-8")
 
 
 def render(

@@ -2,7 +2,7 @@
 
 import os
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -112,7 +112,7 @@ def salience(
 
 def write_answer(
     folder: Path,
-    names: list[str],
+    names: Sequence[str],
     video: Video,
     moving: np.ndarray,
     exports: list[Export],
@@ -149,8 +149,8 @@ def write_answer(
                 latest[kind] = found
                 shown = cv2.resize(found, labels.shape[::-1], interpolation=cv2.INTER_LINEAR)
                 shown = np.where(there, shown, 0) if kind == "saliency" else shown
-                grey = np.rint(255 * np.clip(shown, 0, 1)).astype(np.uint8)
-                write_image(folder / kind / f"{name}.png", grey)
+                gray = np.rint(255 * np.clip(shown, 0, 1)).astype(np.uint8)
+                write_image(folder / kind / f"{name}.png", gray)
         picture = None if frames is None else next(frames)
         for export in exports:
             export.write(Frame(index, name, labels, there, picture))

@@ -43,12 +43,12 @@ class MotionFitter:
             penalty: robust penalty of a residual.
         """
 
-        def theta(_: tuple[()], flow: jax.Array, masks: jax.Array, valid: jax.Array) -> jax.Array:
+        def theta(flow: jax.Array, masks: jax.Array, valid: jax.Array) -> jax.Array:
             weights = losses.frame_weights(flow, valid=valid)
             found = fit(flow, masks, model, penalty=penalty, valid=valid, frame_weights=weights)
             return found.theta
 
-        self._theta = ShapedFunction(theta, ())
+        self._theta = ShapedFunction(theta)
 
     @property
     def compilation_seconds(self) -> float:
@@ -62,7 +62,8 @@ class MotionFitter:
             size: numbers of clips, frames, rows and columns.
             num_masks: number of masks.
         """
-        self._theta.prepare((*size, 2), (*size, num_masks), size)
+        shapes = ((*size, 2), (*size, num_masks), size)
+        self._theta.prepare(*(jax.ShapeDtypeStruct(shape, np.float32) for shape in shapes))
 
     def of_video(
         self,

@@ -27,7 +27,7 @@ from jaxmotion.models.loading import load_trained
 from jaxmotion.models.trained import Trained
 from jaxmotion.networks import Segmentation, build_segmenter
 from jaxmotion.tasks.observation import observe
-from jaxmotion.tasks.segmentation import SegmentationConfig
+from jaxmotion.tasks.segmentation_config import SegmentationConfig
 from jaxmotion.training.config import Config
 
 _log = logging.getLogger(__name__)
@@ -41,7 +41,7 @@ class Segmenter:
         task: the part of the configuration that is about segmentation.
         inference: length and overlap of its windows over a video; as trained, unless told
             otherwise. May be set.
-        params: parameters of the network.
+        params: parameters of the network. May be set; nothing is compiled anew then.
         step: training step that the parameters are from.
     """
 
@@ -69,7 +69,7 @@ class Segmenter:
         self.step = step
         self.params = jax.device_put(params)
         self._describe = jax.jit(self._apply)
-        self._masks = ShapedFunction(lambda *arguments: self._apply(*arguments).masks, self.params)
+        self._program = ShapedFunction(lambda *arguments: self._apply(*arguments).masks)
         self._fitter = MotionFitter(self.task.motion, self.task.objective.penalty)
 
     @classmethod
@@ -255,24 +255,25 @@ class Segmenter:
         return working_size((height, width), (data.height, data.width), reduction)
 
     def prepare(self, num_frames: int, height: int, width: int) -> None:
-        """Compiles what `stream` and `stream_motions` need for flow of a size.
+        """Compiles what `stream` and `stream_motions` need for flow at the working size.
 
         Args:
             num_frames: number of flow fields.
-            height: number of their rows.
-            width: number of their columns.
+            height: number of rows of the video.
+            width: number of columns of the video.
         """
         windows, size = self._for_streams(), self.working_size(height, width)
         seen = (*clip_size(num_frames, windows, bucketed=True), *size)
-        fitted = (*clip_size(num_frames, windows, bucketed=False), height, width)
+        fitted = (*clip_size(num_frames, windows, bucketed=False), *size)
+        flow, valid = (jax.ShapeDtypeStruct(shape, np.float32) for shape in ((*seen, 2), seen))
         with ThreadPoolExecutor(2) as pool:
-            pool.submit(self._masks.prepare, (*seen, 2), seen)
+            pool.submit(self._program.prepare, self.params, flow, valid)
             pool.submit(self._fitter.prepare, fitted, self.task.network.num_masks)
 
     @property
     def compilation_seconds(self) -> float:
         """Time spent on compiling so far."""
-        return self._masks.seconds + self._fitter.compilation_seconds
+        return self._program.seconds + self._fitter.compilation_seconds
 
     def _for_streams(self) -> InferenceConfig:
         """A stream has no known end, so that no window may be as long as the video."""
@@ -286,6 +287,9 @@ class Segmenter:
         seen = observe(flow, valid, network)
         output = build_segmenter(network).apply({"params": params}, seen.features, seen.valid)
         return cast(Segmentation, output)
+
+    def _masks(self, flow: np.ndarray, valid: np.ndarray) -> np.ndarray:
+        return self._program(self.params, flow, valid)
 
 
 def _segmentation(config: Config) -> SegmentationConfig:

@@ -20,44 +20,38 @@ _ON_CPU: dict[str, Any] = {"xla_backend_optimization_level": 1}
 
 
 class ShapedFunction:
-    """A function of parameters and float32 arrays, compiled once for each shape of the arrays.
+    """A function of arrays, and trees of arrays, compiled once for all that have the same shapes.
 
     Attributes:
         seconds: seconds spent on compiling so far.
     """
 
-    def __init__(self, function: Callable[..., jax.Array], params: Any) -> None:
-        """Makes the function; nothing is compiled yet.
-
-        Args:
-            function: function of the parameters and arrays that gives an array.
-            params: parameters, the first argument in every call.
-        """
-        self._function, self._params = jax.jit(function), params
+    def __init__(self, function: Callable[..., jax.Array]) -> None:
+        """Makes the function of one that gives an array; nothing is compiled yet."""
+        self._function = jax.jit(function)
         self._compiled: dict[tuple[tuple[int, ...], ...], Callable[..., jax.Array]] = {}
         self._lock = threading.Lock()
         self.seconds = 0.0
 
-    def __call__(self, *arrays: np.ndarray) -> np.ndarray:
-        """Applies the function to these arrays."""
-        return np.asarray(self.prepare(*(array.shape for array in arrays))(self._params, *arrays))
+    def __call__(self, *arguments: Any) -> np.ndarray:
+        """Applies the function to these arguments."""
+        return np.asarray(self.prepare(*arguments)(*arguments))
 
-    def prepare(self, *shapes: tuple[int, ...]) -> Callable[..., jax.Array]:
-        """Compiles the function for arrays of these shapes, unless that is done or under way.
+    def prepare(self, *arguments: Any) -> Callable[..., jax.Array]:
+        """Compiles the function for such arguments, unless that is done or under way.
 
         Args:
-            *shapes: shapes of the arrays that it will be called with.
+            *arguments: arguments, or `jax.ShapeDtypeStruct` in the place of arrays.
 
         Returns:
-            The program, a function of the parameters and the arrays.
+            The program, a function of the arguments.
         """
+        shapes = tuple(leaf.shape for leaf in jax.tree.leaves(arguments))
         with self._lock:
             if shapes not in self._compiled:
                 start = time.perf_counter()
-                arrays = [jax.ShapeDtypeStruct(shape, np.float32) for shape in shapes]
-                lowered = self._function.lower(self._params, *arrays)
                 options = _ON_CPU if jax.default_backend() == "cpu" else None
-                self._compiled[shapes] = lowered.compile(options)
+                self._compiled[shapes] = self._function.lower(*arguments).compile(options)
                 self.seconds += time.perf_counter() - start
             return self._compiled[shapes]
 

@@ -15,7 +15,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxmotion.motion.model import evaluate_quadratic
+from jaxmotion.motion.flow import evaluate_quadratic
 from jaxmotion.motion.penalty import Penalty, residual_size
 from jaxmotion.motion.sharding import device_count, devices_along
 

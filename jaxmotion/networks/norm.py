@@ -67,12 +67,12 @@ def normalize(
     variance, spread = mean_of(squared), mean_of_all(squared)
     if frames > 1:
         total = jnp.maximum(jnp.sum(count, axis=1, keepdims=True), 1e-6)
-        centre = jnp.sum(mean * count, axis=1, keepdims=True) / total
-        shift = mean - centre
+        center = jnp.sum(mean * count, axis=1, keepdims=True) / total
+        shift = mean - center
         mean = block_mean(shift, count, frames)
         variance = block_mean(variance + jnp.square(shift), count, frames) - jnp.square(mean)
         spread = block_mean(spread + jnp.square(shift), jnp.sign(count), frames)
-        mean += centre
+        mean += center
     if weight is not None:
         # Divided by the deviation of a few pixels that are alike, the others would grow from layer
         # to layer without a bound. Infinite where none is known, which gives zeros. It is said of

@@ -73,18 +73,18 @@ class DIS:
 
     def __call__(self, image0: np.ndarray, image1: np.ndarray) -> np.ndarray:
         """Estimates the flow from `image0` to `image1`, both uint8 `[H, W, 3]`."""
-        grey0, grey1 = (cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) for image in (image0, image1))
+        gray0, gray1 = (cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) for image in (image0, image1))
         try:
             # A new solver for every pair: one holds its buffers, so threads must not share it.
             base, changes = _DIS_PRESETS[self.preset]
             solver = cv2.DISOpticalFlow.create(base)
             for name, value in changes.items():
                 getattr(solver, f"set{name}")(value)
-            solver.setFinestScale(min(solver.getFinestScale(), _coarsest_scale(*grey0.shape)))
-            flow = solver.calc(grey0, grey1, None)  # pyright: ignore[reportCallIssue, reportArgumentType]
+            solver.setFinestScale(min(solver.getFinestScale(), _coarsest_scale(*gray0.shape)))
+            flow = solver.calc(gray0, gray1, None)  # pyright: ignore[reportCallIssue, reportArgumentType]
             return np.asarray(flow, np.float32)
         except cv2.error as error:
-            height, width = grey0.shape
+            height, width = gray0.shape
             raise InputError(
                 f"frames of {width} x {height} are too small for DIS flow, expected 12 x 8 or more"
             ) from error

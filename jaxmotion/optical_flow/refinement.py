@@ -24,7 +24,7 @@ MASK_STRENGTH, FLOW_STRENGTH = 3000.0, 100.0
 # A flow and the one back differ by chance where |f + b|² is about 0.05 (|f|² + |b|²) + 0.5, and the
 # colors of a match by 20 gray levels. Nothing is less certain than 0.0001, so that there is an
 # answer where nothing is certain.
-_RELATIVE, _ABSOLUTE, _GREY_LEVELS, _LEAST = 0.05, 0.5, 20.0, 1e-4
+_RELATIVE, _ABSOLUTE, _GRAY_LEVELS, _LEAST = 0.05, 0.5, 20.0, 1e-4
 
 _MEAN_OF_COLORS = np.full((1, 3), 1 / 3, np.float32)
 
@@ -146,7 +146,7 @@ def confidence(
     match = cv2.remap(image1, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     tolerance = _RELATIVE * (_squared(flow) + _squared(back)) + _ABSOLUTE
     colors = cv2.transform(cv2.absdiff(image0, match).astype(np.float32), _MEAN_OF_COLORS)
-    agreement = np.exp(-_squared(flow + back) / tolerance - colors / _GREY_LEVELS)
+    agreement = np.exp(-_squared(flow + back) / tolerance - colors / _GRAY_LEVELS)
     return np.where(inside, agreement, 0) + np.float32(_LEAST)
 
 

@@ -14,12 +14,12 @@ from jaxmotion.data.held_out import HeldOut
 from jaxmotion.options import to_json
 from jaxmotion.tasks.task import Task, Variables
 from jaxmotion.training.checkpoints import Checkpoints
-from jaxmotion.training.config import Config
+from jaxmotion.training.config import Config, chosen_steps
 from jaxmotion.training.distributed import is_main
 from jaxmotion.training.flights import Flights
 from jaxmotion.training.metrics import MetricsLog, SilentLog
 from jaxmotion.training.operations import step_operations
-from jaxmotion.training.profiling import Profile, chosen_steps
+from jaxmotion.training.profiling import Profile
 from jaxmotion.training.program import RunProgram, build_program
 from jaxmotion.training.run import ClipIterator, Evaluate, Run
 from jaxmotion.training.step import TrainState

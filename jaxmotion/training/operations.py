@@ -6,9 +6,9 @@ from typing import Any
 import jax
 
 from jaxmotion.tasks.task import Task
-from jaxmotion.training.config import Config
+from jaxmotion.training.config import Config, MeshConfig
 from jaxmotion.training.program import RunProgram, jit_functions
-from jaxmotion.training.shardings import MeshConfig, make_mesh
+from jaxmotion.training.shardings import make_mesh
 
 
 def step_operations(config: Config, task: Task, program: RunProgram) -> float | None:

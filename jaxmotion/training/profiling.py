@@ -9,25 +9,6 @@ import jax
 from jaxmotion.errors import InputError
 
 
-def chosen_steps(words: str) -> range:
-    """The steps that an option names.
-
-    Args:
-        words: first and last step, ``"A:B"``, counted from 1 as in ``metrics.jsonl``; empty for
-            none.
-
-    Raises:
-        InputError: where it is neither.
-    """
-    if not words:
-        return range(0)
-    first, _, last = words.partition(":")
-    numbers = first.isdecimal() and last.isdecimal() and first.isascii() and last.isascii()
-    if not numbers or not 1 <= int(first) <= int(last):
-        raise InputError(f"--profile-steps {words}: expected A:B, with 1 <= A <= B")
-    return range(int(first), int(last) + 1)
-
-
 class Profile:
     """The trace of the chosen steps, or of those that are left of them when a run is continued.
 

@@ -11,7 +11,8 @@ import optax
 
 from jaxmotion.data.loader import WIRE
 from jaxmotion.tasks.task import Batch, Output, Params, Task, Variables
-from jaxmotion.training.optimizer import OptimizerConfig, hold_frozen, learning_rate, make_optimizer
+from jaxmotion.training.config import OptimizerConfig
+from jaxmotion.training.optimizer import hold_frozen, learning_rate, make_optimizer
 
 IN_FLIGHT = 2
 """Largest number of steps that the devices are given before the first of them is done: one that

@@ -8,7 +8,8 @@ import json
 import numpy as np
 from jax.experimental import topologies
 
-from jaxmotion.training.shardings import MeshConfig, make_mesh, process_share
+from jaxmotion.training.config import MeshConfig
+from jaxmotion.training.shardings import make_mesh, process_share
 
 # Topology, sizes of the mesh, slices.
 MESHES = [

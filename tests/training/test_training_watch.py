@@ -16,11 +16,11 @@ from test_training_loop import TINY, LineTask, run_line
 from jaxmotion.errors import InputError
 from jaxmotion.tasks.task import Output
 from jaxmotion.training import watch
-from jaxmotion.training.config import Config
+from jaxmotion.training.config import Config, chosen_steps
 from jaxmotion.training.flights import Landed
 from jaxmotion.training.operations import step_operations
 from jaxmotion.training.peaks import PEAKS
-from jaxmotion.training.profiling import Profile, chosen_steps
+from jaxmotion.training.profiling import Profile
 from jaxmotion.training.program import build_program
 from jaxmotion.training.stopping import InterruptedTrainingError
 from jaxmotion.training.watch import FILE, Costs, Watch

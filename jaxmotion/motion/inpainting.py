@@ -6,9 +6,11 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from jaxmotion.motion.fit import Adjoint, fit
-from jaxmotion.motion.model import MotionModel, parametric_flow
-from jaxmotion.motion.penalty import Penalty, PenaltyName
+from jaxmotion.motion.fitting import Adjoint, fit
+from jaxmotion.motion.flow import parametric_flow
+from jaxmotion.motion.model import MotionModel
+from jaxmotion.motion.names import PenaltyName
+from jaxmotion.motion.penalty import Penalty
 from jaxmotion.motion.shapes import check_shapes
 
 # A fill is looked at, not only differentiated: within 0.01 % of the least objective (see `fit`).
