@@ -8,10 +8,13 @@ factorization in another order, as accurate as that, with few and large steps wh
 the other takes many small ones.
 """
 
+import functools
+
 import jax
 import jax.numpy as jnp
 
 _HIGHEST = jax.lax.Precision.HIGHEST
+_UNROLLED = 6  # unknowns of a system that is solved number by number
 
 
 def solve_banded(bands: jax.Array, rhs: jax.Array, ridge: float) -> jax.Array:
@@ -31,6 +34,8 @@ def solve_banded(bands: jax.Array, rhs: jax.Array, ridge: float) -> jax.Array:
         The solution x, `[..., L, S]`.
     """
     length, size = rhs.shape[-2:]
+    if length == 1 and size <= _UNROLLED:
+        return _solve_small(bands[0, ..., 0, :, :], rhs[..., 0, :], ridge)[..., None, :]
     bands = bands[:length]
     diagonal = jnp.sum(bands[0] * jnp.eye(size, dtype=rhs.dtype), axis=-1)
     negligible = jnp.finfo(rhs.dtype).eps ** 1.5 * diagonal.max(-1, keepdims=True)
@@ -125,6 +130,45 @@ def _solve(main: jax.Array, upper: jax.Array, rhs: jax.Array) -> jax.Array:
     odd = _lower_solve(factor, odd, transpose=True)[..., 0]
     both = jnp.stack([even, _pad(odd, -2, 0, kept - gone)], axis=-2)
     return both.reshape(*rhs.shape[:-2], 2 * kept, size)[..., :blocks, :]
+
+
+def _solve_small(matrix: jax.Array, rhs: jax.Array, ridge: float) -> jax.Array:
+    """`solve_banded` of one block `[..., S, S]`: the same factorization, number by number.
+
+    Every number of the factor is an array over the systems, so that all of it is arithmetic of one
+    shape, which becomes a few kernels. A library's factorization is some twenty on a TPU.
+    """
+    size = rhs.shape[-1]
+    entries, right = matrix.reshape(-1, size, size).transpose(1, 2, 0), rhs.reshape(-1, size).T
+    diagonal = [entries[i, i] for i in range(size)]
+    negligible = jnp.finfo(rhs.dtype).eps ** 1.5 * functools.reduce(jnp.maximum, diagonal)
+    present = [d > negligible for d in diagonal]
+    scale = [
+        jnp.where(here, jax.lax.rsqrt(jnp.where(here, d, 1.0)), 0.0)
+        for here, d in zip(present, diagonal, strict=True)
+    ]
+    # Rows of the factor L of L L^T, below its diagonal, and the inverse of the diagonal.
+    factor: list[list[jax.Array]] = []
+    inverse: list[jax.Array] = []
+    solution: list[jax.Array] = []
+    for i in range(size):
+        row: list[jax.Array] = []
+        for j in range(i):
+            inner = sum((a * b for a, b in zip(row, factor[j], strict=False)), start=0.0)
+            row.append((entries[j, i] * scale[i] * scale[j] - inner) * inverse[j])
+        pivot = 1.0 + ridge - sum((a * a for a in row), start=0.0)
+        factor.append(row)
+        inverse.append(jax.lax.rsqrt(jnp.where(pivot > 0, pivot, jnp.nan)))
+        known = sum((a * x for a, x in zip(row, solution, strict=True)), start=0.0)
+        solution.append((right[i] * scale[i] - known) * inverse[i])
+    for i in reversed(range(size)):
+        known = sum((factor[j][i] * solution[j] for j in range(i + 1, size)), start=0.0)
+        solution[i] = (solution[i] - known) * inverse[i]
+    solution = [
+        jnp.where(jnp.isfinite(x), x * here, 0.0) for x, here in zip(solution, scale, strict=True)
+    ]
+    found = jax.lax.optimization_barrier(jnp.stack(solution))
+    return found.T.reshape(rhs.shape)
 
 
 def _pad(x: jax.Array, axis: int, before: int, after: int) -> jax.Array:

@@ -32,7 +32,8 @@ class Equations:
     Attributes:
         penalty: penalty on the residuals, which decides, with the model, whether the components
             separate.
-        embedding: `[G, C, 6, n]`: the spatial embedding by group; G * C = 2 components.
+        groups: G, number of groups; all have the same form.
+        embedding: `[C, 6, n]`: the spatial embedding of a group; G * C = 2 components.
         basis: `[T, L]`: temporal functions; `[B, T, L]` where the clips have lengths of their own.
         products: `[W + 1, ..., T, L]`: b_l(t) b_{l+o}(t) for the offsets o at which functions
             overlap.
@@ -40,6 +41,7 @@ class Equations:
     """
 
     penalty: Penalty
+    groups: int
     embedding: np.ndarray
     basis: np.ndarray | jax.Array
     products: np.ndarray | jax.Array
@@ -58,10 +60,9 @@ class Equations:
             lengths: number of frames that count, of all clips or of each, `[B]`; T where it is
                 None.
         """
-        embedding = model.spatial_embedding()[None]
+        groups, embedding = 1, model.spatial_embedding()
         if model.spatial != "planar" and not penalty.joint:
-            half = embedding.shape[-1] // 2
-            embedding = np.stack([embedding[0, :1, :, :half], embedding[0, 1:, :, half:]])
+            groups, embedding = 2, embedding[:1, :, : embedding.shape[-1] // 2]
         basis = model.temporal_basis(frames, lengths)
         size, count = embedding.shape[-1], basis.shape[-1]
         products = []
@@ -72,9 +73,9 @@ class Equations:
                 break
             products.append(_padded(product, offset))
         if isinstance(basis, np.ndarray):
-            return Equations(penalty, embedding, basis, np.stack(products), size * count)
+            return Equations(penalty, groups, embedding, basis, np.stack(products), size * count)
         unknowns = size * model.num_functions(lengths)[:, None, None]
-        return Equations(penalty, embedding, basis, jnp.stack(products), unknowns)
+        return Equations(penalty, groups, embedding, basis, jnp.stack(products), unknowns)
 
     def zeros(self, batch: int, segments: int, dtype) -> jax.Array:
         """Theta of zeros, `[B, K, G, L, n]`.
@@ -84,13 +85,12 @@ class Equations:
             segments: K, number of segments.
             dtype: type of the numbers.
         """
-        groups, _, _, size = self.embedding.shape
-        return jnp.zeros((batch, segments, groups, self.basis.shape[-1], size), dtype)
+        shape = (batch, segments, self.groups, self.basis.shape[-1], self.embedding.shape[-1])
+        return jnp.zeros(shape, dtype)
 
     def split(self, theta: jax.Array) -> jax.Array:
         """`[B, K, P]` -> `[B, K, G, L, n]`."""
-        groups, _, _, size = self.embedding.shape
-        shape = (*theta.shape[:2], self.basis.shape[-1], groups, size)
+        shape = (*theta.shape[:2], self.basis.shape[-1], self.groups, self.embedding.shape[-1])
         return jnp.moveaxis(theta.reshape(shape), 3, 2)
 
     def join(self, theta: jax.Array) -> jax.Array:
@@ -105,27 +105,35 @@ class Equations:
             substitution: map from the coefficients of a quadratic to those in the new
                 coordinates, `[B, K, 6, 6]`.
         """
-        return _einsum("bkgnm,bkglm->bkgln", self._parameter_map(substitution), theta)
+        return _einsum("bknm,bkglm->bkgln", self._parameter_map(substitution), theta)
 
     def change_coordinates_adjoint(self, theta: jax.Array, substitution: jax.Array) -> jax.Array:
         """The transpose of `change_coordinates`, with its arguments."""
-        return _einsum("bkgnm,bkgln->bkglm", self._parameter_map(substitution), theta)
+        return _einsum("bknm,bkgln->bkglm", self._parameter_map(substitution), theta)
 
     def _parameter_map(self, substitution: jax.Array) -> jax.Array:
-        groups, components, _, size = self.embedding.shape
-        inverse = np.linalg.pinv(self.embedding.reshape(groups, components * 6, size))
-        inverse = inverse.reshape(groups, size, components, 6)
-        both = np.einsum("gnci,gcjm->ijgnm", inverse, self.embedding)
-        return _einsum("bkij,ijgnm->bkgnm", substitution, jnp.asarray(both, substitution.dtype))
+        components, _, size = self.embedding.shape
+        inverse = np.linalg.pinv(self.embedding.reshape(components * 6, size))
+        both = np.einsum("nci,cjm->ijnm", inverse.reshape(size, components, 6), self.embedding)
+        return _einsum("bkij,ijnm->bknm", substitution, jnp.asarray(both, substitution.dtype))
 
     def coefficients(self, theta: jax.Array) -> jax.Array:
         """`[B, K, G, L, n]` -> quadratic coefficients of every frame `[B, T, K, 2, 6]`."""
-        placed = _einsum("bkgln,gcjn->blkgcj", theta, jnp.asarray(self.embedding, theta.dtype))
-        placed = jax.lax.optimization_barrier(placed)
+        placed = _einsum("bkgln,cjn->blkgcj", theta, jnp.asarray(self.embedding, theta.dtype))
         batch, count, segments = placed.shape[:3]
+        if self._constant:
+            everywhere = placed.reshape(batch, 1, segments, 2, 6)
+            return jnp.repeat(everywhere, self.basis.shape[0], axis=1)
+        placed = jax.lax.optimization_barrier(placed)
         basis = self._basis_of(batch, theta.dtype)
         out = _einsum("btl,bln->btn", basis, placed.reshape(batch, count, -1))
         return out.reshape(batch, -1, segments, 2, 6)
+
+    @property
+    def _constant(self) -> bool:
+        """Whether the only temporal function is one at every frame: sums over time are sums."""
+        basis = self.basis
+        return isinstance(basis, np.ndarray) and basis.shape[1] == 1 and bool((basis == 1).all())
 
     def _basis_of(self, batch: int, dtype) -> jax.Array:
         """`[B, T, L]`: the temporal functions of every clip."""
@@ -133,22 +141,24 @@ class Equations:
 
     def by_group(self, sums: jax.Array) -> jax.Array:
         """Sums per component `[B, K, C]` -> per group `[B, K, G]`."""
-        groups = self.embedding.shape[0]
-        return sums if sums.shape[-1] == groups else sums.sum(-1, keepdims=True)
+        return sums if sums.shape[-1] == self.groups else sums.sum(-1, keepdims=True)
 
     def gradient(self, moments: Moments) -> jax.Array:
         """Minus the gradient of the smoothed objective, `[B, K, G, L, n]`."""
-        groups, components, _, size = self.embedding.shape
+        components, _, size = self.embedding.shape
         batch, frames, segments, _, sums = moments.gradient.shape
         per_frame = moments.gradient.reshape(batch, frames, -1)
-        basis = self._basis_of(batch, per_frame.dtype)
-        per_function = _einsum("btl,btn->bln", basis, per_frame)
-        per_function = jax.lax.optimization_barrier(per_function)
-        per_function = per_function.reshape(batch, -1, segments, groups, components, sums)
-        placed = np.zeros((groups, components, sums, size))
+        if self._constant:
+            per_function = per_frame.sum(1, keepdims=True)
+        else:
+            basis = self._basis_of(batch, per_frame.dtype)
+            per_function = _einsum("btl,btn->bln", basis, per_frame)
+            per_function = jax.lax.optimization_barrier(per_function)
+        per_function = per_function.reshape(batch, -1, segments, self.groups, components, sums)
+        placed = np.zeros((components, sums, size))
         for row, power in enumerate(POWERS):
-            placed[:, :, GRADIENT_POWERS.index(power)] = self.embedding[:, :, row]
-        return _einsum("blkgcj,gcjn->bkgln", per_function, jnp.asarray(placed, basis.dtype))
+            placed[:, GRADIENT_POWERS.index(power)] = self.embedding[:, row]
+        return _einsum("blkgcj,cjn->bkgln", per_function, jnp.asarray(placed, per_frame.dtype))
 
     def solve(self, moments: Moments, rhs: jax.Array) -> jax.Array:
         """Solves the normal equations.
@@ -161,31 +171,32 @@ class Equations:
         products = jnp.asarray(self.products, dtype)
         batch, frames, segments, parts, _ = moments.gram.shape
         sums = moments.gram.reshape(batch, frames, -1)
-        time = "bt" if products.ndim == 4 else "t"
-        sums = _einsum(f"o{time}l,btn->olbn", products, sums)
-        sums = jax.lax.optimization_barrier(sums)
-        blocks = self._gram_map(parts)
-        sums = sums.reshape(*sums.shape[:3], segments, *blocks.shape[:3])
-        bands = _einsum("olbkgdq,gdqnm->obkglnm", sums, jnp.asarray(blocks, dtype))
+        if self._constant:
+            sums = sums.sum(1)[None, None]
+        else:
+            time = "bt" if products.ndim == 4 else "t"
+            sums = _einsum(f"o{time}l,btn->olbn", products, sums)
+            sums = jax.lax.optimization_barrier(sums)
+        parts = parts // self.groups
+        blocks = jnp.asarray(self._gram_map(parts), dtype)
+        sums = sums.reshape(*sums.shape[:3], segments, self.groups, parts, len(GRAM_POWERS))
+        bands = _einsum("olbkgdq,dqnm->obkglnm", sums, blocks)
         return solve_banded(bands, rhs, ridge=30.0 * float(jnp.finfo(dtype).eps))
 
     def _gram_map(self, parts: int) -> np.ndarray:
-        """Share of each moment in the matrix of a group: `[G, D, 25, n, n]`, D being `parts`."""
-        groups, _, _, size = self.embedding.shape
-        u, v = self.embedding.reshape(2, 6, size)
-        pairs = {
-            (2, 2): [[(u, u)], [(v, v)]],
-            (1, 2): [[(u, u), (v, v)]],
-            (1, 3): [[(u, u), (u, v), (v, v)]],
-        }[groups, parts]
-        blocks = np.zeros((groups, len(pairs[0]), len(GRAM_POWERS), size, size))
-        for group, row in enumerate(pairs):
-            for part, (left, right) in enumerate(row):
-                for (i, (a, b)), (j, (c, d)) in itertools.product(*[list(enumerate(POWERS))] * 2):
-                    product = np.outer(left[i], right[j])
-                    if left is not right:  # uv and vu
-                        product = product + product.T
-                    blocks[group, part, GRAM_POWERS.index((a + c, b + d))] += product
+        """Share of each moment in the matrix of a group: `[D, 25, n, n]`, D being `parts`."""
+        components, _, size = self.embedding.shape
+        first, last = self.embedding[0], self.embedding[-1]
+        pairs = [(first, first), (first, last), (last, last)]
+        if parts < 3:
+            pairs = pairs[:: 2 if components == 2 else 3]
+        blocks = np.zeros((parts, len(GRAM_POWERS), size, size))
+        for part, (left, right) in enumerate(pairs):
+            for (i, (a, b)), (j, (c, d)) in itertools.product(*[list(enumerate(POWERS))] * 2):
+                product = np.outer(left[i], right[j])
+                if left is not right:  # uv and vu
+                    product = product + product.T
+                blocks[part, GRAM_POWERS.index((a + c, b + d))] += product
         return blocks
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from jaxmotion.motion import newton
 from jaxmotion.motion.equations import Equations
 from jaxmotion.motion.model import Lengths, MotionModel, check_lengths, parametric_flow
-from jaxmotion.motion.moments import Clip, penalty_terms, powers, sweep
+from jaxmotion.motion.moments import Clip, penalty_terms, sweep
 from jaxmotion.motion.penalty import Penalty, PenaltyName, Squared, as_penalty
 from jaxmotion.motion.result import Fit
 from jaxmotion.motion.shapes import check_shapes, promoted
@@ -223,11 +223,11 @@ def _problem(
     y = jnp.asarray(coordinates(height), flow.dtype)
     support = measure_support(jax.lax.stop_gradient(weights), x, y)
     scale = support.scale[..., None]
-    clip = Clip(
-        flow=planar(flow),
-        weights=weights,
-        xs=powers((x - support.x_centre[..., None]) / scale),
-        ys=powers((y - support.y_centre[..., None]) / scale),
+    clip = Clip.of(
+        planar(flow),
+        weights,
+        (x - support.x_centre[..., None]) / scale,
+        (y - support.y_centre[..., None]) / scale,
     )
     return equations, clip, support
 

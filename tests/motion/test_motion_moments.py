@@ -10,7 +10,7 @@ import pytest
 from jaxmotion.motion import Absolute, MotionModel, moments
 from jaxmotion.motion.banded import solve_banded
 from jaxmotion.motion.equations import Equations
-from jaxmotion.motion.moments import Clip, powers
+from jaxmotion.motion.moments import Clip
 from jaxmotion.motion.moments import sweep as sweep_eagerly
 from jaxmotion.motion.penalty import as_penalty
 
@@ -89,11 +89,11 @@ CASES = [
 
 def random_clip(rng, batch, frames, height, width, segments):
     x, y = np.linspace(-1, 1, width), np.linspace(-1, 1, height)
-    return Clip(
+    return Clip.of(
         flow=jnp.asarray(rng.normal(size=(batch, frames, 2, height, width))),
         weights=jnp.asarray(rng.random((batch, frames, segments, height, width))),
-        xs=powers(jnp.broadcast_to(x, (batch, segments, width))),
-        ys=powers(jnp.broadcast_to(y, (batch, segments, height))),
+        x=jnp.broadcast_to(x, (batch, segments, width)),
+        y=jnp.broadcast_to(y, (batch, segments, height)),
     )
 
 
