@@ -17,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxmotion.motion.banded import solve_banded
+from jaxmotion.motion.blocks import Blocks
 from jaxmotion.motion.model import Lengths, MotionModel
 from jaxmotion.motion.moments import GRADIENT_POWERS, GRAM_POWERS, Moments
 from jaxmotion.motion.penalty import Penalty
@@ -34,17 +35,14 @@ class Equations:
             separate.
         groups: G, number of groups; all have the same form.
         embedding: `[C, 6, n]`: the spatial embedding of a group; G * C = 2 components.
-        basis: `[T, L]`: temporal functions; `[B, T, L]` where the clips have lengths of their own.
-        products: `[W + 1, ..., T, L]`: b_l(t) b_{l+o}(t) for the offsets o at which functions
-            overlap.
+        blocks: the temporal functions.
         unknowns: unknowns of one group; `[B, 1, 1]` where the clips have lengths of their own.
     """
 
     penalty: Penalty
     groups: int
     embedding: np.ndarray
-    basis: np.ndarray | jax.Array
-    products: np.ndarray | jax.Array
+    blocks: Blocks
     unknowns: int | jax.Array
 
     @staticmethod
@@ -63,19 +61,11 @@ class Equations:
         groups, embedding = 1, model.spatial_embedding()
         if model.spatial != "planar" and not penalty.joint:
             groups, embedding = 2, embedding[:1, :, : embedding.shape[-1] // 2]
-        basis = model.temporal_basis(frames, lengths)
-        size, count = embedding.shape[-1], basis.shape[-1]
-        products = []
-        for offset in range(min(model.bandwidth, count - 1) + 1):
-            product = basis[..., : count - offset] * basis[..., offset:]
-            # At every frame the functions that are not 0 are neighbors: past here none overlap.
-            if isinstance(product, np.ndarray) and not product.any():
-                break
-            products.append(_padded(product, offset))
-        if isinstance(basis, np.ndarray):
-            return Equations(penalty, groups, embedding, basis, np.stack(products), size * count)
-        unknowns = size * model.num_functions(lengths)[:, None, None]
-        return Equations(penalty, groups, embedding, basis, jnp.stack(products), unknowns)
+        blocks = Blocks.of(model, frames, lengths)
+        functions = blocks.count
+        if isinstance(lengths, jax.Array | np.ndarray):
+            functions = model.num_functions(jnp.asarray(lengths))[:, None, None]
+        return Equations(penalty, groups, embedding, blocks, embedding.shape[-1] * functions)
 
     def zeros(self, batch: int, segments: int, dtype) -> jax.Array:
         """Theta of zeros, `[B, K, G, L, n]`.
@@ -85,12 +75,12 @@ class Equations:
             segments: K, number of segments.
             dtype: type of the numbers.
         """
-        shape = (batch, segments, self.groups, self.basis.shape[-1], self.embedding.shape[-1])
+        shape = (batch, segments, self.groups, self.blocks.count, self.embedding.shape[-1])
         return jnp.zeros(shape, dtype)
 
     def split(self, theta: jax.Array) -> jax.Array:
         """`[B, K, P]` -> `[B, K, G, L, n]`."""
-        shape = (*theta.shape[:2], self.basis.shape[-1], self.groups, self.embedding.shape[-1])
+        shape = (*theta.shape[:2], self.blocks.count, self.groups, self.embedding.shape[-1])
         return jnp.moveaxis(theta.reshape(shape), 3, 2)
 
     def join(self, theta: jax.Array) -> jax.Array:
@@ -121,23 +111,8 @@ class Equations:
         """`[B, K, G, L, n]` -> quadratic coefficients of every frame `[B, T, K, 2, 6]`."""
         placed = _einsum("bkgln,cjn->blkgcj", theta, jnp.asarray(self.embedding, theta.dtype))
         batch, count, segments = placed.shape[:3]
-        if self._constant:
-            everywhere = placed.reshape(batch, 1, segments, 2, 6)
-            return jnp.repeat(everywhere, self.basis.shape[0], axis=1)
-        placed = jax.lax.optimization_barrier(placed)
-        basis = self._basis_of(batch, theta.dtype)
-        out = _einsum("btl,bln->btn", basis, placed.reshape(batch, count, -1))
+        out = self.blocks.spread(placed.reshape(batch, count, -1))
         return out.reshape(batch, -1, segments, 2, 6)
-
-    @property
-    def _constant(self) -> bool:
-        """Whether the only temporal function is one at every frame: sums over time are sums."""
-        basis = self.basis
-        return isinstance(basis, np.ndarray) and basis.shape[1] == 1 and bool((basis == 1).all())
-
-    def _basis_of(self, batch: int, dtype) -> jax.Array:
-        """`[B, T, L]`: the temporal functions of every clip."""
-        return jnp.broadcast_to(jnp.asarray(self.basis, dtype), (batch, *self.basis.shape[-2:]))
 
     def by_group(self, sums: jax.Array) -> jax.Array:
         """Sums per component `[B, K, C]` -> per group `[B, K, G]`."""
@@ -147,18 +122,12 @@ class Equations:
         """Minus the gradient of the smoothed objective, `[B, K, G, L, n]`."""
         components, _, size = self.embedding.shape
         batch, frames, segments, _, sums = moments.gradient.shape
-        per_frame = moments.gradient.reshape(batch, frames, -1)
-        if self._constant:
-            per_function = per_frame.sum(1, keepdims=True)
-        else:
-            basis = self._basis_of(batch, per_frame.dtype)
-            per_function = _einsum("btl,btn->bln", basis, per_frame)
-            per_function = jax.lax.optimization_barrier(per_function)
+        per_function = self.blocks.gather(moments.gradient.reshape(batch, frames, -1))
         per_function = per_function.reshape(batch, -1, segments, self.groups, components, sums)
         placed = np.zeros((components, sums, size))
         for row, power in enumerate(POWERS):
             placed[:, GRADIENT_POWERS.index(power)] = self.embedding[:, row]
-        return _einsum("blkgcj,cjn->bkgln", per_function, jnp.asarray(placed, per_frame.dtype))
+        return _einsum("blkgcj,cjn->bkgln", per_function, jnp.asarray(placed, per_function.dtype))
 
     def solve(self, moments: Moments, rhs: jax.Array) -> jax.Array:
         """Solves the normal equations.
@@ -167,21 +136,21 @@ class Equations:
             moments: sums of one sweep, which the matrix is made of.
             rhs: right-hand side `[B, K, G, L, n]`.
         """
-        dtype = rhs.dtype
-        products = jnp.asarray(self.products, dtype)
+        dtype, size = rhs.dtype, rhs.shape[-1]
         batch, frames, segments, parts, _ = moments.gram.shape
-        sums = moments.gram.reshape(batch, frames, -1)
-        if self._constant:
-            sums = sums.sum(1)[None, None]
-        else:
-            time = "bt" if products.ndim == 4 else "t"
-            sums = _einsum(f"o{time}l,btn->olbn", products, sums)
-            sums = jax.lax.optimization_barrier(sums)
-        parts = parts // self.groups
-        blocks = jnp.asarray(self._gram_map(parts), dtype)
-        sums = sums.reshape(*sums.shape[:3], segments, self.groups, parts, len(GRAM_POWERS))
-        bands = _einsum("olbkgdq,dqnm->obkglnm", sums, blocks)
-        return solve_banded(bands, rhs, ridge=30.0 * float(jnp.finfo(dtype).eps))
+        shares = jnp.asarray(self._gram_map(parts // self.groups), dtype)
+
+        def matrices(sums: jax.Array) -> jax.Array:  # [N, g, g, B, M] -> [B, K, G, N, g n, g n]
+            sums = sums.reshape(*sums.shape[:4], segments, self.groups, *shares.shape[:2])
+            blocks = _einsum("cijbkgdq,dqnm->bkgcinjm", sums, shares)
+            return blocks.reshape(*blocks.shape[:4], self.blocks.group * size, -1)
+
+        main, upper = map(matrices, self.blocks.products(moments.gram.reshape(batch, frames, -1)))
+        behind = main.shape[3] * self.blocks.group - rhs.shape[3]
+        right = jnp.pad(rhs, [(0, 0)] * 3 + [(0, behind), (0, 0)])
+        right = right.reshape(*rhs.shape[:3], -1, self.blocks.group, size)
+        solution = solve_banded(main, upper, right, ridge=30.0 * float(jnp.finfo(dtype).eps))
+        return solution.reshape(*rhs.shape[:3], -1, size)[:, :, :, : rhs.shape[3]]
 
     def _gram_map(self, parts: int) -> np.ndarray:
         """Share of each moment in the matrix of a group: `[D, 25, n, n]`, D being `parts`."""
@@ -198,8 +167,3 @@ class Equations:
                     product = product + product.T
                 blocks[part, GRAM_POWERS.index((a + c, b + d))] += product
         return blocks
-
-
-def _padded(products, offset: int):
-    library = np if isinstance(products, np.ndarray) else jnp
-    return library.pad(products, [(0, 0)] * (products.ndim - 1) + [(0, offset)])

@@ -14,6 +14,7 @@ from jaxmotion.motion.spatial import POWERS, SPATIAL_MODELS, coordinates, spatia
 from jaxmotion.motion.temporal import (
     KNOTS,
     TEMPORAL_MODELS,
+    LocalBasis,
     bspline_basis,
     bspline_basis_of,
     num_control_points,
@@ -94,6 +95,18 @@ class MotionModel:
         Raises:
             ValueError: for a length out of range.
         """
+        return self.local_basis(num_frames, lengths).dense()
+
+    def local_basis(self, num_frames: int, lengths: Lengths = None) -> LocalBasis:
+        """`temporal_basis`, as the few functions that are not zero at a frame.
+
+        Args:
+            num_frames: T, number of frames of the arrays.
+            lengths: number of frames of the clip, or those of several, as of `temporal_basis`.
+
+        Raises:
+            ValueError: for a length out of range.
+        """
         check_lengths(lengths, num_frames)
         spline = self.temporal == "bspline"
         if isinstance(lengths, jax.Array | np.ndarray):
@@ -105,13 +118,25 @@ class MotionModel:
             else:
                 basis = polynomial_basis_of(lengths, num_frames, self._degree)
             known = jnp.arange(num_frames) < lengths[:, None]
-            return jnp.where(known[..., None], basis, 0.0)
-        count = num_frames if lengths is None else lengths
+            basis = jnp.where(known[..., None], basis, 0.0)
+            count = basis.shape[-1]
+            width = min(self._degree + 1, count)
+            first = jnp.minimum(jnp.argmax(basis != 0, axis=-1), count - width)
+            near = jnp.take_along_axis(basis, first[..., None] + jnp.arange(width), axis=-1)
+            return LocalBasis(first, near, count)
+        length = num_frames if lengths is None else int(lengths)
         if spline:
-            basis = bspline_basis(count, self._degree, self.knot_spacing, self.knots)
+            basis = bspline_basis(length, self._degree, self.knot_spacing, self.knots)
         else:
-            basis = polynomial_basis(count, self._degree)
-        return np.pad(basis, [(0, num_frames - count), (0, 0)])
+            powers = polynomial_basis(length, self._degree)
+            basis = LocalBasis(np.zeros(length, int), powers, powers.shape[1])
+        behind = (0, num_frames - length)
+        first = np.pad(basis.first, behind, mode="edge")
+        return LocalBasis(first, np.pad(basis.near, [behind, (0, 0)]), basis.count)
+
+    def most_frames(self, functions: int) -> int:
+        """Largest number of frames whose first functions are so many neighbors, of any length."""
+        return self.knot_spacing * max(2 * functions - 1, 1) + 2
 
     def num_parameters(self, num_frames: int) -> int:
         """P = L * S for a clip of `num_frames` frames."""
@@ -122,11 +147,6 @@ class MotionModel:
         if self.temporal == "bspline":
             return num_control_points(num_frames, self.knot_spacing)
         return 0 * num_frames + self._degree + 1
-
-    @property
-    def bandwidth(self) -> int:
-        """Largest distance of two temporal functions that overlap."""
-        return self._degree
 
     @property
     def _degree(self) -> int:

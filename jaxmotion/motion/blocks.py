@@ -1,0 +1,165 @@
+"""Sums over time with a temporal basis, in blocks: what a frame costs does not grow with the clip.
+
+At a frame only as many functions of a spline are not zero as its degree plus one, and they are
+neighbors. In blocks of as many functions as the degree, a frame therefore meets one block and the
+next. What is kept of the basis, and what is computed with it, is linear in the number of frames; a
+matrix of all frames and functions would grow with its square.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxmotion.motion.banded import rounded
+from jaxmotion.motion.model import Lengths, MotionModel
+
+_einsum = functools.partial(jnp.einsum, precision=jax.lax.Precision.HIGHEST)
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True, eq=False)
+class Blocks:
+    """The temporal functions of a model in N blocks of g neighbors; the last blocks may be empty.
+
+    A clip of few functions is one block. The arrays are numpy's where all clips have the same
+    functions; where each has its own, they have a leading axis B.
+
+    Attributes:
+        first: `[T]`: the first function that may not be zero at a frame.
+        near: `[T, W]`: the functions from there on.
+        frames: `[N, F]`: the frames whose first function is in each block, F being enough for all;
+            None where there is one block.
+        values: `[N, F, 2 g]`: at these frames, the functions of this block and of the next; zero
+            where a block has fewer frames. Of one block `[1, T, g]`.
+        count: L, number of functions.
+        group: g, number of functions of a block.
+    """
+
+    first: np.ndarray | jax.Array
+    near: np.ndarray | jax.Array
+    frames: np.ndarray | jax.Array | None
+    values: np.ndarray | jax.Array
+    count: int = dataclasses.field(metadata={"static": True})
+    group: int = dataclasses.field(metadata={"static": True})
+
+    @staticmethod
+    def of(model: MotionModel, num_frames: int, lengths: Lengths = None) -> "Blocks":
+        """The blocks of a model's functions.
+
+        Args:
+            model: model of the motion of a segment.
+            num_frames: T, number of frames of the arrays.
+            lengths: number of frames that count, of all clips or of each, `[B]`; T where it is
+                None.
+        """
+        basis = model.local_basis(num_frames, lengths)
+        group = max(basis.near.shape[-1] - 1, 1)
+        if basis.count <= 2 * group:  # one larger matrix is quicker than several in turn
+            values = basis.dense()[..., None, :, :]
+            return Blocks(basis.first, basis.near, None, values, basis.count, basis.count)
+        if isinstance(basis.near, np.ndarray):
+            length = num_frames if lengths is None else int(lengths)
+            most = int(np.bincount(basis.first[:length] // group).max())
+            frames, values = _blocks(np, basis.first, basis.near, length, basis.count, most)
+        else:
+            most = min(model.most_frames(group), num_frames)
+            frames, values = jax.vmap(
+                lambda *of_clip: _blocks(jnp, *of_clip, count=basis.count, most=most)
+            )(basis.first, basis.near, lengths)
+        return Blocks(basis.first, basis.near, frames, values, basis.count, group)
+
+    @property
+    def constant(self) -> bool:
+        """Whether the only function is one at every frame: sums with it are sums."""
+        one = self.count == 1 and isinstance(self.values, np.ndarray)
+        return bool(one and (self.values == 1).all())
+
+    def spread(self, x: jax.Array) -> jax.Array:
+        """Combinations of the functions at every frame, `[B, L, M]` -> `[B, T, M]`."""
+        if self.constant:
+            return jnp.repeat(x, self.values.shape[-2], axis=1)
+
+        def of_clip(self: Blocks, x: jax.Array) -> jax.Array:
+            if self.frames is None:
+                return _einsum("tl,lm->tm", jnp.asarray(self.values[0], x.dtype), x)
+            function = self.first[:, None] + np.arange(self.near.shape[1])
+            return _einsum("tw,twm->tm", jnp.asarray(self.near, x.dtype), x[function])
+
+        return self._each(of_clip, jax.lax.optimization_barrier(x))
+
+    def gather(self, x: jax.Array) -> jax.Array:
+        """Sums over time with every function, `[B, T, M]` -> `[B, L, M]`."""
+        if self.constant:
+            return x.sum(1, keepdims=True)
+
+        def of_clip(self: Blocks, x: jax.Array) -> jax.Array:
+            values = jnp.asarray(self.values, x.dtype)
+            sums = _einsum("cfw,cfm->cwm", values, self._by_block(x))
+            own = sums[:, : self.group]
+            if self.frames is not None:
+                own = own + jnp.pad(sums[:-1, self.group :], [(1, 0), (0, 0), (0, 0)])
+            return own.reshape(-1, x.shape[-1])[: self.count]
+
+        return jax.lax.optimization_barrier(self._each(of_clip, x))
+
+    def products(self, x: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """Sums over time with every product of two functions that overlap.
+
+        Args:
+            x: values of every frame, `[B, T, M]`.
+
+        Returns:
+            Products within the blocks, `[N, g, g, B, M]`, and of their functions with those of the
+            next block, `[N, g, g, B, M]`; the last of them are zero.
+        """
+        if self.constant:
+            sums = x.sum(1)[None, None, None]
+            return sums, jnp.zeros_like(sums)
+
+        def of_clip(self: Blocks, x: jax.Array) -> jax.Array:
+            own, after = self.values[..., : self.group], self.values[..., self.group :]
+            pairs = [(own, own), (own, after), (after, after)]
+            table = [
+                left[..., :, None] * right[..., None, :]
+                for left, right in (pairs if self.frames is not None else pairs[:1])
+            ]
+            stack = np.stack if isinstance(own, np.ndarray) else jnp.stack
+            table = jnp.asarray(stack(table, axis=2), x.dtype)
+            return _einsum("cfpij,cfm->pcijm", table, self._by_block(x))
+
+        sums = jax.lax.optimization_barrier(self._each(of_clip, x, out_axes=-2))
+        if self.frames is None:
+            return sums[0], jnp.zeros_like(sums[0])
+        return sums[0] + jnp.pad(sums[2, :-1], [(1, 0)] + [(0, 0)] * 4), sums[1]
+
+    def _by_block(self, x: jax.Array) -> jax.Array:
+        """`[T, M]` -> `[N, F, M]`."""
+        return x[None] if self.frames is None else x[self.frames]
+
+    def _each(self, function: Callable, x: jax.Array, out_axes: int = 0) -> jax.Array:
+        """`function(blocks, x)` for every clip."""
+        own = None if isinstance(self.values, np.ndarray) else 0
+        if own is None:
+            return jax.vmap(functools.partial(function, self), out_axes=out_axes)(x)
+        return jax.vmap(function, out_axes=out_axes)(self, x)
+
+
+def _blocks(xp: Any, first, near, length, count: int, most: int) -> tuple:
+    """`frames` and `values` of a clip of `length` frames, made with numpy or its like in JAX."""
+    num_frames, width = near.shape
+    group = max(width - 1, 1)
+    blocks = xp.arange(rounded(-(-count // group)))[:, None]
+    # A frame behind the clip is in no block.
+    inside = (first // group == blocks) & (xp.arange(num_frames) < length)
+    start, size = inside.argmax(1, keepdims=True), inside.sum(1, keepdims=True)
+    index = xp.arange(most)
+    frames = xp.minimum(start + index, num_frames - 1)
+    function = xp.arange(2 * group) - (first[frames] - group * blocks)[..., None]
+    known = (function >= 0) & (function < width) & (index < size)[..., None]
+    values = xp.take_along_axis(near[frames], xp.clip(function, 0, width - 1), axis=2)
+    return frames, xp.where(known, values, 0.0)
