@@ -74,7 +74,8 @@ def _solve(main: jax.Array, upper: jax.Array, rhs: jax.Array) -> jax.Array:
     def pairs(x: jax.Array, axis: int) -> tuple[jax.Array, jax.Array]:
         axis += x.ndim
         x = x.reshape(*x.shape[:axis], blocks // 2, 2, *x.shape[axis + 1 :])
-        return jnp.take(x, 0, axis + 1), jnp.take(x, 1, axis + 1)
+        first, second = (jax.lax.index_in_dim(x, i, axis + 1, keepdims=False) for i in (0, 1))
+        return first, second
 
     (kept, gone), (before, after) = pairs(main, -3), pairs(upper, -3)
     right, right_gone = pairs(rhs, -2)

@@ -8,7 +8,6 @@ matrix of all frames and functions would grow with its square.
 
 import dataclasses
 import functools
-from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -21,7 +20,6 @@ from jaxmotion.motion.model import Lengths, MotionModel
 _einsum = functools.partial(jnp.einsum, precision=jax.lax.Precision.HIGHEST)
 
 
-@jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True, eq=False)
 class Blocks:
     """The temporal functions of a model in N blocks of g neighbors; the last blocks may be empty.
@@ -44,8 +42,8 @@ class Blocks:
     near: np.ndarray | jax.Array
     frames: np.ndarray | jax.Array | None
     values: np.ndarray | jax.Array
-    count: int = dataclasses.field(metadata={"static": True})
-    group: int = dataclasses.field(metadata={"static": True})
+    count: int
+    group: int
 
     @staticmethod
     def of(model: MotionModel, num_frames: int, lengths: Lengths = None) -> "Blocks":
@@ -83,29 +81,22 @@ class Blocks:
         """Combinations of the functions at every frame, `[B, L, M]` -> `[B, T, M]`."""
         if self.constant:
             return jnp.repeat(x, self.values.shape[-2], axis=1)
-
-        def of_clip(self: Blocks, x: jax.Array) -> jax.Array:
-            if self.frames is None:
-                return _einsum("tl,lm->tm", jnp.asarray(self.values[0], x.dtype), x)
-            function = self.first[:, None] + np.arange(self.near.shape[1])
-            return _einsum("tw,twm->tm", jnp.asarray(self.near, x.dtype), x[function])
-
-        return self._each(of_clip, jax.lax.optimization_barrier(x))
+        x = jax.lax.optimization_barrier(x)
+        if self.frames is None:
+            return _einsum("btl,blm->btm", _of_clips(self.values[..., 0, :, :], 2, x), x)
+        function = self.first[..., None] + np.arange(self.near.shape[-1])
+        return jnp.sum(_of_clips(self.near, 2, x)[..., None] * _rows(x, function), axis=2)
 
     def gather(self, x: jax.Array) -> jax.Array:
         """Sums over time with every function, `[B, T, M]` -> `[B, L, M]`."""
         if self.constant:
             return x.sum(1, keepdims=True)
-
-        def of_clip(self: Blocks, x: jax.Array) -> jax.Array:
-            values = jnp.asarray(self.values, x.dtype)
-            sums = _einsum("cfw,cfm->cwm", values, self._by_block(x))
-            own = sums[:, : self.group]
-            if self.frames is not None:
-                own = own + jnp.pad(sums[:-1, self.group :], [(1, 0), (0, 0), (0, 0)])
-            return own.reshape(-1, x.shape[-1])[: self.count]
-
-        return jax.lax.optimization_barrier(self._each(of_clip, x))
+        sums = _einsum("bcfw,bcfm->bcwm", _of_clips(self.values, 3, x), self._by_block(x))
+        sums = jax.lax.optimization_barrier(sums)
+        own = sums[:, :, : self.group]
+        if self.frames is not None:
+            own = own + jnp.pad(sums[:, :-1, self.group :], [(0, 0), (1, 0), (0, 0), (0, 0)])
+        return own.reshape(x.shape[0], -1, x.shape[-1])[:, : self.count]
 
     def products(self, x: jax.Array) -> tuple[jax.Array, jax.Array]:
         """Sums over time with every product of two functions that overlap.
@@ -120,33 +111,33 @@ class Blocks:
         if self.constant:
             sums = x.sum(1)[None, None, None]
             return sums, jnp.zeros_like(sums)
-
-        def of_clip(self: Blocks, x: jax.Array) -> jax.Array:
-            own, after = self.values[..., : self.group], self.values[..., self.group :]
-            pairs = [(own, own), (own, after), (after, after)]
-            table = [
-                left[..., :, None] * right[..., None, :]
-                for left, right in (pairs if self.frames is not None else pairs[:1])
-            ]
-            stack = np.stack if isinstance(own, np.ndarray) else jnp.stack
-            table = jnp.asarray(stack(table, axis=2), x.dtype)
-            return _einsum("cfpij,cfm->pcijm", table, self._by_block(x))
-
-        sums = jax.lax.optimization_barrier(self._each(of_clip, x, out_axes=-2))
+        own, after = self.values[..., : self.group], self.values[..., self.group :]
+        pairs = [(own, own), (own, after), (after, after)]
+        pairs = pairs[:1] if self.frames is None else pairs
+        table = [left[..., :, None] * right[..., None, :] for left, right in pairs]
+        table = (np.stack if isinstance(own, np.ndarray) else jnp.stack)(table, axis=-3)
+        sums = _einsum("bcfpij,bcfm->pcijbm", _of_clips(table, 5, x), self._by_block(x))
+        sums = jax.lax.optimization_barrier(sums)
         if self.frames is None:
             return sums[0], jnp.zeros_like(sums[0])
         return sums[0] + jnp.pad(sums[2, :-1], [(1, 0)] + [(0, 0)] * 4), sums[1]
 
     def _by_block(self, x: jax.Array) -> jax.Array:
-        """`[T, M]` -> `[N, F, M]`."""
-        return x[None] if self.frames is None else x[self.frames]
+        """`[B, T, M]` -> `[B, N, F, M]`."""
+        return x[:, None] if self.frames is None else _rows(x, self.frames)
 
-    def _each(self, function: Callable, x: jax.Array, out_axes: int = 0) -> jax.Array:
-        """`function(blocks, x)` for every clip."""
-        own = None if isinstance(self.values, np.ndarray) else 0
-        if own is None:
-            return jax.vmap(functools.partial(function, self), out_axes=out_axes)(x)
-        return jax.vmap(function, out_axes=out_axes)(self, x)
+
+def _of_clips(table: np.ndarray | jax.Array, axes: int, x: jax.Array) -> jax.Array:
+    """A table of so many axes for every clip of `x`, in its type.
+
+    With the clip as the batch axis of every product XLA finds a form of it for every device.
+    """
+    return jnp.broadcast_to(jnp.asarray(table, x.dtype), (x.shape[0], *table.shape[-axes:]))
+
+
+def _rows(x: jax.Array, index: np.ndarray | jax.Array) -> jax.Array:
+    """`[B, T, M]` -> `[B, i, j, M]`: rows `[i, j]`, the same of all clips, or `[B, i, j]`."""
+    return x[:, index] if index.ndim == 2 else jax.vmap(lambda rows, i: rows[i])(x, index)
 
 
 def _blocks(xp: Any, first, near, length, count: int, most: int) -> tuple:
