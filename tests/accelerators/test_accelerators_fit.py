@@ -4,7 +4,7 @@ import hlo
 import pytest
 
 # Kernels of the program, the body of a loop counted once: what was found, and a tenth more.
-MOST_KERNELS = {"em": 490, "st_ms": 640, "lt_ms": 690, "lt_ms of a long clip": 1240}
+MOST_KERNELS = {"em": 315, "st_ms": 520, "lt_ms": 510, "lt_ms of a long clip": 1060}
 
 
 @pytest.mark.tpu_aot
