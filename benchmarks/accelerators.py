@@ -102,8 +102,9 @@ def lower(program: Program, target: str) -> Any:
     import jax
 
     from jaxmotion.configs import get_config
+    from jaxmotion.training.config import MeshConfig
     from jaxmotion.training.program import jit_functions, under_mesh
-    from jaxmotion.training.shardings import MeshConfig, make_mesh
+    from jaxmotion.training.shardings import make_mesh
 
     config = get_config(program.config)
     config = dataclasses.replace(

@@ -54,6 +54,7 @@ CLIPS = {
     "static": Clip(),
     "pan": Clip(frames=30, pan=4.0),
     "object": Clip(frames=30, pan=2.0, radius=80, speed=5.0),
+    "hundred": Clip(frames=100, pan=2.0, radius=80, speed=5.0),
     "small": Clip(frames=30, pan=2.0, radius=12, speed=5.0),
     "4k": Clip(2160, 3840, 12, pan=8.0, radius=350, speed=20.0),
     "long": Clip(240, 426, 2000, pan=1.0, radius=40, speed=3.0),

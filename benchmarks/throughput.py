@@ -25,9 +25,9 @@ import numpy as np
 from memory import peak
 
 from jaxmotion.configs import get_config
-from jaxmotion.data.augment import AugmentConfig
+from jaxmotion.data.config import AugmentConfig
 from jaxmotion.scenes import LEVELS, generate
-from jaxmotion.tasks.segmentation import SegmentationConfig
+from jaxmotion.tasks.segmentation_config import SegmentationConfig
 from jaxmotion.training.config import Config
 
 METHODS = {"published": "published network", "torch": "torch twin", "small": "our configuration"}

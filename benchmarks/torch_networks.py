@@ -27,7 +27,7 @@ class BlockNorm(nn.Module):
         self.frames = frames
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Normalises `[B, C, T, H, W]`; T is a multiple of the block."""
+        """Normalizes `[B, C, T, H, W]`; T is a multiple of the block."""
         b, c, t, h, w = x.shape
         if t == self.frames:
             return functional.instance_norm(x)

@@ -68,8 +68,24 @@ def check_fields(config: Any, option: str = "") -> None:
 
 
 def to_json(config: Any) -> dict[str, Any]:
-    """A dataclass as plain JSON values; NaN and infinity, which JSON does not know, become null."""
-    return _without_nan(dataclasses.asdict(config))
+    """A dataclass as plain JSON values, see `plain`."""
+    return plain(dataclasses.asdict(config))
+
+
+def plain(value: Any, digits: int | None = None) -> Any:
+    """Values for JSON: NaN and infinity, which it does not know, become null.
+
+    Args:
+        value: nested dictionaries, lists and tuples of values that JSON knows.
+        digits: decimal places that numbers are rounded to; None leaves them as they are.
+    """
+    if isinstance(value, Mapping):
+        return {name: plain(entry, digits) for name, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(entry, digits) for entry in value]
+    if not isinstance(value, float):
+        return value
+    return None if not math.isfinite(value) else value if digits is None else round(value, digits)
 
 
 def from_json(kind: type[T], values: Any, option: str = "") -> T:
@@ -116,7 +132,7 @@ def differences(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> l
         a, b = old.get(name), new.get(name)
         if isinstance(a, dict) and isinstance(b, dict):
             rows += differences(a, b, f"{prefix}{name}.")
-        elif _plain(a) != _plain(b):
+        elif _as_python(a) != _as_python(b):
             rows.append(f"{prefix}{name}: {a} → {b}")
     return rows
 
@@ -153,7 +169,7 @@ def _checked(hint: Any, value: Any, path: str) -> Any:
             return value
         raise InputError(f"{path} {shown(value)}: expected {_words(hint)}")
     try:
-        plain = _plain(value)
+        plain = _as_python(value)
         if _is_finite(plain) or _has_figures(hint):
             return msgspec.convert(plain, hint)
     except (msgspec.ValidationError, RecursionError):
@@ -215,12 +231,12 @@ def _literal(hint: Any) -> Any:
     return _literal(first) if typing.get_args(first) else first
 
 
-def _plain(value: Any) -> Any:
+def _as_python(value: Any) -> Any:
     """The value with numbers of Python for those of numpy, and tuples as lists."""
     if isinstance(value, np.generic):
         return value.item()
     if isinstance(value, list | tuple):
-        return [_plain(entry) for entry in value]
+        return [_as_python(entry) for entry in value]
     return value
 
 
@@ -234,14 +250,6 @@ def _is_finite(value: Any) -> bool:
 
 def _has_figures(hint: Any) -> bool:
     return hint == Figure or any(map(_has_figures, typing.get_args(hint)))
-
-
-def _without_nan(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _without_nan(entry) for name, entry in value.items()}
-    if isinstance(value, list | tuple):
-        return type(value)(_without_nan(entry) for entry in value)
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 _NAMES = {

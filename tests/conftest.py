@@ -34,7 +34,7 @@ def untrained_run(tmp_path_factory) -> Path:
     from jaxmotion.data import DataConfig
     from jaxmotion.networks import NetworkConfig, build_segmenter
     from jaxmotion.options import to_json
-    from jaxmotion.tasks.segmentation import SegmentationConfig
+    from jaxmotion.tasks.segmentation_config import SegmentationConfig
     from jaxmotion.training.checkpoints import Checkpoints
     from jaxmotion.training.config import Config
 

@@ -27,8 +27,8 @@ def write_sequence(root, name, left, as_flo=False):
         folder = root / kind / "480p" / name
         folder.mkdir(parents=True)
         for t, mask in enumerate(masks):
-            grey = mask.astype(np.uint8) * 255
-            picture = grey if suffix == "png" else np.stack([grey, grey // 2, grey // 4], -1)
+            gray = mask.astype(np.uint8) * 255
+            picture = gray if suffix == "png" else np.stack([gray, gray // 2, gray // 4], -1)
             Image.fromarray(picture).save(folder / f"{t:05d}.{suffix}")
     flow = np.stack(
         [cv2.resize(mask.astype(np.float32), FLOW_SIZE[::-1]) for mask in masks[:-1]]

@@ -1,5 +1,6 @@
 """What README and docs say: their Python runs, their commands parse, their links and maps hold."""
 
+import ast
 import re
 import shlex
 import tomllib
@@ -98,6 +99,45 @@ def test_the_map_of_the_house_is_complete():
     packages = {f"{p.parent.name}/" for p in (ROOT / "jaxmotion").glob("*/__init__.py")}
     assert packages <= inside
     assert "docs/images" in readme
+
+
+FLOOR = (
+    "errors",
+    "files",
+    "locks",
+    "options",
+    "output_folder",
+    "tensors",
+    "downloads",
+    "user_cache",
+)
+ALONE = {"motion": (), "losses": ("motion",), "metrics": (), "networks": ("motion", *FLOOR)}
+
+
+def test_imports_run_down_the_map():
+    """A room imports those above it in the map, and the floor; some rooms can be taken away."""
+    lines = next(c for c in blocks(ROOT / "README.md", "") if "jaxmotion/ " in c).splitlines()
+    rooms = [line.split("/")[0].strip() for line in lines if re.match(r"  \w+/ ", line)]
+    for index, room in enumerate(rooms):
+        allowed = {room, *ALONE.get(room, (*rooms[:index], *FLOOR))}
+        for path in (ROOT / "jaxmotion" / room).rglob("*.py"):
+            tree = ast.parse(path.read_text())
+            names = [n.module for n in ast.walk(tree) if isinstance(n, ast.ImportFrom) and n.module]
+            used = {name.split(".")[1] for name in names if name.startswith("jaxmotion.")}
+            assert used <= allowed, f"{path}: imports {used - allowed}"
+
+
+def test_the_reference_has_every_room():
+    """What a room gives by its name is in the reference, or else each of its modules."""
+    text = "".join(page.read_text() for page in (ROOT / "docs" / "api").glob("*.md"))
+    rooms = [path.parent for path in (ROOT / "jaxmotion").glob("*/__init__.py")]
+    for room in rooms:
+        modules = [path.stem for path in room.glob("*.py") if path.stem != "__init__"]
+        if "__all__" in (room / "__init__.py").read_text():
+            modules = [""]
+        for module in modules if room.name != "commands" else ():  # --help is their reference
+            name = f"jaxmotion.{room.name}.{module}".rstrip(".")
+            assert re.search(rf":: {name}\b", text), name
 
 
 def test_the_lowest_versions_are_the_bounds():

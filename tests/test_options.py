@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 
 from jaxmotion.commands import train
 from jaxmotion.configs import CONFIGS, get_config
-from jaxmotion.data.augment import AugmentConfig
-from jaxmotion.data.config import DataConfig
+from jaxmotion.data.config import AugmentConfig, DataConfig
 from jaxmotion.data.windows import InferenceConfig
 from jaxmotion.errors import InputError
 from jaxmotion.motion import MotionModel
@@ -28,11 +27,8 @@ from jaxmotion.options import (
     to_json,
 )
 from jaxmotion.scenes import LEVELS, SceneConfig
-from jaxmotion.tasks.segmentation import ObjectiveConfig, SegmentationConfig
-from jaxmotion.training.config import Config, EvalsConfig
-from jaxmotion.training.distributed import Processes
-from jaxmotion.training.optimizer import OptimizerConfig
-from jaxmotion.training.shardings import MeshConfig
+from jaxmotion.tasks.segmentation_config import ObjectiveConfig, SegmentationConfig
+from jaxmotion.training.config import Config, EvalsConfig, MeshConfig, OptimizerConfig, Processes
 
 NAN, INF = math.nan, math.inf
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from jaxmotion.data.augment import AugmentConfig
+from jaxmotion.data.config import AugmentConfig
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 

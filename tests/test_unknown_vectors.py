@@ -15,14 +15,16 @@ from jaxmotion.baselines.classical_em import classical_em
 from jaxmotion.baselines.threshold import BASELINES, scaled_threshold, two_motion_upper_bound
 from jaxmotion.configs import get_config
 from jaxmotion.data import DataConfig
-from jaxmotion.data.augment import AugmentConfig, augment
+from jaxmotion.data.augmentation import augment
+from jaxmotion.data.config import AugmentConfig
 from jaxmotion.data.transforms import resize_flow_and_valid
 from jaxmotion.data.windows import InferenceConfig
 from jaxmotion.networks import INPUT_CHANNELS, DecoderConfig, NetworkConfig, build_segmenter
 from jaxmotion.optical_flow import flow_quality
 from jaxmotion.options import to_json
 from jaxmotion.tasks.observation import observe
-from jaxmotion.tasks.segmentation import SegmentationConfig, SegmentationTask
+from jaxmotion.tasks.segmentation import SegmentationTask
+from jaxmotion.tasks.segmentation_config import SegmentationConfig
 from jaxmotion.training.config import Config
 
 FRAMES, HEIGHT, WIDTH = 4, 16, 24

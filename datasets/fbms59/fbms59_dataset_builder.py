@@ -63,7 +63,7 @@ class Builder(ClipBuilder):
         if (labels < 0).any():
             y, x = np.argwhere(labels < 0)[0]
             raise InputError(
-                f"{picture}: the colour at {x}, {y} is of no region of {definition.name}"
+                f"{picture}: the color at {x}, {y} is of no region of {definition.name}"
             )
         return labels.astype(np.uint8)
 

@@ -30,6 +30,28 @@ class Timed(Generic[T]):
 
 
 @contextmanager
+def beside(function: Callable[[], object]) -> Iterator[None]:
+    """Lets a thread call a function while the block runs, and waits for it at the end.
+
+    Args:
+        function: function that prepares something. What it raises is not heard: whoever needs what
+            it prepares does without.
+    """
+
+    def run() -> None:
+        with suppress(Exception):
+            function()
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        # A process must not end while the thread is in native code: that aborts it.
+        thread.join()
+
+
+@contextmanager
 def in_background(items: Iterable[T], ahead: int) -> Iterator[Iterator[T]]:
     """Lets a thread run an iterator ahead of the one who takes its items.
 

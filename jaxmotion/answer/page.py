@@ -5,7 +5,7 @@ it is, so that neither memory nor page grow with it.
 """
 
 import platform
-from pathlib import Path
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import cv2
@@ -16,7 +16,6 @@ import jaxmotion
 from jaxmotion.answer.pictures import salience
 from jaxmotion.data.transforms import resize_flow, resize_labels
 from jaxmotion.data.video import Video
-from jaxmotion.files import atomic_path
 from jaxmotion.optical_flow.colors import flow_to_color, label_palette
 from jaxmotion.report.document import asset, document
 from jaxmotion.report.encoding import (
@@ -117,32 +116,6 @@ class Gatherer:
             self.shown = self.shown[::2]
 
 
-def write_page(
-    folder: Path,
-    video: Video,
-    gatherer: Gatherer,
-    residuals: SegmentResiduals,
-    moving: np.ndarray,
-    settings: dict[str, str],
-) -> None:
-    """Writes `index.html`.
-
-    Args:
-        folder: folder to write the page into.
-        video: the video that the page shows.
-        gatherer: the gatherer that has seen the whole video.
-        residuals: residuals of the segments, over the whole video.
-        moving: bool `[K]`, which segments move on their own.
-        settings: settings of the run that the page lists, by name.
-
-    Raises:
-        InputError: it cannot be written.
-    """
-    page = render(video, gatherer, residuals, moving, settings)
-    with atomic_path(folder / "index.html") as path:
-        path.write_text(page, encoding="utf-8")
-
-
 def render(
     video: Video,
     gatherer: Gatherer,
@@ -208,19 +181,25 @@ def _pictures(shown: list[_Shown], moving: np.ndarray) -> dict[str, Any]:
     fields = [frame.flow for frame in shown if frame.flow is not None]
     speed = full_color(np.stack(fields)) if fields else 1.0
     maps = salience(((f.flow, f.masks, f.valid) for f in with_flow), moving)  # pyright: ignore[reportArgumentType]
-    flows: dict[int, str] = {}
-    saliency: dict[int, str] = {}
-    for frame, flow, found in zip(with_flow, fields, maps, strict=True):
-        small = resize_flow(flow, frame.labels.shape)
-        flows[frame.index] = webp(flow_to_color(small, speed), FLOW_QUALITY)
-        grey = np.rint(255 * cv2.resize(found, frame.labels.shape[::-1])).astype(np.uint8)
-        color = cv2.applyColorMap(grey, cv2.COLORMAP_INFERNO)[..., ::-1]
-        saliency[frame.index] = webp(color, FRAME_QUALITY)
-    return {
-        "frames": [frame.picture for frame in shown],
-        "moving": [svg_path(moving[frame.labels]) for frame in shown],
-        "segments": [indexed(frame.labels, len(moving)) for frame in shown],
-        "flow": [flows.get(frame.index) for frame in shown],
-        "saliency": [saliency.get(frame.index) for frame in shown],
-        "full_color": speed,
-    }
+
+    def flow_picture(frame: _Shown, flow: np.ndarray) -> str:
+        return webp(flow_to_color(resize_flow(flow, frame.labels.shape), speed), FLOW_QUALITY)
+
+    def saliency_picture(frame: _Shown, found: np.ndarray) -> str:
+        gray = np.rint(255 * cv2.resize(found, frame.labels.shape[::-1])).astype(np.uint8)
+        return webp(cv2.applyColorMap(gray, cv2.COLORMAP_INFERNO)[..., ::-1], FRAME_QUALITY)
+
+    with ThreadPoolExecutor() as pool:
+        flows = pool.map(flow_picture, with_flow, fields)
+        segments = pool.map(lambda frame: indexed(frame.labels, len(moving)), shown)
+        saliency = pool.map(saliency_picture, with_flow, maps)
+        outlines = [svg_path(moving[frame.labels]) for frame in shown]
+        missing = [None] * (len(shown) - len(with_flow))  # the last frames
+        return {
+            "frames": [frame.picture for frame in shown],
+            "moving": outlines,
+            "segments": list(segments),
+            "flow": [*flows, *missing],
+            "saliency": [*saliency, *missing],
+            "full_color": speed,
+        }

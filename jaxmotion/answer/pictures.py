@@ -2,13 +2,12 @@
 
 import os
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from itertools import islice
 from pathlib import Path
 
 import cv2
-import jax
+import jax.numpy as jnp
 import numpy as np
 from PIL import Image
 
@@ -17,9 +16,8 @@ from jaxmotion.data.masks import write_labels
 from jaxmotion.data.pictures import overlay, write_image
 from jaxmotion.data.transforms import likeliest_labels
 from jaxmotion.data.video import Video, VideoWriter
+from jaxmotion.motion import FRAME_MOTION
 from jaxmotion.saliency import saliency_map
-
-_AT_ONCE = 16  # frames of one call of a compiled program
 
 
 class Pictures:
@@ -106,26 +104,15 @@ def salience(
     Yields:
         float32 `[h, w]` in [0, 1] for each frame, see `jaxmotion.saliency.saliency_map`.
     """
-    frames = iter(frames)
-    while part := list(islice(frames, _AT_ONCE)):
-        flow, masks, valid = (np.stack(arrays) for arrays in zip(*part, strict=True))
+    for flow, masks, valid in frames:
         there = moving[masks.argmax(axis=-1)]
-        missing = _AT_ONCE - len(part)  # one program, whatever the number of frames
-        flow, there, valid = (
-            np.pad(a, [(0, missing)] + [(0, 0)] * (a.ndim - 1))
-            for a in (flow, there.astype(np.float32), valid.astype(np.float32))
-        )
-        yield from np.asarray(_saliency(flow[:, None], there[:, None], valid[:, None]))[: len(part)]
-
-
-@jax.jit
-def _saliency(flow: jax.Array, mask: jax.Array, valid: jax.Array) -> jax.Array:
-    return saliency_map(flow, mask, valid=valid)[:, 0]
+        flow, there, valid = (jnp.asarray(a, jnp.float32)[None, None] for a in (flow, there, valid))
+        yield np.asarray(saliency_map(flow, there, FRAME_MOTION, valid=valid))[0, 0]
 
 
 def write_answer(
     folder: Path,
-    names: list[str],
+    names: Sequence[str],
     video: Video,
     moving: np.ndarray,
     exports: list[Export],
@@ -162,8 +149,8 @@ def write_answer(
                 latest[kind] = found
                 shown = cv2.resize(found, labels.shape[::-1], interpolation=cv2.INTER_LINEAR)
                 shown = np.where(there, shown, 0) if kind == "saliency" else shown
-                grey = np.rint(255 * np.clip(shown, 0, 1)).astype(np.uint8)
-                write_image(folder / kind / f"{name}.png", grey)
+                gray = np.rint(255 * np.clip(shown, 0, 1)).astype(np.uint8)
+                write_image(folder / kind / f"{name}.png", gray)
         picture = None if frames is None else next(frames)
         for export in exports:
             export.write(Frame(index, name, labels, there, picture))

@@ -1,40 +1,31 @@
 """A user's own video, end to end: frames → flow → masks → what moves, a page, and exports."""
 
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from tqdm import tqdm
 
-from jaxmotion.answer.background import Timed, in_background
 from jaxmotion.answer.earlier import of_an_earlier_version
 from jaxmotion.answer.exports import EXPORTED, EXPORTS, Subject
-from jaxmotion.answer.page import Gatherer, write_page
+from jaxmotion.answer.page import Gatherer, render
 from jaxmotion.answer.pictures import Kept, Pictures, salience, write_answer
+from jaxmotion.answer.stages import Segmented, Sink, open_fields, run_stages
 from jaxmotion.answer.timing import Stopwatch, Timing
-from jaxmotion.data.transforms import resize_flow_and_valid
 from jaxmotion.data.video import Video, open_video
 from jaxmotion.errors import InputError
-from jaxmotion.inference.given_flow import GivenFlow
 from jaxmotion.inference.latents import write_latents
 from jaxmotion.inference.segmenter import Segmenter
-from jaxmotion.optical_flow.arrays import known_flow
-from jaxmotion.optical_flow.estimators import Estimator, estimate_sequence
-from jaxmotion.optical_flow.refinement import Refined
+from jaxmotion.optical_flow.estimators import Estimator
 from jaxmotion.output_folder import Results
-from jaxmotion.saliency import ResidualMeter, salient
+from jaxmotion.saliency import salient
 
 RESULTS = (
     *("index.html", "masks", "moving", "probabilities", "saliency", "overlay.mp4", "theta.npz"),
     *("latents.npz", "latents.png", *EXPORTED),
 )
-
-# Frames that one stage may be ahead of the next.
-_AHEAD = 4
 
 
 @dataclass(frozen=True)
@@ -106,7 +97,7 @@ def segment_video(
     memory that does not grow with the video (`Segmenter.stream`). Into ``out`` go, all at once when
     all is done and in the place of what an earlier run left there:
 
-    - ``index.html``: a page to look at it all, which needs nothing but itself (`write_page`).
+    - ``index.html``: a page to look at it all, which needs nothing but itself (`render`).
     - ``moving/NAME.png``, 255 where something moves on its own and 0 elsewhere: the union of the
       segments that are salient over the whole video (`jaxmotion.saliency`).
     - ``masks/NAME.png``, indexed pictures: the label of each pixel, a label being the same segment
@@ -139,139 +130,56 @@ def segment_video(
     """
     video = open_video(path)
     size = segmenter.working_size(video.height, video.width)
-    if isinstance(flow, Path):
-        fields = given = GivenFlow(flow, video)
-    else:
-        estimator = flow.at(size) if isinstance(flow, Refined) else flow
-        fields, given = _estimated(video, estimator), None
+    fields, flow_files = open_fields(video, flow, size)
     results = Results(out, "segment", RESULTS, video.path.name, of_an_earlier_version(out))
-    inputs = [video.path, *video.files, *(given.files if given else ())]
-    total = None if video.num_frames is None else video.num_frames - 1
     whole, writing = Stopwatch(), Stopwatch()
     compiled = segmenter.compilation_seconds
-    num_masks = segmenter.task.network.num_masks
-    meter, gatherer = ResidualMeter(num_masks), Gatherer(num_masks)
-
+    gatherer = Gatherer(segmenter.task.network.num_masks)
     with (
-        results.claimed(inputs),
+        results.claimed([video.path, *video.files, *flow_files]),
         results.replaced() as new,
         Kept(new) as kept,
-        # Bars end here, so that nothing is drawn after an error's line.
-        tqdm(desc="flow", unit="frame", total=total) as flow_bar,
-        tqdm(desc="masks", unit="frame", total=total) as masks_bar,
         whole,
     ):
-        estimated = Timed(_at_size(size, fields))
-        with (
-            in_background(_counted(estimated, flow_bar), _AHEAD) as source,
-            Pictures(new, video) as pictures,
-        ):
-            waited, passed = Timed(source), deque()
-            segmented = Timed(segmenter.stream(_remembered(waited, passed)))
-            with in_background(_counted(segmented, masks_bar), _AHEAD) as masks:
-                frames = zip(video.frame_names(), video, strict=False)
-                written = _written(masks, passed, frames, pictures, gatherer, writing)
-                written = _measured(written, meter)
-                if answer.probabilities or answer.saliency:
-                    written = _kept(written, kept.add)
-                held: list[Segmented] = []
-                if answer.latents:
-                    written = _kept(written, lambda *frame: held.append(frame))
-                start_frames, lengths, theta = zip(*segmenter.stream_motions(written), strict=True)
-            residuals = meter.residuals()
-            moving = salient(residuals)
-        np.savez(new / "theta.npz", theta=theta, start=start_frames, length=lengths, moving=moving)
+        sinks: list[Sink] = [kept.add] if answer.probabilities or answer.saliency else []
+        held: list[Segmented] = []
         if answer.latents:
-            flows, segments, valid = (np.stack(arrays) for arrays in zip(*held, strict=True))
-            embedding = np.asarray(segmenter.describe(flows, valid).embedding)
-            write_latents(new, flows, segments, embedding, valid)
-        with writing, ExitStack() as stack:
-            subject = Subject(video, tuple(map(int, np.flatnonzero(moving))), answer.dilate)
-            write_answer(
-                new,
-                pictures.names,
-                video,
-                moving,
-                [stack.enter_context(EXPORTS[name](new, subject)) for name in answer.exports],
-                (masks[..., moving].sum(axis=-1) for _, masks, _ in kept)
-                if answer.probabilities
-                else (),
-                salience(kept, moving) if answer.saliency else (),
-            )
+            sinks.append(lambda *frame: held.append(frame))
+        seen = run_stages(video, segmenter, fields, Pictures(new, video), gatherer, sinks, writing)
+        moving = salient(seen.residuals)
+        np.savez(new / "theta.npz", **seen.motions, moving=moving)
+        if answer.latents:
+            _write_latents(new, segmenter, held)
         with writing:
-            write_page(new, video, gatherer, residuals, moving, settings or {})
-        written_names = tuple(name for name in RESULTS if (new / name).exists())
+            _write_chosen(new, video, seen.names, moving, kept, answer)
+            page = render(video, gatherer, seen.residuals, moving, settings or {})
+            (new / "index.html").write_text(page, encoding="utf-8")
+        written = tuple(name for name in RESULTS if (new / name).exists())
 
-    timing = Timing(
-        frames=len(pictures.names),
-        total=whole.seconds,
-        flow=estimated.seconds,
-        masks=segmented.seconds - waited.seconds,
-        writing=writing.seconds,
-        compilation=segmenter.compilation_seconds - compiled,
-    )
-    return Report(moving, written_names, timing)
+    seconds = (whole.seconds, seen.flow_seconds, seen.masks_seconds, writing.seconds)
+    compilation = segmenter.compilation_seconds - compiled
+    return Report(moving, written, Timing(len(seen.names), *seconds, compilation))
 
 
-Field = tuple[np.ndarray, np.ndarray]
-"""Flow `[h, w, 2]`, and where it is known, `[h, w]`."""
-Segmented = tuple[np.ndarray, np.ndarray, np.ndarray]
-"""Flow `[h, w, 2]`, masks `[h, w, K]`, and where the flow is known, `[h, w]`."""
+def _write_latents(new: Path, segmenter: Segmenter, frames: Sequence[Segmented]) -> None:
+    flow, masks, valid = (np.stack(arrays) for arrays in zip(*frames, strict=True))
+    embedding = np.asarray(segmenter.describe(flow, valid).embedding)
+    write_latents(new, flow, masks, embedding, valid)
 
 
-def _estimated(video: Video, estimator: Estimator) -> Iterator[Field]:
-    for index, flow in enumerate(estimate_sequence(video, estimator)):
-        yield known_flow(f"flow field {index}", flow)
-
-
-def _at_size(size: tuple[int, int], fields: Iterable[Field]) -> Iterator[Field]:
-    return (resize_flow_and_valid(flow, valid, size) for flow, valid in fields)
-
-
-def _counted(items: Iterable[Any], bar: tqdm) -> Iterator[Any]:
-    for item in items:
-        bar.update()
-        yield item
-
-
-def _remembered(fields: Iterable[Field], passed: deque[Field]) -> Iterator[Field]:
-    """Passes on what comes, and leaves it for another one too."""
-    for field in fields:
-        passed.append(field)
-        yield field
-
-
-def _written(
-    masks: Iterable[np.ndarray],
-    fields: deque[Field],
-    frames: Iterator[tuple[str, np.ndarray]],
-    pictures: Pictures,
-    gatherer: Gatherer,
-    writing: Stopwatch,
-) -> Iterator[Segmented]:
-    """Passes on flow, masks and valid of each frame once its pictures are written."""
-    segments = None
-    for segments, (name, frame) in zip(masks, frames, strict=False):
-        flow, valid = fields.popleft()
-        with writing:
-            labels = pictures.write(name, frame, segments)
-            gatherer.add(frame, labels, flow, segments, valid)
-        yield flow, segments, valid
-    if segments is not None:
-        for name, frame in frames:
-            with writing:
-                gatherer.add_last(frame, pictures.write(name, frame, segments))
-
-
-def _measured(frames: Iterable[Segmented], meter: ResidualMeter) -> Iterator[Segmented]:
-    """Passes on flow, masks and valid of each frame once its segments are measured."""
-    for flow, masks, valid in frames:
-        meter.add(masks.argmax(axis=-1), flow, valid)
-        yield flow, masks, valid
-
-
-def _kept(frames: Iterable[Segmented], keep: Callable[..., None]) -> Iterator[Segmented]:
-    """Passes on flow, masks and valid of each frame, and keeps them."""
-    for frame in frames:
-        keep(*frame)
-        yield frame
+def _write_chosen(
+    new: Path, video: Video, names: Sequence[str], moving: np.ndarray, kept: Kept, answer: Answer
+) -> None:
+    """Writes what moves, once it is known which segments do, and what else is asked for."""
+    subject = Subject(video, tuple(map(int, np.flatnonzero(moving))), answer.dilate)
+    chances = (masks[..., moving].sum(axis=-1) for _, masks, _ in kept)
+    with ExitStack() as stack:
+        write_answer(
+            new,
+            names,
+            video,
+            moving,
+            [stack.enter_context(EXPORTS[name](new, subject)) for name in answer.exports],
+            chances if answer.probabilities else (),
+            salience(kept, moving) if answer.saliency else (),
+        )

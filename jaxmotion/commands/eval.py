@@ -134,7 +134,7 @@ def _read_plans(config: EvalConfig) -> "list[DatasetPlan]":
     Raises:
         InputError: neither data nor a suite is named, or both, or what they say is wrong.
     """
-    from jaxmotion.evaluation.discovery import data_name, is_built, protocol_of
+    from jaxmotion.evaluation.discovery import open_data
     from jaxmotion.evaluation.protocol import preset
     from jaxmotion.evaluation.run import DatasetPlan
     from jaxmotion.evaluation.suite import plan_name, read_suite
@@ -147,16 +147,16 @@ def _read_plans(config: EvalConfig) -> "list[DatasetPlan]":
             if getattr(config, name) != getattr(alone, name):
                 raise InputError(f"--{name} belongs to a dataset of the suite: say it in the file")
         return read_suite(config.suite or "")
+    data = open_data(config.data)
     protocol = preset(
-        config.protocol or protocol_of(config.data),
+        config.protocol or data.protocol,
         select=config.select,
         cut=config.cut,
         frames=config.frames,
     )
     only_masks = config.results and not config.checkpoint
-    there = is_built(config.data) or (config.data / "Flows").is_dir()
-    flow = None if only_masks and not there else config.flow
-    name = plan_name(data_name(config.data))
+    flow = None if only_masks and not data.has_flows else config.flow
+    name = plan_name(data.name)
     return [DatasetPlan(name, config.data, flow, protocol, config.sequences, config.split)]
 
 
@@ -179,7 +179,7 @@ def _read_methods(config: EvalConfig, plans: "Sequence[DatasetPlan]") -> "list[M
 
 def _check(config: EvalConfig, plans: "Sequence[DatasetPlan]", methods: "Sequence[Method]") -> int:
     """Tells what is wrong before anything is computed; gives the number of sequences to come."""
-    from jaxmotion.evaluation.discovery import left_out
+    from jaxmotion.evaluation.discovery import open_data
     from jaxmotion.evaluation.methods import Network
 
     for plan in plans:
@@ -193,16 +193,16 @@ def _check(config: EvalConfig, plans: "Sequence[DatasetPlan]", methods: "Sequenc
         _ = networks[0].predictor  # loads it
     for plan in plans:
         if not plan.sequences and plan.split is None:
-            for line in left_out(plan.root, plan.flow):
+            for line in open_data(plan.root).left_out(plan.flow):
                 _log.warning("%s", line)
     return count * max(1, len(networks))
 
 
 def _reads(config: EvalConfig, plans: "Sequence[DatasetPlan]") -> list[Path]:
     """Folders that are read, and that results must not replace."""
-    from jaxmotion.evaluation.discovery import inputs
+    from jaxmotion.evaluation.discovery import open_data
 
-    folders = [folder for plan in plans for folder in inputs(plan.root)]
+    folders = [folder for plan in plans for folder in open_data(plan.root).folders]
     named = (text.partition("=")[2] or text for text in (*config.results, *config.compare))
     return [*folders, *map(Path, named)]
 

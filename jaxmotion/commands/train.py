@@ -4,20 +4,17 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
 from jaxmotion.commands.parsing import parse_options
 from jaxmotion.configs import CONFIGS, get_config
-from jaxmotion.experiments.evals import final_scores
-from jaxmotion.experiments.experiment import run_experiment
-from jaxmotion.experiments.seeds import run_seeds
 from jaxmotion.options import Meta, check_fields
-from jaxmotion.training.config import Config
-from jaxmotion.training.distributed import Processes, is_main, joined
-from jaxmotion.training.loop import Result
-from jaxmotion.training.metrics import write_json
+from jaxmotion.training.config import Config, Processes
+
+if TYPE_CHECKING:
+    from jaxmotion.training.loop import Result
 
 
 @dataclass(frozen=True)
@@ -51,6 +48,10 @@ def main(argv: Sequence[str], prog: str = "jaxmotion train") -> None:
         prog: the command as it was typed.
     """
     arguments = parse(argv, prog)
+    from jaxmotion.experiments.evals import final_scores
+    from jaxmotion.training.distributed import is_main, joined
+    from jaxmotion.training.metrics import write_json
+
     workdir = arguments.workdir
     start = time.perf_counter()
     with joined(arguments.processes):
@@ -67,17 +68,25 @@ def main(argv: Sequence[str], prog: str = "jaxmotion train") -> None:
     }
     print(f"step {result.step}, validation loss {result.validation_loss:.4f}, {minutes:.1f} min")
     scores = final_scores(workdir, baselines=arguments.baselines)
-    if scores:
+    on_videos = {name: score for name, score in scores.items() if name.endswith("_mean")}
+    if on_videos:
+        words = ", ".join(f"{name} {score:.3f}" for name, score in on_videos.items())
+        print(f"{arguments.config.evals.data}: {words}")
+    on_scenes = {name: score for name, score in scores.items() if name not in on_videos}
+    if on_scenes:
         print("\nforeground IoU on scenes it has not seen")
-    for name, score in scores.items():
+    for name, score in on_scenes.items():
         print(f"  {'network' if name == 'foreground_iou' else name:24s} {score:.3f}")
     summary |= scores
     write_json(workdir / "summary.json", summary)
     print(f"{workdir}: summary.json, metrics.jsonl, pictures, checkpoints")
 
 
-def _train(arguments: Arguments) -> tuple[Result, dict[str, float]]:
+def _train(arguments: Arguments) -> "tuple[Result, dict[str, float]]":
     """The kept run, and the validation losses of all seeds where there are several."""
+    from jaxmotion.experiments.experiment import run_experiment
+    from jaxmotion.experiments.seeds import run_seeds
+
     if arguments.seeds > 1:
         return run_seeds(arguments.config, arguments.workdir, arguments.seeds)
     return run_experiment(arguments.config, arguments.workdir), {}

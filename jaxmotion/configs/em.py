@@ -1,12 +1,10 @@
 """EM motion segmentation of single frames (thesis ch. 2)."""
 
-from jaxmotion.data.augment import AugmentConfig
-from jaxmotion.data.config import DataConfig
+from jaxmotion.data.config import AugmentConfig, DataConfig
 from jaxmotion.data.windows import InferenceConfig
 from jaxmotion.networks import PUBLISHED_EM
-from jaxmotion.tasks.segmentation import ObjectiveConfig, SegmentationConfig
-from jaxmotion.training.config import Config
-from jaxmotion.training.optimizer import OptimizerConfig
+from jaxmotion.tasks.segmentation_config import ObjectiveConfig, SegmentationConfig
+from jaxmotion.training.config import Config, OptimizerConfig
 
 
 def config() -> Config:

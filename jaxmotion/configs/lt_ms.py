@@ -3,13 +3,12 @@
 from dataclasses import replace
 
 from jaxmotion.configs import st_ms
-from jaxmotion.data.augment import AugmentConfig
+from jaxmotion.data.config import AugmentConfig
 from jaxmotion.data.windows import InferenceConfig
 from jaxmotion.motion import MotionModel
 from jaxmotion.networks import PUBLISHED_LT_MS, DecoderConfig
-from jaxmotion.tasks.segmentation import SegmentationConfig
-from jaxmotion.training.config import Config
-from jaxmotion.training.optimizer import OptimizerConfig
+from jaxmotion.tasks.segmentation_config import SegmentationConfig
+from jaxmotion.training.config import Config, OptimizerConfig
 
 
 def config() -> Config:

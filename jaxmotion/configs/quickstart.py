@@ -1,6 +1,6 @@
 """A first network in a few minutes on two CPU cores: EM on procedural scenes, K = 2."""
 
-from jaxmotion.tasks.segmentation import ObjectiveConfig, SegmentationConfig
+from jaxmotion.tasks.segmentation_config import ObjectiveConfig, SegmentationConfig
 from jaxmotion.training.config import Config
 
 

@@ -1,6 +1,7 @@
 """Common parts of all sources of clips: their protocol, and the fingerprint of their content."""
 
 import hashlib
+import re
 from collections.abc import Mapping
 from typing import Any, Protocol
 
@@ -60,7 +61,9 @@ def has_content(source: ClipSource, known: str) -> bool:
         source: source of clips.
         known: result of `fingerprint`, of this version or an earlier one.
     """
-    return known == fingerprint(source) or known == old_fingerprint(source)
+    now = fingerprint(source)
+    # A version noted the part before the dot alone, and those before it the old fingerprint.
+    return known in (now, re.sub(r"\.\w+", "", now)) or known == old_fingerprint(source)
 
 
 def checked_index(index: int, length: int) -> int:

@@ -1,14 +1,22 @@
-"""The clips that a run trains on."""
+"""The clips that a run trains on, and what is changed in them."""
 
 from dataclasses import dataclass
 from typing import Annotated
 
-from jaxmotion.data.flow_cache import DEFAULT_BYTES
 from jaxmotion.errors import InputError
-from jaxmotion.options import Count, Meta, check_fields
+from jaxmotion.options import (
+    Count,
+    CountOrZero,
+    Meta,
+    NotNegative,
+    Share,
+    check_fields,
+)
 
 MOST_PIXELS = 2**24
 """Most pixels of a frame; what is larger (4096×4096) is a slip, or a file meant to fill memory."""
+
+DEFAULT_CACHE_BYTES = 2**31
 
 Side = Annotated[int, Meta(ge=2, le=16_384)]
 Interval = Annotated[int, Meta(ge=-100_000, le=100_000)]
@@ -51,7 +59,7 @@ class DataConfig:
     validation_clips: Count = 64
     reader_workers: Annotated[int, Meta(ge=0, le=1_000)] = 2
     prefetch: Annotated[int, Meta(ge=1, le=10_000)] = 4
-    cache_bytes: Annotated[int, Meta(ge=0, le=2**50)] = DEFAULT_BYTES
+    cache_bytes: Annotated[int, Meta(ge=0, le=2**50)] = DEFAULT_CACHE_BYTES
 
     def __post_init__(self) -> None:
         check_fields(self, "data")
@@ -65,4 +73,42 @@ class DataConfig:
             raise InputError(
                 f"data.height {self.height} and data.width {self.width}: expected at most "
                 f"{MOST_PIXELS:,} pixels"
+            )
+
+
+@dataclass(frozen=True)
+class AugmentConfig:
+    """Changes that are made to a clip. The default makes none. Static under jit.
+
+    Attributes:
+        global_motion: greatest mean length of the added motion, in mean lengths of the clip's own
+            flow: 2 is the published "light", 4 and 8 the stronger ones, 0 adds none.
+        global_motion_probability: share of clips that get one.
+        corruption_probability: share of clips in which frames of the network's input become noise
+            (published: 0.2 for ST-MS and LT-MS, 0 for EM).
+        corrupted_frames: least and greatest number of such frames; one frame at least stays clean.
+        still_share: share of these frames that are without motion instead of noise, as between two
+            copies of an image.
+        flip_horizontal: share of clips mirrored left to right.
+        flip_vertical: share of clips mirrored upside down.
+        scale_jitter: vectors are multiplied by a factor in [1/s, s], drawn evenly in its logarithm;
+            1 for none.
+    """
+
+    global_motion: NotNegative = 0.0
+    global_motion_probability: Share = 1.0
+    corruption_probability: Share = 0.0
+    corrupted_frames: tuple[CountOrZero, CountOrZero] = (1, 1)
+    still_share: Share = 0.0
+    flip_horizontal: Share = 0.0
+    flip_vertical: Share = 0.0
+    scale_jitter: Annotated[float, Meta(ge=1)] = 1.0
+
+    def __post_init__(self) -> None:
+        check_fields(self, "augment")
+        low, high = self.corrupted_frames
+        if low > high:
+            raise InputError(
+                f"augment.corrupted_frames ({low}, {high}): expected the least number and the "
+                "greatest"
             )

@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from itertools import compress
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,11 @@ from PIL import Image
 from tqdm import tqdm
 
 from jaxmotion.data.davis import SequenceFiles
-from jaxmotion.data.fingerprints import content_fingerprint, file_fingerprint
+from jaxmotion.data.fingerprints import (
+    content_fingerprint,
+    file_fingerprint,
+    whole_fingerprint,
+)
 from jaxmotion.data.flow_cache import FlowCache
 from jaxmotion.data.masks import MAX_LABEL, read_label_pictures
 from jaxmotion.data.pairing import check_shape, place_files
@@ -106,6 +111,7 @@ def open_files(files: SequenceFiles, cache: FlowCache, thorough: bool = False) -
         frame_path=frame_path,
         frame_names=partial(frame_names, files),
         fingerprint=partial(_fingerprint, flow, usable, file_fingerprint),
+        whole_fingerprint=partial(_whole_fingerprint, flow, usable),
         old_fingerprint=partial(_fingerprint, flow, usable, _old_fingerprint),
     )
 
@@ -220,8 +226,16 @@ def _picture_size(files: SequenceFiles) -> Size | None:
     return None
 
 
+def _sound(flow: list[Path], usable: np.ndarray) -> list[bool]:
+    return [bool(usable.any())] if len(flow) == 1 else usable.tolist()
+
+
+def _whole_fingerprint(flow: list[Path], usable: np.ndarray) -> bytes:
+    return whole_fingerprint(list(compress(flow, _sound(flow, usable))))
+
+
 def _fingerprint(flow: list[Path], usable: np.ndarray, of_file: Callable[[Path], bytes]) -> bytes:
-    sound = [usable.any()] if len(flow) == 1 else usable
+    sound = _sound(flow, usable)
     return b"".join(of_file(f) if good else b"-" for f, good in zip(flow, sound, strict=True))
 
 

@@ -6,10 +6,9 @@ from collections.abc import Callable, Hashable
 
 import numpy as np
 
+from jaxmotion.data.config import DEFAULT_CACHE_BYTES
 from jaxmotion.data.transforms import Size, resize_flow, resize_flow_and_valid
 from jaxmotion.optical_flow.arrays import known_vectors
-
-DEFAULT_BYTES = 2**31
 
 Loaded = tuple[np.ndarray, np.ndarray]
 """Flow `[T, H, W, 2]`, float16 or float32, and where it is known, bool `[T, H, W]`."""
@@ -22,7 +21,7 @@ class FlowCache:
     no value. Safe to share among threads.
     """
 
-    def __init__(self, size: Size | None = None, max_bytes: int = DEFAULT_BYTES):
+    def __init__(self, size: Size | None = None, max_bytes: int = DEFAULT_CACHE_BYTES):
         """Starts empty.
 
         Args:

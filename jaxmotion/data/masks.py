@@ -31,9 +31,9 @@ from jaxmotion.optical_flow.colors import label_palette
 
 MASK_SUFFIXES = (".png", ".bmp", ".tif", ".tiff", ".gif", ".pgm")
 MAX_LABEL = 255
-NEARLY_WHITE, NEARLY_GREY = 250, 32  # a value, and a difference between channels
+NEARLY_WHITE, NEARLY_GRAY = 250, 32  # a value, and a difference between channels
 
-_GREY = ("L", "I", "I;16", "I;16B", "I;16L")
+_GRAY = ("L", "I", "I;16", "I;16B", "I;16L")
 _WHITE = (255, 65535)
 
 
@@ -57,7 +57,7 @@ def read_labels(path: str | os.PathLike, one_object: bool = False) -> tuple[np.n
         if _is_bitmap_of_two_colors(data):
             values = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE)
             if values is not None:
-                return _of_grey(path, values), False
+                return _of_gray(path, values), False
         with Image.open(io.BytesIO(data)) as image:
             depths = str(image.tile)
             image.load()
@@ -180,11 +180,11 @@ def _labels(
         if _is_black_and_white(image):
             return np.array(image.convert("L")) // MAX_LABEL, False
         return np.array(values), True
-    if mode in _GREY:
-        return _of_grey(path, values), False
+    if mode in _GRAY:
+        return _of_gray(path, values), False
     if mode not in ("LA", "RGB", "RGBA"):
         raise InputError(
-            f"{path}: mask of mode {mode}, expected one channel, grey or with a palette"
+            f"{path}: mask of mode {mode}, expected one channel, gray or with a palette"
         )
     if ";16" in depths:
         raise InputError(f"{path}: mask of 16 bits in several channels, expected one channel")
@@ -194,7 +194,7 @@ def _labels(
             raise InputError(
                 f"{path}: mask with transparent pixels that are not 0, expected opaque"
             )
-    return _of_grey(path, _one_channel(path, values, one_object)), False
+    return _of_gray(path, _one_channel(path, values, one_object)), False
 
 
 def _is_black_and_white(image: Image.Image) -> bool:
@@ -209,13 +209,13 @@ def _one_channel(path: str | os.PathLike, values: np.ndarray, one_object: bool) 
     """The brightest channel of each pixel, where that says all."""
     brightest = values.max(axis=-1)
     colorful = np.ptp(values, axis=-1).max()  # lossy kinds leave white and black a little colored
-    nearly_grey = colorful <= NEARLY_GREY and brightest.max() >= NEARLY_WHITE
-    if colorful and not nearly_grey and not one_object:
-        raise InputError(f"{path}: mask in colors, expected grey or with a palette")
+    nearly_gray = colorful <= NEARLY_GRAY and brightest.max() >= NEARLY_WHITE
+    if colorful and not nearly_gray and not one_object:
+        raise InputError(f"{path}: mask in colors, expected gray or with a palette")
     return brightest
 
 
-def _of_grey(path: str | os.PathLike, values: np.ndarray) -> np.ndarray:
+def _of_gray(path: str | os.PathLike, values: np.ndarray) -> np.ndarray:
     found = np.unique(values)
     two_values = len(found) == 2 and found[0] == 0
     if found[-1] > MAX_LABEL and (two_values or (len(found) == 1 and found[0] in _WHITE)):

@@ -30,7 +30,7 @@ def overlay(
     Returns:
         The picture, uint8 `[..., H, W, 3]`.
     """
-    image, labels = np.asarray(image), np.asarray(labels)
+    labels = np.asarray(labels)
     edge = np.zeros(labels.shape, bool)
     across = labels[..., :, 1:] != labels[..., :, :-1]
     edge[..., :, 1:] |= across
@@ -38,10 +38,13 @@ def overlay(
     down = labels[..., 1:, :] != labels[..., :-1, :]
     edge[..., 1:, :] |= down
     edge[..., :-1, :] |= down
-    opacity = np.where(edge, 1.0, alpha) * (labels != background)
-    opacity = opacity.astype(np.float32)[..., None]
-    mixed = (1 - opacity) * image + opacity * color_labels(labels)
-    return np.rint(mixed).astype(np.uint8)
+    # OpenCV takes a tenth of NumPy's time, and one picture: all of them as a tall one.
+    width = labels.shape[-1]
+    frame, colors = (a.reshape(-1, width, 3) for a in (np.asarray(image), color_labels(labels)))
+    edge, left = (a.reshape(-1, width).astype(np.uint8) for a in (edge, labels == background))
+    mixed = cv2.addWeighted(frame, 1 - alpha, colors, alpha, 0)
+    mixed = cv2.copyTo(colors, edge, mixed)
+    return cv2.copyTo(frame, left, mixed).reshape(*labels.shape, 3)
 
 
 def read_image(path: str | os.PathLike) -> np.ndarray:

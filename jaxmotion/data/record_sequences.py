@@ -1,6 +1,6 @@
 """Sequences that are records of a built data set."""
 
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import cv2
@@ -72,6 +72,7 @@ def _open(
         frame_names=record.frame_names,
         paths=tuple(record_files(built.folder, split)),
         fingerprint=record.fingerprint,
+        whole_fingerprint=partial(built.whole_fingerprint, split),
         old_fingerprint=record.old_fingerprint,
     )
 

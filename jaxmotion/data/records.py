@@ -9,7 +9,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from jaxmotion.data.fingerprints import file_fingerprint
+from jaxmotion.data.fingerprints import file_fingerprint, whole_fingerprint
 from jaxmotion.errors import InputError
 from jaxmotion.files import atomic_path, reading
 
@@ -140,6 +140,7 @@ class Built:
         self._features |= {"masks": files} if "masks" in self._features else {}
         self._dict = tfds.features.FeaturesDict
         self._fingerprints: dict[str, bytes] = {}
+        self._whole_fingerprints: dict[str, bytes] = {}
         raw = tfds.decode.DeserializeMethod.RAW_BYTES
         self._sources = {
             split: builder.as_data_source(split=split, deserialize_method=raw)
@@ -200,6 +201,12 @@ class Built:
             files = record_files(self.folder, split)
             self._fingerprints[split] = b"".join(map(file_fingerprint, files))
         return self._fingerprints[split]
+
+    def whole_fingerprint(self, split: str) -> bytes:
+        """The fingerprint of every byte of the records of a split."""
+        if split not in self._whole_fingerprints:
+            self._whole_fingerprints[split] = whole_fingerprint(record_files(self.folder, split))
+        return self._whole_fingerprints[split]
 
     def describe(self, split: str, index: int) -> dict[str, Any]:
         """The description of a record that `sequences.json` holds.

@@ -80,6 +80,7 @@ class Sequence:
         frame_names: function that names so many frames, the first ones.
         fingerprint: function whose result tells the flow from other flow under the same name
             (`jaxmotion.data.fingerprints`).
+        whole_fingerprint: the same of every byte of the files.
         old_fingerprint: function that gives the fingerprint by all numbers, as checkpoints of
             earlier versions have it.
     """
@@ -100,6 +101,7 @@ class Sequence:
     frame_path: Callable[[int], Path] | None = None
     frame_names: Callable[[int], list[str]] = number_frames
     fingerprint: Callable[[], bytes] = bytes
+    whole_fingerprint: Callable[[], bytes] = bytes
     old_fingerprint: Callable[[], bytes] = bytes
 
     def read(self, fields: Iterable[str], frames: Frames) -> dict[str, np.ndarray]:

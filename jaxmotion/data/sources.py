@@ -13,14 +13,15 @@ import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 
 from jaxmotion.data.clips import Clip, checked_index, held_out, rank
+from jaxmotion.data.config import DEFAULT_CACHE_BYTES
 from jaxmotion.data.davis import SequenceFiles, find_files
 from jaxmotion.data.file_sequences import open_all
-from jaxmotion.data.flow_cache import DEFAULT_BYTES, FlowCache
+from jaxmotion.data.flow_cache import FlowCache
 from jaxmotion.data.layouts import find_flow, is_davis
 from jaxmotion.data.record_sequences import open_records
 from jaxmotion.data.scene_source import SceneSource
@@ -65,8 +66,12 @@ class FlowSource:
         return {**clip, "name": f"{sequence.name}/{start:05d}"}
 
     def fingerprint(self) -> str:
-        """A word that tells this flow from other flow in files of the same names, in any place."""
-        return self._digest(lambda sequence: sequence.fingerprint())
+        """A word that tells this flow from other flow in files of the same names, in any place.
+
+        Two words, joined by a dot: of a few blocks of each file, and of every byte.
+        """
+        few = self._digest(lambda sequence: sequence.fingerprint())
+        return f"{few}.{self._digest(lambda sequence: sequence.whole_fingerprint())}"
 
     def old_fingerprint(self) -> str:
         """The fingerprint as checkpoints of earlier versions have it; reads all flow."""
@@ -127,7 +132,7 @@ def open_source(
     seed: int = 0,
     num_scenes: int = 100_000,
     fields: Iterable[str] | None = None,
-    cache_bytes: int = DEFAULT_BYTES,
+    cache_bytes: int = DEFAULT_CACHE_BYTES,
 ) -> SceneSource | FlowSource:
     """Opens the source that a word on the command line names.
 
@@ -161,14 +166,8 @@ def open_source(
     Raises:
         InputError: unknown, empty or damaged; the message names the file.
     """
-    for name, value in (("clip_length", clip_length), ("stride", stride)):
-        if value < 1:
-            raise InputError(f"{name} {value}: expected 1 or more")
     intervals = tuple(intervals)
-    if not intervals or 0 in intervals:
-        raise InputError(f"intervals {intervals}: expected frames forward, or backward below 0")
-    if on_bad_clip not in ("error", "skip"):
-        raise InputError(f"on_bad_clip {on_bad_clip!r}: expected 'error' or 'skip'")
+    _check_options(clip_length, stride, intervals, on_bad_clip)
     kind, _, level = str(spec).partition(":")
     if kind == "scenes":
         size = size or (64, 112)
@@ -180,13 +179,7 @@ def open_source(
         sequences = tuple(open_records(level, split, cache))
     else:
         sequences = _open_files(Path(spec), flow, split, wanted, cache, on_bad_clip)
-    for sequence in sequences:
-        if sequence.usable.any():
-            sequence.check_fields(wanted)
-    sizes = {s.size: s.name for s in sequences if s.usable.any() and s.size is not None}
-    if len(sizes) > 1:
-        shown = ", ".join(f"{name} {w} x {h}" for (h, w), name in sorted(sizes.items())[:3])
-        raise InputError(f"{spec}: flow of several sizes ({shown}), expected the option size")
+    _check_sequences(spec, sequences, wanted)
     clips = [
         (number, start, interval)
         for number, sequence in enumerate(sequences)
@@ -200,6 +193,33 @@ def open_source(
             f"{len(sequences)} sequence(s) of at most {longest} flow fields"
         )
     return FlowSource(sequences, np.array(clips), clip_length, wanted, size)
+
+
+def _check_options(
+    clip_length: int, stride: int, intervals: tuple[int, ...], on_bad_clip: str
+) -> None:
+    for name, value in (("clip_length", clip_length), ("stride", stride)):
+        if value < 1:
+            raise InputError(f"{name} {value}: expected 1 or more")
+    if not intervals or 0 in intervals:
+        raise InputError(f"intervals {intervals}: expected frames forward, or backward below 0")
+    if on_bad_clip not in get_args(OnBadClip):
+        raise InputError(f"on_bad_clip {on_bad_clip!r}: expected 'error' or 'skip'")
+
+
+def _check_sequences(
+    spec: str | os.PathLike, sequences: Iterable[Sequence], wanted: tuple[str, ...]
+) -> None:
+    """Tells where what can be used lacks a field, or has several sizes."""
+    sizes = {}
+    for sequence in sequences:
+        if sequence.usable.any():
+            sequence.check_fields(wanted)
+            sizes[sequence.size] = sequence.name
+    sizes.pop(None, None)
+    if len(sizes) > 1:
+        shown = ", ".join(f"{name} {w} x {h}" for (h, w), name in sorted(sizes.items())[:3])
+        raise InputError(f"{spec}: flow of several sizes ({shown}), expected the option size")
 
 
 def _open_files(

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from jaxmotion.data.davis import (
@@ -34,21 +35,7 @@ def find_sequences(
     names: Sequence[str] = (),
     split: str | None = None,
 ) -> list[ScoredSequence]:
-    """Lists the sequences to evaluate.
-
-    Args:
-        root: a folder laid out like DAVIS, or `tfds:NAME/CONFIG` for a built data set.
-        flow_name: name of a folder of `root/Flows`; None for masks alone.
-        names: names of the sequences wanted; empty for all of the split.
-        split: name of a list in `root/ImageSets`, or of a split of a built data set; None for every
-            sequence that has both flow and annotation.
-
-    Returns:
-        The sequences, in the order asked for, otherwise by name.
-
-    Raises:
-        InputError: a folder, list, flow or annotation is missing.
-    """
+    """Lists the sequences to evaluate, all of which must be whole; see `look_for_sequences`."""
     found, missing = look_for_sequences(root, flow_name, names, split)
     for reason in missing.values():
         raise InputError(reason)
@@ -61,7 +48,7 @@ def look_for_sequences(
     names: Sequence[str] = (),
     split: str | None = None,
 ) -> Found:
-    """Lists the sequences like `find_sequences`, but sets aside missing and damaged ones.
+    """Lists the sequences to evaluate, and sets aside missing and damaged ones.
 
     Args:
         root: a folder laid out like DAVIS, or `tfds:NAME/CONFIG` for a built data set.
@@ -71,107 +58,154 @@ def look_for_sequences(
             sequence that has both flow and annotation.
 
     Returns:
-        The sequences that are whole, and by name of each other one what is missing.
+        The sequences that are whole, in the order asked for, otherwise by name; and by name of
+        each other one what is missing.
 
     Raises:
         InputError: a folder or list is missing, or there is no sequence at all.
     """
     if names and split:
         raise InputError("name either sequences or a split, not both")
-    if is_built(root):
-        found, missing = _look_in_records(os.fspath(root), names, split)
-    else:
-        found, missing = _look_in_davis(Path(root), flow_name, names, split)
+    found, missing = open_data(root).look(flow_name, names, split)
     if not found:
         raise InputError(next(iter(missing.values())))
     return found, missing
 
 
-def is_built(root: str | os.PathLike) -> bool:
-    """Whether a word names a built data set."""
-    return os.fspath(root).startswith(PREFIX)
+def open_data(root: str | os.PathLike) -> "BuiltData | DavisFolder":
+    """The data of a root: a built data set for `tfds:NAME/CONFIG`, otherwise a folder."""
+    text = os.fspath(root)
+    if text.startswith(PREFIX):
+        return BuiltData(text.removeprefix(PREFIX))
+    return DavisFolder(Path(root))
 
 
-def data_name(root: str | os.PathLike) -> str:
-    """The name of a data set: the last word of its path, or the name that it was built under.
+@dataclass(frozen=True)
+class BuiltData:
+    """A data set that was built from its archives.
 
-    Args:
-        root: a folder laid out like DAVIS, or `tfds:NAME/CONFIG` for a built data set.
-
-    Raises:
-        InputError: no such built data set.
+    Attributes:
+        word: the NAME/CONFIG that it was built under.
     """
-    if not is_built(root):
-        return Path(root).resolve().name
-    version = find_built(os.fspath(root).removeprefix(PREFIX))
-    return version.parent.parent.name
+
+    word: str
+    has_flows = True
+
+    @property
+    def folders(self) -> list[Path]:
+        """The folders that are read, which results must not replace; an `InputError` if none."""
+        return [find_built(self.word)]
+
+    @property
+    def name(self) -> str:
+        """The name that it was built under."""
+        return find_built(self.word).parent.parent.name
+
+    @property
+    def protocol(self) -> str:
+        """The name of the protocol that it is scored by if none is named, a key of `PRESETS`."""
+        return self.name if self.name in PRESETS else "davis2016"
+
+    def look(self, flow_name: str | None, names: Sequence[str], split: str | None) -> Found:
+        """Lists sequences; arguments as in `look_for_sequences`."""
+        records = open_records(self.word, split, FlowCache(max_bytes=0))
+        by_name = {record.name: record for record in records}
+        root = PREFIX + self.word
+        if len(by_name) < len(records):
+            raise InputError(
+                f"{root}: splits with sequences of one name, expected the option split"
+            )
+        found, missing = [], {}
+        for name in dict.fromkeys(names or by_name):
+            if name not in by_name:
+                missing[name] = f"{root}: no sequence {name}, there are {_listed(by_name)}"
+            elif by_name[name].place is None and names:
+                missing[name] = f"{by_name[name].source}: no mask or box of {name}"
+            elif by_name[name].place is not None:
+                found.append(ScoredSequence(by_name[name]))
+        if not found and not missing:
+            raise InputError(f"{root}: no sequence has masks or boxes")
+        return found, missing
+
+    def left_out(self, flow_name: str | None) -> list[str]:
+        """Says which sequences are not scored where no names are given, a line for each reason."""
+        records = open_records(self.word, None, FlowCache(max_bytes=0))
+        bare = [record.name for record in records if record.place is None]
+        where = f"{PREFIX}{self.word}"
+        return [f"left out, without masks or boxes in {where}: {_listed(bare)}"] if bare else []
 
 
-def protocol_of(root: str | os.PathLike) -> str:
-    """The name of the protocol that a data set is scored by if none is named.
+@dataclass(frozen=True)
+class DavisFolder:
+    """A folder laid out like DAVIS.
 
-    Args:
-        root: a folder laid out like DAVIS, or `tfds:NAME/CONFIG` for a built data set.
-
-    Returns:
-        A key of `PRESETS`.
-
-    Raises:
-        InputError: no such built data set.
+    Attributes:
+        root: the folder.
     """
-    name = data_name(root) if is_built(root) else ""
-    return name if name in PRESETS else "davis2016"
 
+    root: Path
+    protocol = "davis2016"
 
-def _look_in_records(root: str, names: Sequence[str], split: str | None) -> Found:
-    records = open_records(root.removeprefix(PREFIX), split, FlowCache(max_bytes=0))
-    by_name = {record.name: record for record in records}
-    if len(by_name) < len(records):
-        raise InputError(f"{root}: splits with sequences of one name, expected the option split")
-    found, missing = [], {}
-    for name in dict.fromkeys(names or by_name):
-        if name not in by_name:
-            missing[name] = f"{root}: no sequence {name}, there are {_listed(by_name)}"
-        elif by_name[name].place is None and names:
-            missing[name] = f"{by_name[name].source}: no mask or box of {name}"
-        elif by_name[name].place is not None:
-            found.append(ScoredSequence(by_name[name]))
-    if not found and not missing:
-        raise InputError(f"{root}: no sequence has masks or boxes")
-    return found, missing
+    @property
+    def folders(self) -> list[Path]:
+        """The folders that are read, which results must not replace."""
+        folders = mask_folder(self.root), frame_folder(self.root)
+        return [*(folder.parent for folder in folders), self.root / "Flows"]
 
+    @property
+    def name(self) -> str:
+        """The name of the folder."""
+        return self.root.resolve().name
 
-def _look_in_davis(
-    root: Path, flow_name: str | None, names: Sequence[str], split: str | None
-) -> Found:
-    annotations = mask_folder(root)
-    flows = root / "Flows" / flow_name if flow_name is not None else None
-    for folder in (root, annotations, *((flows.parent,) if flows else ())):
-        if not folder.is_dir():
-            raise InputError(f"{folder}: no such folder, expected the root of a DAVIS layout")
-    if flows is not None and not flows.is_dir():
-        known = sorted(path.name for path in flows.parent.iterdir() if path.is_dir())
-        raise InputError(f"{flows}: no such folder of flows, found {', '.join(known) or 'none'}")
-    if split is not None and not split.strip():
-        raise InputError(f"split {split!r}: expected the name of a list in {root / 'ImageSets'}")
-    annotated = there = sequence_folders(annotations)
-    places = flow_places(flows) if flows is not None else {}
-    if flows is not None:
-        there = annotated & places.keys()
-    if split:
-        names = _listed_in(root, split)
-    elif not names:
-        names = sorted(there)
-        if not names:
+    @property
+    def has_flows(self) -> bool:
+        """Whether there is flow of any name."""
+        return (self.root / "Flows").is_dir()
+
+    def look(self, flow_name: str | None, names: Sequence[str], split: str | None) -> Found:
+        """Lists sequences; arguments as in `look_for_sequences`."""
+        root, annotations = self.root, mask_folder(self.root)
+        flows = root / "Flows" / flow_name if flow_name is not None else None
+        for folder in (root, annotations, *((flows.parent,) if flows else ())):
+            if not folder.is_dir():
+                raise InputError(f"{folder}: no such folder, expected the root of a DAVIS layout")
+        if flows is not None and not flows.is_dir():
+            known = sorted(path.name for path in flows.parent.iterdir() if path.is_dir())
+            raise InputError(
+                f"{flows}: no such folder of flows, found {', '.join(known) or 'none'}"
+            )
+        if split is not None and not split.strip():
+            lists = root / "ImageSets"
+            raise InputError(f"split {split!r}: expected the name of a list in {lists}")
+        annotated = there = sequence_folders(annotations)
+        places = flow_places(flows) if flows is not None else {}
+        if flows is not None:
+            there = annotated & places.keys()
+        names = _listed_in(root, split) if split else names or sorted(there)
+        if not names and not split:
             both = f"both a flow in {flows} and" if flows is not None else "masks, expected"
             raise InputError(f"{root}: no sequence has {both} an annotation")
-    found, missing = [], {}
-    for name in dict.fromkeys(names):
-        try:
-            found.append(_open(root, name, annotated, flows, places))
-        except InputError as error:
-            missing[name] = str(error)
-    return found, missing
+        found, missing = [], {}
+        for name in dict.fromkeys(names):
+            try:
+                found.append(_open(root, name, annotated, flows, places))
+            except InputError as error:
+                missing[name] = str(error)
+        return found, missing
+
+    def left_out(self, flow_name: str | None) -> list[str]:
+        """Says which sequences are not scored where no names are given, a line for each reason."""
+        annotations = mask_folder(self.root)
+        if flow_name is None or not annotations.is_dir():
+            return []
+        flows = self.root / "Flows" / flow_name
+        annotated = sequence_folders(annotations)
+        with_flow = flow_places(flows).keys() if flows.is_dir() else annotated
+        reasons = (
+            (annotated - with_flow, f"annotated, but without flow in {flows}"),
+            (with_flow - annotated, f"without masks in {annotations}"),
+        )
+        return [f"left out, {reason}: {_listed(names)}" for names, reason in reasons if names]
 
 
 def _open(
@@ -201,48 +235,6 @@ def _listed_in(root: Path, split: str) -> list[str]:
             f"{listed}: cannot be read (no such list, there are {', '.join(known) or 'none'})"
         )
     return split_names(root, split)
-
-
-def left_out(root: str | os.PathLike, flow_name: str | None) -> list[str]:
-    """Says which sequences lack a part, and so are not scored where no names are given.
-
-    Args:
-        root: a folder laid out like DAVIS, or `tfds:NAME/CONFIG` for a built data set.
-        flow_name: name of a folder of `root/Flows`; None for masks alone, which lack nothing.
-
-    Returns:
-        A line for those without flow and one for those without masks, where there are any.
-    """
-    if is_built(root):
-        records = open_records(os.fspath(root).removeprefix(PREFIX), None, FlowCache(max_bytes=0))
-        bare = [record.name for record in records if record.place is None]
-        return [f"left out, without masks or boxes in {root}: {_listed(bare)}"] if bare else []
-    annotations = mask_folder(Path(root))
-    if flow_name is None or not annotations.is_dir():
-        return []
-    flows = Path(root) / "Flows" / flow_name
-    annotated = sequence_folders(annotations)
-    with_flow = flow_places(flows).keys() if flows.is_dir() else annotated
-    lines = []
-    for names, reason in (
-        (annotated - with_flow, f"annotated, but without flow in {flows}"),
-        (with_flow - annotated, f"without masks in {annotations}"),
-    ):
-        if names:
-            lines.append(f"left out, {reason}: {_listed(names)}")
-    return lines
-
-
-def inputs(root: str | os.PathLike) -> list[Path]:
-    """The folders that an evaluation reads, which results must not replace.
-
-    Args:
-        root: a folder laid out like DAVIS, or `tfds:NAME/CONFIG` for a built data set.
-    """
-    if is_built(root):
-        return [find_built(os.fspath(root).removeprefix(PREFIX))]
-    folders = mask_folder(Path(root)), frame_folder(Path(root))
-    return [*(folder.parent for folder in folders), Path(root) / "Flows"]
 
 
 def _listed(names: Iterable[str]) -> str:

@@ -24,9 +24,10 @@ import numpy as np
 from jaxmotion.data.masks import write_label_pictures
 from jaxmotion.errors import InputError
 from jaxmotion.evaluation.comparison import with_differences
-from jaxmotion.evaluation.results import Evaluation, dumps, loads, plain
+from jaxmotion.evaluation.results import Evaluation, dumps, loads
 from jaxmotion.evaluation.tables import dataset_csv, frame_csv, scores_dict, sequence_csv
 from jaxmotion.files import atomic_path
+from jaxmotion.options import plain
 from jaxmotion.output_folder import Results, replaced_folder
 
 MASK_FOLDERS = ("masks", "segments")

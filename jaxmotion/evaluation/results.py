@@ -16,9 +16,7 @@ null in JSON.
 """
 
 import json
-import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -26,7 +24,7 @@ import numpy as np
 from jaxmotion.errors import InputError
 from jaxmotion.evaluation.protocol import Average
 from jaxmotion.evaluation.score import SequenceScores, Statistics, mean_of, statistics_of
-from jaxmotion.options import Figure, from_json
+from jaxmotion.options import Figure, from_json, to_json
 
 Kind = Literal["checkpoint", "results", "baseline"]
 """The kind of a method: a network, a folder of masks, or something that needs no training."""
@@ -217,7 +215,7 @@ def with_joint_mean(means: Statistics) -> Statistics:
 
 def dumps(part: Any) -> str:
     """The tree, or a part of it, as JSON text."""
-    return json.dumps(plain(asdict(part)), indent=1) + "\n"
+    return json.dumps(to_json(part), indent=1) + "\n"
 
 
 def loads(text: str) -> Evaluation:
@@ -226,21 +224,3 @@ def loads(text: str) -> Evaluation:
         return from_json(Evaluation, json.loads(text))
     except (ValueError, RecursionError) as error:
         raise InputError(f"not an evaluation: {error}") from error
-
-
-def plain(value: Any, digits: int | None = None) -> Any:
-    """Lists and dicts for JSON, in which a number that is not finite is None.
-
-    Args:
-        value: nested mappings, lists and tuples of values that JSON knows.
-        digits: decimal places that numbers are rounded to; None leaves them as they are.
-    """
-    if isinstance(value, Mapping):
-        return {key: plain(part, digits) for key, part in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(part, digits) for part in value]
-    if isinstance(value, float):
-        if not math.isfinite(value):
-            return None
-        return value if digits is None else round(value, digits)
-    return value

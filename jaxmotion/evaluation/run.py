@@ -15,12 +15,12 @@ from jaxmotion.evaluation.discovery import look_for_sequences
 from jaxmotion.evaluation.folder import write_masks
 from jaxmotion.evaluation.methods import AnnotatedVideo, Baseline, Method, Network
 from jaxmotion.evaluation.protocol import Protocol
-from jaxmotion.evaluation.results import Dataset, Evaluation, Failure, Run, plain
+from jaxmotion.evaluation.results import Dataset, Evaluation, Failure, Run
 from jaxmotion.evaluation.score import SequenceScores, score_labels
 from jaxmotion.evaluation.sequences import ScoredSequence
 from jaxmotion.files import atomic_path, stamps
 from jaxmotion.metrics.masks import unpack
-from jaxmotion.options import from_json
+from jaxmotion.options import from_json, to_json
 
 _FORMAT = 1
 
@@ -204,7 +204,7 @@ def _evaluate_sequence(
                 continue
             column.scores[sequence.name] = scores
             if options.resume:
-                text = json.dumps({"inputs": inputs, "scores": plain(asdict(scores))})
+                text = json.dumps({"inputs": inputs, "scores": to_json(scores)})
                 with atomic_path(state) as path:
                     path.write_text(text, encoding="utf-8")
     for reason in reasons:

@@ -11,7 +11,7 @@ import numpy as np
 
 from jaxmotion.baselines.threshold import BASELINES
 from jaxmotion.errors import InputError
-from jaxmotion.evaluation.discovery import data_name, is_built, protocol_of
+from jaxmotion.evaluation.discovery import BuiltData, open_data
 from jaxmotion.evaluation.methods import Network, Predictor, ResultFolder
 from jaxmotion.evaluation.protocol import preset
 from jaxmotion.evaluation.run import DatasetPlan
@@ -161,8 +161,10 @@ def _plans(folder: Path, values: Any) -> list[DatasetPlan]:
     if "data" not in values:
         raise InputError("a dataset without data, expected data = FOLDER")
     entry = from_json(SuiteEntry, values)
-    root = Path(entry.data) if is_built(entry.data) else folder / entry.data
-    name = plan_name(entry.name or data_name(root))
+    built = isinstance(open_data(entry.data), BuiltData)
+    root = Path(entry.data) if built else folder / entry.data
+    data = open_data(root)
+    name = plan_name(entry.name or data.name)
     compare = [
         replace(results, name=plan_name(key))
         for key, text in entry.compare.items()
@@ -175,7 +177,7 @@ def _plans(folder: Path, values: Any) -> list[DatasetPlan]:
             root=root,
             flow=entry.flow,
             protocol=preset(
-                entry.protocol or protocol_of(root),
+                entry.protocol or data.protocol,
                 select=entry.select or None,
                 cut=cut,
                 frames=entry.frames or None,

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from jaxmotion.errors import InputError
-from jaxmotion.experiments.scenes import score_on_scenes
+from jaxmotion.experiments.segmentation import score_segmentation, videos_of
 from jaxmotion.models.loading import load_trained
 from jaxmotion.tasks.task import Variables
 from jaxmotion.training.config import Config
@@ -15,7 +15,7 @@ Evaluation = Callable[[Config, Variables, bool], dict[str, float]]
 """From a configuration, the variables of its network, and whether to score baselines beside it, to
 scores by name; none where the configuration asks for none."""
 
-EVALUATIONS: dict[str, Evaluation] = {"segmentation": score_on_scenes}
+EVALUATIONS: dict[str, Evaluation] = {"segmentation": score_segmentation}
 
 
 def register_evaluation(kind: str, evaluation: Evaluation) -> None:
@@ -35,8 +35,9 @@ def evaluation_of(config: Config) -> Evaluate | None:
         config: configuration of the experiment.
 
     Raises:
-        InputError: where scores are wanted but nothing gives them.
+        InputError: where scores are wanted but nothing gives them, or a video of them is missing.
     """
+    videos_of(config.evals)
     evaluation = EVALUATIONS.get(config.task.kind)
     if evaluation is not None:
         return lambda variables: evaluation(config, variables, False)

@@ -12,10 +12,8 @@ from jaxmotion.baselines.threshold import (
     two_motion_upper_bound,
 )
 from jaxmotion.data import SceneSource
-from jaxmotion.inference.segmenter import Segmenter
 from jaxmotion.metrics.davis import jaccard
 from jaxmotion.metrics.foreground import select_foreground
-from jaxmotion.tasks.task import Variables
 from jaxmotion.training.config import Config
 
 TUNED_THRESHOLD = "tuned_threshold"
@@ -25,34 +23,32 @@ Sample = Mapping[str, np.ndarray]
 TEST_SEED, TUNING_SEED = 1_000_001, 1_000_002
 
 
-def score_on_scenes(config: Config, variables: Variables, baselines: bool) -> dict[str, float]:
+def score_on_scenes(
+    config: Config, predict: Callable[[np.ndarray], np.ndarray], baselines: bool
+) -> dict[str, float]:
     """Scores a segmenter on scenes that no run trains on.
 
     Args:
         config: configuration of the run; ``config.evals`` says which scenes.
-        variables: variables of the trained network, by collection.
+        predict: function from flow `[T, H, W, 2]` to masks `[T, H, W, K]`.
         baselines: whether to score the baselines beside the network.
 
     Returns:
         ``foreground_iou``, and the `scene_scores` of the baselines; none without scenes.
     """
-    level = scenes_of(config)
-    if not level:
+    if not scenes_of(config):
         return {}
-    size, length = (config.data.height, config.data.width), config.data.clip_length
-    samples, tuning = (
-        [source[index] for index in range(len(source))]
-        for source in (
-            SceneSource(level, length, size, seed, -(-frames // length))
-            for seed, frames in (
-                (TEST_SEED, config.evals.frames),
-                (TUNING_SEED, -(-config.evals.frames // 2)),
-            )
-        )
-    )
-    segmenter = Segmenter(config, variables["params"])
-    scores = scene_scores(segmenter, samples, tuning if baselines else None)
+    samples = _samples(config, TEST_SEED, config.evals.frames)
+    tuning = _samples(config, TUNING_SEED, -(-config.evals.frames // 2)) if baselines else None
+    scores = scene_scores(predict, samples, tuning)
     return {"foreground_iou": scores.pop("network"), **scores}
+
+
+def _samples(config: Config, seed: int, frames: int) -> list[Sample]:
+    """Scenes like those of training, in whole clips of that length."""
+    size, length = (config.data.height, config.data.width), config.data.clip_length
+    source = SceneSource(scenes_of(config), length, size, seed, -(-frames // length))
+    return [source[index] for index in range(len(source))]
 
 
 def scenes_of(config: Config) -> str:

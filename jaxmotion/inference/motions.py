@@ -43,17 +43,52 @@ class MotionFitter:
             penalty: robust penalty of a residual.
         """
 
-        def theta(_: tuple[()], flow: jax.Array, masks: jax.Array, valid: jax.Array) -> jax.Array:
+        def theta(flow: jax.Array, masks: jax.Array, valid: jax.Array) -> jax.Array:
             weights = losses.frame_weights(flow, valid=valid)
             found = fit(flow, masks, model, penalty=penalty, valid=valid, frame_weights=weights)
             return found.theta
 
-        self._theta = ShapedFunction(theta, ())
+        self._theta = ShapedFunction(theta)
 
     @property
     def compilation_seconds(self) -> float:
         """Seconds spent on compiling so far."""
         return self._theta.seconds
+
+    def prepare(self, size: tuple[int, ...], num_masks: int) -> None:
+        """Compiles what `stream` needs for clips of a size.
+
+        Args:
+            size: numbers of clips, frames, rows and columns.
+            num_masks: number of masks.
+        """
+        shapes = ((*size, 2), (*size, num_masks), size)
+        self._theta.prepare(*(jax.ShapeDtypeStruct(shape, np.float32) for shape in shapes))
+
+    def of_video(
+        self,
+        flow: np.ndarray,
+        masks: np.ndarray,
+        valid: np.ndarray | None,
+        inference: InferenceConfig,
+    ) -> np.ndarray:
+        """Fits the motion models of all windows of a video: theta `[N, K, P]`.
+
+        Args:
+            flow: `[T, H, W, 2]`, pixels per frame.
+            masks: `[T, H, W, K]`.
+            valid: `[T, H, W]` in {0, 1}, where the flow is known; None for everywhere.
+            inference: length and overlap of the windows.
+
+        Raises:
+            InputError: on flow or masks of another shape.
+        """
+        flow, valid = checked_flow(flow, valid)
+        masks = np.asarray(masks)
+        if masks.ndim != 4 or masks.shape[:3] != flow.shape[:3]:
+            raise InputError(f"masks of shape {masks.shape}: expected [T, H, W, K] of {flow.shape}")
+        frames = zip(flow, masks, valid, strict=True)
+        return np.stack([window.theta for window in self.stream(frames, inference)])
 
     def stream(
         self, frames: Iterable[SegmentedField], inference: InferenceConfig

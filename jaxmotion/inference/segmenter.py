@@ -1,9 +1,9 @@
 """A trained segmenter: from a checkpoint to masks of any flow."""
 
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
 
@@ -22,12 +22,12 @@ from jaxmotion.inference.fields import (
 )
 from jaxmotion.inference.motions import MotionFitter, WindowMotions
 from jaxmotion.inference.stream import segment_stream
-from jaxmotion.inference.windows import ShapedFunction, bucket_length
+from jaxmotion.inference.windows import ShapedFunction, bucket_length, clip_size
 from jaxmotion.models.loading import load_trained
 from jaxmotion.models.trained import Trained
 from jaxmotion.networks import Segmentation, build_segmenter
 from jaxmotion.tasks.observation import observe
-from jaxmotion.tasks.segmentation import SegmentationConfig
+from jaxmotion.tasks.segmentation_config import SegmentationConfig
 from jaxmotion.training.config import Config
 
 _log = logging.getLogger(__name__)
@@ -41,7 +41,7 @@ class Segmenter:
         task: the part of the configuration that is about segmentation.
         inference: length and overlap of its windows over a video; as trained, unless told
             otherwise. May be set.
-        params: parameters of the network.
+        params: parameters of the network. May be set; nothing is compiled anew then.
         step: training step that the parameters are from.
     """
 
@@ -68,6 +68,9 @@ class Segmenter:
         self.inference = self.task.inference if inference is None else inference
         self.step = step
         self.params = jax.device_put(params)
+        self._describe = jax.jit(self._apply)
+        self._program = ShapedFunction(lambda *arguments: self._apply(*arguments).masks)
+        self._fitter = MotionFitter(self.task.motion, self.task.objective.penalty)
 
     @classmethod
     def load(
@@ -101,27 +104,20 @@ class Segmenter:
         inference: InferenceConfig | None = None,
         num_masks: int | None = None,
     ) -> "Segmenter":
-        """Makes the segmenter of a trained network.
+        """Makes the segmenter of a trained network; the other arguments are those of `load`.
 
         Args:
             trained: the trained network, with its configuration.
-            inference: windows to use instead of those it was trained for.
-            num_masks: number of masks, if not that of training; only a decoder of slots allows it.
+            inference: windows to use.
+            num_masks: number of masks.
 
         Raises:
             InputError: where it was trained for another task, or its K is fixed.
         """
         config, task = trained.config, _segmentation(trained.config)
-        network = task.network
-        if num_masks not in (None, network.num_masks):
-            if network.decoder.kind != "slots" or num_masks < 1:
-                raise InputError(
-                    f"segments into {network.num_masks}, not {num_masks}; only a network with "
-                    "slots takes another number than in training, from 1 on"
-                )
-            config = replace(
-                config, task=replace(task, network=replace(network, num_masks=num_masks))
-            )
+        if num_masks is not None:
+            network = task.network.with_num_masks(num_masks)
+            config = replace(config, task=replace(task, network=network))
         return cls(config, trained.params, trained.step, inference)
 
     def __call__(self, flow: np.ndarray, valid: np.ndarray | None = None) -> np.ndarray:
@@ -226,12 +222,7 @@ class Segmenter:
         Raises:
             InputError: as `__call__`, or on masks of another shape.
         """
-        flow, valid = checked_flow(flow, valid)
-        masks = np.asarray(masks)
-        if masks.ndim != 4 or masks.shape[:3] != flow.shape[:3]:
-            raise InputError(f"masks of shape {masks.shape}: expected [T, H, W, K] of {flow.shape}")
-        frames = zip(flow, masks, valid, strict=True)
-        return np.stack([window.theta for window in self._fitter.stream(frames, self.inference)])
+        return self._fitter.of_video(flow, masks, valid, self.inference)
 
     def stream_motions(self, frames: Iterable[SegmentedField]) -> Iterator[WindowMotions]:
         """Fits motion models as `motions` does, for a video of any length while it arrives.
@@ -263,10 +254,26 @@ class Segmenter:
         reduction = network.stem * 2 ** (len(network.widths) - 1)
         return working_size((height, width), (data.height, data.width), reduction)
 
+    def prepare(self, num_frames: int, height: int, width: int) -> None:
+        """Compiles what `stream` and `stream_motions` need for flow at the working size.
+
+        Args:
+            num_frames: number of flow fields.
+            height: number of rows of the video.
+            width: number of columns of the video.
+        """
+        windows, size = self._for_streams(), self.working_size(height, width)
+        seen = (*clip_size(num_frames, windows, bucketed=True), *size)
+        fitted = (*clip_size(num_frames, windows, bucketed=False), *size)
+        flow, valid = (jax.ShapeDtypeStruct(shape, np.float32) for shape in ((*seen, 2), seen))
+        with ThreadPoolExecutor(2) as pool:
+            pool.submit(self._program.prepare, self.params, flow, valid)
+            pool.submit(self._fitter.prepare, fitted, self.task.network.num_masks)
+
     @property
     def compilation_seconds(self) -> float:
         """Time spent on compiling so far."""
-        return self._masks.seconds + self._fitter.compilation_seconds
+        return self._program.seconds + self._fitter.compilation_seconds
 
     def _for_streams(self) -> InferenceConfig:
         """A stream has no known end, so that no window may be as long as the video."""
@@ -281,17 +288,8 @@ class Segmenter:
         output = build_segmenter(network).apply({"params": params}, seen.features, seen.valid)
         return cast(Segmentation, output)
 
-    @cached_property
-    def _describe(self) -> Callable[[Any, np.ndarray, np.ndarray], Segmentation]:
-        return jax.jit(self._apply)
-
-    @cached_property
-    def _masks(self) -> ShapedFunction:
-        return ShapedFunction(lambda *arguments: self._apply(*arguments).masks, self.params)
-
-    @cached_property
-    def _fitter(self) -> MotionFitter:
-        return MotionFitter(self.task.motion, self.task.objective.penalty)
+    def _masks(self, flow: np.ndarray, valid: np.ndarray) -> np.ndarray:
+        return self._program(self.params, flow, valid)
 
 
 def _segmentation(config: Config) -> SegmentationConfig:

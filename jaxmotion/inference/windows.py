@@ -1,5 +1,6 @@
 """Runs a network on the windows of a video, with few programs compiled for it."""
 
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
@@ -14,32 +15,45 @@ from jaxmotion.data.windows import InferenceConfig
 _FRAMES_AT_ONCE = 8
 
 
+# LLVM's further levels take XLA half as long again for programs that are not faster.
+_ON_CPU: dict[str, Any] = {"xla_backend_optimization_level": 1}
+
+
 class ShapedFunction:
-    """A function of parameters and arrays, compiled once for each shape of the arrays.
+    """A function of arrays, and trees of arrays, compiled once for all that have the same shapes.
 
     Attributes:
         seconds: seconds spent on compiling so far.
     """
 
-    def __init__(self, function: Callable[..., jax.Array], params: Any) -> None:
-        """Makes the function; nothing is compiled yet.
-
-        Args:
-            function: function of the parameters and arrays that gives an array.
-            params: parameters, the first argument in every call.
-        """
-        self._function, self._params = jax.jit(function), params
+    def __init__(self, function: Callable[..., jax.Array]) -> None:
+        """Makes the function of one that gives an array; nothing is compiled yet."""
+        self._function = jax.jit(function)
         self._compiled: dict[tuple[tuple[int, ...], ...], Callable[..., jax.Array]] = {}
+        self._lock = threading.Lock()
         self.seconds = 0.0
 
-    def __call__(self, *arrays: np.ndarray) -> np.ndarray:
-        """Applies the function to these arrays."""
-        shapes = tuple(array.shape for array in arrays)
-        if shapes not in self._compiled:
-            start = time.perf_counter()
-            self._compiled[shapes] = self._function.lower(self._params, *arrays).compile()
-            self.seconds += time.perf_counter() - start
-        return np.asarray(self._compiled[shapes](self._params, *arrays))
+    def __call__(self, *arguments: Any) -> np.ndarray:
+        """Applies the function to these arguments."""
+        return np.asarray(self.prepare(*arguments)(*arguments))
+
+    def prepare(self, *arguments: Any) -> Callable[..., jax.Array]:
+        """Compiles the function for such arguments, unless that is done or under way.
+
+        Args:
+            *arguments: arguments, or `jax.ShapeDtypeStruct` in the place of arrays.
+
+        Returns:
+            The program, a function of the arguments.
+        """
+        shapes = tuple(leaf.shape for leaf in jax.tree.leaves(arguments))
+        with self._lock:
+            if shapes not in self._compiled:
+                start = time.perf_counter()
+                options = _ON_CPU if jax.default_backend() == "cpu" else None
+                self._compiled[shapes] = self._function.lower(*arguments).compile(options)
+                self.seconds += time.perf_counter() - start
+            return self._compiled[shapes]
 
 
 def run_windows(
@@ -62,19 +76,31 @@ def run_windows(
     Yields:
         Number of the first frame, length, and result of each window in turn.
     """
-    at_once = -(-_FRAMES_AT_ONCE // inference.window) if inference.window else 1
+    at_once, _ = clip_size(1, inference, bucketed=bucketed)
     windows = inference.cut(frames)
     while group := list(islice(windows, at_once)):
-        length = len(group[0][1])
-        if bucketed:
-            length = min(bucket_length(length), inference.window or bucket_length(length))
-        clips = [np.zeros((at_once, length, *p.shape), np.float32) for p in group[0][1][0]]
+        size = clip_size(len(group[0][1]), inference, bucketed=bucketed)
+        clips = [np.zeros((*size, *part.shape), np.float32) for part in group[0][1][0]]
         for number, (_, window) in enumerate(group):
             for index, parts in enumerate(window):
                 for clip, part in zip(clips, parts, strict=True):
                     clip[number, index] = part
         for (start, window), result in zip(group, function(*clips), strict=False):
             yield start, len(window), result
+
+
+def clip_size(num_frames: int, inference: InferenceConfig, *, bucketed: bool) -> tuple[int, int]:
+    """The number of clips, and of frames of each, that `run_windows` gives to a function.
+
+    Args:
+        num_frames: number of frames of the video.
+        inference: length and overlap of the windows.
+        bucketed: whether windows are filled up with frames of zeros to a `bucket_length`.
+    """
+    if not inference.window:
+        return 1, bucket_length(num_frames) if bucketed else num_frames
+    length = bucket_length(num_frames) if bucketed else num_frames
+    return -(-_FRAMES_AT_ONCE // inference.window), min(length, inference.window)
 
 
 def bucket_length(num_frames: int) -> int:

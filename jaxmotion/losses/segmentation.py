@@ -18,7 +18,8 @@ import jax
 import jax.numpy as jnp
 
 from jaxmotion.losses.masks import entropy, known_pixels
-from jaxmotion.motion.penalty import Penalty, PenaltyName, residual_penalty
+from jaxmotion.motion.names import PenaltyName
+from jaxmotion.motion.penalty import Penalty, residual_penalty
 from jaxmotion.motion.shapes import check_shapes, promoted
 
 __all__ = [

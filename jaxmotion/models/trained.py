@@ -110,4 +110,5 @@ def without_folders(config: Config) -> Config:
 
     source = ",".join(last_name(source) for source in config.data.source.split(","))
     data = dataclasses.replace(config.data, source=source)
-    return dataclasses.replace(config, data=data, start=last_name(config.start))
+    evals = dataclasses.replace(config.evals, data=last_name(config.evals.data))
+    return dataclasses.replace(config, data=data, start=last_name(config.start), evals=evals)

@@ -9,7 +9,7 @@ from jaxmotion.errors import InputError
 from jaxmotion.models.files import model_paths, read_model, write_model
 from jaxmotion.models.loading import find_trained, load_trained
 from jaxmotion.models.trained import Trained
-from jaxmotion.tasks.segmentation import SegmentationConfig
+from jaxmotion.tasks.segmentation_config import SegmentationConfig
 from jaxmotion.training.config import Config
 from jaxmotion.training.metrics import read_json
 

@@ -1,26 +1,33 @@
 """Parametric motion: what a segment is. `spatial` and `temporal` hold the bases, `model` puts
-them together (`MotionModel`, `parametric_flow`), `fit` estimates the parameters of every segment
-from flow and soft masks, robustly and without a design matrix: `moments` is its one sweep over
-the pixels, `banded` its linear solver. `penalty` is shared with `jaxmotion.losses`.
-`global_motion` fits the motion of whole frames, and says what it leaves of the flow.
+them together (`MotionModel`), `flow` evaluates them (`parametric_flow`). `fitting` estimates the
+parameters of every segment from flow and soft masks, robustly and without a design matrix:
+`moments` is its one sweep over the pixels, `banded` its linear solver. `penalty` is shared with
+`jaxmotion.losses`. `global_motion` fits the motion of whole frames, and says what it leaves of the
+flow; `inpainting` fills regions by the motion around them.
 """
 
-from jaxmotion.motion.fit import Fit, fit
-from jaxmotion.motion.global_motion import global_residual
-from jaxmotion.motion.inpaint import inpaint
-from jaxmotion.motion.model import MotionModel, frame_coefficients, parametric_flow
-from jaxmotion.motion.penalty import (
-    Absolute,
-    Cauchy,
-    GemanMcClure,
-    Huber,
-    Penalty,
-    PenaltyName,
-    Squared,
-    residual_penalty,
-)
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from jaxmotion.motion.fitting import Fit, fit
+    from jaxmotion.motion.flow import frame_coefficients, parametric_flow
+    from jaxmotion.motion.global_motion import global_residual
+    from jaxmotion.motion.inpainting import FRAME_MOTION, frame_motion, inpaint
+    from jaxmotion.motion.model import MotionModel
+    from jaxmotion.motion.names import PenaltyName
+    from jaxmotion.motion.penalty import (
+        Absolute,
+        Cauchy,
+        GemanMcClure,
+        Huber,
+        Penalty,
+        Squared,
+        residual_penalty,
+    )
 
 __all__ = [
+    "FRAME_MOTION",
     "Absolute",
     "Cauchy",
     "Fit",
@@ -32,8 +39,29 @@ __all__ = [
     "Squared",
     "fit",
     "frame_coefficients",
+    "frame_motion",
     "global_residual",
     "inpaint",
     "parametric_flow",
     "residual_penalty",
 ]
+
+_HOMES = {
+    "FRAME_MOTION": "inpainting",
+    "Fit": "fitting",
+    "MotionModel": "model",
+    "PenaltyName": "names",
+    "fit": "fitting",
+    "frame_coefficients": "flow",
+    "frame_motion": "inpainting",
+    "global_residual": "global_motion",
+    "inpaint": "inpainting",
+    "parametric_flow": "flow",
+}
+
+
+def __getattr__(name: str) -> Any:  # late: a motion model is an option, and read without JAX
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = importlib.import_module(f"{__name__}.{_HOMES.get(name, 'penalty')}")
+    return getattr(module, name)

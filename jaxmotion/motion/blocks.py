@@ -15,7 +15,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxmotion.motion.banded import rounded
-from jaxmotion.motion.model import Lengths, MotionModel
+from jaxmotion.motion.lengths import Lengths
+from jaxmotion.motion.model import MotionModel
 
 _einsum = functools.partial(jnp.einsum, precision=jax.lax.Precision.HIGHEST)
 
@@ -55,21 +56,28 @@ class Blocks:
             lengths: number of frames that count, of all clips or of each, `[B]`; T where it is
                 None.
         """
-        basis = model.local_basis(num_frames, lengths)
-        group = max(basis.near.shape[-1] - 1, 1)
-        if basis.count <= 2 * group:  # one larger matrix is quicker than several in turn
-            values = basis.dense()[..., None, :, :]
-            return Blocks(basis.first, basis.near, None, values, basis.count, basis.count)
-        if isinstance(basis.near, np.ndarray):
+        one_length = lengths is None or isinstance(lengths, int | np.integer)
+        if one_length:
+            basis = model.local_basis(num_frames, lengths)
+            first, near, count = basis.first, basis.near, basis.count
+        else:
+            whole = model.temporal_basis(num_frames, lengths)
+            count, width = whole.shape[-1], model.most_near(num_frames)
+            first = jnp.minimum(jnp.argmax(whole != 0, axis=-1), count - width)
+            near = jnp.take_along_axis(whole, first[..., None] + np.arange(width), axis=-1)
+        group = max(near.shape[-1] - 1, 1)
+        if count <= 2 * group:  # one larger matrix is quicker than several in turn
+            values = model.temporal_basis(num_frames, lengths)[..., None, :, :]
+            return Blocks(first, near, None, values, count, count)
+        if one_length:
             length = num_frames if lengths is None else int(lengths)
-            most = int(np.bincount(basis.first[:length] // group).max())
-            frames, values = _blocks(np, basis.first, basis.near, length, basis.count, most)
+            most = int(np.bincount(first[:length] // group).max())
+            frames, values = _blocks(np, first, near, length, count, most)
         else:
             most = min(model.most_frames(group), num_frames)
-            frames, values = jax.vmap(
-                lambda *of_clip: _blocks(jnp, *of_clip, count=basis.count, most=most)
-            )(basis.first, basis.near, lengths)
-        return Blocks(basis.first, basis.near, frames, values, basis.count, group)
+            of_clip = functools.partial(_blocks, jnp, count=count, most=most)
+            frames, values = jax.vmap(of_clip)(first, near, jnp.asarray(lengths))
+        return Blocks(first, near, frames, values, count, group)
 
     @property
     def constant(self) -> bool:

@@ -18,7 +18,8 @@ import numpy as np
 
 from jaxmotion.motion.banded import solve_banded
 from jaxmotion.motion.blocks import Blocks
-from jaxmotion.motion.model import Lengths, MotionModel
+from jaxmotion.motion.lengths import Lengths
+from jaxmotion.motion.model import MotionModel
 from jaxmotion.motion.moments import GRADIENT_POWERS, GRAM_POWERS, Moments
 from jaxmotion.motion.penalty import Penalty
 from jaxmotion.motion.spatial import POWERS

@@ -3,8 +3,9 @@
 import jax
 import jax.numpy as jnp
 
-from jaxmotion.motion.fit import fit
-from jaxmotion.motion.model import MotionModel, parametric_flow
+from jaxmotion.motion.fitting import fit
+from jaxmotion.motion.flow import parametric_flow
+from jaxmotion.motion.model import MotionModel
 from jaxmotion.motion.shapes import check_shapes
 from jaxmotion.motion.sharding import fold_time, unfold_time
 

@@ -1,29 +1,23 @@
-"""`MotionModel`: a spatial model times a temporal basis, and the flow that its parameters give."""
+"""`MotionModel`: a spatial model times a temporal basis. An option of a command, so without JAX."""
 
 import dataclasses
-import functools
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import chex
-import jax
-import jax.numpy as jnp
 import numpy as np
 
-from jaxmotion.motion.shapes import check_shapes
 from jaxmotion.motion.spatial import POWERS, SPATIAL_MODELS, coordinates, spatial_embedding
 from jaxmotion.motion.temporal import (
     KNOTS,
     TEMPORAL_MODELS,
     LocalBasis,
     bspline_basis,
-    bspline_basis_of,
     num_control_points,
     polynomial_basis,
-    polynomial_basis_of,
 )
 
-# One number of frames for all clips, or an array `[B]` of those of each.
-Lengths = int | np.ndarray | jax.Array | None
+if TYPE_CHECKING:
+    from jaxmotion.motion.lengths import Lengths
+
 
 # Beyond these there is no motion, only memory.
 MOST_DEGREE, MOST_FRAMES = 100, 1_000_000
@@ -80,7 +74,7 @@ class MotionModel:
         """`[2, 6, S]`: component, monomial 1, x, y, x², xy, y², parameter."""
         return spatial_embedding(self.spatial)
 
-    def temporal_basis(self, num_frames: int, lengths: Lengths = None) -> Any:
+    def temporal_basis(self, num_frames: int, lengths: "Lengths" = None) -> Any:
         """The temporal functions at the frames.
 
         Args:
@@ -95,44 +89,39 @@ class MotionModel:
         Raises:
             ValueError: for a length out of range.
         """
-        return self.local_basis(num_frames, lengths).dense()
+        if lengths is None or isinstance(lengths, int | np.integer):
+            return self.local_basis(num_frames, lengths).dense()
+        from jaxmotion.motion.lengths import bspline_basis_of, polynomial_basis_of  # late: JAX
 
-    def local_basis(self, num_frames: int, lengths: Lengths = None) -> LocalBasis:
-        """`temporal_basis`, as the few functions that are not zero at a frame.
+        if self.temporal == "bspline":
+            return bspline_basis_of(
+                lengths, num_frames, self._degree, self.knot_spacing, self.knots
+            )
+        return polynomial_basis_of(lengths, num_frames, self._degree)
+
+    def local_basis(self, num_frames: int, length: int | None = None) -> LocalBasis:
+        """`temporal_basis` of one length, as the few functions that are not zero at a frame.
 
         Args:
             num_frames: T, number of frames of the arrays.
-            lengths: number of frames of the clip, or those of several, as of `temporal_basis`.
+            length: number of frames of the clip, T where it is None.
 
         Raises:
             ValueError: for a length out of range.
         """
-        check_lengths(lengths, num_frames)
-        spline = self.temporal == "bspline"
-        if isinstance(lengths, jax.Array | np.ndarray):
-            lengths = jnp.asarray(lengths)
-            if spline:
-                basis = bspline_basis_of(
-                    lengths, num_frames, self._degree, self.knot_spacing, self.knots
-                )
-            else:
-                basis = polynomial_basis_of(lengths, num_frames, self._degree)
-            known = jnp.arange(num_frames) < lengths[:, None]
-            basis = jnp.where(known[..., None], basis, 0.0)
-            count = basis.shape[-1]
-            width = min(self._degree + 1, count)
-            first = jnp.minimum(jnp.argmax(basis != 0, axis=-1), count - width)
-            near = jnp.take_along_axis(basis, first[..., None] + jnp.arange(width), axis=-1)
-            return LocalBasis(first, near, count)
-        length = num_frames if lengths is None else int(lengths)
-        if spline:
-            basis = bspline_basis(length, self._degree, self.knot_spacing, self.knots)
+        count = num_frames if length is None else checked_length(length, num_frames)
+        if self.temporal == "bspline":
+            basis = bspline_basis(count, self._degree, self.knot_spacing, self.knots)
         else:
-            powers = polynomial_basis(length, self._degree)
-            basis = LocalBasis(np.zeros(length, int), powers, powers.shape[1])
-        behind = (0, num_frames - length)
+            powers = polynomial_basis(count, self._degree)
+            basis = LocalBasis(np.zeros(count, int), powers, powers.shape[1])
+        behind = (0, num_frames - count)
         first = np.pad(basis.first, behind, mode="edge")
         return LocalBasis(first, np.pad(basis.near, [behind, (0, 0)]), basis.count)
+
+    def most_near(self, num_frames: int) -> int:
+        """Largest number of functions that are not zero at a frame, of clips of up to T frames."""
+        return min(self._degree + 1, self.num_functions(num_frames))
 
     def most_frames(self, functions: int) -> int:
         """Largest number of frames whose first functions are so many neighbors, of any length."""
@@ -177,141 +166,19 @@ def _is_count(value: Any, least: int, most: int) -> bool:
     return bool(whole and least <= value <= most)
 
 
-def check_lengths(lengths: Lengths, num_frames: int) -> None:
-    """Checks the numbers of frames of clips.
+def checked_length(length: int, num_frames: int) -> int:
+    """Gives the number of frames of all clips.
 
     Args:
-        lengths: number of frames of all clips, or of each, `[B]`; None for no check.
-        num_frames: T, the largest length.
+        length: number of frames of the clips.
+        num_frames: T, number of frames of the arrays, the largest length.
 
     Raises:
-        ValueError: where one length of all clips is out of range, or several are no `[B]`.
+        ValueError: where the length is out of range.
     """
-    if lengths is None:
-        return
-    if isinstance(lengths, int | np.integer):
-        if not 1 <= lengths <= num_frames:
-            raise ValueError(
-                f"lengths must be at least 1 and at most {num_frames}, the number of frames; "
-                f"got {lengths}"
-            )
-    else:
-        check_shapes(lengths=(lengths, "B"))
-
-
-def parametric_flow(
-    model: MotionModel,
-    theta: chex.Array,
-    shape: tuple[int, ...],
-    *,
-    lengths: Lengths = None,
-) -> jax.Array:
-    """The flow of a motion model, evaluated separably (no design matrix).
-
-    Args:
-        model: model of the motion of a segment.
-        theta: parameters of the motions, `[..., P]`, usually `[B, K, P]`.
-        shape: number of frames, rows and columns, (T, H, W).
-        lengths: number of frames of all clips, or those of each, `[B]`, of the first axis of
-            theta; T where it is None. The flow behind them is zero.
-
-    Returns:
-        `[..., T, H, W, 2]`, in the flow's units (pixels per frame).
-
-    Raises:
-        ValueError: where theta's last axis is not the model's parameter count for T frames, or the
-            shape is no three sizes.
-    """
-    if len(shape) != 3:
-        raise ValueError(f"shape must be (T, H, W); got {shape}")
-    num_frames, height, width = shape
-    coefficients = frame_coefficients(model, theta, num_frames, lengths=lengths)
-    x = jnp.asarray(coordinates(width), coefficients.dtype)
-    y = jnp.asarray(coordinates(height), coefficients.dtype)
-    return _flow(coefficients, x, y)
-
-
-@jax.jit
-def _flow(coefficients: jax.Array, x: jax.Array, y: jax.Array) -> jax.Array:
-    return jnp.moveaxis(evaluate_quadratic(coefficients, x, y), -3, -1)
-
-
-def frame_coefficients(
-    model: MotionModel, theta: chex.Array, num_frames: int, *, lengths: Lengths = None
-) -> jax.Array:
-    """The motion of every frame as one quadratic: what theta says of segment k at frame t.
-
-    With x to the right and y down, both from -1 at the center of the first pixel to 1 at that of
-    the last, the flow is `c[0] + c[1] x + c[2] y + c[3] x² + c[4] x y + c[5] y²`. The first three
-    are its affine part; those of a smaller model than the quadratic are zero beyond it.
-
-    Args:
-        model: model of the motion of a segment.
-        theta: parameters of the motions, `[..., P]`, such as `[B, K, P]` of `fit`.
-        num_frames: T, number of frames.
-        lengths: number of frames of all clips, or those of each, `[B]`, of the first axis of
-            theta; T where it is None. The motion behind them is zero.
-
-    Returns:
-        `[..., T, 2, 6]`: frame, component (u, v), coefficient c of 1, x, y, x², xy, y², each in
-        pixels per frame.
-
-    Raises:
-        ValueError: where theta's last axis is not the model's parameter count for T frames.
-    """
-    check_lengths(lengths, num_frames)
-    if isinstance(lengths, int | np.integer):
-        return _coefficients(model, num_frames, int(lengths), theta, None)
-    return _coefficients(model, num_frames, None, theta, lengths)
-
-
-@functools.partial(jax.jit, static_argnums=(0, 1, 2))
-def _coefficients(
-    model: MotionModel,
-    num_frames: int,
-    length: int | None,
-    theta: jax.Array,
-    lengths: jax.Array | None,
-) -> jax.Array:
-    count = model.num_parameters(num_frames if length is None else length)
-    if theta.shape[-1:] != (count,):
+    if not 1 <= length <= num_frames:
         raise ValueError(
-            f"theta must have {count} parameters per segment for {length or num_frames} frames of "
-            f"{model}; got shape {theta.shape}"
+            f"lengths must be at least 1 and at most {num_frames}, the number of frames; "
+            f"got {length}"
         )
-    if lengths is None:
-        basis = jnp.asarray(model.temporal_basis(num_frames, length), theta.dtype)
-    else:
-        check_shapes(theta=(theta, " ".join(["B", *"CDEFG"[: theta.ndim - 2], "P"])))
-        check_shapes(lengths=(lengths, str(theta.shape[0])))
-        basis = model.temporal_basis(num_frames, lengths).astype(theta.dtype)
-    embedding = jnp.asarray(model.spatial_embedding(), theta.dtype)
-    theta = theta.reshape(*theta.shape[:-1], basis.shape[-1], -1)
-    return jnp.einsum(
-        "...ls,tl,cjs->...tcj" if lengths is None else "b...ls,btl,cjs->b...tcj",
-        theta,
-        basis,
-        embedding,
-        precision=jax.lax.Precision.HIGHEST,
-    )
-
-
-def evaluate_quadratic(coefficients: jax.Array, x: jax.Array, y: jax.Array) -> jax.Array:
-    """Evaluates quadratics on a grid.
-
-    Per row it is a parabola in x, so that a pixel costs two multiply-adds. x and y may carry the
-    leading axes of the coefficients, for coordinates that differ between problems.
-
-    Args:
-        coefficients: coefficients of 1, x, y, x², xy, y², `[..., 6]`.
-        x: positions of the columns, `[W]`.
-        y: positions of the rows, `[H]`.
-
-    Returns:
-        The values `[..., H, W]`.
-    """
-    one, cx, cy, cxx, cxy, cyy = (c[..., None] for c in jnp.moveaxis(coefficients, -1, 0))
-    at_row = (one + (cy + cyy * y) * y)[..., None]
-    slope = (cx + cxy * y)[..., None]
-    x = x[..., None, :]
-    return at_row + (slope + cxx[..., None] * x) * x
+    return int(length)

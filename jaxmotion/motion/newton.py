@@ -66,7 +66,7 @@ def subsampling(height: int, width: int) -> list[tuple[int, int]]:
     return [(stride, stride), (stride // 2, stride // 2) if stride > 2 else (1, 2)]
 
 
-def minimise(
+def minimize(
     equations: Equations,
     clip: Clip,
     start: jax.Array,
@@ -115,9 +115,9 @@ def minimise(
             _COARSE_DECAY,
             strict=False,
         )
-        for stride, minimised, count, decay in levels:
+        for stride, minimized, count, decay in levels:
             coarse = clip.subsample(*stride)
-            search = _coarse(minimised, coarse, search, huber_delta, count, decay)
+            search = _coarse(minimized, coarse, search, huber_delta, count, decay)
     search = dataclasses.replace(
         search, objective=objective, best=start, lowered=jnp.zeros_like(search.lowered)
     )
@@ -161,7 +161,7 @@ def converge(
     Args:
         equations: model and penalty.
         clip: flow and weights, in the coordinates of the problems.
-        search: state of the search that `minimise` returned.
+        search: state of the search that `minimize` returned.
         huber_delta: scale of the penalty, pixels per frame.
         sweeps: number of further sweeps.
     """

@@ -6,13 +6,13 @@ They minimize the same function, or the envelope theorem would not hold between 
 
 import abc
 import dataclasses
-from typing import Literal, get_args
+from typing import get_args
 
 import chex
 import jax
 import jax.numpy as jnp
 
-PenaltyName = Literal["l1", "l2", "huber", "squared", "cauchy", "geman_mcclure"]
+from jaxmotion.motion.names import PenaltyName
 
 
 @dataclasses.dataclass(frozen=True)

@@ -15,23 +15,23 @@ import jax.numpy as jnp
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class Support:
-    """Center and scale of every problem, `[B, K]` each: X = (x - x_centre) / scale.
+    """Center and scale of every problem, `[B, K]` each: X = (x - x_center) / scale.
 
     One scale serves both axes, so that the planar model keeps its form.
     """
 
-    x_centre: jax.Array
-    y_centre: jax.Array
+    x_center: jax.Array
+    y_center: jax.Array
     scale: jax.Array
 
     def to_image(self) -> jax.Array:
         """`[B, K, 6, 6]`: coefficients over X, Y -> coefficients over x, y."""
-        return _substitution(self.x_centre, self.y_centre, self.scale)
+        return _substitution(self.x_center, self.y_center, self.scale)
 
     def from_image(self) -> jax.Array:
         """`[B, K, 6, 6]`: the inverse of `to_image`."""
         return _substitution(
-            -self.x_centre / self.scale, -self.y_centre / self.scale, 1.0 / self.scale
+            -self.x_center / self.scale, -self.y_center / self.scale, 1.0 / self.scale
         )
 
 
@@ -49,12 +49,12 @@ def measure_support(weights: jax.Array, x: jax.Array, y: jax.Array) -> Support:
     columns, rows = weights.sum((1, 3)), weights.sum((1, 4))
     mass = columns.sum(-1)
     share = 1.0 / jnp.where(mass > 0, mass, 1.0)
-    x_centre, y_centre = (columns * x).sum(-1) * share, (rows * y).sum(-1) * share
-    x_spread = (columns * (x - x_centre[..., None]) ** 2).sum(-1) * share
-    y_spread = (rows * (y - y_centre[..., None]) ** 2).sum(-1) * share
+    x_center, y_center = (columns * x).sum(-1) * share, (rows * y).sum(-1) * share
+    x_spread = (columns * (x - x_center[..., None]) ** 2).sum(-1) * share
+    y_spread = (rows * (y - y_center[..., None]) ** 2).sum(-1) * share
     pixel = 2.0 / max(x.shape[0], y.shape[0])
     scale = jnp.sqrt(jnp.maximum(jnp.maximum(x_spread, y_spread), pixel**2))
-    return Support(x_centre, y_centre, jnp.where(mass > 0, scale, 1.0))
+    return Support(x_center, y_center, jnp.where(mass > 0, scale, 1.0))
 
 
 def _substitution(cx: jax.Array, cy: jax.Array, scale: jax.Array) -> jax.Array:

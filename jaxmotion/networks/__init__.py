@@ -8,23 +8,23 @@ segments of a whole clip from the bottleneck, by a transformer or by `slot_atten
 names all choices.
 """
 
-from jaxmotion.networks.backbone import Backbone, BackboneOutput, build_backbone
-from jaxmotion.networks.config import (
-    PUBLISHED_EM,
-    PUBLISHED_LT_MS,
-    PUBLISHED_ST_MS,
-    NetworkConfig,
-)
-from jaxmotion.networks.decoders import DecoderConfig
-from jaxmotion.networks.heads import MaskHead, Segmentation
-from jaxmotion.networks.inputs import (
-    INPUT_CHANNELS,
-    InputKind,
-    needs_residual,
-    network_features,
-)
-from jaxmotion.networks.segmenters import UNetSegmenter, build_segmenter
-from jaxmotion.networks.unet import UNet
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from jaxmotion.networks.backbone import Backbone, BackboneOutput, build_backbone
+    from jaxmotion.networks.config import (
+        PUBLISHED_EM,
+        PUBLISHED_LT_MS,
+        PUBLISHED_ST_MS,
+        DecoderConfig,
+        InputKind,
+        NetworkConfig,
+    )
+    from jaxmotion.networks.heads import MaskHead, Segmentation
+    from jaxmotion.networks.inputs import INPUT_CHANNELS, needs_residual, network_features
+    from jaxmotion.networks.segmenters import UNetSegmenter, build_segmenter
+    from jaxmotion.networks.unet import UNet
 
 __all__ = [
     "INPUT_CHANNELS",
@@ -45,3 +45,24 @@ __all__ = [
     "needs_residual",
     "network_features",
 ]
+
+_HOMES = {
+    "Backbone": "backbone",
+    "BackboneOutput": "backbone",
+    "INPUT_CHANNELS": "inputs",
+    "MaskHead": "heads",
+    "Segmentation": "heads",
+    "UNet": "unet",
+    "UNetSegmenter": "segmenters",
+    "build_backbone": "backbone",
+    "build_segmenter": "segmenters",
+    "needs_residual": "inputs",
+    "network_features": "inputs",
+}
+
+
+def __getattr__(name: str) -> Any:  # late: a configuration is read without JAX
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = importlib.import_module(f"{__name__}.{_HOMES.get(name, 'config')}")
+    return getattr(module, name)

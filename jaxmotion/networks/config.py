@@ -1,17 +1,60 @@
-"""The configuration of a network, and those that were published."""
+"""The configuration of a network, and those that were published. All names of choices are here."""
 
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Literal
 
 from jaxmotion.errors import InputError
-from jaxmotion.networks.decoders import DecoderConfig
-from jaxmotion.networks.inputs import InputKind
-from jaxmotion.networks.parts import Norm, Padding
 from jaxmotion.options import Meta, NotNegative, check_fields
 
+InputKind = Literal["raw", "scaled", "residual", "raw_and_residual"]
+Padding = Literal["zeros", "reflect"]
+Norm = Literal["instance", "none"]
+Differentiation = Literal["unroll", "implicit", "one_step"]
 Remat = Literal["none", "norms", "blocks"]
 Width = Annotated[int, Meta(ge=1, le=65_536)]
 Extent = Annotated[int, Meta(ge=1, le=99)]
+
+
+@dataclass(frozen=True)
+class DecoderConfig:
+    """Options of the decoder, which makes masks of the features of the U-net.
+
+    Attributes:
+        kind: kind of the decoder. ``"linear"``: a 1×1 convolution, the same for every clip (EM,
+            ST-MS); ``"transformer"``: K learned queries that read the bottleneck of the whole clip,
+            so that a mask is one segment from the first frame to the last (LT-MS); ``"slots"``:
+            slot attention with Gaussian queries, for any K at test time (LT-MS-SA).
+        layers: number of layers of the transformer.
+        heads: number of heads of each attention of the transformer.
+        feed_forward: hidden width of the feed-forward part of the transformer, or of the residual
+            MLP of the slots.
+        dropout: dropout rate of the transformer, in training.
+        iterations: number of iterations of slot attention.
+        differentiation: gradient of slot attention: ``"unroll"``, through all iterations,
+            ``"implicit"`` at its fixed point, or ``"one_step"``, through the last iteration alone
+            (`SlotAttention`).
+        linear_start: whether to keep a linear start. True keeps the 1×1 convolution beside the
+            decoder, which starts at zero: training starts from the masks of a trained linear
+            network, and the decoder adapts them to the clip. False, as published, leaves the
+            decoder alone with masks that mean nothing yet.
+    """
+
+    kind: Literal["linear", "transformer", "slots"] = "linear"
+    layers: Annotated[int, Meta(ge=1, le=100)] = 2
+    heads: Annotated[int, Meta(ge=1, le=1_000)] = 2
+    feed_forward: Annotated[int, Meta(ge=1, le=100_000)] = 256
+    dropout: Annotated[float, Meta(ge=0, lt=1)] = 0.0
+    iterations: Annotated[int, Meta(ge=1, le=100)] = 5
+    differentiation: Differentiation = "unroll"
+    linear_start: bool = True
+
+    def __post_init__(self) -> None:
+        check_fields(self, "network.decoder")
+        if self.kind == "linear" and not self.linear_start:
+            raise InputError(
+                "network.decoder.linear_start False: expected True for the kind 'linear', which is "
+                "the linear start itself"
+            )
 
 
 @dataclass(frozen=True)
@@ -77,6 +120,22 @@ class NetworkConfig:
         check_fields(self, "network")
         if any(extent % 2 == 0 for extent in self.kernel):
             raise InputError(f"network.kernel {self.kernel}: expected odd numbers")
+
+    def with_num_masks(self, num_masks: int) -> "NetworkConfig":
+        """This network, trained already, for another number of masks.
+
+        Args:
+            num_masks: number of masks.
+
+        Raises:
+            InputError: where only training could change it.
+        """
+        if num_masks != self.num_masks and (self.decoder.kind != "slots" or num_masks < 1):
+            raise InputError(
+                f"segments into {self.num_masks}, not {num_masks}; only a network with slots "
+                "takes another number than in training, from 1 on"
+            )
+        return replace(self, num_masks=num_masks)
 
 
 PUBLISHED_EM = NetworkConfig(

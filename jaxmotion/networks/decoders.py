@@ -1,58 +1,14 @@
 """Mask decoders: from the bottleneck of a clip to a descriptor of each of its K segments."""
 
-from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from jaxmotion.errors import InputError
 from jaxmotion.motion.shapes import check_shapes
-from jaxmotion.networks.slot_attention import Differentiation, SlotAttention
-from jaxmotion.options import Meta, check_fields
-
-
-@dataclass(frozen=True)
-class DecoderConfig:
-    """Options of the decoder, which makes masks of the features of the U-net.
-
-    Attributes:
-        kind: kind of the decoder. ``"linear"``: a 1×1 convolution, the same for every clip (EM,
-            ST-MS); ``"transformer"``: K learned queries that read the bottleneck of the whole clip,
-            so that a mask is one segment from the first frame to the last (LT-MS); ``"slots"``:
-            slot attention with Gaussian queries, for any K at test time (LT-MS-SA).
-        layers: number of layers of the transformer.
-        heads: number of heads of each attention of the transformer.
-        feed_forward: hidden width of the feed-forward part of the transformer, or of the residual
-            MLP of the slots.
-        dropout: dropout rate of the transformer, in training.
-        iterations: number of iterations of slot attention.
-        differentiation: gradient of slot attention: ``"unroll"``, through all iterations,
-            ``"implicit"`` at its fixed point, or ``"one_step"``, through the last iteration alone
-            (`SlotAttention`).
-        linear_start: whether to keep a linear start. True keeps the 1×1 convolution beside the
-            decoder, which starts at zero: training starts from the masks of a trained linear
-            network, and the decoder adapts them to the clip. False, as published, leaves the
-            decoder alone with masks that mean nothing yet.
-    """
-
-    kind: Literal["linear", "transformer", "slots"] = "linear"
-    layers: Annotated[int, Meta(ge=1, le=100)] = 2
-    heads: Annotated[int, Meta(ge=1, le=1_000)] = 2
-    feed_forward: Annotated[int, Meta(ge=1, le=100_000)] = 256
-    dropout: Annotated[float, Meta(ge=0, lt=1)] = 0.0
-    iterations: Annotated[int, Meta(ge=1, le=100)] = 5
-    differentiation: Differentiation = "unroll"
-    linear_start: bool = True
-
-    def __post_init__(self) -> None:
-        check_fields(self, "network.decoder")
-        if self.kind == "linear" and not self.linear_start:
-            raise InputError(
-                "network.decoder.linear_start False: expected True for the kind 'linear', which is "
-                "the linear start itself"
-            )
+from jaxmotion.networks.config import DecoderConfig
+from jaxmotion.networks.slot_attention import SlotAttention
 
 
 class Queries(nn.Module):

@@ -4,15 +4,12 @@ Arithmetic alone; the residual that some of them need is prepared beforehand
 (`jaxmotion.tasks.observation`).
 """
 
-from typing import Literal
-
 import jax
 import jax.numpy as jnp
 
 from jaxmotion.motion.shapes import check_shapes
+from jaxmotion.networks.config import InputKind
 from jaxmotion.networks.norm import block_mean
-
-InputKind = Literal["raw", "scaled", "residual", "raw_and_residual"]
 
 INPUT_CHANNELS: dict[InputKind, int] = {
     "raw": 2,

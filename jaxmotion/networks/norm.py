@@ -71,8 +71,8 @@ def normalize(
     known = count
     if frames > 1:
         total = jnp.maximum(jnp.sum(count, axis=1, keepdims=True), 1e-6)
-        centre = jnp.sum(mean * count, axis=1, keepdims=True) / total
-        shift = mean - centre
+        center = jnp.sum(mean * count, axis=1, keepdims=True) / total
+        shift = mean - center
         some = jnp.sign(count)
         # One sum over blocks of all of it: where devices share the frames, each is an exchange.
         parts = [shift * count, (variance + jnp.square(shift)) * count, count]
@@ -85,7 +85,7 @@ def normalize(
         variance = variance / jnp.maximum(known, 1e-6) - jnp.square(mean)
         if others:
             spread = others[0] / jnp.maximum(others[1], 1e-6)
-        mean += centre
+        mean += center
     if weight is not None:
         # Divided by the deviation of a few pixels that are alike, the others would grow from layer
         # to layer without a bound. Infinite where none is known, which gives zeros. It is said of

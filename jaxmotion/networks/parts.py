@@ -8,7 +8,7 @@ over time a sum of them, which CPUs run several times faster than a 3D convoluti
 """
 
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -18,11 +18,9 @@ from jax.ad_checkpoint import checkpoint_name
 
 from jaxmotion.motion.shapes import check_shapes
 from jaxmotion.motion.sharding import fold_time, unfold_time
+from jaxmotion.networks.config import Norm, Padding
 from jaxmotion.networks.norm import normalize, present
 from jaxmotion.networks.time_shift import shift_time
-
-Padding = Literal["zeros", "reflect"]
-Norm = Literal["instance", "none"]
 
 CONVOLUTION = "convolution"
 """Name of what a block's convolutions give, for `jax.checkpoint_policies`."""

@@ -6,7 +6,7 @@ parameters serves every number of slots.
 """
 
 from functools import partial
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import flax.linen as nn
 import jax
@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.scipy.sparse.linalg import gmres
 
-Differentiation = Literal["unroll", "implicit", "one_step"]
+from jaxmotion.networks.config import Differentiation
 
 # Of the weighted mean: a slot that no token prefers takes the mean of all tokens.
 _EPSILON = 1e-8

@@ -2,9 +2,12 @@
 
 import functools
 import inspect
+import itertools
 import math
 import os
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -70,18 +73,18 @@ class DIS:
 
     def __call__(self, image0: np.ndarray, image1: np.ndarray) -> np.ndarray:
         """Estimates the flow from `image0` to `image1`, both uint8 `[H, W, 3]`."""
-        grey0, grey1 = (cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) for image in (image0, image1))
+        gray0, gray1 = (cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) for image in (image0, image1))
         try:
             # A new solver for every pair: one holds its buffers, so threads must not share it.
             base, changes = _DIS_PRESETS[self.preset]
             solver = cv2.DISOpticalFlow.create(base)
             for name, value in changes.items():
                 getattr(solver, f"set{name}")(value)
-            solver.setFinestScale(min(solver.getFinestScale(), _coarsest_scale(*grey0.shape)))
-            flow = solver.calc(grey0, grey1, None)  # pyright: ignore[reportCallIssue, reportArgumentType]
+            solver.setFinestScale(min(solver.getFinestScale(), _coarsest_scale(*gray0.shape)))
+            flow = solver.calc(gray0, gray1, None)  # pyright: ignore[reportCallIssue, reportArgumentType]
             return np.asarray(flow, np.float32)
         except cv2.error as error:
-            height, width = grey0.shape
+            height, width = gray0.shape
             raise InputError(
                 f"frames of {width} x {height} are too small for DIS flow, expected 12 x 8 or more"
             ) from error
@@ -163,19 +166,34 @@ def make_estimator(name: str, **settings: Any) -> Estimator:
     return make(**given)
 
 
-def estimate_sequence(frames: Iterable[np.ndarray], estimator: Estimator) -> Iterator[np.ndarray]:
-    """Flow of a video from each frame to the next, in a stream: two frames are in memory at a time.
+def estimate_sequence(
+    frames: Iterable[np.ndarray], estimator: Estimator, workers: int = 1
+) -> Iterator[np.ndarray]:
+    """Flow of a video from each frame to the next, in a stream, with a few frames in memory.
 
     Args:
         frames: N frames, uint8 `[H, W, 3]`, in order.
         estimator: estimator of the flow of two frames.
+        workers: number of threads that each work on a pair of frames.
 
     Yields:
         N - 1 fields float32 `[H, W, 2]`.
     """
-    frames = iter(frames)
-    previous = next(frames, None)
-    for frame in frames:
-        assert previous is not None
-        yield estimator(previous, frame)
-        previous = frame
+    pairs = itertools.pairwise(frames)
+    if workers == 1:
+        yield from itertools.starmap(estimator, pairs)
+        return
+    with ThreadPoolExecutor(workers, thread_name_prefix="flow") as pool:
+        try:
+            # The first pair is alone: what compiles then does so once.
+            waiting = deque(pool.submit(estimator, *pair) for pair in itertools.islice(pairs, 1))
+            ahead = workers
+            while waiting:
+                # More pairs are read before this one is passed on: no worker is idle meanwhile.
+                flow = waiting.popleft().result()
+                for pair in itertools.islice(pairs, ahead):
+                    waiting.append(pool.submit(estimator, *pair))
+                ahead = 1
+                yield flow
+        finally:
+            pool.shutdown(cancel_futures=True)

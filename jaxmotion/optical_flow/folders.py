@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import cv2
 import numpy as np
@@ -142,20 +142,7 @@ def write_flow_folder(
         raise InputError(f"format {format!r}: expected one of {', '.join(KINDS)}")
     keep_apart(folder, (*_OURS, ARCHIVE, UNFINISHED), (video.path, *getattr(video, "files", ())))
     with locked(folder):
-        description = {
-            "version": jaxmotion.__version__,
-            "estimator": estimator.name,
-            "settings": estimator.settings,
-            "source": video.path.name,
-            "height": video.height,
-            "width": video.width,
-            "gap": gap,
-            "direction": "backward" if backward else "forward",
-            "format": format,
-            "unit": f"pixels per {'frame' if gap == 1 else f'{gap} frames'}, "
-            "of this height and width",
-        }
-        describe(folder, description, _OURS)
+        describe(folder, _description(video, estimator, gap, backward, format), _OURS)
         run = _Run(video, folder, estimator, open_store(folder, format), FieldNotes(folder))
         total = None if video.num_frames is None else max(video.num_frames - gap, 0)
         with (
@@ -180,6 +167,25 @@ def write_flow_folder(
     # The first one also compiles.
     pace = statistics.median_low(run.seconds) if run.seconds else 0.0
     return FlowFolderReport(folder, len(run.names), run.num_reused, pace, format, mean)
+
+
+def _description(
+    video: Frames, estimator: Estimator, gap: int, backward: bool, format: str
+) -> dict[str, Any]:
+    """What made the flow of a folder, and what its vectors mean."""
+    unit = "pixels per frame" if gap == 1 else f"pixels per {gap} frames"
+    return {
+        "version": jaxmotion.__version__,
+        "estimator": estimator.name,
+        "settings": estimator.settings,
+        "source": video.path.name,
+        "height": video.height,
+        "width": video.width,
+        "gap": gap,
+        "direction": "backward" if backward else "forward",
+        "format": format,
+        "unit": f"{unit}, of this height and width",
+    }
 
 
 class _Run:

@@ -64,8 +64,8 @@ def frame_digest(image: np.ndarray) -> str:
 
 
 def _look(image: np.ndarray) -> bytes:
-    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
-    return cv2.resize(grey, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA).tobytes()
+    gray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+    return cv2.resize(gray, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA).tobytes()
 
 
 class FieldNotes:

@@ -43,7 +43,7 @@ class FlowQuality:
     def __str__(self) -> str:
         """One line for the end of the command."""
         return (
-            f"warp error {self.warp_error:.2f} grey levels ({self.still_error:.2f} without flow); "
+            f"warp error {self.warp_error:.2f} gray levels ({self.still_error:.2f} without flow); "
             f"forward-backward {self.consistency_error:.2f} px, "
             f"{100 * self.consistent:.1f} % consistent"
         )

@@ -5,15 +5,15 @@ surfaces and not across their borders, which are taken to be where the frame has
 """
 
 import math
+import os
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import cv2
-import jax
 import numpy as np
 from scipy.linalg import solveh_banded
 
-from jaxmotion.motion import MotionModel, fit, parametric_flow
+from jaxmotion.motion import frame_motion
 from jaxmotion.optical_flow.estimators import DIS, Estimator, make_estimator
 
 Size = tuple[int, int]  # height, width
@@ -24,16 +24,19 @@ MASK_STRENGTH, FLOW_STRENGTH = 3000.0, 100.0
 # A flow and the one back differ by chance where |f + b|² is about 0.05 (|f|² + |b|²) + 0.5, and the
 # colors of a match by 20 gray levels. Nothing is less certain than 0.0001, so that there is an
 # answer where nothing is certain.
-_RELATIVE, _ABSOLUTE, _GREY_LEVELS, _LEAST = 0.05, 0.5, 20.0, 1e-4
+_RELATIVE, _ABSOLUTE, _GRAY_LEVELS, _LEAST = 0.05, 0.5, 20.0, 1e-4
+
+_MEAN_OF_COLORS = np.full((1, 3), 1 / 3, np.float32)
 
 # Colors that differ by as many gray levels are likely on two surfaces; passes of the smoother, each
 # of them weaker by a factor, so that the streaks of one are gone after the next.
 _EDGE, _PASSES, _WEAKER = 3.0, 3, 4.0
 
+# Calls beside each other; each holds some 50 MB.
+_MOST_CALLS = 16
+
 # What the constants above were measured on. Larger frames are matched at about this size.
 _MATCHED_PIXELS = 480 * 854
-
-_GLOBAL_MOTION = MotionModel(spatial="quadratic", temporal="constant")
 
 
 @dataclass(frozen=True)
@@ -83,7 +86,7 @@ class Refined:
         flow *= (width / flow.shape[1], height / flow.shape[0])
         weights = _shrink(certain, size)
         flow = _shrink(certain[..., None] * flow, size) / weights[..., None]
-        motion = np.asarray(_global_motion(flow, weights))
+        motion = np.asarray(frame_motion(flow, weights))
         return motion + smooth(flow - motion, weights, _shrink(image0, size), self.strength)
 
 
@@ -104,6 +107,19 @@ def estimator_for_masks(name: str, **settings: Any) -> Estimator:
     if name != "dis":
         return make_estimator(name, **settings)
     return Refined(make_estimator(name, **{"preset": "medium", **settings}))
+
+
+def concurrent_calls(estimator: Estimator) -> int:
+    """Number of calls of an estimator that together keep a machine busy.
+
+    Args:
+        estimator: estimator of the flow of two frames.
+
+    Returns:
+        As many as there are cores for DIS, refined or not, which works on one; else 1.
+    """
+    base = estimator.base if isinstance(estimator, Refined) else estimator
+    return min(_MOST_CALLS, os.cpu_count() or 1) if isinstance(base, DIS) else 1
 
 
 def confidence(
@@ -128,11 +144,15 @@ def confidence(
     # to tell good from bad.
     back = cv2.remap(backward, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     match = cv2.remap(image1, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    apart = np.square(flow + back).sum(axis=-1)
-    lengths = np.square(flow).sum(axis=-1) + np.square(back).sum(axis=-1)
-    colors = cv2.absdiff(image0, match).mean(axis=-1, dtype=np.float32)
-    agreement = np.exp(-apart / (_RELATIVE * lengths + _ABSOLUTE) - colors / _GREY_LEVELS)
+    tolerance = _RELATIVE * (_squared(flow) + _squared(back)) + _ABSOLUTE
+    colors = cv2.transform(cv2.absdiff(image0, match).astype(np.float32), _MEAN_OF_COLORS)
+    agreement = np.exp(-_squared(flow + back) / tolerance - colors / _GRAY_LEVELS)
     return np.where(inside, agreement, 0) + np.float32(_LEAST)
+
+
+def _squared(vectors: np.ndarray) -> np.ndarray:
+    """Squared lengths of `[H, W, 2]`; a sum over its last axis takes NumPy five times as long."""
+    return vectors[..., 0] ** 2 + vectors[..., 1] ** 2
 
 
 def smooth(flow: np.ndarray, weights: np.ndarray, guide: np.ndarray, strength: float) -> np.ndarray:
@@ -182,11 +202,3 @@ def _smooth_rows(signal: np.ndarray, links: np.ndarray) -> np.ndarray:
 def _shrink(picture: np.ndarray, size: Size) -> np.ndarray:
     """Means over areas: `[H, W]` or `[H, W, C]` to a size that is no larger."""
     return cv2.resize(picture, size[::-1], interpolation=cv2.INTER_AREA)
-
-
-@jax.jit
-def _global_motion(flow: jax.Array, weights: jax.Array) -> jax.Array:
-    """The robust quadratic motion of a whole frame, as flow `[H, W, 2]`."""
-    masks = weights[None, None, ..., None]
-    theta = fit(flow[None, None], masks, _GLOBAL_MOTION, penalty="l1").theta
-    return parametric_flow(_GLOBAL_MOTION, theta, (1, *flow.shape[:2]))[0, 0, 0]

@@ -12,7 +12,7 @@ from importlib.resources import files
 from string import Template
 from typing import Any
 
-from jaxmotion.evaluation.results import plain
+from jaxmotion.options import plain
 
 DIGITS = 4
 
@@ -27,30 +27,40 @@ def asset(name: str, package: str = "jaxmotion.report") -> str:
     return files(package).joinpath("web", name).read_text(encoding="utf-8")
 
 
-def document(template: str, title: str, scripts: Sequence[str], data: Any, **parts: str) -> str:
-    """Puts a page together.
+def document(
+    body: str,
+    heading: str,
+    scripts: Sequence[str],
+    data: Any,
+    *,
+    title: str = "",
+    layers: str = "",
+    **parts: str,
+) -> str:
+    """Puts a page together. By its security policy no other script or style has a say.
 
     Args:
-        template: HTML with `$title`, `$style`, `$style_hash`, `$script`, `$script_hash`, `$data`
-            and what `parts` names. The hashes are for the page's security policy, so that no other
-            script or style has a say.
-        title: title of the page, plain text.
+        body: HTML of what is on the page, with `$heading` and what `parts` names.
+        heading: heading of the page, plain text.
         scripts: JavaScript, in order.
         data: data for the scripts, ready for JSON; numbers are rounded.
-        **parts: HTML by the name of its place in the template.
+        title: title of the page, plain text, where it is not the heading.
+        layers: HTML of further data, behind the body.
+        **parts: HTML by the name of its place in the body.
 
     Returns:
         The page.
     """
     style, script = asset("page.css"), "".join(scripts)
-    return Template(template).substitute(
-        title=html.escape(title),
+    return Template(asset("document.html")).substitute(
+        title=html.escape(title or heading),
         style=style,
         style_hash=_hash(style),
         script=script,
         script_hash=_hash(script),
         data=inert(json.dumps(plain(data, DIGITS), separators=(",", ":"))),
-        **parts,
+        body=Template(body).substitute(heading=html.escape(heading), **parts),
+        layers=layers,
     )
 
 

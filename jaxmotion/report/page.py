@@ -40,23 +40,19 @@ def write_report(folder: Path, evaluation: Evaluation) -> None:
     Raises:
         InputError: a file of pictures is damaged, or the page cannot be written.
     """
-    page = _render(folder, evaluation)
-    with atomic_path(folder / "report.html") as path:
-        path.write_text(page, encoding="utf-8")
-
-
-def _render(folder: Path, evaluation: Evaluation) -> str:
-    """The page as text; arguments and errors as `write_report`."""
-    layers = Layers()
+    layers, heading = Layers(), _title(evaluation)
     datasets = [_dataset(dataset, folder, layers) for dataset in evaluation.datasets]
-    return document(
+    page = document(
         asset("page.html"),
-        _title(evaluation),
+        heading,
         list(map(asset, SCRIPTS)),
         {"datasets": datasets, "wheel": flow_wheel(), "megabytes": layers.megabytes()},
-        partial=_partial(evaluation),
+        title=f"{heading} · motion segmentation",
         layers=layers.elements(),
+        partial=_partial(evaluation),
     )
+    with atomic_path(folder / "report.html") as path:
+        path.write_text(page, encoding="utf-8")
 
 
 class Layers:
@@ -76,8 +72,8 @@ class Layers:
 
     def elements(self) -> str:
         """One element each, so that the page parses a sequence when it is looked at, not before."""
-        return "\n".join(
-            f'<script type="application/json" id="layer-{number}">{inert(text)}</script>'
+        return "".join(
+            f'<script type="application/json" id="layer-{number}">{inert(text)}</script>\n'
             for text, number in self._numbers.items()
         )
 

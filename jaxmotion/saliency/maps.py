@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxmotion.motion import MotionModel
-from jaxmotion.motion.inpaint import inpaint
+from jaxmotion.motion.inpainting import inpaint
 
 
 def saliency_map(

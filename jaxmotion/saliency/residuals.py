@@ -2,16 +2,9 @@
 
 from dataclasses import dataclass
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
-from jaxmotion.motion import MotionModel, fit, parametric_flow
-
-_MOTION = MotionModel(spatial="quadratic")
-
-# Frames that one call of the compiled program takes; the last ones are filled up.
-_FRAMES_AT_ONCE = 16
+from jaxmotion.motion import frame_motion
 
 
 @dataclass(frozen=True)
@@ -66,21 +59,15 @@ def segment_residuals(
         raise ValueError(
             f"labels from {labels.min()} to {labels.max()}: expected 0 to {num_labels - 1}"
         )
-    total = np.zeros((num_labels, num_labels))
-    pixels = np.zeros(num_labels)
-    for start in range(0, len(labels), _FRAMES_AT_ONCE):
-        part = slice(start, start + _FRAMES_AT_ONCE)
-        known = np.zeros((_FRAMES_AT_ONCE, *labels.shape[1:]), bool)
-        known[: len(labels[part])] = True if valid is None else np.asarray(valid[part]) > 0
-        frames = _filled_up(np.asarray(flow[part], np.float32))
-        sums = _sums(_filled_up(labels[part].astype(np.int32)), frames, known, num_labels)
-        total += np.asarray(sums[0], np.float64).sum(axis=0)
-        pixels += np.asarray(sums[1], np.float64).sum(axis=0)
-    return SegmentResiduals(total, pixels)
+    meter = ResidualMeter(num_labels)
+    for index, (frame, segments) in enumerate(zip(flow, labels, strict=True)):
+        known = np.ones(frame.shape[:2], bool) if valid is None else np.asarray(valid[index]) > 0
+        meter.add(segments, frame, known)
+    return meter.residuals()
 
 
 class ResidualMeter:
-    """Measures the segments of a video while it arrives, with a few frames in memory.
+    """Measures the segments of a video while it arrives, frame by frame.
 
     Attributes:
         num_labels: number K of labels.
@@ -88,8 +75,7 @@ class ResidualMeter:
 
     def __init__(self, num_labels: int) -> None:
         self.num_labels = num_labels
-        self._sum = SegmentResiduals(np.zeros((num_labels, num_labels)), np.zeros(num_labels))
-        self._waiting: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+        self._total, self._pixels = np.zeros((num_labels, num_labels)), np.zeros(num_labels)
 
     def add(self, labels: np.ndarray, flow: np.ndarray, valid: np.ndarray) -> None:
         """Adds a frame.
@@ -99,33 +85,15 @@ class ResidualMeter:
             flow: `[H, W, 2]`, pixels per frame.
             valid: `[H, W]` in {0, 1}, where the flow is known.
         """
-        self._waiting.append((labels, flow, valid))
-        if len(self._waiting) == _FRAMES_AT_ONCE:
-            self.residuals()
+        known = np.asarray(valid) > 0
+        flow = np.where(known[..., None], flow, 0).astype(np.float32)
+        segments = labels[known]
+        self._pixels += np.bincount(segments, minlength=self.num_labels)
+        for label in np.unique(segments):
+            motion = np.asarray(frame_motion(flow, (labels == label) & known))
+            residual = np.linalg.norm(flow[known] - motion[known], axis=-1)
+            self._total[label] += np.bincount(segments, residual, self.num_labels)
 
     def residuals(self) -> SegmentResiduals:
         """The sums over all frames so far."""
-        if self._waiting:
-            labels, flow, valid = (np.stack(part) for part in zip(*self._waiting, strict=True))
-            self._sum += segment_residuals(labels, flow, self.num_labels, valid)
-            self._waiting.clear()
-        return self._sum
-
-
-def _filled_up(frames: np.ndarray) -> np.ndarray:
-    missing = _FRAMES_AT_ONCE - len(frames)
-    return np.pad(frames, [(0, missing)] + [(0, 0)] * (frames.ndim - 1))
-
-
-@jax.jit(static_argnames="num_labels")
-def _sums(
-    labels: jax.Array, flow: jax.Array, valid: jax.Array, num_labels: int
-) -> tuple[jax.Array, jax.Array]:
-    """Sums of each frame: residuals `[T, K, K]` and pixels `[T, K]`."""
-    flow = jnp.where(valid[..., None], flow, 0)
-    masks = jax.nn.one_hot(labels, num_labels) * valid[..., None]
-    theta = fit(flow[:, None], masks[:, None], _MOTION).theta
-    motions = parametric_flow(_MOTION, theta, (1, *flow.shape[1:3]))[:, :, 0]
-    residual = jnp.linalg.norm(flow[:, None] - motions, axis=-1)
-    total = jnp.einsum("tbhw,thwk->tbk", residual, masks, precision="highest")
-    return total, masks.sum(axis=(1, 2))
+        return SegmentResiduals(self._total.copy(), self._pixels.copy())

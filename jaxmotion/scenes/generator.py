@@ -137,7 +137,7 @@ def _draw(
         roll=swing(rng, times, config.camera_roll * rng.uniform(0, 2), 0.15),
     )
     num_objects = 1 + rng.choice(
-        len(config.object_probabilities), p=_normalised(config.object_probabilities)
+        len(config.object_probabilities), p=_normalized(config.object_probabilities)
     )
     objects: list[Layer] = []
     homes: list[tuple[np.ndarray, float]] = []
@@ -151,7 +151,7 @@ def _draw(
 
     behind, before = [], []
     num_occluders = rng.choice(
-        len(config.occluder_probabilities), p=_normalised(config.occluder_probabilities)
+        len(config.occluder_probabilities), p=_normalized(config.occluder_probabilities)
     )
     for _ in range(num_occluders):
         outline, position = _draw_occluder(rng, extent)
@@ -234,10 +234,10 @@ def _draw_outline(rng: np.random.Generator, config: SceneConfig, radius: float) 
     for _ in range(num_parts - 1):
         angle = rng.uniform(0, 2 * np.pi)
         reach = radius * rng.uniform(0.8, 1.3)
-        centre = (float(reach * np.cos(angle)), float(reach * np.sin(angle)))
+        center = (float(reach * np.cos(angle)), float(reach * np.sin(angle)))
         elongation = rng.uniform(1.5, 5.0)
         turn = angle + rng.uniform(-0.6, 0.6)
-        parts.append(Blob(rng, area * rng.uniform(0.08, 0.3), elongation, 0.15, centre, turn))
+        parts.append(Blob(rng, area * rng.uniform(0.08, 0.3), elongation, 0.15, center, turn))
     return Union(parts)
 
 
@@ -275,6 +275,6 @@ def _lognormal(rng: np.random.Generator, spread: float) -> float:
     return float(np.exp(spread * np.clip(rng.normal(), -2, 2)))
 
 
-def _normalised(probabilities: tuple[float, ...]) -> np.ndarray:
+def _normalized(probabilities: tuple[float, ...]) -> np.ndarray:
     """The probabilities, summing to 1."""
     return np.asarray(probabilities) / np.sum(probabilities)

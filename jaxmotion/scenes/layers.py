@@ -36,7 +36,7 @@ class Blob:
         area: float,
         elongation: float,
         roughness: float,
-        centre: tuple[float, float] = (0.0, 0.0),
+        center: tuple[float, float] = (0.0, 0.0),
         turn: float = 0.0,
     ):
         angle = np.linspace(-np.pi, np.pi, _ANGLES, endpoint=False)
@@ -51,15 +51,15 @@ class Blob:
         self._flatness = (1.0 / np.sqrt(1.0 + (slope / radius) ** 2)).astype(np.float32)
         stretch = float(np.sqrt(elongation))
         self._stretch = (stretch, 1.0 / stretch)
-        self._centre = centre
+        self._center = center
         self._turn = (float(np.cos(turn)), float(np.sin(turn)))
-        self.radius = float(radius.max() * max(self._stretch) + np.hypot(*centre))
+        self.radius = float(radius.max() * max(self._stretch) + np.hypot(*center))
 
     def distance(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         """Signed distance to the outline (to first order), positive inside, as in `Outline`."""
         cos, sin = self._turn
         along, across = self._stretch
-        x, y = x - self._centre[0], y - self._centre[1]
+        x, y = x - self._center[0], y - self._center[1]
         px = (cos * x + sin * y) * (1.0 / along)
         py = (cos * y - sin * x) * (1.0 / across)
         norm = np.sqrt(px * px + py * py) + np.float32(1e-6)

@@ -2,8 +2,8 @@
 
 from typing import TypeVar
 
-from jaxmotion.tasks.segmentation import SegmentationConfig
-from jaxmotion.tasks.task import TaskConfig
+from jaxmotion.tasks.config import TaskConfig
+from jaxmotion.tasks.segmentation_config import SegmentationConfig
 
 C = TypeVar("C", bound=type[TaskConfig])
 

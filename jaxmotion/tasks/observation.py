@@ -5,7 +5,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxmotion.data.augment import known_only
+from jaxmotion.data.augmentation import known_only
 from jaxmotion.motion import global_residual
 from jaxmotion.networks import NetworkConfig, needs_residual, network_features
 

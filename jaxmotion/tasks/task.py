@@ -1,13 +1,12 @@
 """The interface of a task to the trainer, which knows nothing else of any method."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, ClassVar, NamedTuple
 
 import jax
 import numpy as np
 
-from jaxmotion.data.config import DataConfig
 from jaxmotion.tasks.fields import same_shapes
 
 Params = Any
@@ -133,33 +132,3 @@ class Task(ABC):
         """
         same_shapes(fresh, trained)
         return jax.tree.map(lambda _, leaf: leaf, dict(fresh), dict(trained)), "taken: everything"
-
-
-class TaskConfig(ABC):
-    """The configuration of a task: a frozen dataclass with a field ``kind``, and `build`.
-
-    ``kind: Annotated[Literal["NAME"], Suppress] = "NAME"`` names it in the file of a run;
-    `tasks.kinds.register_task` makes that name known. On the command line its other fields stand
-    among those of `Config`, whose names they must not take.
-
-    Attributes:
-        kind: name of the task.
-        changeable: fields that may differ when a run is continued (``"network.remat"``).
-    """
-
-    kind: str
-    changeable: ClassVar[tuple[str, ...]] = ()
-
-    @abstractmethod
-    def build(self, data: DataConfig, load: Callable[[str], Any] | None = None) -> Task:
-        """Makes the task.
-
-        Args:
-            data: the clips that it is trained on.
-            load: loads another trained network (`models.trained.Trained`) that the loss uses, by
-                its path or name, which becomes part of the run; None where the task is only to
-                predict.
-
-        Raises:
-            InputError: on a configuration that describes no network.
-        """

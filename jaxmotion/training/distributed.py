@@ -10,15 +10,14 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Any
 
 import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
 from jaxmotion.errors import InputError
-from jaxmotion.options import Meta, check_fields
+from jaxmotion.training.config import Processes
 
 HEARTBEAT_SECONDS = 100
 """A process that is silent for so long counts as gone, and the others end."""
@@ -35,49 +34,6 @@ class LostProcessError(RuntimeError):
     """A computation across processes failed, most often because another one is gone."""
 
     exit_status = 1
-
-
-@dataclass(frozen=True)
-class Processes:
-    """The processes of a run, one a host as a rule; by default there is only this one.
-
-    Attributes:
-        distributed: train as one of several processes, which all run this command. On a TPU pod,
-            under SLURM, Open MPI or Kubernetes, JAX finds the others by itself. Elsewhere the
-            coordinator, num_processes and process_id are needed, all three.
-        coordinator: address of process 0, HOST:PORT.
-        num_processes: number of processes in all.
-        process_id: number of this process, from 0.
-        join_timeout: seconds to wait at the start until all processes are there.
-    """
-
-    distributed: bool = False
-    coordinator: str | None = None
-    num_processes: int | None = None
-    process_id: int | None = None
-    join_timeout: Annotated[int, Meta(ge=1, le=1_000_000)] = 300
-
-    def __post_init__(self) -> None:
-        check_fields(self)
-        given = [self.coordinator, self.num_processes, self.process_id]
-        if self.distributed and given.count(None) == 0:
-            self._check()
-        elif given.count(None) < 3:
-            missing = " with --distributed" if not self.distributed else ""
-            raise InputError(
-                "--coordinator, --num-processes and --process-id: expected all three or none"
-                + missing
-            )
-
-    def _check(self) -> None:
-        host, _, port = str(self.coordinator).rpartition(":")
-        if not host or not port.isdigit() or not 0 < int(port) < 2**16:
-            raise InputError(f"--coordinator {self.coordinator}: expected HOST:PORT of process 0")
-        count, index = self.num_processes or 0, self.process_id or 0
-        if count < 1:
-            raise InputError(f"--num-processes {count}: expected at least 1")
-        if not 0 <= index < count:
-            raise InputError(f"--process-id {index}: expected 0 to {count - 1}")
 
 
 @contextmanager

@@ -1,71 +1,13 @@
 """Optimizers: Adam or AdamW, a learning-rate schedule, clipping of the gradient, groups."""
 
 import re
-from dataclasses import dataclass
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Any
 
 import jax
 import optax
 
 from jaxmotion.errors import InputError
-from jaxmotion.options import Count, CountOrZero, Meta, NotNegative, Positive, check_fields
-
-
-class Group(NamedTuple):
-    """Parameters that move at a rate of their own.
-
-    Attributes:
-        pattern: regular expression that the whole path of a parameter matches, as
-            ``"unet/left_0/.*"``.
-        rate: factor of the learning rate; 0 keeps the parameters as they are, and below 0 they
-            climb the loss.
-    """
-
-    pattern: str
-    rate: float
-
-
-@dataclass(frozen=True)
-class OptimizerConfig:
-    """The optimizer of a run: update rule, learning rate, clipping, average and groups.
-
-    Attributes:
-        kind: update rule, ``"adam"`` or ``"adamw"``.
-        learning_rate: the largest learning rate.
-        schedule: learning rate after the warm-up: ``"constant"``, ``"cosine"`` (to zero at the last
-            step) or ``"halving"`` (halved every ``halve_every`` steps, as the published LT-MS).
-        warmup_steps: number of first steps in which the learning rate rises linearly, from
-            ``1 / warmup_steps`` of itself.
-        halve_every: number of steps after which ``"halving"`` halves the learning rate.
-        weight_decay: decay of the parameters by ``"adamw"``; ``"adam"`` has none.
-        clip_norm: largest global norm of a gradient; a longer one is clipped to it, 0 clips none.
-        ema_decay: decay of the exponential moving average of the parameters that is validated and
-            kept; 0 for no average.
-        groups: parameters with a rate of their own, each a `Group` (pattern and rate); the first
-            that fits counts, and what fits none has the rate 1. Only parameters that descend (rate
-            above 0) are clipped, by their own norm, and decay. Those that are frozen (0) or climb
-            (below 0) do not count in that norm.
-    """
-
-    kind: Literal["adam", "adamw"] = "adam"
-    learning_rate: Positive = 2e-3
-    schedule: Literal["constant", "cosine", "halving"] = "cosine"
-    warmup_steps: CountOrZero = 100
-    halve_every: Count = 10_000
-    weight_decay: NotNegative = 1e-4
-    clip_norm: NotNegative = 1.0
-    ema_decay: Annotated[float, Meta(ge=0, lt=1)] = 0.999
-    groups: tuple[tuple[str, float], ...] = ()
-
-    def __post_init__(self) -> None:
-        check_fields(self, "optimizer")
-        for pattern, _ in self.groups:
-            try:
-                re.compile(pattern)
-            except re.error as error:
-                raise InputError(
-                    f"optimizer.groups {pattern!r}: expected a regular expression ({error})"
-                ) from error
+from jaxmotion.training.config import OptimizerConfig
 
 
 def learning_rate(config: OptimizerConfig, steps: int) -> optax.Schedule:

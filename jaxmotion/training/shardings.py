@@ -10,40 +10,12 @@ import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from jaxmotion.errors import InputError
-from jaxmotion.options import check_fields
 from jaxmotion.tasks.fields import CLIPS, FRAMES, axes_of, check_batch
+from jaxmotion.training.config import MeshConfig
 
 AXES = ("data", "time", "model")
 # Smaller parameters stay whole on every device: to gather them would cost more than they take.
 _SMALLEST_SHARDED = 2**14
-
-
-@dataclass(frozen=True)
-class MeshConfig:
-    """The grid of devices. -1, for one of its three sizes, takes all the remaining devices.
-
-    Attributes:
-        data: number of parts that the clips of a batch are divided into; -1 for all the remaining
-            devices.
-        time: number of parts that the frames of a clip are divided into.
-        model: number of parts that the output channels of large parameters are divided into.
-        fsdp: whether parameters and the optimizer's state are divided over ``data`` too, and
-            gathered where they are used, instead of being whole on every device.
-    """
-
-    data: int = -1
-    time: int = 1
-    model: int = 1
-    fsdp: bool = False
-
-    def __post_init__(self) -> None:
-        check_fields(self, "mesh")
-        sizes = {axis: getattr(self, axis) for axis in AXES}
-        for axis, size in sizes.items():
-            if size < 1 and size != -1:
-                raise InputError(f"--mesh.{axis} {size}: expected at least 1, or -1 for the rest")
-        if sum(size == -1 for size in sizes.values()) > 1:
-            raise InputError(f"--mesh {sizes}: expected -1 for one axis at most")
 
 
 def make_mesh(config: MeshConfig, batch_size: int, devices: Sequence[Any] | None = None) -> Mesh:

@@ -9,7 +9,8 @@ import jax.numpy as jnp
 import optax
 
 from jaxmotion.tasks.task import Batch, Output, Params, Task, Variables
-from jaxmotion.training.optimizer import OptimizerConfig, hold_frozen, learning_rate, make_optimizer
+from jaxmotion.training.config import OptimizerConfig
+from jaxmotion.training.optimizer import hold_frozen, learning_rate, make_optimizer
 
 Metrics = dict[str, jax.Array]
 

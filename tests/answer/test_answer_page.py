@@ -2,12 +2,12 @@
 
 import json
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 from browser import Page, find_browser
 
-from jaxmotion.answer import page as page_module
 from jaxmotion.answer.page import MAX_FRAMES, Gatherer, render
 from jaxmotion.data import open_video
 from jaxmotion.data.video import Video
@@ -126,7 +126,7 @@ def noise_video(frames, size, working):
     """What a page is made of, for the worst of videos: noise in everything."""
     rng = np.random.default_rng(0)
     gatherer = Gatherer(4)
-    video = Video(page_module.Path("noise.mp4"), *size, frames)
+    video = Video(Path("noise.mp4"), *size, frames)
     for t in range(frames):
         picture = rng.integers(0, 255, (*size, 3), dtype=np.uint8)
         labels = rng.integers(0, 4, (size[0] // 8 + 1, size[1] // 8 + 1))

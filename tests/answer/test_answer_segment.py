@@ -15,7 +15,7 @@ from jaxmotion.data.windows import InferenceConfig
 from jaxmotion.inference import segmenter as segmenter_module
 from jaxmotion.optical_flow import Refined, read_flo, write_flo, write_flow_npz
 from jaxmotion.saliency import salient_segments
-from jaxmotion.tasks.segmentation import ObjectiveConfig
+from jaxmotion.tasks.segmentation_config import ObjectiveConfig
 
 SIZE = (40, 64)
 FRAMES = 12
@@ -52,7 +52,7 @@ def stored_flow(root):
 
 
 def labels_of(out):
-    """The label pictures as labels: their colours stand for them, one to one."""
+    """The label pictures as labels: their colors stand for them, one to one."""
     pictures = [read_image(path) for path in sorted((out / "masks").iterdir())]
     return np.stack(pictures).astype(int) @ [1, 256, 65536]
 

@@ -5,9 +5,9 @@ import pytest
 
 from jaxmotion.data import AugmentConfig
 from jaxmotion.data import augment as plain_augment
-from jaxmotion.data.augment import corrupt as plain_corrupt
-from jaxmotion.data.augment import random_flip as plain_flip
-from jaxmotion.data.augment import random_global_motion as plain_motion
+from jaxmotion.data.augmentation import corrupt as plain_corrupt
+from jaxmotion.data.augmentation import random_flip as plain_flip
+from jaxmotion.data.augmentation import random_global_motion as plain_motion
 from jaxmotion.errors import InputError
 from jaxmotion.motion import MotionModel
 
@@ -239,7 +239,7 @@ def test_jitted_keyed_and_compiled_once():
     assert not np.array_equal(first.network_input, other.network_input)
 
 
-def test_a_clip_does_not_depend_on_its_neighbours():
+def test_a_clip_does_not_depend_on_its_neighbors():
     config = AugmentConfig(2.0, 1.0, 1.0, (1, 2), 0.5, 0.5, 0.5, 1.5)
     flow = clips(num_frames=4)
     other = flow.copy()

@@ -16,7 +16,7 @@ HEIGHT, WIDTH, COUNT = 64, 96, 12
 
 
 def frames(count=COUNT, height=HEIGHT, width=WIDTH):
-    """Smooth grey waves that move in x and y: nothing that a lossy codec would take away."""
+    """Smooth gray waves that move in x and y: nothing that a lossy codec would take away."""
     y, x = np.mgrid[:height, :width]
     waves = [np.sin((x + 3 * t) / 9) + np.cos((y - 2 * t) / 7) for t in range(count)]
     return [np.repeat(128 + 60 * wave[..., None], 3, -1).astype(np.uint8) for wave in waves]
@@ -56,8 +56,8 @@ KINDS = {
     "ten.mp4": "-c:v libx265 -x265-params log-level=0 -pix_fmt yuv420p10le",
     "ten.mkv": "-c:v libx264 -pix_fmt yuv422p10le",
     "twelve.mkv": "-c:v ffv1 -pix_fmt gbrp12le",
-    "grey.mkv": "-c:v libx264 -pix_fmt gray",
-    "grey16.mkv": "-c:v ffv1 -pix_fmt gray16le",
+    "gray.mkv": "-c:v libx264 -pix_fmt gray",
+    "gray16.mkv": "-c:v ffv1 -pix_fmt gray16le",
     "odd.mkv": "-vf crop=95:63:0:0:exact=1 -c:v ffv1 -pix_fmt bgr0",
     "full.mp4": "-vf scale=out_range=full -c:v libx264 -pix_fmt yuvj420p",
     "alpha.webm": "-c:v libvpx-vp9 -cpu-used 8 -pix_fmt yuva420p",

@@ -13,7 +13,7 @@ OBJECT[8:30, 11:41] = True
 OBJECT[20:35, 30:50] = True
 
 
-def grey(value, dtype=np.uint8):
+def gray(value, dtype=np.uint8):
     return Image.fromarray(OBJECT.astype(dtype) * dtype(value))
 
 
@@ -36,7 +36,7 @@ def blurred():
 
 
 def noisy(channels):
-    """What is left of a mask that was a JPEG once, in grey or a little colored."""
+    """What is left of a mask that was a JPEG once, in gray or a little colored."""
     picture = np.repeat(OBJECT[..., None], channels, -1).astype(np.uint8) * 255
     rng = np.random.default_rng(0)
     border = cv2.dilate(OBJECT.view(np.uint8), np.ones((5, 5))) != cv2.erode(
@@ -49,22 +49,22 @@ def noisy(channels):
 BLACK, WHITE, RED = (0, 0, 0), (255, 255, 255), (200, 0, 0)
 FULL = OBJECT * 255
 ENCODINGS = {
-    "0 and 1": grey(1),
-    "0 and 255": grey(255),
-    "0 and 7": grey(7),
-    "0 and 127": grey(127),
+    "0 and 1": gray(1),
+    "0 and 255": gray(255),
+    "0 and 7": gray(7),
+    "0 and 127": gray(127),
     "one bit": Image.fromarray(OBJECT),
     "palette": palette([BLACK, RED]),
     "palette, black and white": palette([BLACK, WHITE]),
     "palette, white and black": palette([WHITE, BLACK], (1, 0)),
     "palette without colors": palette([(i, i, i) for i in range(256)], (0, 255)),
-    "grey and opaque": with_channels(FULL, 255, mode="LA"),
+    "gray and opaque": with_channels(FULL, 255, mode="LA"),
     "transparent background": with_channels(FULL, FULL, mode="LA"),
     "three channels": with_channels(FULL, FULL, FULL, mode="RGB"),
     "three channels, 0 and 1": with_channels(OBJECT, OBJECT, OBJECT, mode="RGB"),
     "four channels": with_channels(FULL, FULL, FULL, 255, mode="RGBA"),
-    "16 bits": grey(65535, np.uint16),
-    "16 bits, 0 and 1": grey(1, np.uint16),
+    "16 bits": gray(65535, np.uint16),
+    "16 bits, 0 and 1": gray(1, np.uint16),
     "soft outlines": Image.fromarray(blurred()),
     "noise": Image.fromarray(noisy(1)[..., 0].astype(np.uint8)),
     "colored noise": Image.fromarray(noisy(3).astype(np.uint8)),
@@ -84,7 +84,7 @@ def test_an_object_is_one_however_it_is_written(name, suffix, tmp_path):
 
 def test_an_object_in_a_bitmap(tmp_path):
     black_and_white = palette([BLACK, WHITE])  # 8 bits and two colors, which Pillow reads wrongly
-    images = {"grey": grey(255), "bit": Image.fromarray(OBJECT), "palette": black_and_white}
+    images = {"gray": gray(255), "bit": Image.fromarray(OBJECT), "palette": black_and_white}
     for name, image in images.items():
         image.save(tmp_path / f"{name}.bmp")
         np.testing.assert_array_equal(read_labels(tmp_path / f"{name}.bmp")[0] > 0, OBJECT)

@@ -134,7 +134,7 @@ def test_opening_reads_headers_only(root, monkeypatch):
     source = open_source(root, flow="made")
     assert isinstance(source, FlowSource)
     assert len(source) == 2 * (FRAMES - 1)
-    assert len(source.fingerprint()) == 32
+    assert len(source.fingerprint()) == 65
     assert loaded == []
     names = {source[i]["name"] for i in itertools.chain(range(6), [7])}
     assert len(names) == 7

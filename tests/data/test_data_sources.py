@@ -1,6 +1,7 @@
 import dataclasses
 import json
 import logging
+import os
 import shutil
 
 import numpy as np
@@ -11,6 +12,7 @@ from jaxmotion.data import (
     SceneSource,
     TrainLoader,
     find_flow,
+    fingerprints,
     open_source,
     split_names,
     write_image,
@@ -389,7 +391,7 @@ def test_scenes_are_random_access_and_have_labels():
         source[5]
 
 
-def test_neighbouring_seeds_share_no_scene_but_those_to_validate_on():
+def test_neighboring_seeds_share_no_scene_but_those_to_validate_on():
     (first, held), (second, same) = (
         SceneSource("easy", 1, (8, 10), seed, 10).hold_out(0.3) for seed in (0, 1)
     )
@@ -511,6 +513,34 @@ def test_the_fingerprint_of_a_large_file_reads_parts_of_it(tmp_path):
     write_flo(tmp_path / "c.flo", flow + np.float32(0.01) * rng.normal(size=flow.shape))
     a, b, c = (file_fingerprint(tmp_path / f"{name}.flo") for name in "abc")
     assert a == b != c
+
+
+def test_one_changed_vector_of_a_large_file_is_other_flow(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    flow = np.random.default_rng(0).normal(size=(200, 300, 2)).astype(np.float32)
+    for t in range(2):
+        write_flo(tmp_path / "walk" / f"{t}.flo", flow)
+        os.utime(tmp_path / "walk" / f"{t}.flo", (1e9, 1e9))
+    source = open_source(tmp_path / "walk")
+    few, whole = fingerprint(source).split(".")
+    assert has_content(source, few)  # as a version noted it
+    reads = []
+    monkeypatch.setattr(fingerprints, "_checksum", lambda path: reads.append(path) or 1)
+    assert fingerprint(source) == f"{few}.{whole}"
+    assert reads == []
+    monkeypatch.undo()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    flow[100, 7, 1] += 0.25  # in none of the blocks
+    write_flo(tmp_path / "walk" / "1.flo", flow)
+    changed = open_source(tmp_path / "walk")
+    assert fingerprint(changed).startswith(f"{few}.")
+    assert not has_content(changed, f"{few}.{whole}")
+    flow[100, 7, 1] -= 0.25
+    write_flo(tmp_path / "walk" / "1.flo", flow)
+    assert has_content(open_source(tmp_path / "walk"), f"{few}.{whole}")
+    (tmp_path / "cache" / "jaxmotion").rename(tmp_path / "elsewhere")
+    (tmp_path / "cache" / "jaxmotion").touch()  # a cache that cannot be
+    assert has_content(open_source(tmp_path / "walk"), f"{few}.{whole}")
 
 
 @pytest.mark.real

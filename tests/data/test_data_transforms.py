@@ -69,13 +69,13 @@ def test_resized_masks_are_probabilities(size, new_size, count):
 
 @settings(max_examples=15, deadline=None)
 @given(sizes, sizes)
-def test_labels_come_from_the_nearest_centre(size, new_size):
+def test_labels_come_from_the_nearest_center(size, new_size):
     labels = np.random.default_rng(0).integers(0, 5, (2, *size))
     resized = resize_labels(labels, new_size)
     assert resized.dtype == labels.dtype
     for i in range(new_size[0]):
         for j in range(new_size[1]):
-            # the new pixel's centre, and the distance to the chosen and to the best old centre
+            # the new pixel's center, and the distance to the chosen and to the best old center
             y, x = (i + 0.5) * size[0] / new_size[0], (j + 0.5) * size[1] / new_size[1]
             rows = np.abs(np.arange(size[0]) + 0.5 - y)
             columns = np.abs(np.arange(size[1]) + 0.5 - x)

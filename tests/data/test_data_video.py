@@ -77,7 +77,7 @@ def test_folder_of_pictures(tmp_path, suffix):
         assert np.abs(back.astype(int) - image).mean() < (0.1 if suffix == ".png" else 4)
 
 
-def test_grey_palette_and_alpha_pictures_become_color(tmp_path):
+def test_gray_palette_and_alpha_pictures_become_color(tmp_path):
     values = np.arange(12, dtype=np.uint8).reshape(3, 4) * 20
     Image.fromarray(values).save(tmp_path / "0.png")
     Image.fromarray(np.stack([values] * 3 + [values * 0 + 255], -1)).save(tmp_path / "1.png")
@@ -117,20 +117,20 @@ def deep(bits):
 
 
 @pytest.mark.parametrize("suffix", ["png", "tif", "ppm"])
-@pytest.mark.parametrize("channels", ["color", "grey", "alpha"])
+@pytest.mark.parametrize("channels", ["color", "gray", "alpha"])
 def test_bits_beyond_8_are_rounded_or_refused(tmp_path, suffix, channels):
     if suffix == "ppm" and channels != "color":
-        suffix = "pgm" if channels == "grey" else pytest.skip("no alpha in PPM")
+        suffix = "pgm" if channels == "gray" else pytest.skip("no alpha in PPM")
 
     def write(path, values):
         white = np.full((48, 64, 1), 65535, np.uint16)
-        layers = {"grey": values[..., 0], "alpha": np.dstack([values, white]), "color": values}
+        layers = {"gray": values[..., 0], "alpha": np.dstack([values, white]), "color": values}
         assert cv2.imwrite(str(path), layers[channels])
 
     path = tmp_path / f"a.{suffix}"
     write(path, deep(16))
     expected = np.rint(deep(16)[..., ::-1] / 257)  # OpenCV writes blue first
-    expected = expected[..., 2:].repeat(3, -1) if channels == "grey" else expected
+    expected = expected[..., 2:].repeat(3, -1) if channels == "gray" else expected
     assert np.abs(read_image(path) - expected).max() <= 1
     for bits in (8, 10, 12):
         write(path, deep(bits))

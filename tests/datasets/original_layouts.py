@@ -100,11 +100,11 @@ def make_davis2017_motion(root: Path, annotations: str = "Annotations_unsupervis
     write_text(root / "ImageSets/2016/val.txt", "soapbox\n")  # as in the original
 
 
-FBMS_COLOURS = (0xFFFFFF, 0xFF0000, 0x0080FF)  # white background, red, a blue
+FBMS_COLORS = (0xFFFFFF, 0xFF0000, 0x0080FF)  # white background, red, a blue
 
 
 def make_fbms59(root: Path) -> None:
-    """FBMS-59, annotated in frames 0 and 3 of 5; cars1 in greys, as the older ones are."""
+    """FBMS-59, annotated in frames 0 and 3 of 5; cars1 in grays, as the older ones are."""
     for seed, place in enumerate(("Trainingset/bear01", "Testset/cars1", "Testset/lion01")):
         name = place.split("/")[1]
         for t in range(5):
@@ -117,10 +117,10 @@ def make_fbms59(root: Path) -> None:
                 picture = np.choose(two_objects(t), (0, 100, 255))
             else:
                 annotated[t] = f"{name}_{t + 1:04d}_gt.ppm"
-                values = np.choose(two_objects(t), FBMS_COLOURS)
+                values = np.choose(two_objects(t), FBMS_COLORS)
                 picture = np.stack([values & 255, values >> 8 & 255, values >> 16], -1)  # BGR
             write(truth / annotated[t], picture.astype(np.uint8))
-        scales = (0, 100, 255) if name == "cars1" else FBMS_COLOURS
+        scales = (0, 100, 255) if name == "cars1" else FBMS_COLORS
         write_text(truth / f"{name}Def.dat", _fbms_definition(scales, annotated))
         write_flow(root / f"Flows/made/{name}.npz", 4, seed)
 

@@ -45,7 +45,7 @@ def shrink(path: Path) -> None:
     write(path, cv2.resize(picture, (30, 20), interpolation=cv2.INTER_NEAREST))
 
 
-def colours(path: Path) -> None:
+def colors(path: Path) -> None:
     picture = np.zeros((*SIZE, 3), np.uint8)
     picture[3:9, 3:9] = (1, 2, 3)
     write(path, picture)
@@ -122,7 +122,7 @@ DAMAGES: dict[str, list[tuple]] = {
         *(("Annotations/480p/goat/00002.png", *case) for case in MASK),
         *(("Flows/made/bear.npz", *case) for case in FLOW),
         ("Annotations/480p/goat/00002.png", sixteen_bits, "label 1000, expected at most 255"),
-        ("Annotations/480p/goat/00002.png", colours, "in colors"),
+        ("Annotations/480p/goat/00002.png", colors, "in colors"),
         ("Annotations/480p/goat/00002.png", remove, "no such file, though val.txt lists it"),
         ("JPEGImages/480p/dog/00003.jpg", remove, "no such file, though its mask is there"),
         ("ImageSets", remove, "No such file", "ImageSets/480p/train.txt"),
@@ -134,7 +134,7 @@ DAMAGES: dict[str, list[tuple]] = {
         *(("JPEGImages/480p/koala/00001.jpg", *case) for case in FRAME),
         *(("Annotations_unsupervised_motion/480p/pigs/00001.png", *case) for case in MASK),
         *(("Flows/made/pigs.npz", *case) for case in FLOW),
-        ("Annotations_unsupervised_motion/480p/pigs/00001.png", colours, "in colors"),
+        ("Annotations_unsupervised_motion/480p/pigs/00001.png", colors, "in colors"),
         (
             "Annotations_unsupervised_motion/480p/pigs/00001.png",
             sixteen_bits,
@@ -152,7 +152,7 @@ DAMAGES: dict[str, list[tuple]] = {
         *((f"{FBMS}_0004_gt.ppm", *case) for case in MASK),
         *(("Flows/made/lion01.npz", *case) for case in FLOW),
         (f"{FBMS}_0004_gt.ppm", remove, "no such file, though lion01Def.dat lists it"),
-        (f"{FBMS}_0004_gt.ppm", colours, "the colour at 0, 0 is of no region"),
+        (f"{FBMS}_0004_gt.ppm", colors, "the color at 0, 0 is of no region"),
         (f"{FBMS}Def.dat", truncate, "Def.dat"),
         (f"{FBMS}Def.dat", remove, "0 files", "Testset/lion01/GroundTruth"),
         (f"{FBMS}Def.dat", unreadable, "cannot be read"),

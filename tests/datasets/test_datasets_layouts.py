@@ -100,7 +100,7 @@ def test_davis2017_motion_warns_of_annotations_that_are_not_grouped(tmp_path, bu
     assert f"{path.parent}: 2 objects, though they move as one" in caplog.text
 
 
-def test_fbms59_is_annotated_in_some_frames_in_colours_or_greys(original, build, records):
+def test_fbms59_is_annotated_in_some_frames_in_colors_or_grays(original, build, records):
     assert build("fbms59", original("fbms59"))[0] == 0
     for record in records("fbms59/files", "validation").values():
         np.testing.assert_array_equal(record["mask_frames"], [0, 3])

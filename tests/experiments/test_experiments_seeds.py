@@ -9,7 +9,7 @@ from jaxmotion.experiments.experiment import run_experiment
 from jaxmotion.experiments.seeds import run_seeds
 from jaxmotion.inference.segmenter import Segmenter
 from jaxmotion.networks import NetworkConfig
-from jaxmotion.tasks.segmentation import SegmentationConfig
+from jaxmotion.tasks.segmentation_config import SegmentationConfig
 from jaxmotion.training.config import Config
 
 CONFIG = Config(

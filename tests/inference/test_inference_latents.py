@@ -42,7 +42,7 @@ def has_own_axes(shares, projections):
 
 @few
 @given(st.integers(0, 10**6))
-def test_normalised_latents_have_mean_zero_and_variance_one(seed):
+def test_normalized_latents_have_mean_zero_and_variance_one(seed):
     embedding = random_latents(seed)
     latents = normalize_latents(embedding)
     np.testing.assert_allclose(latents.reshape(-1, 6), standardized(embedding), atol=2e-4)
@@ -177,7 +177,7 @@ def test_the_foreground_is_a_small_part_that_differs():
     assert (found & moving).sum() / (found | moving).sum() > 0.95
 
 
-def test_the_picture_shows_four_rows_and_the_colours_of_the_softmax():
+def test_the_picture_shows_four_rows_and_the_colors_of_the_softmax():
     embedding = random_latents(0, (2, 8, 12, 4))
     flow = np.random.default_rng(0).normal(size=(2, 8, 12, 2)).astype(np.float32)
     found = latent_map(embedding)
@@ -185,9 +185,9 @@ def test_the_picture_shows_four_rows_and_the_colours_of_the_softmax():
     height, width = 160 + 4, 240 + 4
     assert picture.shape == (4 * height, 2 * width, 3)
     assert picture.dtype == np.uint8
-    # The middle of a site, enlarged bilinearly: its own colour, nearly.
-    colours = picture[2 * height + 2 : 3 * height - 2, 2 : width - 2][9::20, 9::20]
-    np.testing.assert_allclose(colours, 255 * found.softmax[0], atol=12)
+    # The middle of a site, enlarged bilinearly: its own color, nearly.
+    colors = picture[2 * height + 2 : 3 * height - 2, 2 : width - 2][9::20, 9::20]
+    np.testing.assert_allclose(colors, 255 * found.softmax[0], atol=12)
     binary = picture[3 * height + 2 : -2, 2 : width - 2][9::20, 9::20, 0]
     np.testing.assert_array_equal(binary > 0, found.foreground[0])
 

@@ -19,7 +19,7 @@ from jaxmotion.inference.tracking import bridge_gaps, keep_labels
 from jaxmotion.networks import INPUT_CHANNELS, DecoderConfig, NetworkConfig, build_segmenter
 from jaxmotion.options import to_json
 from jaxmotion.tasks.observation import observe
-from jaxmotion.tasks.segmentation import ObjectiveConfig, SegmentationConfig
+from jaxmotion.tasks.segmentation_config import ObjectiveConfig, SegmentationConfig
 from jaxmotion.training.checkpoints import Checkpoints
 from jaxmotion.training.config import Config
 
@@ -160,7 +160,7 @@ def temporal_params():
 
 @pytest.fixture
 def temporal(temporal_params):
-    """A segmenter whose frames depend on their neighbours, with the windows asked for."""
+    """A segmenter whose frames depend on their neighbors, with the windows asked for."""
     return lambda inference=None: jm.Segmenter(TEMPORAL, temporal_params, inference=inference)
 
 

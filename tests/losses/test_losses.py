@@ -128,7 +128,7 @@ def test_invalid_pixels_count_nowhere(data):
 
     gradient = np.asarray(jax.grad(total)(jnp.asarray(masks)))
     assert np.isfinite(gradient).all()
-    # The consistency term couples a pixel to its neighbours in time; elsewhere invalid means zero.
+    # The consistency term couples a pixel to its neighbors in time; elsewhere invalid means zero.
     assert np.all(gradient[valid == 0] == 0)
 
 
@@ -260,16 +260,16 @@ def test_theorem_1_a_global_motion_changes_no_minimum(seed, strength):
     shift=st.tuples(st.floats(-2, 2), st.floats(-2, 2)),
     penalty=st.sampled_from(["l1", "l2", "huber", "squared"]),
 )
-def test_theorem_2_the_normaliser_does_not_depend_on_theta(shift, penalty):
+def test_theorem_2_the_normalizer_does_not_depend_on_theta(shift, penalty):
     """The integral of exp(-d(f, f_theta)) over f is the same for every f_theta."""
     grid = np.linspace(-14, 14, 561)
     u, v = np.meshgrid(grid, grid)
 
-    def normaliser(centre):
-        density = np.exp(-residual_penalty(u - centre[0], v - centre[1], penalty))
+    def normalizer(center):
+        density = np.exp(-residual_penalty(u - center[0], v - center[1], penalty))
         return density.sum() * (grid[1] - grid[0]) ** 2
 
-    np.testing.assert_allclose(normaliser(shift), normaliser((0.0, 0.0)), rtol=2e-3)
+    np.testing.assert_allclose(normalizer(shift), normalizer((0.0, 0.0)), rtol=2e-3)
 
 
 def test_a_clip_without_a_known_pixel_costs_nothing():

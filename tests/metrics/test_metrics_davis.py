@@ -64,7 +64,7 @@ def reference_f(gt, pred, bound_th):
     """The boundary measure from its definition: exact distances to the other boundary."""
 
     def boundary(mask):
-        # Differs from a neighbour to the right, below, or below right, inside the image.
+        # Differs from a neighbor to the right, below, or below right, inside the image.
         padded = np.pad(mask, ((0, 1), (0, 1)), mode="edge")
         edge = (mask != padded[:-1, 1:]) | (mask != padded[1:, :-1])
         diagonal = mask != padded[1:, 1:]

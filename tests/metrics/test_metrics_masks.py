@@ -32,7 +32,7 @@ def test_packing_keeps_every_pixel(seed, shape):
 
 @few
 @given(st.integers(0, 10**6), sizes)
-def test_outline_differs_from_a_neighbour(seed, shape):
+def test_outline_differs_from_a_neighbor(seed, shape):
     mask = blobs(seed, shape)
     expected = np.zeros(shape, bool)
     for y in range(shape[0]):

@@ -20,7 +20,7 @@ from jaxmotion.models.files import model_paths, read_model, write_model
 from jaxmotion.models.trained import Trained
 from jaxmotion.networks import NetworkConfig, build_segmenter
 from jaxmotion.options import to_json
-from jaxmotion.tasks.segmentation import SegmentationConfig
+from jaxmotion.tasks.segmentation_config import SegmentationConfig
 from jaxmotion.training.config import Config
 
 NETWORK = NetworkConfig(num_masks=3, widths=(4, 8), input="scaled")

@@ -147,7 +147,7 @@ def test_the_fit_reaches_the_minimum_of_scipy(double, name):
                 assert found.gap[0, k] == np.inf
 
 
-def test_fit_and_loss_minimise_the_same_function_of_a_penalty_of_ones_own():
+def test_fit_and_loss_minimize_the_same_function_of_a_penalty_of_ones_own():
     flow, masks = (jnp.asarray(a, jnp.float32)[None] for a in problem(0))
     found = fit(flow, masks, MODEL, penalty=Tukey(), huber_delta=1.5)
     loss = losses.reconstruction(

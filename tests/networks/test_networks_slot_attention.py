@@ -209,8 +209,8 @@ def attracting_problem():
     update["query"]["kernel"] += 4 * jnp.eye(WIDTH)
     update["gru"]["iz"]["bias"] -= 2.0  # and forgets fast what it was
     rng = np.random.default_rng(5)
-    centres = 3 * rng.normal(size=(2, 3, CHANNELS))
-    tokens = centres[:, np.arange(12) % 3] + 0.3 * rng.normal(size=(2, 12, CHANNELS))
+    centers = 3 * rng.normal(size=(2, 3, CHANNELS))
+    tokens = centers[:, np.arange(12) % 3] + 0.3 * rng.normal(size=(2, 12, CHANNELS))
     return params, jnp.asarray(tokens), jnp.asarray(rng.uniform(0.2, 1, size=(2, 12)))
 
 
@@ -399,9 +399,9 @@ def spread(memberships, tokens):
 
 def four_groups(seed, batch=16, count=96, channels=8):
     rng = np.random.default_rng(seed)
-    centres = rng.normal(size=(batch, 4, channels))
+    centers = rng.normal(size=(batch, 4, channels))
     group = rng.integers(0, 4, size=(batch, count, 1))
-    tokens = np.take_along_axis(centres, group, 1) + 0.1 * rng.normal(size=(batch, count, channels))
+    tokens = np.take_along_axis(centers, group, 1) + 0.1 * rng.normal(size=(batch, count, channels))
     return jnp.asarray(tokens, jnp.float32)
 
 

@@ -64,7 +64,7 @@ def test_lt_ms_agrees_with_the_twin(twins, shape):
 @pytest.mark.parametrize(
     ("config", "twin", "frames"), [("st_ms_published", "STMS", 3), ("lt_ms_published", "LTMS", 9)]
 )
-def test_the_twin_minimises_the_same_loss(twins, config, twin, frames):
+def test_the_twin_minimizes_the_same_loss(twins, config, twin, frames):
     """What the benchmark times is the same step; its fit ends some per cent above the minimum."""
     import torch
 

@@ -120,7 +120,7 @@ def test_instance_norm_against_float64():
     )
 
 
-def test_the_favoured_mask_is_largest_at_the_start():
+def test_the_favored_mask_is_largest_at_the_start():
     config = NetworkConfig(num_masks=2, widths=(4, 8), favoured_bias=2.0, threshold_start=0.0)
     masks, _ = _init_apply(config, random_flow((2, 1, 32, 32)))
     share = masks.mean((0, 1, 2, 3))
@@ -195,7 +195,7 @@ def test_a_part_of_the_wrong_size_is_named():
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"num_masks": 0}, {"widths": ()}, {"kernel": (1, 2, 3)}, {"input": "colour"}]
+    "wrong", [{"num_masks": 0}, {"widths": ()}, {"kernel": (1, 2, 3)}, {"input": "color"}]
 )
 def test_impossible_configurations_are_refused(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
@@ -271,5 +271,5 @@ def test_features_of_another_kind_are_refused():
         jax.eval_shape(build_segmenter(SMALL).init, jax.random.key(0), np.zeros((1, 1, 8, 8, 2)))
     with pytest.raises(ValueError, match="expected the residual"):
         network_features(jnp.zeros((1, 1, 8, 8, 2)), "residual")
-    with pytest.raises(ValueError, match="'colour': expected one of raw, "):
-        network_features(jnp.zeros((1, 1, 8, 8, 2)), "colour")
+    with pytest.raises(ValueError, match="'color': expected one of raw, "):
+        network_features(jnp.zeros((1, 1, 8, 8, 2)), "color")

@@ -100,7 +100,7 @@ def test_frames_too_small_for_dis():
         make_estimator("dis")(np.zeros((3, 4, 3), np.uint8), np.zeros((3, 4, 3), np.uint8))
 
 
-def test_sequence_is_a_stream_of_neighbouring_pairs():
+def test_sequence_is_a_stream_of_neighboring_pairs():
     read = []
 
     def frames():

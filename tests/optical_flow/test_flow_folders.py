@@ -23,7 +23,7 @@ VALUES = [0, 1, 3, 7, 15]
 
 
 class Stream:
-    """Frames of one grey level each, of 12 x 16 pixels."""
+    """Frames of one gray level each, of 12 x 16 pixels."""
 
     def __init__(self, path, values=VALUES):
         self.path, self.height, self.width, self.num_frames = path, 12, 16, len(values)
@@ -37,7 +37,7 @@ class Stream:
 
 
 class Difference:
-    """An estimator that gives the difference of the grey levels as u; may be interrupted."""
+    """An estimator that gives the difference of the gray levels as u; may be interrupted."""
 
     name = "difference"
 
@@ -154,7 +154,7 @@ def test_quality_is_written_and_kept(tmp_path):
     assert again.calls == 1 + 2 * 2  # back for the second field, forth and back for two more
     written = json.loads((tmp_path / "out" / "quality.json").read_text())
     assert list(written["frames"]) == ["f00", "f01", "f02", "f03"]
-    # Grey levels of one frame are all the same: no flow makes up for their change.
+    # Gray levels of one frame are all the same: no flow makes up for their change.
     assert [frame["warp_error"] for frame in written["frames"].values()] == [1, 2, 4, 8]
     assert [frame["inside"] for frame in written["frames"].values()] == [
         pytest.approx((16 - u) / 16) for u in (1, 2, 4, 8)

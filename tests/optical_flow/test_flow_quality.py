@@ -54,7 +54,7 @@ def test_the_true_flow_of_a_shift_is_perfect():
 def test_wrong_flow_shows_in_both_measures():
     image = np.tile(np.arange(0, 240, 8, dtype=np.uint8)[None, :, None], (20, 1, 3))  # a ramp
     quality = flow_quality(image, image, constant(2, 0), constant(1, 0))
-    assert quality.warp_error == pytest.approx(16)  # 2 pixels at 8 grey levels
+    assert quality.warp_error == pytest.approx(16)  # 2 pixels at 8 gray levels
     assert quality.still_error == 0
     assert quality.consistency_error == pytest.approx(3)
     assert quality.consistent == 0

@@ -107,7 +107,7 @@ def test_memory_of_the_whole_network_at_480_x_854(architecture):
 # -------------------------------------------------------------------------------------- upsampling
 
 
-def test_convex_upsampling_takes_the_nine_neighbours():
+def test_convex_upsampling_takes_the_nine_neighbors():
     rng = np.random.default_rng(0)
     flow, logits = rng.normal(size=(2, 3, 4, 2)), rng.normal(size=(2, 3, 4, 9, 8, 8))
     found = np.asarray(upsample_convex(jnp.float32(flow), jnp.float32(logits)))

@@ -23,7 +23,7 @@ from jaxmotion.optical_flow.refinement import confidence, smooth
 
 
 def case(seed, height, width):
-    """Flow, weights and a guide of a few colors that differ by a few grey levels."""
+    """Flow, weights and a guide of a few colors that differ by a few gray levels."""
     rng = np.random.default_rng(seed)
     flow = rng.normal(0, 3, (height, width, 2)).astype(np.float32)
     weights = rng.uniform(1e-4, 1, (height, width)).astype(np.float32)

@@ -204,7 +204,7 @@ def _residual_norm(flow):
 
 
 def _otsu(values):
-    """The split of all values that minimises the variance within the two classes."""
+    """The split of all values that minimizes the variance within the two classes."""
     ordered = np.sort(values.ravel())
     splits = np.linspace(1, ordered.size - 1, 200).astype(int)
     within = [ordered[:n].var() * n + ordered[n:].var() * (ordered.size - n) for n in splits]

@@ -14,14 +14,14 @@ STEM, WIDTHS = 2, (4, 8)
 
 
 def check(found: list[hlo.Collective], masks: int) -> None:
-    """Neighbours exchange a frame; all else is small sums, statistics or parameters.
+    """Neighbors exchange a frame; all else is small sums, statistics or parameters.
 
     A collective-permute may move one frame of the widest volume at most, and any other collective
     half the part that a device has of the smallest volume, so that none moves a volume.
     """
     inner = (HEIGHT // STEM) * (WIDTH // STEM)
     frames = {
-        "flow, with its neighbours": HEIGHT * WIDTH * 3,
+        "flow, with its neighbors": HEIGHT * WIDTH * 3,
         "masks": HEIGHT * WIDTH * masks,
         "finest features, skip and upsampled": inner * 2 * WIDTHS[0],
     }

@@ -7,13 +7,8 @@ import numpy as np
 import pytest
 
 from jaxmotion.errors import InputError
-from jaxmotion.training.shardings import (
-    MeshConfig,
-    ProcessShare,
-    make_mesh,
-    pad_frames,
-    process_share,
-)
+from jaxmotion.training.config import MeshConfig
+from jaxmotion.training.shardings import ProcessShare, make_mesh, pad_frames, process_share
 
 pytestmark = pytest.mark.sharding
 

@@ -19,10 +19,10 @@ import numpy as np
 import optax
 
 from jaxmotion.configs import get_config
-from jaxmotion.data.augment import AugmentConfig
-from jaxmotion.training.config import Config
+from jaxmotion.data.config import AugmentConfig
+from jaxmotion.training.config import Config, MeshConfig
 from jaxmotion.training.program import RunFunctions, jit_functions, under_mesh
-from jaxmotion.training.shardings import MeshConfig, make_mesh, put_batch
+from jaxmotion.training.shardings import make_mesh, put_batch
 
 
 def configuration(case: dict) -> Config:

@@ -1,4 +1,4 @@
-"""The loss that training minimises, against the same written out in float64.
+"""The loss that training minimizes, against the same written out in float64.
 
 The masks are a formula of what the network is given, so that nothing here depends on a network, and
 the motion models are minima that least squares or, for L1, a linear program find.
@@ -15,10 +15,12 @@ from jax import monitoring
 from scipy.optimize import linprog
 from scipy.special import softmax
 
-from jaxmotion.data.augment import AugmentConfig, augment
+from jaxmotion.data.augmentation import augment
+from jaxmotion.data.config import AugmentConfig
 from jaxmotion.motion import MotionModel
 from jaxmotion.networks import NetworkConfig
-from jaxmotion.tasks.segmentation import ObjectiveConfig, SegmentationTask
+from jaxmotion.tasks.segmentation import SegmentationTask
+from jaxmotion.tasks.segmentation_config import ObjectiveConfig
 
 B, T, H, W, K = 2, 3, 9, 12, 3
 MOTION = MotionModel("affine", "polynomial")
@@ -211,7 +213,7 @@ def test_the_picture_shows_the_flow_that_the_motion_models_explain(remove_global
     task = task_with(replace(PLAIN, remove_global_motion=remove_global_motion))
     batch = {"flow": flow, "valid": np.ones(flow.shape[:-1], np.float32)}
     rows = np.split(task.picture({"params": hard}, batch).astype(int), 3)
-    assert np.ptp(rows[0].reshape(-1, 3), axis=0).max() > 60  # there are colours to lose
+    assert np.ptp(rows[0].reshape(-1, 3), axis=0).max() > 60  # there are colors to lose
     assert np.abs(rows[2] - rows[0]).mean() < 5
     labels = rows[1][1:-1, 1:-1]
     is_object = np.all(labels == labels[3, 4], axis=-1)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from jaxmotion.configs import get_config
-from jaxmotion.data.augment import AugmentConfig
+from jaxmotion.data.config import AugmentConfig
 from jaxmotion.motion import global_residual
 from jaxmotion.networks import NetworkConfig, network_features
 from jaxmotion.tasks.observation import observe

@@ -27,11 +27,10 @@ from jaxmotion.models.files import read_model
 from jaxmotion.models.loading import load_trained
 from jaxmotion.models.zoo import export_model, format_models
 from jaxmotion.options import NotNegative, check_fields, from_json, to_json
+from jaxmotion.tasks.config import TaskConfig
 from jaxmotion.tasks.kinds import register_task
-from jaxmotion.tasks.task import Criterion, Output, Task, TaskConfig
-from jaxmotion.training.config import Config
-from jaxmotion.training.optimizer import Group, OptimizerConfig
-from jaxmotion.training.shardings import MeshConfig
+from jaxmotion.tasks.task import Criterion, Output, Task
+from jaxmotion.training.config import Config, Group, MeshConfig, OptimizerConfig
 
 FRAMES, HEIGHT, WIDTH = 3, 4, 6
 

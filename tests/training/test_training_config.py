@@ -8,8 +8,8 @@ from jaxmotion.configs import CONFIGS, get_config
 from jaxmotion.data import DataConfig
 from jaxmotion.errors import InputError
 from jaxmotion.options import differences, from_json, to_json
-from jaxmotion.training.config import Config, read_config
-from jaxmotion.training.optimizer import OptimizerConfig, learning_rate
+from jaxmotion.training.config import Config, OptimizerConfig, read_config
+from jaxmotion.training.optimizer import learning_rate
 
 
 @pytest.mark.parametrize("name", CONFIGS)
@@ -31,8 +31,8 @@ def test_a_configuration_from_before_there_were_several_tasks_segments(name):
 
 def test_a_field_of_another_version_is_named():
     values = to_json(Config())
-    values["task"]["network"]["colour"] = 3
-    with pytest.raises(InputError, match="NetworkConfig has no field colour"):
+    values["task"]["network"]["color"] = 3
+    with pytest.raises(InputError, match="NetworkConfig has no field color"):
         from_json(Config, values)
 
 

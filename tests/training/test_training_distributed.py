@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from jaxmotion.errors import InputError
-from jaxmotion.training.distributed import Processes, anywhere, gather, is_main, joined, on_host
+from jaxmotion.training.config import Processes
+from jaxmotion.training.distributed import anywhere, gather, is_main, joined, on_host
 
 ROOT = Path(__file__).parents[2]
 

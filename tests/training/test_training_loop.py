@@ -10,20 +10,19 @@ import pytest
 from jax import monitoring
 
 from jaxmotion.data import DataConfig, TrainLoader
-from jaxmotion.data.augment import AugmentConfig
+from jaxmotion.data.config import AugmentConfig
 from jaxmotion.errors import InputError
 from jaxmotion.experiments.experiment import open_clips, run_experiment
 from jaxmotion.motion import MotionModel
 from jaxmotion.networks import NetworkConfig
 from jaxmotion.options import to_json
-from jaxmotion.tasks.segmentation import ObjectiveConfig, SegmentationConfig
+from jaxmotion.tasks.segmentation_config import ObjectiveConfig, SegmentationConfig
 from jaxmotion.tasks.task import Output, Task
 from jaxmotion.training.checkpoints import Checkpoints, stored_steps
-from jaxmotion.training.config import Config
+from jaxmotion.training.config import Config, OptimizerConfig
 from jaxmotion.training.kept import load_best
 from jaxmotion.training.loop import InterruptedTrainingError, NonFiniteLossError, train
 from jaxmotion.training.metrics import write_json
-from jaxmotion.training.optimizer import OptimizerConfig
 from jaxmotion.training.program import HeldOut
 from jaxmotion.training.step import init_state, make_train_step
 

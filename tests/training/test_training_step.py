@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from jaxmotion.tasks.task import Output, Task
-from jaxmotion.training.optimizer import OptimizerConfig, learning_rate
+from jaxmotion.training.config import OptimizerConfig
+from jaxmotion.training.optimizer import learning_rate
 from jaxmotion.training.step import init_state, make_train_step, make_validation_step
 
 STEPS = 12
@@ -100,7 +101,7 @@ CONFIGS = {
 
 @pytest.mark.parametrize("accumulate", [1, 2])
 @pytest.mark.parametrize("name", CONFIGS)
-def test_steps_are_those_of_the_optimiser_written_out(name, accumulate):
+def test_steps_are_those_of_the_optimizer_written_out(name, accumulate):
     config = CONFIGS[name]
     config = OptimizerConfig(**{**vars(config), "learning_rate": 0.05})
     task = Line()

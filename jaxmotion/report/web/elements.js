@@ -46,7 +46,7 @@ function menu(label, options, selected, onchange) {
   return make("label", { class: "field" }, label, select);
 }
 
-// The colour of a method: runs have one of their own, others are grey.
+// The color of a method: runs have one of their own, others are gray.
 function swatch(column) {
   return make("span", { class: `swatch ${column.kind}`, style: { "--color": column.color }, "aria-hidden": "true" });
 }

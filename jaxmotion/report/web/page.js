@@ -13,7 +13,7 @@ const RULES = {
   linear_assignment: "the one segment that fits the annotation best is taken",
   nonzero: "every label but 0 is taken",
 };
-const RUN_COLORS = 6, GREYS = 4;
+const RUN_COLORS = 6, GRAYS = 4;
 const PUBLISHED_SHOWN = 3; // at first
 const isEvaluated = ({ kind }) => kind === "checkpoint" || kind === "results";
 
@@ -62,13 +62,13 @@ function start() {
   byId("footer").textContent = `This file holds everything it shows, ${megabytes.toFixed(1)} MB of pictures, and loads nothing from anywhere.`;
 }
 
-// Every column gets a label of its own and a colour.
+// Every column gets a label of its own and a color.
 function nameColumns(dataset) {
   const counts = { run: 0, published: 0, baseline: 0 };
   for (const column of dataset.columns) {
     column.label = column.kind === "published" ? `published ${column.name}` : column.name;
     column.color = isEvaluated(column) ? `var(--run-${counts.run++ % RUN_COLORS})`
-      : `var(--other-${counts[column.kind]++ % GREYS})`;
+      : `var(--other-${counts[column.kind]++ % GRAYS})`;
   }
 }
 

@@ -9,7 +9,7 @@ function makePanels({ truth, flow, frames }, columns, s, wheel) {
   if (frames) input.push(panel("Video", null, frames.pictures));
   if (flow) {
     const hint = make("span", {}, frames ? make("img", { src: wheel, alt: "", width: 18, height: 18 }) : null,
-      `hue: direction; full colour: ${flow.full_color.toPrecision(2)} pixels a frame`);
+      `hue: direction; full color: ${flow.full_color.toPrecision(2)} pixels a frame`);
     input.push(panel("Flow", hint, flow.pictures));
   }
   if (input.length) groups.push({ title: "Input", panels: input, card: frames ? null : legendCard(flow, wheel) });
@@ -29,13 +29,13 @@ function makePanels({ truth, flow, frames }, columns, s, wheel) {
 function legendCard(flow, wheel) {
   return make("div", { class: "card" }, make("p", {}, "The page was made without the frames of the video (", make("code", {}, "--include-frames"),
     " puts them here)."),
-    make("p", {}, "The colour of a flow vector is its direction on the disc, the strength its speed."),
-    flow ? make("img", { src: wheel, alt: "Disc of the flow colours", width: 72, height: 72 }) : null);
+    make("p", {}, "The color of a flow vector is its direction on the disc, the strength its speed."),
+    flow ? make("img", { src: wheel, alt: "Disc of the flow colors", width: 72, height: 72 }) : null);
 }
 
 const cutIndex = (sequence, frame) => sequence.cuts.findIndex(({ start, stop }) => start <= frame && frame < stop);
 
-// Every segment's number and colour; marked where it is taken as foreground, or as an object.
+// Every segment's number and color; marked where it is taken as foreground, or as an object.
 function segmentLegend(sequence, frame, colors) {
   const taken = new Map(sequence.cuts[cutIndex(sequence, frame)]?.labels.map((label) => [label, "foreground"]));
   for (const [object, label] of Object.entries(sequence.objects)) taken.set(label, `object ${object}`);
@@ -83,7 +83,7 @@ function makePlayer({ dataset, s, columns, state, frame = 0, onframe }) {
         ...group.panels.map((panel) => panel.element), group.card))),
     make("p", { class: "note unit" }, `${measure} in every frame; dotted: a new cut`),
     ...transport.parts,
-    make("p", { class: "note" }, "Segments: one colour each, ", make("b", {}, "✓"), " if taken as foreground. Foreground: what is left bright, ",
+    make("p", { class: "note" }, "Segments: one color each, ", make("b", {}, "✓"), " if taken as foreground. Foreground: what is left bright, ",
       make("span", { class: "key" }), " its border. The annotation is drawn over everything, to compare."),
     keysNote());
   return { element, stop: transport.stop, frame: transport.frame };

@@ -1,17 +1,23 @@
-"""`inpaint`: the flow as it would be without what a mask covers."""
+"""`inpaint`: the flow as it would be without what a mask covers; `frame_motion`, for one frame."""
 
 import functools
 
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 
-from jaxmotion.motion.fit import Adjoint, fit
-from jaxmotion.motion.model import MotionModel, parametric_flow
-from jaxmotion.motion.penalty import Penalty, PenaltyName
+from jaxmotion.motion.fitting import Adjoint, fit
+from jaxmotion.motion.flow import parametric_flow
+from jaxmotion.motion.model import MotionModel
+from jaxmotion.motion.names import PenaltyName
+from jaxmotion.motion.penalty import Penalty
 from jaxmotion.motion.shapes import check_shapes
 
 # A fill is looked at, not only differentiated: within 0.01 % of the least objective (see `fit`).
 _PASSES = 8
+
+FRAME_MOTION = MotionModel(spatial="quadratic")
+"""What a camera makes of most scenes in one frame."""
 
 
 @functools.partial(jax.jit, static_argnames=("model", "penalty", "adjoint"))
@@ -81,3 +87,24 @@ def inpaint(
     ).theta
     fitted = parametric_flow(model, theta, (1, *flow.shape[2:4])).reshape(flow.shape)
     return (1 - mask[..., None]) * flow + mask[..., None] * fitted
+
+
+def frame_motion(flow: ArrayLike, support: ArrayLike) -> jax.Array:
+    """Computes the robust quadratic motion of a part of one frame, extended over the frame.
+
+    Frames go through it one at a time, so that one compiled program serves all who need it, in
+    whatever numbers.
+
+    Args:
+        flow: `[H, W, 2]`, pixels per frame.
+        support: `[H, W]`, non-negative weights of the pixels that count; zeros give no motion.
+
+    Returns:
+        `[H, W, 2]`, pixels per frame.
+
+    Raises:
+        ValueError: for shapes that do not match.
+    """
+    frames, weights = (jnp.asarray(array, jnp.float32)[None, None] for array in (flow, support))
+    everywhere = jnp.ones(frames.shape[:-1])
+    return inpaint(frames, everywhere, FRAME_MOTION, support=weights, valid=everywhere)[0, 0]

@@ -6,53 +6,13 @@ a frame of the network's input by noise, while the loss sees the true flow, is w
 estimate does; the network learns to lean on the frames around it. Both are for training only.
 """
 
-from dataclasses import dataclass
-from typing import Annotated, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from jaxmotion.errors import InputError
+from jaxmotion.data.config import AugmentConfig
 from jaxmotion.motion import MotionModel, parametric_flow
-from jaxmotion.options import CountOrZero, Meta, NotNegative, Share, check_fields
-
-
-@dataclass(frozen=True)
-class AugmentConfig:
-    """Changes that are made to a clip. The default makes none. Static under jit.
-
-    Attributes:
-        global_motion: greatest mean length of the added motion, in mean lengths of the clip's own
-            flow: 2 is the published "light", 4 and 8 the stronger ones, 0 adds none.
-        global_motion_probability: share of clips that get one.
-        corruption_probability: share of clips in which frames of the network's input become noise
-            (published: 0.2 for ST-MS and LT-MS, 0 for EM).
-        corrupted_frames: least and greatest number of such frames; one frame at least stays clean.
-        still_share: share of these frames that are without motion instead of noise, as between two
-            copies of an image.
-        flip_horizontal: share of clips mirrored left to right.
-        flip_vertical: share of clips mirrored upside down.
-        scale_jitter: vectors are multiplied by a factor in [1/s, s], drawn evenly in its logarithm;
-            1 for none.
-    """
-
-    global_motion: NotNegative = 0.0
-    global_motion_probability: Share = 1.0
-    corruption_probability: Share = 0.0
-    corrupted_frames: tuple[CountOrZero, CountOrZero] = (1, 1)
-    still_share: Share = 0.0
-    flip_horizontal: Share = 0.0
-    flip_vertical: Share = 0.0
-    scale_jitter: Annotated[float, Meta(ge=1)] = 1.0
-
-    def __post_init__(self) -> None:
-        check_fields(self, "augment")
-        low, high = self.corrupted_frames
-        if low > high:
-            raise InputError(
-                f"augment.corrupted_frames ({low}, {high}): expected the least number and the "
-                "greatest"
-            )
 
 
 class Augmented(NamedTuple):

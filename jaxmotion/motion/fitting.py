@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from typing import Literal, cast
+from typing import Literal, cast, get_args
 
 import chex
 import jax
@@ -11,9 +11,12 @@ import numpy as np
 
 from jaxmotion.motion import newton
 from jaxmotion.motion.equations import Equations
-from jaxmotion.motion.model import Lengths, MotionModel, check_lengths, parametric_flow
+from jaxmotion.motion.flow import parametric_flow
+from jaxmotion.motion.lengths import Lengths, check_lengths
+from jaxmotion.motion.model import MotionModel
 from jaxmotion.motion.moments import Clip, penalty_terms, sweep
-from jaxmotion.motion.penalty import Penalty, PenaltyName, Squared, as_penalty
+from jaxmotion.motion.names import PenaltyName
+from jaxmotion.motion.penalty import Penalty, Squared, as_penalty
 from jaxmotion.motion.result import Fit
 from jaxmotion.motion.shapes import check_shapes, promoted
 from jaxmotion.motion.spatial import coordinates
@@ -31,6 +34,14 @@ class _Options:
     passes: int
     adjoint: Adjoint
     length: int | None
+
+    def __post_init__(self) -> None:
+        if self.passes < 3:
+            raise ValueError(f"passes must be at least 3; got {self.passes}")
+        if self.adjoint not in get_args(Adjoint):
+            raise ValueError(
+                f'adjoint must be "stop", "implicit" or "unroll"; got {self.adjoint!r}'
+            )
 
     @property
     def converge_smoothed(self) -> bool:
@@ -110,10 +121,6 @@ def fit(
         frame_weights=(frame_weights, "B T"),
         huber_delta=(huber_delta, ""),
     )
-    if passes < 3:
-        raise ValueError(f"passes must be at least 3; got {passes}")
-    if adjoint not in ("stop", "implicit", "unroll"):
-        raise ValueError(f'adjoint must be "stop", "implicit" or "unroll"; got {adjoint!r}')
     batch, frames = jnp.shape(flow)[:2]
     check_lengths(lengths, frames)
     length = int(lengths) if isinstance(lengths, int | np.integer) else None
@@ -144,10 +151,10 @@ def _fit(options: _Options, flow, masks, huber_delta, valid, frame_weights, leng
     if options.adjoint == "implicit":
         result = cast(Fit, _implicit_fit(options, *data, lengths, init))
     elif options.adjoint == "unroll":
-        result = _minimise(options, *data, lengths, init)
+        result = _minimize(options, *data, lengths, init)
     else:
         result = jax.lax.stop_gradient(
-            _minimise(options, *jax.lax.stop_gradient(data), lengths, init)
+            _minimize(options, *jax.lax.stop_gradient(data), lengths, init)
         )
     return dataclasses.replace(jax.lax.stop_gradient(result), theta=result.theta)
 
@@ -163,7 +170,7 @@ def _known(options: _Options, flow, valid, lengths) -> jax.Array | None:
     return inside if known is None else inside & known
 
 
-def _minimise(options: _Options, flow, masks, frame_weights, huber_delta, lengths, init) -> Fit:
+def _minimize(options: _Options, flow, masks, frame_weights, huber_delta, lengths, init) -> Fit:
     """The fit of arrays of one type; differentiable by unrolling."""
     equations, clip, support = _problem(options, flow, masks, frame_weights, lengths)
     penalty = options.penalty
@@ -180,7 +187,7 @@ def _minimise(options: _Options, flow, masks, frame_weights, huber_delta, length
     moments = sweep(clip, equations.coefficients(start), unit, unit, penalty, huber_delta)
     objective = equations.by_group(moments.objective)
 
-    search = newton.minimise(
+    search = newton.minimize(
         equations, clip, start, objective, huber_delta, sweeps, options.converge_smoothed
     )
     if options.converge_smoothed:
@@ -226,20 +233,20 @@ def _problem(
     clip = Clip.of(
         planar(flow),
         weights,
-        (x - support.x_centre[..., None]) / scale,
-        (y - support.y_centre[..., None]) / scale,
+        (x - support.x_center[..., None]) / scale,
+        (y - support.y_center[..., None]) / scale,
     )
     return equations, clip, support
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
 def _implicit_fit(options: _Options, flow, masks, frame_weights, huber_delta, lengths, init):
-    return _minimise(options, flow, masks, frame_weights, huber_delta, lengths, init)
+    return _minimize(options, flow, masks, frame_weights, huber_delta, lengths, init)
 
 
 def _implicit_forward(options: _Options, flow, masks, frame_weights, huber_delta, lengths, init):
     data = (flow, masks, frame_weights, huber_delta)
-    result = _minimise(options, *data, lengths, init)
+    result = _minimize(options, *data, lengths, init)
     return result, (data, lengths, init, result.theta, result.smoothing)
 
 
