@@ -58,7 +58,7 @@ class Blocks:
         """
         one_length = lengths is None or isinstance(lengths, int | np.integer)
         if one_length:
-            basis = model.local_basis(num_frames, lengths)
+            basis = model.local_basis(num_frames, None if lengths is None else int(lengths))
             first, near, count = basis.first, basis.near, basis.count
         else:
             whole = model.temporal_basis(num_frames, lengths)
