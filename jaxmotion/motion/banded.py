@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-_AT_ONCE = 7  # blocks that are solved as one matrix: of a cubic spline 126 rows, a tile of a TPU
+_AT_ONCE = 4  # blocks that are solved as one matrix; on a CPU more of them take longer
 _UNROLLED = 6  # unknowns of a system that is solved number by number
 
 
