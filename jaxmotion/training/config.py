@@ -19,6 +19,7 @@ from jaxmotion.options import (
     Positive,
     check_fields,
     from_json,
+    shown,
     to_json,
 )
 from jaxmotion.scenes.config import LEVELS
@@ -258,11 +259,11 @@ def chosen_steps(words: str) -> range:
     """
     if not words:
         return range(0)
-    first, _, last = words.partition(":")
-    numbers = first.isdecimal() and last.isdecimal() and first.isascii() and last.isascii()
-    if not numbers or not 1 <= int(first) <= int(last):
-        raise InputError(f"--profile-steps {words}: expected A:B, with 1 <= A <= B")
-    return range(int(first), int(last) + 1)
+    found = re.fullmatch(r"([0-9]{1,10}):([0-9]{1,10})", words)
+    first, last = map(int, found.groups()) if found else (0, 0)
+    if not 1 <= first <= last:
+        raise InputError(f"--profile_steps {shown(words)}: expected A:B, with 1 <= A <= B")
+    return range(first, last + 1)
 
 
 def read_config(path: str | os.PathLike, values: Any) -> Config:

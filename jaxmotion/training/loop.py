@@ -15,7 +15,7 @@ from jaxmotion.options import to_json
 from jaxmotion.tasks.task import Task, Variables
 from jaxmotion.training.checkpoints import Checkpoints
 from jaxmotion.training.config import Config, chosen_steps
-from jaxmotion.training.distributed import is_main
+from jaxmotion.training.distributed import gather, is_main
 from jaxmotion.training.flights import Flights
 from jaxmotion.training.metrics import MetricsLog, SilentLog
 from jaxmotion.training.operations import step_operations
@@ -116,6 +116,7 @@ def train(
         flights=flights,
         progress=progress,
     )
+    gather(0)  # the first step would not wait long for a process that is still compiling
     try:
         with stop_signal() as stop, progress:
             run.take_steps(state, stop)

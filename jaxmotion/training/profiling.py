@@ -24,7 +24,7 @@ class Profile:
         no_tpu = jax.default_backend() == "cpu" and os.environ.get("JAX_PLATFORMS") != "cpu"
         if steps and no_tpu and importlib.util.find_spec("libtpu") is not None:
             raise InputError(
-                "--profile-steps: libtpu is installed and there is no TPU, which its profiler does "
+                "--profile_steps: libtpu is installed and there is no TPU, which its profiler does "
                 "not survive; expected the environment variable JAX_PLATFORMS=cpu"
             )
         self._steps, self._folder = steps, folder
