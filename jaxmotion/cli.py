@@ -21,6 +21,8 @@ COMMANDS = {
     "train": "train a network, or continue to",
     "eval": "score segmentations on annotated videos",
     "segment": "tell what moves in a video of your own",
+    "saliency": "tell in which frames anything moves, and what",
+    "label": "label what moves in videos, to train from",
     "flow": "estimate the optical flow of a video",
     "export": "write a trained network as one file to share",
     "models": "list the shipped models",

@@ -13,8 +13,10 @@ from jaxmotion.commands import train
 from jaxmotion.commands.eval import EvalConfig
 from jaxmotion.commands.export import Export
 from jaxmotion.commands.flow import Flow
+from jaxmotion.commands.label import Label
 from jaxmotion.commands.models import Models
 from jaxmotion.commands.parsing import parse_options
+from jaxmotion.commands.saliency import Saliency
 from jaxmotion.commands.segment import Segment
 from jaxmotion.commands.weights import Weights
 
@@ -56,6 +58,8 @@ OPTIONS = {
     "eval": EvalConfig,
     "segment": Segment,
     "flow": Flow,
+    "label": Label,
+    "saliency": Saliency,
     "export": Export,
     "models": Models,
     "weights": Weights,

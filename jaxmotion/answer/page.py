@@ -122,6 +122,7 @@ def render(
     residuals: SegmentResiduals,
     moving: np.ndarray,
     settings: dict[str, str],
+    likely: list[float] | None = None,
 ) -> str:
     """Makes the page.
 
@@ -131,6 +132,7 @@ def render(
         residuals: residuals of the segments, over the whole video.
         moving: bool `[K]`, which segments move on their own.
         settings: settings of the run that the page lists, by name.
+        likely: probability of each frame with flow that something moves; None where none is known.
 
     Returns:
         The HTML.
@@ -161,6 +163,7 @@ def render(
         "pictures": pictures,
         "segments": segments,
         "moving": areas[:, moving].sum(axis=1).tolist(),
+        "likely": likely,
         "wheel": flow_wheel(),
         "settings": {
             "Video": f"{video.width} × {video.height}, {len(areas)} frames",

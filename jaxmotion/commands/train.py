@@ -75,7 +75,8 @@ def main(argv: Sequence[str], prog: str = "jaxmotion train") -> None:
         print(f"{arguments.config.evals.data}: {words}")
     on_scenes = {name: score for name, score in scores.items() if name not in on_videos}
     if on_scenes:
-        print("\nforeground IoU on scenes it has not seen")
+        iou = "foreground IoU " if "foreground_iou" in scores else ""
+        print(f"\n{iou}on scenes it has not seen")
     for name, score in on_scenes.items():
         print(f"  {'network' if name == 'foreground_iou' else name:24s} {score:.3f}")
     summary |= scores

@@ -121,7 +121,9 @@ class Network:
             protocol: protocol that says how the sequence is cut.
         """
         flow, size = video.known_flow(), video.annotation.size
-        return Labeled(*predict_labels(self.predictor, flow, size, protocol, video.valid))
+        labels, count = predict_labels(self.predictor, flow, size, protocol, video.valid)
+        # What chooses by itself says how it is to be read.
+        return Labeled(labels, count, getattr(self.predictor, "select", None))
 
     def inputs(self, sequence: ScoredSequence) -> dict[str, Any]:
         """The values that its result on a sequence depends on, beside the data."""

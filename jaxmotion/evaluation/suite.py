@@ -16,8 +16,10 @@ from jaxmotion.evaluation.methods import Network, Predictor, ResultFolder
 from jaxmotion.evaluation.protocol import preset
 from jaxmotion.evaluation.run import DatasetPlan
 from jaxmotion.files import reading, stamps
+from jaxmotion.inference.detector import FrameDetector
+from jaxmotion.inference.nims import Nims
 from jaxmotion.inference.segmenter import Segmenter
-from jaxmotion.models.loading import find_trained
+from jaxmotion.models.loading import find_trained, load_trained
 from jaxmotion.options import Meta, from_json
 from jaxmotion.stores import is_url
 
@@ -98,6 +100,8 @@ def network(checkpoint: str, num_masks: int | None = None) -> Network:
 
     Args:
         checkpoint: the name of a baseline, or anything that `Segmenter.load` takes, or NAME= that.
+            A frame classifier takes its place, which then chooses among layers of motion, and
+            ``CLASSIFIER+SEGMENTER``, which chooses among segments (`inference.nims.Nims`).
         num_masks: number of masks, as `Segmenter.load` has it; baselines have two.
 
     Raises:
@@ -113,6 +117,8 @@ def network(checkpoint: str, num_masks: int | None = None) -> Network:
             raise InputError(f"--num-masks {num_masks}: {baseline} has 2 masks, expected no other")
         load, identity = partial(_baseline_predictor, baseline), {"baseline": baseline}
         return Network(name, load, kind="baseline", identity=identity)
+    if "+" in baseline and not named.exists():
+        return _classifier_and_segmenter(name, *baseline.split("+", 1))
     given = checkpoint.rpartition("=")[2]  # a `Path` would make one slash of two
     source = given if is_url(given) else str(named)
     path = find_trained(source)
@@ -122,8 +128,28 @@ def network(checkpoint: str, num_masks: int | None = None) -> Network:
         name = plan_name(path.resolve().parent.name)
     best = path / "best"
     identity = {"num_masks": num_masks, "files": stamps(best if best.is_dir() else path)}
-    load = partial(Segmenter.load, str(path), num_masks=num_masks)
+    load = partial(_predictor, str(path), num_masks)
     return Network(name, load, source=source, identity=identity)
+
+
+def _predictor(path: str, num_masks: int | None) -> Predictor:
+    """The segmenter of a checkpoint, or NIMS with its frame classifier."""
+    trained = load_trained(path)
+    if trained.config.task.kind == "classification" and num_masks is None:
+        return Nims(FrameDetector.of(trained))
+    return Segmenter.load(path, num_masks=num_masks)
+
+
+def _classifier_and_segmenter(name: str, classifier: str, segmenter: str) -> Network:
+    """NIMS that chooses among the segments of a network."""
+    paths = [find_trained(part) for part in (classifier, segmenter)]
+    folders = [path / "best" if (path / "best").is_dir() else path for path in paths]
+    return Network(
+        name,
+        lambda: Nims(FrameDetector.load(classifier), Segmenter.load(segmenter)),
+        source=f"{classifier}+{segmenter}",
+        identity={"files": [stamps(folder) for folder in folders]},
+    )
 
 
 def read_suite(path: str | Path) -> list[DatasetPlan]:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from jaxmotion.errors import InputError
+from jaxmotion.experiments.frames import score_on_frames
 from jaxmotion.experiments.segmentation import score_segmentation, videos_of
 from jaxmotion.models.loading import load_trained
 from jaxmotion.tasks.task import Variables
@@ -15,7 +16,10 @@ Evaluation = Callable[[Config, Variables, bool], dict[str, float]]
 """From a configuration, the variables of its network, and whether to score baselines beside it, to
 scores by name; none where the configuration asks for none."""
 
-EVALUATIONS: dict[str, Evaluation] = {"segmentation": score_segmentation}
+EVALUATIONS: dict[str, Evaluation] = {
+    "segmentation": score_segmentation,
+    "classification": score_on_frames,
+}
 
 
 def register_evaluation(kind: str, evaluation: Evaluation) -> None:

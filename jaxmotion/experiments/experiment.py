@@ -46,7 +46,7 @@ def run_experiment(config: Config, workdir: str | Path, source: ClipSource | Non
     networks = Loader()
     task = config.task.build(config.data, networks)
     evaluate = evaluation_of(config)
-    training, held_out = open_clips(config, source)
+    training, held_out = open_clips(config, source, tuple(task.spec))
     mesh = make_mesh(config.mesh, config.batch_size)
     share = process_share(mesh, config.batch_size)
     check_parts(config, mesh)
@@ -77,12 +77,17 @@ def run_experiment(config: Config, workdir: str | Path, source: ClipSource | Non
         loader.close()
 
 
-def open_clips(config: Config, source: ClipSource | None = None) -> tuple[ClipSource, ClipSource]:
+def open_clips(
+    config: Config,
+    source: ClipSource | None = None,
+    fields: tuple[str, ...] = ("flow", "valid"),
+) -> tuple[ClipSource, ClipSource]:
     """Opens the clips to train on, and those held out for the validation loss.
 
     Args:
         config: configuration of the experiment.
         source: the clips; None for those that ``config.data`` names.
+        fields: names of the fields of a clip that ``config.data`` names.
     """
     data = config.data
     if source is None and "scenes:" in data.source and config.seed in RESERVED_SEEDS:
@@ -98,6 +103,7 @@ def open_clips(config: Config, source: ClipSource | None = None) -> tuple[ClipSo
         flow=data.flow,
         on_bad_clip=config.on_bad_clip,
         seed=config.seed,
+        fields=fields,
         cache_bytes=data.cache_bytes,
     )
     return source.hold_out(data.validation_fraction)

@@ -2,11 +2,12 @@
 
 `config.py` holds the knobs and the named levels, `camera.py` the camera's motion and the flow of
 the background's depth under it, `layers.py` outlines and how they move and deform, `errors.py`
-what a flow estimator gets wrong, and `generator.py` draws all of these and renders the clip.
+what a flow estimator gets wrong, `crowd.py` people on a plane, and `generator.py` draws all of
+these and renders the clip.
 Everything is numpy and a function of the seed.
 """
 
-from jaxmotion.scenes.config import LEVELS, SceneConfig
+from jaxmotion.scenes.config import LEVELS, CrowdConfig, SceneConfig
 from jaxmotion.scenes.generator import Scene, generate
 
-__all__ = ["LEVELS", "Scene", "SceneConfig", "generate"]
+__all__ = ["LEVELS", "CrowdConfig", "Scene", "SceneConfig", "generate"]

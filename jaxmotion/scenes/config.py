@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from typing import Annotated
 
 from jaxmotion.errors import InputError
-from jaxmotion.options import Meta, NotNegative, Positive, Share, check_fields
+from jaxmotion.options import Count, Meta, NotNegative, Positive, Share, check_fields
 
 Chances = Annotated[tuple[NotNegative, ...], Meta(min_length=1, max_length=100)]
 
@@ -19,6 +19,9 @@ class SceneConfig:
 
     Attributes:
         object_probabilities: probability of 1, 2, 3, ... moving objects.
+        empty_probability: probability that the objects are left out once everything is drawn. What
+            remains, the camera's motion included, is what it is with them, so that nothing but the
+            objects tells one scene from the other.
         object_area: least and greatest area of an object (log-uniform), as a share of the frame.
         object_speed: median speed of an object relative to the background.
         object_speed_spread: standard deviation of the logarithm of that speed.
@@ -53,6 +56,7 @@ class SceneConfig:
     """
 
     object_probabilities: Chances = (0.7, 0.3)
+    empty_probability: Share = 0.0
     object_area: tuple[Positive, Positive] = (0.03, 0.3)
     object_speed: NotNegative = 0.015
     object_speed_spread: NotNegative = 0.6
@@ -92,6 +96,53 @@ class SceneConfig:
                 raise InputError(
                     f"SceneConfig.{name} ({least}, {greatest}): expected the least and the greatest"
                 )
+
+
+@dataclass(frozen=True)
+class CrowdConfig(SceneConfig):
+    """The distribution of scenes of a crowd: people who walk one way, some of them another.
+
+    The camera looks down on a plane, held by hand. What a `SceneConfig` says of objects, occluders
+    and depth is of no meaning here. What it says of the camera's speed and roll and of errors is.
+
+    Attributes:
+        people: least and greatest number of people.
+        field: width and length of the field that they walk on, meters; who leaves it on one side
+            comes back on the other.
+        camera_height: least and greatest height of the camera, meters.
+        camera_tilt: least and greatest angle of its axis below the horizon, degrees.
+        focal: least and greatest focal length, frame widths.
+        walking_speed: mean and standard deviation of the speed of a person, meters per second.
+        heading_noise: standard deviation of a person's heading about the common one, degrees.
+        against_probability: probability that 1 to 3 people walk another way.
+        against_angle: least and greatest angle between their way and that of the others, degrees.
+        frame_rate: frames per second.
+        label_everyone: whether all people have a label; otherwise only those who walk another way
+            do. The scene is the same.
+    """
+
+    people: tuple[Count, Count] = (20, 80)
+    field: tuple[Positive, Positive] = (12.0, 20.0)
+    camera_height: tuple[Positive, Positive] = (3.0, 8.0)
+    camera_tilt: tuple[Positive, Positive] = (10.0, 40.0)
+    focal: tuple[Positive, Positive] = (0.8, 1.6)
+    walking_speed: tuple[Positive, NotNegative] = (1.3, 0.2)
+    heading_noise: NotNegative = 5.0
+    against_probability: Share = 0.5
+    against_angle: tuple[NotNegative, NotNegative] = (60.0, 180.0)
+    frame_rate: Positive = 25.0
+    label_everyone: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("people", "camera_height", "camera_tilt", "focal", "against_angle"):
+            least, greatest = getattr(self, name)
+            if least > greatest:
+                raise InputError(
+                    f"CrowdConfig.{name} ({least}, {greatest}): expected the least and the greatest"
+                )
+        if self.camera_tilt[1] > 80:
+            raise InputError(f"CrowdConfig.camera_tilt {self.camera_tilt}: expected at most 80")
 
 
 _DEFAULT = SceneConfig()
@@ -145,4 +196,18 @@ LEVELS: dict[str, SceneConfig] = {
         variation=0.9,
         corrupted_probability=0.03,
     ),
+    # Does anything move on its own? Half of the scenes have near static things and no object.
+    "parallax": replace(
+        _DEFAULT,
+        object_probabilities=(0.5, 0.3, 0.2),
+        empty_probability=0.5,
+        object_area=(0.02, 0.3),
+        nonrigid=0.5,
+        depth_variation=0.2,
+        occluder_probabilities=(0.25, 0.35, 0.4),
+        occluder_depth=(0.2, 1.5),
+        noise_relative=0.04,
+    ),
+    # Does anybody walk against the stream?
+    "crowd": CrowdConfig(camera_speed=0.002, camera_roll=0.001, patch_share=0.1, patch_error=0.4),
 }

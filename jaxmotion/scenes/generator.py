@@ -8,7 +8,8 @@ import numpy as np
 from scipy.special import ndtri
 
 from jaxmotion.scenes.camera import Camera, Depth, swing, velocity
-from jaxmotion.scenes.config import SceneConfig
+from jaxmotion.scenes.config import CrowdConfig, SceneConfig
+from jaxmotion.scenes.crowd import draw_crowd
 from jaxmotion.scenes.flow_noise import SmoothNoise, wreck
 from jaxmotion.scenes.layers import Blob, Deformation, Layer, Outline, Ridge, Trunk, Union
 
@@ -54,8 +55,14 @@ def generate(config: SceneConfig, num_frames: int, height: int, width: int, seed
     x = ((np.arange(width) - (width - 1) / 2) / size).astype(np.float32)
     y = ((np.arange(height) - (height - 1) / 2) / size).astype(np.float32)
 
-    camera, layers = _draw(scene_rng, config, num_frames, (width / size / 2, height / size / 2))
-    depth = Depth(scene_rng, config, camera)
+    extent = (width / size / 2, height / size / 2)
+    if isinstance(config, CrowdConfig):
+        camera, depth, layers = draw_crowd(scene_rng, config, num_frames, extent)
+    else:
+        camera, layers = _draw(scene_rng, config, num_frames, extent)
+        depth = Depth(scene_rng, config, camera)
+        if np.random.default_rng([seed, 3]).uniform() < config.empty_probability:
+            layers = [layer for layer in layers if not layer.label]
     noise = SmoothNoise(error_rng, num_frames)
     corrupted = wreck_rng.uniform(size=num_frames) < config.corrupted_probability
     patch_level = float(ndtri(1 - config.patch_share)) if config.patch_share > 0 else np.inf
@@ -65,7 +72,7 @@ def generate(config: SceneConfig, num_frames: int, height: int, width: int, seed
     for t in range(num_frames):
         coarse, fine = noise(t, height, width)
         frame = np.stack(camera.flow(t, x[None, :], y[:, None], depth(t, x, y)))
-        for layer in layers:
+        for layer in _far_to_near(layers, t):
             _paint(frame, labels[t], layer, t, x, y, camera, config, fine)
         # A fraction of the fine error on top of the coarse one: a falling spectrum.
         scale = float(np.mean(np.hypot(*frame)))
@@ -82,6 +89,15 @@ def generate(config: SceneConfig, num_frames: int, height: int, width: int, seed
             frame = wreck(wreck_rng, frame, coarse)
         flow[t] = np.moveaxis(frame, 0, -1)
     return Scene(flow, labels, corrupted)
+
+
+def _far_to_near(layers: list[Layer], t: int) -> list[Layer]:
+    """The layers that are there in frame t, in the order in which it is painted."""
+
+    def nearness(layer: Layer) -> float:
+        return 0.0 if layer.nearness is None else layer.nearness[t]
+
+    return sorted((layer for layer in layers if nearness(layer) > -np.inf), key=nearness)
 
 
 def _paint(
@@ -103,7 +119,7 @@ def _paint(
     qx, qy = layer.rest_position(t, x, y)
     distance = layer.outline.distance(qx, qy) * np.float32(np.exp(layer.log_scale[t]))
     labels[box][distance > 0] = layer.label
-    if layer.label:
+    if layer.label or not layer.static:
         u, v = layer.displacement(t, x, y, qx, qy)
     else:
         u, v = camera.flow(t, x[None, :], y[:, None], layer.rho)

@@ -188,11 +188,14 @@ class Layer:
     Attributes:
         outline: region in its own coordinates.
         label: 0 for a static occluder, 1, 2, ... for a moving object.
-        rho: inverse depth (of a static occluder).
+        rho: inverse depth (of what is static).
         path: `[T + 1, 2]`, position in the frame.
         angle: `[T + 1]`, rotation, radians.
         log_scale: `[T + 1]`, logarithm of the scale.
         deformation: non-rigid motion; None where there is none.
+        static: whether it moves with the scene alone, as what has the label 0 mostly does.
+        nearness: `[T]` or longer, layers with more of it are in front, and those with minus
+            infinity are not there; None for the order of the list.
     """
 
     outline: Outline
@@ -202,6 +205,8 @@ class Layer:
     angle: np.ndarray
     log_scale: np.ndarray
     deformation: Deformation | None = field(default=None)
+    static: bool = True
+    nearness: np.ndarray | None = None
 
     def box(self, frame: int, x: np.ndarray, y: np.ndarray, margin: float) -> tuple[slice, slice]:
         """Rows and columns of a grid that the layer may touch.

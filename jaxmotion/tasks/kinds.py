@@ -2,13 +2,17 @@
 
 from typing import TypeVar
 
+from jaxmotion.tasks.classification_config import ClassificationConfig
 from jaxmotion.tasks.config import TaskConfig
 from jaxmotion.tasks.segmentation_config import SegmentationConfig
 
 C = TypeVar("C", bound=type[TaskConfig])
 
 # The first is the task of runs and files from before there were several.
-TASKS: dict[str, type[TaskConfig]] = {"segmentation": SegmentationConfig}
+TASKS: dict[str, type[TaskConfig]] = {
+    "segmentation": SegmentationConfig,
+    "classification": ClassificationConfig,
+}
 
 
 def register_task(config: C) -> C:

@@ -61,17 +61,21 @@ function player(data) {
   const transport = makeTransport({
     shown: data.shown, total: data.total, frame: 0, panels,
     speed: String(SPEEDS.reduce((best, speed) => (Math.abs(speed - fps) < Math.abs(best - fps) ? speed : best))),
-    describe: (frame) => `, ${percent(data.moving[frame])} moves`,
+    describe: (frame) => `, ${percent(data.moving[frame])} moves${data.likely ? `, ${percent(likelyAt(data, frame))} likely that anything does` : ""}`,
     drawTimeline: (cursor, handlers) => timeline(data, cursor, handlers),
   });
   return make("div", { class: "player", tabindex: 0, role: "group", onkeydown: transport.onkeydown,
     "aria-label": `Player of ${data.name}: arrow keys step, space plays, Home and End jump` },
     make("div", { class: "stage" }, ...panels.map((panel) => panel.element)),
-    make("p", { class: "note unit" }, "Share of the picture that moves"), ...transport.parts, keysNote());
+    make("p", { class: "note unit" }, `Share of the picture that moves${data.likely ? "; dashed: how likely it is that anything does, up to 100 %" : ""}`), ...transport.parts, keysNote());
 }
 
+// The last frame has no flow: it is judged as the one before.
+const likelyAt = ({ likely }, frame) => likely[Math.min(frame, likely.length - 1)];
+
 // How much moves over the frames. Stretches to its box.
-function timeline({ moving }, cursor, handlers) {
+function timeline(data, cursor, handlers) {
+  const { moving } = data;
   const last = Math.max(1, moving.length - 1);
   const top = Math.max(0.01, ...moving);
   const line = moving.map((share, i) => `${i ? "L" : "M"}${i} ${(1 - share / top).toFixed(4)}`).join("");
@@ -79,7 +83,9 @@ function timeline({ moving }, cursor, handlers) {
     "aria-label": `Share of the picture that moves, at most ${percent(top)}` },
     ...[0, 0.5, 1].map((y) => draw("line", { class: "grid", x1: 0, x2: last, y1: y, y2: y, "vector-effect": "non-scaling-stroke" })),
     draw("path", { class: "area", d: `${line}L${moving.length - 1} 1L0 1z` }),
-    draw("path", { d: line, "vector-effect": "non-scaling-stroke", style: { stroke: "var(--run-0)" } }));
+    draw("path", { d: line, "vector-effect": "non-scaling-stroke", style: { stroke: "var(--run-0)" } }),
+    ...(data.likely ? [draw("path", { class: "baseline", "vector-effect": "non-scaling-stroke", style: { stroke: "var(--run-1)" },
+      d: moving.map((_, i) => `${i ? "L" : "M"}${i} ${(1 - likelyAt(data, i)).toFixed(4)}`).join("") })] : []));
   const ends = [top, top / 2, 0].map((value) => make("span", {}, percent(value)));
   return make("div", { class: "plot timeline", ...handlers }, make("div", { class: "ends", "aria-hidden": "true" }, ...ends), svg, cursor);
 }

@@ -1,0 +1,42 @@
+"""NIMS: a classifier of frames, from which what moves is read (thesis ch. 5)."""
+
+from dataclasses import replace
+
+from jaxmotion.data.config import DataConfig
+from jaxmotion.tasks.classification_config import ClassificationConfig, FillConfig
+from jaxmotion.training.config import Config, EvalsConfig
+from jaxmotion.training.optimizer import OptimizerConfig
+
+
+def config() -> Config:
+    """Independent motion: scenes with parallax, half of them without an object.
+
+    ``--data.source scenes:parallax,OWN`` adds real flow with the labels that ``jaxmotion label``
+    gave it.
+    """
+    return Config(
+        data=DataConfig(source="scenes:parallax", height=32, width=56, validation_clips=256),
+        task=ClassificationConfig(),
+        optimizer=OptimizerConfig(
+            kind="adamw", learning_rate=5e-3, warmup_steps=20, ema_decay=0.98
+        ),
+        steps=600,
+        batch_size=32,
+        validate_every=100,
+        checkpoint_every=100,
+        picture_every=0,
+        evals=EvalsConfig(scenes="parallax", frames=500),
+    )
+
+
+def crowd() -> Config:
+    """Whether anybody walks against a crowd; no part of a frame is filled."""
+    base = config()
+    return replace(
+        base,
+        data=replace(base.data, source="scenes:crowd", height=64, width=112),
+        task=ClassificationConfig(
+            least_area=0.001, fill=FillConfig(hide_probability=0.0, other_probability=0.0)
+        ),
+        evals=replace(base.evals, scenes="crowd"),
+    )

@@ -1,0 +1,158 @@
+"""A trained frame classifier over a video: its answers, and what they come from."""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import cv2
+import jax
+import numpy as np
+
+from jaxmotion.data.transforms import resize_flow_and_valid
+from jaxmotion.errors import InputError
+from jaxmotion.inference.fields import checked_flow, working_size
+from jaxmotion.models.loading import load_trained
+from jaxmotion.models.trained import Trained
+from jaxmotion.saliency.attribution import Method, attribute
+from jaxmotion.tasks.classification_config import ClassificationConfig
+from jaxmotion.training.config import Config
+
+_AT_ONCE = 8  # frames of one call of a compiled program
+
+
+class Evidence(NamedTuple):
+    """What a classifier says of the frames of a video, and why.
+
+    Attributes:
+        logits: `[T]`; above 0 something moves on its own.
+        relevance: `[T, H, W]`, the part of each pixel in the logit (`attribution`).
+        lost: `[T]`, the part of the logit that no pixel has.
+    """
+
+    logits: np.ndarray
+    relevance: np.ndarray
+    lost: np.ndarray
+
+    @property
+    def probabilities(self) -> np.ndarray:
+        """The probability of each frame that something moves on its own, `[T]`."""
+        return 1 / (1 + np.exp(-np.clip(self.logits, -60, 60)))
+
+
+class FrameDetector:
+    """Tells of each frame whether anything moves on its own in it, and where that shows.
+
+    Attributes:
+        config: the configuration that the classifier was trained with.
+        params: parameters of the classifier.
+    """
+
+    def __init__(self, config: Config, params: Any) -> None:
+        """Makes a detector.
+
+        Args:
+            config: the configuration that the parameters belong to.
+            params: parameters of the classifier.
+
+        Raises:
+            InputError: where the configuration is of another task.
+        """
+        if not isinstance(config.task, ClassificationConfig):
+            raise InputError(
+                f"a network trained for {config.task.kind}, expected one that classifies frames"
+            )
+        self.config, self.params = config, jax.device_put(params)
+        self._task = config.task.build(config.data)
+        self._explained: dict[str, Any] = {}
+
+    @classmethod
+    def load(cls, path_or_name: str | Path) -> "FrameDetector":
+        """Loads a trained classifier, from what `Segmenter.load` takes of a segmenter.
+
+        Args:
+            path_or_name: a run's folder, a model file, or the name of a shipped model.
+
+        Raises:
+            InputError: where there is no readable classifier.
+        """
+        try:
+            return cls.of(load_trained(path_or_name))
+        except InputError as error:
+            raise InputError(f"{path_or_name}: {error}") from error
+
+    @classmethod
+    def of(cls, trained: Trained) -> "FrameDetector":
+        """Makes the detector of a trained network.
+
+        Args:
+            trained: the trained network, with its configuration.
+
+        Raises:
+            InputError: where it was trained for another task.
+        """
+        return cls(trained.config, trained.params)
+
+    def __call__(
+        self, flow: np.ndarray, valid: np.ndarray | None = None, method: Method = "lrp"
+    ) -> Evidence:
+        """Looks at the frames of a video, each by itself.
+
+        Args:
+            flow: `[T, H, W, 2]`, pixels per frame; any size. The classifier works at about the
+                number of pixels it was trained with.
+            valid: `[T, H, W]` in {0, 1}, where the flow is known; None for everywhere.
+            method: method of the attribution.
+
+        Returns:
+            The `Evidence`, its relevance at the size of the flow.
+
+        Raises:
+            InputError: on another shape, or vectors that are not finite where they are valid.
+        """
+        flow, known = checked_flow(flow, valid)
+        size = self.working_size(*flow.shape[1:3])
+        small, small_known = resize_flow_and_valid(flow, known, size)
+        logits, lost = np.empty(len(flow), np.float32), np.empty(len(flow), np.float32)
+        relevance = np.empty(flow.shape[:3], np.float32)
+        for start in range(0, len(flow), _AT_ONCE):
+            part = slice(start, start + _AT_ONCE)
+            missing = _AT_ONCE - len(small[part])
+            fields, where = (
+                np.pad(array[part], [(0, missing)] + [(0, 0)] * (array.ndim - 1))[:, None]
+                for array in (small, small_known)
+            )
+            found = self._explain(method)(self.params, fields, where)
+            values, pixels, gone = (np.asarray(x)[: _AT_ONCE - missing, 0] for x in found)
+            logits[part], lost[part] = values, gone
+            for t, frame in enumerate(pixels, start):
+                relevance[t] = cv2.resize(frame, flow.shape[2:0:-1], interpolation=cv2.INTER_LINEAR)
+        return Evidence(logits, relevance * (known > 0), lost)
+
+    def working_size(self, height: int, width: int) -> tuple[int, int]:
+        """The size that the classifier works at for flow of a given size.
+
+        Args:
+            height: number of rows of the flow.
+            width: number of columns of the flow.
+        """
+        data, widths = self.config.data, self._task.network.widths
+        reduction = 2 ** len(widths)
+        rows, columns = working_size((height, width), (data.height, data.width), reduction)
+        return -(-rows // reduction) * reduction, -(-columns // reduction) * reduction
+
+    def _explain(self, method: Method) -> Any:
+        if method not in self._explained:
+
+            @jax.jit
+            def explain(params: Any, flow: jax.Array, valid: jax.Array) -> tuple[jax.Array, ...]:
+                features, known = self._task.features(flow, valid)
+                module = self._task.module
+                found = attribute(
+                    lambda x: module.apply({"params": params}, x, known),  # pyright: ignore
+                    features,
+                    method,
+                    known=known,
+                )
+                return found.logits, found.pixels, found.lost
+
+            self._explained[method] = explain
+        return self._explained[method]

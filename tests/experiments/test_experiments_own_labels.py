@@ -1,0 +1,56 @@
+"""`jaxmotion label`: labels without annotation, in a folder that training reads."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from classifier_run import classifier_config
+
+from jaxmotion.cli import main
+from jaxmotion.data import open_source
+from jaxmotion.experiments.experiment import run_experiment
+from jaxmotion.optical_flow import write_flow_npz
+
+T, H, W = 6, 40, 64
+
+
+@pytest.fixture(scope="module")
+def flows(tmp_path_factory):
+    root = tmp_path_factory.mktemp("flows")
+    rng = np.random.default_rng(0)
+    for name in ("one", "two", "three"):
+        flow = rng.normal(0, 0.1, (T, H, W, 2)).astype(np.float32)
+        flow[:, 10:30, 15:40] += 8
+        write_flow_npz(root / f"{name}.npz", flow)
+    return root
+
+
+def test_labels_are_written_beside_their_flow_and_can_be_trained_on(
+    flows, tmp_path, untrained_run, capsys
+):
+    out = tmp_path / "own"
+    argv = ["label", str(flows), "--checkpoint", str(untrained_run), "--out", str(out)]
+    assert main(argv) == 0
+    assert capsys.readouterr().out.count("% moves") == 3
+    source = open_source(out, fields=("flow", "valid", "labels"))
+    assert len(source) == 3 * T
+    clip = source[2]
+    assert clip["labels"].shape == clip["valid"].shape == (1, H, W)
+    before = open_source(flows)[2]
+    np.testing.assert_allclose(clip["flow"], before["flow"], atol=0.01)
+    # Chosen once for the video, as `salient_segments` chooses.
+    assert set(np.unique(clip["labels"])) <= {0, 1}
+
+    assert main(argv) == 2
+    assert "holds something" in capsys.readouterr().err
+
+    config = classifier_config()
+    data = dataclasses.replace(
+        config.data, source=f"scenes:parallax,{out}", validation_clips=4, validation_fraction=0.3
+    )
+    run_experiment(dataclasses.replace(config, data=data, steps=1, batch_size=4), tmp_path / "run")
+
+
+def test_scenes_need_no_labels(tmp_path, capsys):
+    assert main(["label", "scenes:easy", "--out", str(tmp_path / "own")]) == 2
+    assert "scenes have labels already" in capsys.readouterr().err
