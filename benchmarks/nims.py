@@ -31,7 +31,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import tyro
-from jaxmotion.motion.inpaint import inpaint
 
 from jaxmotion.evaluation.discovery import find_sequences
 from jaxmotion.evaluation.methods import predict_labels
@@ -49,7 +48,7 @@ from jaxmotion.inference.nims import Nims, Parts, Selection, salient_regions
 from jaxmotion.inference.segmenter import Segmenter
 from jaxmotion.metrics.davis import jaccard
 from jaxmotion.models.loading import load_trained
-from jaxmotion.motion import MotionModel
+from jaxmotion.motion import MotionModel, inpaint
 from jaxmotion.saliency import salient_segments
 from jaxmotion.tasks.classification_config import ClassificationConfig
 

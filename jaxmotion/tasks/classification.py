@@ -14,10 +14,9 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxmotion.data.augment import known_only, random_flip
+from jaxmotion.data.augmentation import known_only, random_flip
 from jaxmotion.data.config import AugmentConfig
-from jaxmotion.motion import MotionModel, global_residual
-from jaxmotion.motion.inpaint import inpaint
+from jaxmotion.motion import MotionModel, global_residual, inpaint
 from jaxmotion.networks.classifier import (
     CHANNELS,
     FlowClassifier,
