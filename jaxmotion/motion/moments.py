@@ -26,10 +26,9 @@ _einsum = functools.partial(jnp.einsum, precision=jax.lax.Precision.HIGHEST)
 GRADIENT_POWERS = tuple((a, b) for b in range(3) for a in range(3))
 GRAM_POWERS = tuple((a, b) for b in range(5) for a in range(5))
 
-# A sweep goes in steps of at most about this many residuals (frame, mask, component, pixel):
-# few enough to stay in a core's cache, or enough to fill an accelerator.
-_RESIDUALS_PER_STEP_ON_CPU = 2**19
-_RESIDUALS_PER_STEP = 2**24
+# A sweep goes in steps of about this many residuals (frame, mask, component, pixel) at most: few
+# enough to stay in a core's cache, or enough to fill an accelerator.
+_RESIDUALS_PER_STEP_ON_CPU, _RESIDUALS_PER_STEP = 2**19, 2**24
 
 
 @jax.tree_util.register_dataclass
@@ -293,10 +292,8 @@ def penalty_terms(
 
 
 def _contract(image: jax.Array, xs: jax.Array, ys: jax.Array) -> jax.Array:
-    """Sums of `image` `[b, t, K, D, H, W]` times x^a y^b: `[b, t, K, D, n]`, a the faster one.
-
-    Rows first: the intermediate result then keeps whole image rows, which vectorize.
-    """
+    """Sums of `image` `[b, t, K, D, H, W]` times x^a y^b: `[b, t, K, D, n]`, a the faster one."""
+    # Rows first: the intermediate result then keeps whole image rows, which vectorize.
     columns = _einsum("bkjh,btkdhw->btkdjw", ys, image)
     table = _einsum("btkdjw,bkiw->btkdji", columns, xs)
     return table.reshape(*table.shape[:-2], -1)
