@@ -98,6 +98,7 @@ WRONG = {
         "cache_bytes": [-1, 2**60, 1.5],
         "reader_workers": [-1, 1.5],
         "prefetch": [0],
+        "wire": ["float16", None],
     },
     MeshConfig: {
         "data": [0, -2, 1.0],
@@ -147,6 +148,7 @@ WRONG = {
         "validate_every": [0],
         "checkpoint_every": [0, -1],
         "picture_every": [-1],
+        "profile_steps": ["5", "3:2", "0:1", 3, None],
         "on_bad_clip": ["ignore"],
         "evals": [None, "scenes"],
     },

@@ -66,6 +66,15 @@ def has_content(source: ClipSource, known: str) -> bool:
     return known in (now, re.sub(r"\.\w+", "", now)) or known == old_fingerprint(source)
 
 
+def is_stored_in_half(source: ClipSource) -> bool:
+    """Whether all flow of a source is stored in float16, so that it is no finer than that.
+
+    Args:
+        source: source of clips; it may have an attribute ``stored_in_half``.
+    """
+    return getattr(source, "stored_in_half", False)
+
+
 def checked_index(index: int, length: int) -> int:
     """Checks the index of a clip.
 

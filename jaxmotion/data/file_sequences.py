@@ -33,7 +33,11 @@ from jaxmotion.data.transforms import Size
 from jaxmotion.errors import InputError
 from jaxmotion.files import numbered, reading
 from jaxmotion.optical_flow.fields import field_files, field_size
-from jaxmotion.optical_flow.formats import load_flow_npz, read_flow_and_valid
+from jaxmotion.optical_flow.formats import (
+    flow_npz_is_half,
+    load_flow_npz,
+    read_flow_and_valid,
+)
 from jaxmotion.optical_flow.origin import read_flow_origin
 
 
@@ -100,6 +104,7 @@ def open_files(files: SequenceFiles, cache: FlowCache, thorough: bool = False) -
         length=length,
         readers=readers,
         size=(cache.size or size) if size is not None else None,
+        half=_is_archive(flow) and size is not None and flow_npz_is_half(flow[0]),
         units=(origin.size if origin is not None else None) or _picture_size(files),
         usable=usable,
         run=run,

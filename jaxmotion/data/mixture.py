@@ -5,7 +5,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from jaxmotion.data.clips import Clip, ClipSource, fingerprint, old_fingerprint
+from jaxmotion.data.clips import (
+    Clip,
+    ClipSource,
+    fingerprint,
+    is_stored_in_half,
+    old_fingerprint,
+)
 from jaxmotion.data.sources import open_source
 
 
@@ -29,6 +35,11 @@ class MixedSource:
             raise IndexError(f"clip {index} of {len(self)}")
         turn, number = divmod(int(index), len(self.sources))
         return self.sources[number][turn % len(self.sources[number])]
+
+    @property
+    def stored_in_half(self) -> bool:
+        """Whether all flow of all sources is stored in float16."""
+        return all(is_stored_in_half(source) for source in self.sources)
 
     def fingerprint(self) -> str:
         """The fingerprints of the sources, as `clips.fingerprint` has them, in one."""

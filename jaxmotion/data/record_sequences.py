@@ -64,6 +64,7 @@ def _open(
         length=about["length"],
         readers=readers,
         size=cache.size or tuple(about["flow_size"]),
+        half=True,  # all builders store it so
         units=units if all(units) else None,
         usable=np.ones(about["length"], bool),
         run=np.zeros(about["length"], int),

@@ -66,6 +66,7 @@ class Sequence:
         length: number of frames that can be read, those that have a flow where there is flow.
         readers: function that reads each field, by the name of the field.
         size: `(height, width)` of the flow as it is read; None without flow.
+        half: whether the flow is stored in float16.
         units: `(height, width)` of the picture in whose pixels vectors are measured, where known.
         usable: bool `[length]`, False where the flow of a frame is known to be unusable.
         run: int `[length]`, a number that changes where a frame is missing between two neighbors.
@@ -90,6 +91,7 @@ class Sequence:
     length: int
     readers: Mapping[str, Reader]
     size: tuple[int, int] | None = None
+    half: bool = False
     units: tuple[int, int] | None = None
     usable: np.ndarray = field(default_factory=lambda: np.zeros(0, bool))
     run: np.ndarray = field(default_factory=lambda: np.zeros(0, int))

@@ -67,6 +67,11 @@ class FlowSource:
             clip = Resize(self.size)(clip)
         return {**clip, "name": f"{sequence.name}/{start:05d}"}
 
+    @property
+    def stored_in_half(self) -> bool:
+        """Whether all of the flow is stored in float16."""
+        return all(self.sequences[number].half for number in np.unique(self.clips[:, 0]))
+
     def fingerprint(self) -> str:
         """A word that tells this flow from other flow in files of the same names, in any place.
 

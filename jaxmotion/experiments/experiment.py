@@ -3,9 +3,10 @@
 from pathlib import Path
 
 import jax
-import numpy as np
 
-from jaxmotion.data import ClipSource, TrainLoader, open_sources, stack_clips
+from jaxmotion.data import ClipSource, TrainLoader, open_sources
+from jaxmotion.data.clips import is_stored_in_half
+from jaxmotion.data.held_out import HeldOut, HeldOutBatches
 from jaxmotion.data.scene_source import RESERVED_SEEDS
 from jaxmotion.errors import InputError
 from jaxmotion.experiments.evals import evaluation_of
@@ -18,8 +19,9 @@ from jaxmotion.training.compilation_cache import enable_compilation_cache
 from jaxmotion.training.config import Config
 from jaxmotion.training.loop import Result, Start, train
 from jaxmotion.training.optimizer import rates
-from jaxmotion.training.program import HeldOut, check_parts
+from jaxmotion.training.program import check_parts
 from jaxmotion.training.shardings import ProcessShare, make_mesh, process_share
+from jaxmotion.training.step import widened
 
 
 def run_experiment(config: Config, workdir: str | Path, source: ClipSource | None = None) -> Result:
@@ -48,16 +50,20 @@ def run_experiment(config: Config, workdir: str | Path, source: ClipSource | Non
     mesh = make_mesh(config.mesh, config.batch_size)
     share = process_share(mesh, config.batch_size)
     check_parts(config, mesh)
-    validation = validation_batches(config, held_out, share, tuple(task.spec))
+    fields = tuple(task.spec)
+    narrow = config.data.wire == "stored"
+    narrow = narrow and is_stored_in_half(training) and is_stored_in_half(held_out)
+    validation = validation_batches(config, held_out, share, fields, narrow=narrow)
     check_folder(config, workdir, networks.fingerprints)
     start = read_start(config, task, validation[0], workdir)
     loader = TrainLoader(
         training,
         config.batch_size,
-        fields=tuple(task.spec),
+        fields=fields,
         seed=config.seed,
         shard_index=share.data_index,
         shard_count=share.data_count,
+        narrow=narrow,
         num_threads=config.data.reader_workers,
         prefetch=config.data.prefetch,
     )
@@ -104,34 +110,33 @@ def open_clips(
 
 
 def validation_batches(
-    config: Config, held_out: ClipSource, share: ProcessShare, fields: tuple[str, ...]
-) -> list[HeldOut]:
-    """Loads at most ``validation_clips`` of the held-out clips, evenly spread.
-
-    The last batch is filled up with clips that are marked as such. Of each batch a process loads
-    its share.
+    config: Config,
+    held_out: ClipSource,
+    share: ProcessShare,
+    fields: tuple[str, ...],
+    *,
+    narrow: bool = False,
+) -> HeldOutBatches:
+    """At most ``validation_clips`` of the held-out clips, evenly spread, read when needed.
 
     Args:
         config: configuration of the experiment.
         held_out: the clips held out for validation.
         share: the part of each batch that this process loads.
         fields: names of the entries of a clip that go into a batch.
+        narrow: whether batches are `jaxmotion.data.loader.narrowed`.
     """
-    count = min(len(held_out), config.data.validation_clips)
-    chosen = np.linspace(0, len(held_out) - 1, count).round().astype(int)
-    part = config.batch_size // share.data_count
-    batches = []
-    for first in range(share.data_index * part, _up_to(count, config), config.batch_size):
-        numbers = np.arange(first, first + part)
-        clips = [held_out[int(chosen[min(number, count - 1)])] for number in numbers]
-        real = (numbers < count).astype(np.float32)
-        batches.append(HeldOut(stack_clips(clips, fields), real))
-    return batches
-
-
-def _up_to(count: int, config: Config) -> int:
-    """So many clips in whole batches."""
-    return -(-count // config.batch_size) * config.batch_size
+    return HeldOutBatches(
+        held_out,
+        config.batch_size,
+        most_clips=config.data.validation_clips,
+        fields=fields,
+        shard_index=share.data_index,
+        shard_count=share.data_count,
+        narrow=narrow,
+        num_threads=config.data.reader_workers,
+        prefetch=config.data.prefetch,
+    )
 
 
 def read_start(config: Config, task: Task, example: HeldOut, workdir: Path) -> Start | None:
@@ -147,7 +152,8 @@ def read_start(config: Config, task: Task, example: HeldOut, workdir: Path) -> S
         InputError: where there is none, or it does not fit; or where a group of the optimizer's
             has no parameters.
     """
-    fresh = jax.eval_shape(task.init, jax.random.key(0), example.batch)
+    batch = jax.eval_shape(widened, example.batch)
+    fresh = jax.eval_shape(task.init, jax.random.key(0), batch)
     rates(config.optimizer, fresh["params"])
     if not config.start or stored_steps(workdir):
         return None

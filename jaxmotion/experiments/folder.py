@@ -28,11 +28,13 @@ _CHANGEABLE = (
     "validate_every",
     "checkpoint_every",
     "picture_every",
+    "profile_steps",
     "mesh",
     "accumulate",
     "evals",
     "data.reader_workers",
     "data.prefetch",
+    "data.wire",
     "data.cache_bytes",
 )
 

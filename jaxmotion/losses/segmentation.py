@@ -230,22 +230,22 @@ def _upper_quantile(
 ) -> jax.Array:
     """The least v with at least `quantile` of the counted float32 values <= v; all are >= 0: `[B]`.
 
-    A bisection on the bit pattern of the floats (ordered as the floats are, when non-negative)
-    finds the order statistic exactly in 31 counts. A sort of the clip is many times slower, and
-    would gather a clip that is sharded over devices.
+    A search on the bit pattern of the floats (ordered as the floats are, when non-negative) finds
+    the order statistic exactly, two bits in every round of counts. A sort of the clip is many
+    times slower, and would gather a clip that is sharded over devices.
     """
     axes = tuple(range(1, values.ndim))
     needed = quantile * jnp.sum(counted, axis=axes)
+    bits = jax.lax.bitcast_convert_type(values, jnp.int32)[:, None]
 
-    def halve(_, bounds):
-        low, high = bounds
-        middle = low + (high - low) // 2
-        level = jax.lax.bitcast_convert_type(middle, jnp.float32)
-        below = values <= level.reshape(-1, *[1] * len(axes))
-        enough = jnp.sum(jnp.where(below, counted, 0.0), axis=axes) >= needed
-        return jnp.where(enough, low, middle + 1), jnp.where(enough, middle, high)
+    def refine(found: jax.Array, shift: jax.Array):
+        # The last numbers of three of the four intervals in which it may be.
+        ends = found[:, None] + (jnp.arange(1, 4) << shift) - 1
+        below = bits <= ends.reshape(-1, 3, *[1] * len(axes))
+        counts = jnp.sum(jnp.where(below, counted[:, None], 0.0), axis=tuple(a + 1 for a in axes))
+        return found + (jnp.sum(counts < needed[:, None], axis=1) << shift), None
 
-    low = jnp.zeros(values.shape[0], jnp.int32)
-    high = jnp.full(values.shape[0], 0x7F7FFFFF, jnp.int32)  # the largest finite float
-    _, high = jax.lax.fori_loop(0, 31, halve, (low, high))
-    return jax.lax.bitcast_convert_type(high, jnp.float32)
+    shifts = jnp.array([*range(29, 0, -2), 0])
+    found, _ = jax.lax.scan(refine, jnp.zeros(values.shape[0], jnp.int32), shifts)
+    found = jnp.minimum(found, 0x7F7FFFFF)  # the largest finite float
+    return jax.lax.bitcast_convert_type(found, jnp.float32)

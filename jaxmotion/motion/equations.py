@@ -17,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxmotion.motion.banded import solve_banded
+from jaxmotion.motion.blocks import Blocks
 from jaxmotion.motion.lengths import Lengths
 from jaxmotion.motion.model import MotionModel
 from jaxmotion.motion.moments import GRADIENT_POWERS, GRAM_POWERS, Moments
@@ -33,17 +34,16 @@ class Equations:
     Attributes:
         penalty: penalty on the residuals, which decides, with the model, whether the components
             separate.
-        embedding: `[G, C, 6, n]`: the spatial embedding by group; G * C = 2 components.
-        basis: `[T, L]`: temporal functions; `[B, T, L]` where the clips have lengths of their own.
-        products: `[W + 1, ..., T, L]`: b_l(t) b_{l+o}(t) for the offsets o at which functions
-            overlap.
+        groups: G, number of groups; all have the same form.
+        embedding: `[C, 6, n]`: the spatial embedding of a group; G * C = 2 components.
+        blocks: the temporal functions.
         unknowns: unknowns of one group; `[B, 1, 1]` where the clips have lengths of their own.
     """
 
     penalty: Penalty
+    groups: int
     embedding: np.ndarray
-    basis: np.ndarray | jax.Array
-    products: np.ndarray | jax.Array
+    blocks: Blocks
     unknowns: int | jax.Array
 
     @staticmethod
@@ -59,23 +59,14 @@ class Equations:
             lengths: number of frames that count, of all clips or of each, `[B]`; T where it is
                 None.
         """
-        embedding = model.spatial_embedding()[None]
+        groups, embedding = 1, model.spatial_embedding()
         if model.spatial != "planar" and not penalty.joint:
-            half = embedding.shape[-1] // 2
-            embedding = np.stack([embedding[0, :1, :, :half], embedding[0, 1:, :, half:]])
-        basis = model.temporal_basis(frames, lengths)
-        size, count = embedding.shape[-1], basis.shape[-1]
-        products = []
-        for offset in range(min(model.bandwidth, count - 1) + 1):
-            product = basis[..., : count - offset] * basis[..., offset:]
-            # At every frame the functions that are not 0 are neighbors: past here none overlap.
-            if isinstance(product, np.ndarray) and not product.any():
-                break
-            products.append(_padded(product, offset))
-        if isinstance(basis, np.ndarray):
-            return Equations(penalty, embedding, basis, np.stack(products), size * count)
-        unknowns = size * model.num_functions(lengths)[:, None, None]
-        return Equations(penalty, embedding, basis, jnp.stack(products), unknowns)
+            groups, embedding = 2, embedding[:1, :, : embedding.shape[-1] // 2]
+        blocks = Blocks.of(model, frames, lengths)
+        functions = blocks.count
+        if isinstance(lengths, jax.Array | np.ndarray):
+            functions = model.num_functions(jnp.asarray(lengths))[:, None, None]
+        return Equations(penalty, groups, embedding, blocks, embedding.shape[-1] * functions)
 
     def zeros(self, batch: int, segments: int, dtype) -> jax.Array:
         """Theta of zeros, `[B, K, G, L, n]`.
@@ -85,13 +76,12 @@ class Equations:
             segments: K, number of segments.
             dtype: type of the numbers.
         """
-        groups, _, _, size = self.embedding.shape
-        return jnp.zeros((batch, segments, groups, self.basis.shape[-1], size), dtype)
+        shape = (batch, segments, self.groups, self.blocks.count, self.embedding.shape[-1])
+        return jnp.zeros(shape, dtype)
 
     def split(self, theta: jax.Array) -> jax.Array:
         """`[B, K, P]` -> `[B, K, G, L, n]`."""
-        groups, _, _, size = self.embedding.shape
-        shape = (*theta.shape[:2], self.basis.shape[-1], groups, size)
+        shape = (*theta.shape[:2], self.blocks.count, self.groups, self.embedding.shape[-1])
         return jnp.moveaxis(theta.reshape(shape), 3, 2)
 
     def join(self, theta: jax.Array) -> jax.Array:
@@ -106,50 +96,39 @@ class Equations:
             substitution: map from the coefficients of a quadratic to those in the new
                 coordinates, `[B, K, 6, 6]`.
         """
-        return _einsum("bkgnm,bkglm->bkgln", self._parameter_map(substitution), theta)
+        return _einsum("bknm,bkglm->bkgln", self._parameter_map(substitution), theta)
 
     def change_coordinates_adjoint(self, theta: jax.Array, substitution: jax.Array) -> jax.Array:
         """The transpose of `change_coordinates`, with its arguments."""
-        return _einsum("bkgnm,bkgln->bkglm", self._parameter_map(substitution), theta)
+        return _einsum("bknm,bkgln->bkglm", self._parameter_map(substitution), theta)
 
     def _parameter_map(self, substitution: jax.Array) -> jax.Array:
-        groups, components, _, size = self.embedding.shape
-        inverse = np.linalg.pinv(self.embedding.reshape(groups, components * 6, size))
-        inverse = inverse.reshape(groups, size, components, 6)
-        both = np.einsum("gnci,gcjm->ijgnm", inverse, self.embedding)
-        return _einsum("bkij,ijgnm->bkgnm", substitution, jnp.asarray(both, substitution.dtype))
+        components, _, size = self.embedding.shape
+        inverse = np.linalg.pinv(self.embedding.reshape(components * 6, size))
+        both = np.einsum("nci,cjm->ijnm", inverse.reshape(size, components, 6), self.embedding)
+        return _einsum("bkij,ijnm->bknm", substitution, jnp.asarray(both, substitution.dtype))
 
     def coefficients(self, theta: jax.Array) -> jax.Array:
         """`[B, K, G, L, n]` -> quadratic coefficients of every frame `[B, T, K, 2, 6]`."""
-        placed = _einsum("bkgln,gcjn->blkgcj", theta, jnp.asarray(self.embedding, theta.dtype))
-        placed = jax.lax.optimization_barrier(placed)
+        placed = _einsum("bkgln,cjn->blkgcj", theta, jnp.asarray(self.embedding, theta.dtype))
         batch, count, segments = placed.shape[:3]
-        basis = self._basis_of(batch, theta.dtype)
-        out = _einsum("btl,bln->btn", basis, placed.reshape(batch, count, -1))
+        out = self.blocks.spread(placed.reshape(batch, count, -1))
         return out.reshape(batch, -1, segments, 2, 6)
-
-    def _basis_of(self, batch: int, dtype) -> jax.Array:
-        """`[B, T, L]`: the temporal functions of every clip."""
-        return jnp.broadcast_to(jnp.asarray(self.basis, dtype), (batch, *self.basis.shape[-2:]))
 
     def by_group(self, sums: jax.Array) -> jax.Array:
         """Sums per component `[B, K, C]` -> per group `[B, K, G]`."""
-        groups = self.embedding.shape[0]
-        return sums if sums.shape[-1] == groups else sums.sum(-1, keepdims=True)
+        return sums if sums.shape[-1] == self.groups else sums.sum(-1, keepdims=True)
 
     def gradient(self, moments: Moments) -> jax.Array:
         """Minus the gradient of the smoothed objective, `[B, K, G, L, n]`."""
-        groups, components, _, size = self.embedding.shape
+        components, _, size = self.embedding.shape
         batch, frames, segments, _, sums = moments.gradient.shape
-        per_frame = moments.gradient.reshape(batch, frames, -1)
-        basis = self._basis_of(batch, per_frame.dtype)
-        per_function = _einsum("btl,btn->bln", basis, per_frame)
-        per_function = jax.lax.optimization_barrier(per_function)
-        per_function = per_function.reshape(batch, -1, segments, groups, components, sums)
-        placed = np.zeros((groups, components, sums, size))
+        per_function = self.blocks.gather(moments.gradient.reshape(batch, frames, -1))
+        per_function = per_function.reshape(batch, -1, segments, self.groups, components, sums)
+        placed = np.zeros((components, sums, size))
         for row, power in enumerate(POWERS):
-            placed[:, :, GRADIENT_POWERS.index(power)] = self.embedding[:, :, row]
-        return _einsum("blkgcj,gcjn->bkgln", per_function, jnp.asarray(placed, basis.dtype))
+            placed[:, GRADIENT_POWERS.index(power)] = self.embedding[:, row]
+        return _einsum("blkgcj,cjn->bkgln", per_function, jnp.asarray(placed, per_function.dtype))
 
     def solve(self, moments: Moments, rhs: jax.Array) -> jax.Array:
         """Solves the normal equations.
@@ -158,38 +137,34 @@ class Equations:
             moments: sums of one sweep, which the matrix is made of.
             rhs: right-hand side `[B, K, G, L, n]`.
         """
-        dtype = rhs.dtype
-        products = jnp.asarray(self.products, dtype)
+        dtype, size = rhs.dtype, rhs.shape[-1]
         batch, frames, segments, parts, _ = moments.gram.shape
-        sums = moments.gram.reshape(batch, frames, -1)
-        time = "bt" if products.ndim == 4 else "t"
-        sums = _einsum(f"o{time}l,btn->olbn", products, sums)
-        sums = jax.lax.optimization_barrier(sums)
-        blocks = self._gram_map(parts)
-        sums = sums.reshape(*sums.shape[:3], segments, *blocks.shape[:3])
-        bands = _einsum("olbkgdq,gdqnm->obkglnm", sums, jnp.asarray(blocks, dtype))
-        return solve_banded(bands, rhs, ridge=30.0 * float(jnp.finfo(dtype).eps))
+        shares = jnp.asarray(self._gram_map(parts // self.groups), dtype)
+
+        def matrices(sums: jax.Array) -> jax.Array:  # [N, g, g, B, M] -> [B, K, G, N, g n, g n]
+            sums = sums.reshape(*sums.shape[:4], segments, self.groups, *shares.shape[:2])
+            blocks = _einsum("cijbkgdq,dqnm->bkgcinjm", sums, shares)
+            return blocks.reshape(*blocks.shape[:4], self.blocks.group * size, -1)
+
+        main, upper = map(matrices, self.blocks.products(moments.gram.reshape(batch, frames, -1)))
+        behind = main.shape[3] * self.blocks.group - rhs.shape[3]
+        right = jnp.pad(rhs, [(0, 0)] * 3 + [(0, behind), (0, 0)])
+        right = right.reshape(*rhs.shape[:3], -1, self.blocks.group, size)
+        solution = solve_banded(main, upper, right, ridge=30.0 * float(jnp.finfo(dtype).eps))
+        return solution.reshape(*rhs.shape[:3], -1, size)[:, :, :, : rhs.shape[3]]
 
     def _gram_map(self, parts: int) -> np.ndarray:
-        """Share of each moment in the matrix of a group: `[G, D, 25, n, n]`, D being `parts`."""
-        groups, _, _, size = self.embedding.shape
-        u, v = self.embedding.reshape(2, 6, size)
-        pairs = {
-            (2, 2): [[(u, u)], [(v, v)]],
-            (1, 2): [[(u, u), (v, v)]],
-            (1, 3): [[(u, u), (u, v), (v, v)]],
-        }[groups, parts]
-        blocks = np.zeros((groups, len(pairs[0]), len(GRAM_POWERS), size, size))
-        for group, row in enumerate(pairs):
-            for part, (left, right) in enumerate(row):
-                for (i, (a, b)), (j, (c, d)) in itertools.product(*[list(enumerate(POWERS))] * 2):
-                    product = np.outer(left[i], right[j])
-                    if left is not right:  # uv and vu
-                        product = product + product.T
-                    blocks[group, part, GRAM_POWERS.index((a + c, b + d))] += product
+        """Share of each moment in the matrix of a group: `[D, 25, n, n]`, D being `parts`."""
+        components, _, size = self.embedding.shape
+        first, last = self.embedding[0], self.embedding[-1]
+        pairs = [(first, first), (first, last), (last, last)]
+        if parts < 3:
+            pairs = pairs[:: 2 if components == 2 else 3]
+        blocks = np.zeros((parts, len(GRAM_POWERS), size, size))
+        for part, (left, right) in enumerate(pairs):
+            for (i, (a, b)), (j, (c, d)) in itertools.product(*[list(enumerate(POWERS))] * 2):
+                product = np.outer(left[i], right[j])
+                if left is not right:  # uv and vu
+                    product = product + product.T
+                blocks[part, GRAM_POWERS.index((a + c, b + d))] += product
         return blocks
-
-
-def _padded(products, offset: int):
-    library = np if isinstance(products, np.ndarray) else jnp
-    return library.pad(products, [(0, 0)] * (products.ndim - 1) + [(0, offset)])

@@ -14,7 +14,7 @@ from jaxmotion.motion.equations import Equations
 from jaxmotion.motion.flow import parametric_flow
 from jaxmotion.motion.lengths import Lengths, check_lengths
 from jaxmotion.motion.model import MotionModel
-from jaxmotion.motion.moments import Clip, penalty_terms, powers, sweep
+from jaxmotion.motion.moments import Clip, penalty_terms, sweep
 from jaxmotion.motion.names import PenaltyName
 from jaxmotion.motion.penalty import Penalty, Squared, as_penalty
 from jaxmotion.motion.result import Fit
@@ -230,11 +230,11 @@ def _problem(
     y = jnp.asarray(coordinates(height), flow.dtype)
     support = measure_support(jax.lax.stop_gradient(weights), x, y)
     scale = support.scale[..., None]
-    clip = Clip(
-        flow=planar(flow),
-        weights=weights,
-        xs=powers((x - support.x_center[..., None]) / scale),
-        ys=powers((y - support.y_center[..., None]) / scale),
+    clip = Clip.of(
+        planar(flow),
+        weights,
+        (x - support.x_center[..., None]) / scale,
+        (y - support.y_center[..., None]) / scale,
     )
     return equations, clip, support
 

@@ -93,21 +93,24 @@ def _coefficients(
             f"theta must have {count} parameters per segment for {length or num_frames} frames of "
             f"{model}; got shape {theta.shape}"
         )
-    if lengths is None:
-        basis = jnp.asarray(model.temporal_basis(num_frames, length), theta.dtype)
-    else:
+    if lengths is not None:
         check_shapes(theta=(theta, " ".join(["B", *"CDEFG"[: theta.ndim - 2], "P"])))
         check_shapes(lengths=(lengths, str(theta.shape[0])))
-        basis = model.temporal_basis(num_frames, lengths).astype(theta.dtype)
     embedding = jnp.asarray(model.spatial_embedding(), theta.dtype)
-    theta = theta.reshape(*theta.shape[:-1], basis.shape[-1], -1)
-    return jnp.einsum(
-        "...ls,tl,cjs->...tcj" if lengths is None else "b...ls,btl,cjs->b...tcj",
-        theta,
-        basis,
-        embedding,
-        precision=jax.lax.Precision.HIGHEST,
-    )
+    theta = theta.reshape(*theta.shape[:-1], -1, embedding.shape[-1])
+    einsum = functools.partial(jnp.einsum, precision=jax.lax.Precision.HIGHEST)
+    if lengths is not None:
+        basis = model.temporal_basis(num_frames, lengths).astype(theta.dtype)
+        return einsum("b...ls,btl,cjs->b...tcj", theta, basis, embedding)
+    basis = model.local_basis(num_frames, length)
+    width = basis.near.shape[1]
+    if basis.count <= 2 * width:
+        dense = jnp.asarray(basis.dense(), theta.dtype)
+        return einsum("...ls,tl,cjs->...tcj", theta, dense, embedding)
+    # A matrix of all frames and functions would grow with the square of the clip.
+    theta = theta[..., basis.first[:, None] + np.arange(width), :]
+    theta = jnp.sum(theta * jnp.asarray(basis.near, theta.dtype)[:, :, None], axis=-2)
+    return einsum("...ts,cjs->...tcj", theta, embedding)
 
 
 def evaluate_quadratic(coefficients: jax.Array, x: jax.Array, y: jax.Array) -> jax.Array:

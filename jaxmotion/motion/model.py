@@ -9,6 +9,7 @@ from jaxmotion.motion.spatial import POWERS, SPATIAL_MODELS, coordinates, spatia
 from jaxmotion.motion.temporal import (
     KNOTS,
     TEMPORAL_MODELS,
+    LocalBasis,
     bspline_basis,
     num_control_points,
     polynomial_basis,
@@ -88,21 +89,43 @@ class MotionModel:
         Raises:
             ValueError: for a length out of range.
         """
-        spline = self.temporal == "bspline"
         if lengths is None or isinstance(lengths, int | np.integer):
-            count = num_frames if lengths is None else checked_length(lengths, num_frames)
-            if spline:
-                basis = bspline_basis(count, self._degree, self.knot_spacing, self.knots)
-            else:
-                basis = polynomial_basis(count, self._degree)
-            return np.pad(basis, [(0, num_frames - count), (0, 0)])
+            return self.local_basis(num_frames, lengths).dense()
         from jaxmotion.motion.lengths import bspline_basis_of, polynomial_basis_of  # late: JAX
 
-        if spline:
+        if self.temporal == "bspline":
             return bspline_basis_of(
                 lengths, num_frames, self._degree, self.knot_spacing, self.knots
             )
         return polynomial_basis_of(lengths, num_frames, self._degree)
+
+    def local_basis(self, num_frames: int, length: int | None = None) -> LocalBasis:
+        """`temporal_basis` of one length, as the few functions that are not zero at a frame.
+
+        Args:
+            num_frames: T, number of frames of the arrays.
+            length: number of frames of the clip, T where it is None.
+
+        Raises:
+            ValueError: for a length out of range.
+        """
+        count = num_frames if length is None else checked_length(length, num_frames)
+        if self.temporal == "bspline":
+            basis = bspline_basis(count, self._degree, self.knot_spacing, self.knots)
+        else:
+            powers = polynomial_basis(count, self._degree)
+            basis = LocalBasis(np.zeros(count, int), powers, powers.shape[1])
+        behind = (0, num_frames - count)
+        first = np.pad(basis.first, behind, mode="edge")
+        return LocalBasis(first, np.pad(basis.near, [behind, (0, 0)]), basis.count)
+
+    def most_near(self, num_frames: int) -> int:
+        """Largest number of functions that are not zero at a frame, of clips of up to T frames."""
+        return min(self._degree + 1, self.num_functions(num_frames))
+
+    def most_frames(self, functions: int) -> int:
+        """Largest number of frames whose first functions are so many neighbors, of any length."""
+        return self.knot_spacing * max(2 * functions - 1, 1) + 2
 
     def num_parameters(self, num_frames: int) -> int:
         """P = L * S for a clip of `num_frames` frames."""
@@ -113,11 +136,6 @@ class MotionModel:
         if self.temporal == "bspline":
             return num_control_points(num_frames, self.knot_spacing)
         return 0 * num_frames + self._degree + 1
-
-    @property
-    def bandwidth(self) -> int:
-        """Largest distance of two temporal functions that overlap."""
-        return self._degree
 
     @property
     def _degree(self) -> int:

@@ -15,19 +15,20 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxmotion.motion.flow import evaluate_quadratic
 from jaxmotion.motion.penalty import Penalty, residual_size
 from jaxmotion.motion.sharding import device_count, devices_along
+from jaxmotion.motion.spatial import POWERS
+
+_einsum = functools.partial(jnp.einsum, precision=jax.lax.Precision.HIGHEST)
 
 # The exponents (a, b) of the sums of x^a y^b that a sweep makes for the gradient, and for the Gram
 # matrix: all pairs, because the contractions give them, although no model has all.
 GRADIENT_POWERS = tuple((a, b) for b in range(3) for a in range(3))
 GRAM_POWERS = tuple((a, b) for b in range(5) for a in range(5))
 
-# A sweep goes in steps of at most about this many residuals (frame, mask, component, pixel):
-# few enough to stay in a core's cache, or enough to fill an accelerator.
-_RESIDUALS_PER_STEP_ON_CPU = 2**19
-_RESIDUALS_PER_STEP = 2**24
+# A sweep goes in steps of about this many residuals (frame, mask, component, pixel) at most: few
+# enough to stay in a core's cache, or enough to fill an accelerator.
+_RESIDUALS_PER_STEP_ON_CPU, _RESIDUALS_PER_STEP = 2**19, 2**24
 
 
 @jax.tree_util.register_dataclass
@@ -40,12 +41,31 @@ class Clip:
         weights: `[B, T, K, H, W]`: mask times valid times frame weight.
         xs: `[B, K, 5, W]`, the powers 0 to 4 of the column positions in the problem's coordinates.
         ys: `[B, K, 5, H]`, those of the row positions.
+        rows: `[B, K, 6, 3, H]`: what each coefficient of a quadratic gives to the parabola in x
+            that it is on a row.
     """
 
     flow: jax.Array
     weights: jax.Array
     xs: jax.Array
     ys: jax.Array
+    rows: jax.Array
+
+    @staticmethod
+    def of(flow: jax.Array, weights: jax.Array, x: jax.Array, y: jax.Array) -> "Clip":
+        """The data of a fit, with the tables that every sweep needs.
+
+        Args:
+            flow: flow of the clips, `[B, T, 2, H, W]`.
+            weights: weight of every pixel, `[B, T, K, H, W]`.
+            x: positions of the columns, `[B, K, W]`.
+            y: positions of the rows, `[B, K, H]`.
+        """
+        xs, ys = ([z**power for power in range(5)] for z in (x, y))
+        none = jnp.zeros_like(y)
+        rows = [[ys[b] if a == i else none for i in range(3)] for a, b in POWERS]
+        rows = jnp.stack([jnp.stack(row, axis=-2) for row in rows], axis=-3)
+        return Clip(flow, weights, jnp.stack(xs, axis=-2), jnp.stack(ys, axis=-2), rows)
 
     def subsample(self, stride_y: int, stride_x: int) -> "Clip":
         """The clip on a coarser grid, from the middle of the first stride on.
@@ -61,6 +81,7 @@ class Clip:
             self.weights[..., rows, columns],
             self.xs[..., columns],
             self.ys[..., rows],
+            self.rows[..., rows],
         )
 
 
@@ -110,9 +131,11 @@ def sweep(
         The moments.
     """
 
-    def step(flow, weights, coefficients, xs, ys, smoothing, curvature):
-        x, y = xs[:, None, :, None, 1], ys[:, None, :, None, 1]
-        model = evaluate_quadratic(coefficients, x, y)
+    def step(flow, weights, coefficients, xs, ys, rows_of, smoothing, curvature):
+        # Per row the model is a parabola in x, so that a pixel costs two multiply-adds.
+        rows = _einsum("btkcn,bknih->btkcih", coefficients, rows_of)[..., None]
+        x = xs[:, None, :, None, 1, None, :]
+        model = rows[..., 0, :, :] + (rows[..., 1, :, :] + rows[..., 2, :, :] * x) * x
         cost, slack, inside, force, bend = penalty_terms(
             flow[:, :, None] - model,
             smoothing[:, None, :, :, None, None],
@@ -132,7 +155,7 @@ def sweep(
     objective, slack, inside, gradient, gram = _in_steps(
         step,
         (clip.flow, clip.weights, coefficients),
-        (clip.xs, clip.ys, smoothing, curvature),
+        (clip.xs, clip.ys, clip.rows, smoothing, curvature),
         2 * math.prod(clip.weights.shape[2:]),
     )
     return Moments(objective.sum(1), slack.sum(1), inside.sum(1), gradient, gram)
@@ -268,17 +291,9 @@ def penalty_terms(
     return cost, slack, inside, gain * residual, jnp.concatenate(bends, axis=-3)
 
 
-def powers(positions: jax.Array) -> jax.Array:
-    """The powers 0 to 4 of positions `[..., N]`: `[..., 5, N]`."""
-    return jnp.stack([positions**power for power in range(5)], axis=-2)
-
-
 def _contract(image: jax.Array, xs: jax.Array, ys: jax.Array) -> jax.Array:
-    """Sums of `image` `[b, t, K, D, H, W]` times x^a y^b: `[b, t, K, D, n]`, a the faster one.
-
-    Rows first: the intermediate result then keeps whole image rows, which vectorize.
-    """
-    highest = jax.lax.Precision.HIGHEST
-    columns = jnp.einsum("bkjh,btkdhw->btkdjw", ys, image, precision=highest)
-    table = jnp.einsum("btkdjw,bkiw->btkdji", columns, xs, precision=highest)
+    """Sums of `image` `[b, t, K, D, H, W]` times x^a y^b: `[b, t, K, D, n]`, a the faster one."""
+    # Rows first: the intermediate result then keeps whole image rows, which vectorize.
+    columns = _einsum("bkjh,btkdhw->btkdjw", ys, image)
+    table = _einsum("btkdjw,bkiw->btkdji", columns, xs)
     return table.reshape(*table.shape[:-2], -1)

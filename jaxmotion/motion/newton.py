@@ -44,7 +44,7 @@ class Search:
     theta: jax.Array  # the last accepted point
     step: jax.Array  # from there to the point to be tried next
     slope: jax.Array  # descent along the step, at theta
-    cut: jax.Array  # whether the step has just been cut back
+    uncut: jax.Array  # whether the step has not just been cut back
     best: jax.Array  # the best point seen
     objective: jax.Array  # and its objective
     lowered: jax.Array  # how many sweeps lowered the objective
@@ -96,7 +96,7 @@ def minimize(
         theta=start,
         step=jnp.zeros_like(start),
         slope=0.0 * groups,
-        cut=groups < 0,
+        uncut=groups > 0,
         best=start,
         objective=objective,
         lowered=jnp.zeros(objective.shape, jnp.int32),
@@ -171,7 +171,7 @@ def converge(
         theta=search.best,
         step=jnp.zeros_like(search.step),
         slope=jnp.zeros_like(search.slope),
-        cut=search.slope < -jnp.inf,
+        uncut=search.slope > -jnp.inf,
         objective=jnp.full_like(search.objective, -jnp.inf),
     )
     return _iterate(equations, clip, search, huber_delta, sweeps, mass, samples, anneal=False)
@@ -216,7 +216,7 @@ def _iterate(
         after = _along(gradient, search.step)
         moved = search.slope > 0
         ratio = jnp.where(moved, after / jnp.where(moved, search.slope, 1.0), 0.0)
-        accepted = (ratio > -1.0) | lower | search.cut
+        accepted = (ratio > -1.0) | lower | ~search.uncut
         secant = jnp.clip(1.0 / jnp.maximum(1.0 - ratio, 1e-3), 0.1, 0.5)
         curvature = jnp.where(
             moved,
@@ -234,7 +234,7 @@ def _iterate(
             theta=_select(accepted, trial, search.theta),
             step=_select(accepted, newton, secant[..., None, None] * search.step),
             slope=jnp.where(accepted, _along(gradient, newton), secant * search.slope),
-            cut=~accepted,
+            uncut=accepted,
             best=_select(lower, trial, search.best),
             objective=jnp.where(lower, objective, search.objective),
             lowered=search.lowered + lower,
@@ -253,7 +253,7 @@ def _along(gradient: jax.Array, step: jax.Array) -> jax.Array:
 
 def _samples(clip: Clip, equations: Equations) -> tuple[jax.Array, jax.Array]:
     """Mass and effective number of samples of every group, `[B, K, G]` each, never zero."""
-    groups, components, _, _ = equations.embedding.shape
+    groups, components = equations.groups, equations.embedding.shape[0]
     weights = jax.lax.stop_gradient(clip.weights)
     mass = weights.sum((1, 3, 4))
     squares = (weights**2).sum((1, 3, 4))
@@ -266,7 +266,7 @@ def _samples(clip: Clip, equations: Equations) -> tuple[jax.Array, jax.Array]:
 
 def _share_inside(equations: Equations, moments: Moments, mass: jax.Array) -> jax.Array:
     inside = jax.lax.stop_gradient(equations.by_group(moments.inside))
-    _, components, _, _ = equations.embedding.shape
+    components = equations.embedding.shape[0]
     counted = components if moments.inside.shape[-1] == 2 else 1
     return inside * (components / counted) / mass
 

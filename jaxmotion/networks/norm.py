@@ -2,6 +2,9 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+
+from jaxmotion.motion.sharding import devices_along
 
 # The root mean square of all pixels, known or not, in standard deviations of the known ones, above
 # which these few are too much alike to say how large the others may be.
@@ -65,20 +68,30 @@ def normalize(
     mean = mean_of(y)
     squared = jnp.square(y - mean[:, :, None, None])
     variance, spread = mean_of(squared), mean_of_all(squared)
+    known = count
     if frames > 1:
         total = jnp.maximum(jnp.sum(count, axis=1, keepdims=True), 1e-6)
         center = jnp.sum(mean * count, axis=1, keepdims=True) / total
         shift = mean - center
-        mean = block_mean(shift, count, frames)
-        variance = block_mean(variance + jnp.square(shift), count, frames) - jnp.square(mean)
-        spread = block_mean(spread + jnp.square(shift), jnp.sign(count), frames)
+        some = jnp.sign(count)
+        # One sum over blocks of all of it: where devices share the frames, each is an exchange.
+        parts = [shift * count, (variance + jnp.square(shift)) * count, count]
+        if weight is not None:
+            parts += [(spread + jnp.square(shift)) * some, some]
+        sums = _over_block(jnp.concatenate(parts, axis=-1), count, frames)
+        ends = np.cumsum([part.shape[-1] for part in parts])[:-1]
+        mean, variance, known, *others = jnp.split(sums, ends, axis=-1)
+        mean = mean / jnp.maximum(known, 1e-6)
+        variance = variance / jnp.maximum(known, 1e-6) - jnp.square(mean)
+        if others:
+            spread = others[0] / jnp.maximum(others[1], 1e-6)
         mean += center
     if weight is not None:
         # Divided by the deviation of a few pixels that are alike, the others would grow from layer
         # to layer without a bound. Infinite where none is known, which gives zeros. It is said of
         # the variance: where all is known, the compiled arithmetic stays as it is, bit by bit.
         variance = jnp.maximum(variance, spread / _MOST_SPREAD**2)
-        variance = jnp.where(block_mean(count, count, frames) > 0, variance, jnp.inf)
+        variance = jnp.where(known > 0, variance, jnp.inf)
     scale = jax.lax.rsqrt(jnp.maximum(variance, 0) + epsilon)
     return ((y - mean[:, :, None, None]) * scale[:, :, None, None]).astype(x.dtype)
 
@@ -101,21 +114,34 @@ def block_mean(values: jax.Array, count: jax.Array, frames: int) -> jax.Array:
     """
     if frames == 1:
         return values
-    num_frames = values.shape[1]
+    sums = _over_block(jnp.concatenate([values * count, count], axis=-1), count, frames)
+    return sums[..., :-1] / jnp.maximum(sums[..., -1:], 1e-6)
+
+
+def _over_block(x: jax.Array, count: jax.Array, frames: int) -> jax.Array:
+    """The sum of `[B, T, C]` over the block of each frame, as `block_mean` has its blocks."""
+    num_frames = x.shape[1]
     index = jnp.arange(num_frames)[None, :, None]
     length = jnp.max(jnp.where(count > 0, index + 1, 0), axis=1, keepdims=True)
     last = (index >= length - frames) & (index < length)
     short = index >= length // frames * frames
-
-    def over_block(x: jax.Array) -> jax.Array:
-        if isinstance(num_frames, int):
-            padded = jnp.pad(x, [(0, 0), (0, -num_frames % frames), (0, 0)])
-            sums = padded.reshape(x.shape[0], -1, frames, x.shape[2]).sum(axis=2)
-            full = jnp.repeat(sums, frames, axis=1)[:, :num_frames]
-        else:  # of an exported program that is for many lengths: each frame fetches its block
-            start = jnp.arange(num_frames) // frames * frames
-            block = start[:, None] + jnp.arange(frames)
-            full = jnp.take(x, block, axis=1, mode="fill", fill_value=0).sum(axis=2)
-        return jnp.where(short, jnp.sum(jnp.where(last, x, 0), axis=1, keepdims=True), full)
-
-    return over_block(values * count) / jnp.maximum(over_block(count), 1e-6)
+    if not isinstance(num_frames, int):
+        # Of an exported program that is for many lengths: each frame fetches its block.
+        start = jnp.arange(num_frames) // frames * frames
+        block = start[:, None] + jnp.arange(frames)
+        full = jnp.take(x, block, axis=1, mode="fill", fill_value=0).sum(axis=2)
+    elif devices_along("time", num_frames) > 1:
+        # Devices that share the frames add up what each knows of every block. To cut the frames
+        # into blocks would move them, once for every block that lies on two devices.
+        block = np.arange(num_frames) // frames
+        member = jnp.asarray(block[:, None] == np.arange(block[-1] + 1))
+        member = jnp.broadcast_to(member, (x.shape[0], *member.shape))
+        member = jnp.concatenate([member, last], axis=-1).astype(x.dtype)
+        exact = jax.lax.Precision.HIGHEST
+        sums = jnp.einsum("btc,btn->bnc", x, member, precision=exact)
+        return jnp.where(short, sums[:, -1:], sums[:, block])
+    else:
+        padded = jnp.pad(x, [(0, 0), (0, -num_frames % frames), (0, 0)])
+        sums = padded.reshape(x.shape[0], -1, frames, x.shape[2]).sum(axis=2)
+        full = jnp.repeat(sums, frames, axis=1)[:, :num_frames]
+    return jnp.where(short, jnp.sum(jnp.where(last, x, 0), axis=1, keepdims=True), full)

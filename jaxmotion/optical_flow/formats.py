@@ -152,6 +152,17 @@ def flow_npz_size(path: str | os.PathLike) -> tuple[int, int, int]:
     return shape[0], shape[1], shape[2]
 
 
+def flow_npz_is_half(path: str | os.PathLike) -> bool:
+    """Whether an `.npz` holds its flow in float16; the errors are those of `flow_npz_size`.
+
+    Args:
+        path: file to read the header of.
+    """
+    with open_npz(path, _NO_NPZ) as archive:
+        _, dtype = _flow_header(path, archive)
+    return dtype.itemsize == 2
+
+
 def _flow_header(path: str | os.PathLike, archive: Npz) -> tuple[tuple[int, ...], np.dtype]:
     if "flow" not in archive.names:
         raise InputError(f"{path}: holds the keys {archive.names}, expected 'flow'")

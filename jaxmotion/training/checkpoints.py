@@ -84,6 +84,7 @@ class Checkpoints:
                     data=ocp.args.JsonSave(data),
                     config=ocp.args.JsonSave(self._config),
                 ),
+                force=True,  # or else Orbax asks JAX too whether to stop, by another count
             )
 
     def restore(self, like: TrainState) -> tuple[TrainState, dict[str, Any]] | None:

@@ -19,6 +19,7 @@ from jaxmotion.options import (
     Positive,
     check_fields,
     from_json,
+    shown,
     to_json,
 )
 from jaxmotion.scenes.config import LEVELS
@@ -172,6 +173,8 @@ class Config:
         validate_every: steps between two validation losses; the parameters of the lowest are kept.
         checkpoint_every: steps between two checkpoints to resume from.
         picture_every: steps between two pictures of masks and parametric flow; 0 for none.
+        profile_steps: first and last step, ``"A:B"``, of a profile for TensorBoard or XProf, which
+            ``tensorboard/`` then holds; empty for none.
         on_bad_clip: what a damaged file does: ``"error"`` stops the run, ``"skip"`` leaves the
             clips of that file out, counts and logs them.
         evals: what the network is scored on while and after it is trained.
@@ -192,11 +195,13 @@ class Config:
     validate_every: Count = 250
     checkpoint_every: Count = 250
     picture_every: CountOrZero = 500
+    profile_steps: str = ""
     on_bad_clip: Literal["error", "skip"] = "error"
     evals: EvalsConfig = field(default_factory=EvalsConfig)
 
     def __post_init__(self) -> None:
         check_fields(self)
+        chosen_steps(self.profile_steps)
 
 
 @dataclass(frozen=True)
@@ -240,6 +245,25 @@ class Processes:
             raise InputError(f"--num-processes {count}: expected at least 1")
         if not 0 <= index < count:
             raise InputError(f"--process-id {index}: expected 0 to {count - 1}")
+
+
+def chosen_steps(words: str) -> range:
+    """The steps that an option names.
+
+    Args:
+        words: first and last step, ``"A:B"``, counted from 1 as in ``metrics.jsonl``; empty for
+            none.
+
+    Raises:
+        InputError: where it is neither.
+    """
+    if not words:
+        return range(0)
+    found = re.fullmatch(r"([0-9]{1,10}):([0-9]{1,10})", words)
+    first, last = map(int, found.groups()) if found else (0, 0)
+    if not 1 <= first <= last:
+        raise InputError(f"--profile_steps {shown(words)}: expected A:B, with 1 <= A <= B")
+    return range(first, last + 1)
 
 
 def read_config(path: str | os.PathLike, values: Any) -> Config:

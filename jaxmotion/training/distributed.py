@@ -1,11 +1,13 @@
 """Several processes that train as one: how they join, agree and end. One alone needs none of it.
 
 The engine is JAX's own: `jax.distributed` connects the processes, a coordination service in
-process 0 hears the heartbeats of all and ends the run where they stop, and collectives carry what
-they agree on.
+process 0 hears the heartbeats of all and ends the run where they stop, and also which step they all
+stop after. Collectives carry what else they agree on, never from step to step.
 """
 
+import itertools
 import os
+import signal
 import sys
 import threading
 from collections.abc import Iterator
@@ -24,6 +26,11 @@ HEARTBEAT_SECONDS = 100
 
 END_SECONDS = 1800
 """Seconds that a process waits at its end for the others, which may still write their own files."""
+
+
+_POINTS = itertools.count()
+"""Numbers of the points at which all processes may stop. One series for all that a process trains,
+so that no number comes twice."""
 
 
 class AgreedEndError(RuntimeError):
@@ -61,9 +68,16 @@ def joined(processes: Processes) -> Iterator[None]:
             f"continue from them ({' '.join(str(error).split())[:200]})"
         ) from error
     except AgreedEndError:
-        jax.distributed.shutdown()
+        _part()
         raise
-    jax.distributed.shutdown()
+    _part()
+
+
+def _part() -> None:
+    if jax.distributed.is_initialized():
+        jax.distributed.shutdown()
+        # JAX had SIGTERM and does not give it back; Python remembers who had it before.
+        signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGTERM) or signal.SIG_DFL)
 
 
 def _join(processes: Processes) -> None:
@@ -84,6 +98,7 @@ def _join(processes: Processes) -> None:
     waiting.daemon = True
     waiting.start()
     jax.config.update("jax_cpu_collectives_implementation", "gloo")
+    jax.config.update("jax_enable_preemption_service", True)
     try:
         jax.distributed.initialize(
             processes.coordinator,
@@ -100,6 +115,7 @@ def _join(processes: Processes) -> None:
         ) from error
     finally:
         waiting.cancel()
+    told_to_stop()  # a SIGTERM from now on is for the first step
 
 
 def end_at_once(status: int) -> None:
@@ -113,6 +129,15 @@ def end_at_once(status: int) -> None:
 def is_main() -> bool:
     """Whether this process writes what the run needs once: log, pictures, configuration."""
     return jax.process_index() == 0
+
+
+def told_to_stop() -> bool:
+    """Whether all processes stop now, because one of them got SIGTERM; the same answer in all.
+
+    All call it equally often. It costs no communication: of a signal JAX's coordination service
+    tells the others in the background, and sets the next point that none of them has passed.
+    """
+    return multihost_utils.reached_preemption_sync_point(next(_POINTS))
 
 
 def gather(value: Any) -> np.ndarray:

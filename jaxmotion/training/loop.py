@@ -1,52 +1,30 @@
 """The loop: steps, validation, checkpoints, log. It knows tasks, not methods."""
 
-import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
-import numpy as np
 from tqdm import tqdm
 
-from jaxmotion.data.loader import HostBatch
-from jaxmotion.errors import INTERRUPTED
+from jaxmotion.data.held_out import HeldOut
 from jaxmotion.options import to_json
-from jaxmotion.tasks.task import Batch, Criterion, Task, Variables
+from jaxmotion.tasks.task import Task, Variables
 from jaxmotion.training.checkpoints import Checkpoints
-from jaxmotion.training.config import Config
-from jaxmotion.training.distributed import AgreedEndError, anywhere, is_main, on_host
+from jaxmotion.training.config import Config, chosen_steps
+from jaxmotion.training.distributed import gather, is_main
+from jaxmotion.training.flights import Flights
 from jaxmotion.training.metrics import MetricsLog, SilentLog
-from jaxmotion.training.program import HeldOut, RunProgram, build_program
+from jaxmotion.training.operations import step_operations
+from jaxmotion.training.profiling import Profile
+from jaxmotion.training.program import RunProgram, build_program
+from jaxmotion.training.run import ClipIterator, Evaluate, Run
 from jaxmotion.training.step import TrainState
-
-PICTURED_CLIPS = 6
-
-
-class ClipIterator(Protocol):
-    """An endless stream of batches whose position can be stored and set."""
-
-    def __next__(self) -> HostBatch: ...
-
-    def get_state(self) -> dict[str, Any]: ...  # noqa: D102
-
-    def set_state(self, state: dict[str, Any]) -> None: ...  # noqa: D102
-
-
-class NonFiniteLossError(AgreedEndError):
-    """The loss or its gradient became NaN or infinite; the checkpoints before it are kept."""
-
-    exit_status = 1
-
-
-class InterruptedTrainingError(AgreedEndError):
-    """SIGINT or SIGTERM came to one process; all have stored the state of the same step."""
-
-    exit_status = INTERRUPTED
+from jaxmotion.training.stopping import stop_signal
+from jaxmotion.training.watch import Watch
 
 
 class Start(NamedTuple):
@@ -59,10 +37,6 @@ class Start(NamedTuple):
 
     variables: Variables
     words: str
-
-
-Evaluate = Callable[[Variables], dict[str, float]]
-"""From variables, whole on this process, to scores by name."""
 
 
 @dataclass(frozen=True)
@@ -96,11 +70,15 @@ def train(
     randomness of a step follows from its number. So an interrupted run repeats no batch, skips
     none, and ends where an uninterrupted one would.
 
+    The devices are given a step while they compute the one before; its batch is read and on its way
+    by then. What a step gave is fetched when it is logged.
+
     Args:
         config: configuration of the experiment.
         task: the network and its loss.
         clips: training batches; of each, the clips that this process loads.
-        validation: held-out batches, all of the training batches' shape.
+        validation: held-out batches, all of the training batches' shape, gone through at each
+            validation.
         workdir: the run's folder, the same for all processes.
         start: trained network that a run without a checkpoint starts from; None for fresh
             variables.
@@ -113,82 +91,44 @@ def train(
     """
     checkpoints = Checkpoints(workdir, to_json(config))
     program = build_program(config, task, validation[0].batch)
-    held_out = [program.put_held_out(batch) for batch in validation]
-    pictured = _pictured(validation, task)
     state = _first_state(program, checkpoints, clips, start)
     step = int(state.step)
     log = MetricsLog(workdir, step) if is_main() else SilentLog()
+    operations = step_operations(config, task, program) if is_main() else None
+    watch = Watch(config.batch_size, config.data.clip_length, operations, workdir, step)
+    traced = chosen_steps(config.profile_steps if is_main() else "")
+    profile = Profile(traced, workdir / "tensorboard")
+    flights = Flights()
     progress = tqdm(
         total=config.steps, initial=step, unit="step", dynamic_ncols=True, disable=not is_main()
     )
-
-    def due(every: int) -> bool:
-        return every > 0 and (step % every == 0 or step == config.steps)
-
+    run = Run(
+        config=config,
+        task=task,
+        clips=clips,
+        validation=validation,
+        evaluate=evaluate,
+        program=program,
+        checkpoints=checkpoints,
+        log=log,
+        watch=watch,
+        profile=profile,
+        flights=flights,
+        progress=progress,
+    )
+    gather(0)  # the first step would not wait long for a process that is still compiling
     try:
         with stop_signal() as stop, progress:
-            while step < config.steps:
-                batch = program.put(next(clips))
-                stopping = anywhere(stop.is_set)
-                state, metrics = program.train_step(state, batch)
-                step += 1
-                if due(config.log_every):
-                    values = {name: float(value) for name, value in metrics.items()}
-                    log.write(step, values)
-                    progress.set_postfix(loss=f"{values['loss']:.4f}", refresh=False)
-                else:
-                    # One step in flight: the bar stays honest, batches do not pile up.
-                    jax.block_until_ready(metrics["loss"])
-                progress.update()
-                pause = due(config.checkpoint_every) or stopping
-                if (pause or due(config.log_every)) and not bool(state.finite):
-                    raise NonFiniteLossError(_not_finite(step, checkpoints.newest_step))
-                if due(config.validate_every):
-                    values = program.validate(state, held_out)
-                    log.write(step, {f"validation_{name}": v for name, v in values.items()})
-                    cost = _cost(task.criterion, values)
-                    if cost < checkpoints.best.cost:
-                        kept = {name: values[name] for name in ("loss", task.criterion.metric)}
-                        other = None if cost == kept["loss"] else cost
-                        checkpoints.best.save(step, state.best_guess, kept, other)
-                if pause:
-                    checkpoints.save(state, clips.get_state())
-                scoring = evaluate is not None and _between(step, config.evals.every, config.steps)
-                if scoring or due(config.picture_every):
-                    variables = on_host(state.best_guess)
-                    if is_main() and due(config.picture_every):
-                        log.picture(step, task.picture(variables, pictured))
-                    if is_main() and scoring and evaluate and (scores := evaluate(variables)):
-                        log.write(step, scores)
-                if stopping and step < config.steps:
-                    raise InterruptedTrainingError(
-                        f"interrupted; step {step} is stored, the same command continues from it"
-                    )
+            run.take_steps(state, stop)
         checkpoints.wait()
-        return Result(step, checkpoints.best.loss, checkpoints.best.cost)
+        return Result(max(step, config.steps), checkpoints.best.loss, checkpoints.best.cost)
     finally:
+        flights.close()
+        profile.stop()
         # What the disk refused has been raised by now; closing must not hide it.
         for closing in (log.close, checkpoints.close):
             with suppress(OSError, ValueError):
                 closing()
-
-
-def _between(step: int, every: int, steps: int) -> bool:
-    """Whether a step that is not the last is one of every so many; of every 0 none is."""
-    return every > 0 and step % every == 0 and step < steps
-
-
-def _cost(criterion: Criterion, values: dict[str, float]) -> float:
-    """The cost of parameters, of which the least is kept; infinite where it is no number."""
-    value = values[criterion.metric]
-    value = -value if criterion.higher_is_better else value
-    return value if np.isfinite(value) else float("inf")
-
-
-def _pictured(validation: Sequence[HeldOut], task: Task) -> Batch:
-    """The first clip of batches from all over the held-out ones, as one batch."""
-    shown = [held_out.batch for held_out in validation[:: -(-len(validation) // PICTURED_CLIPS)]]
-    return {name: jnp.asarray(np.stack([batch[name][0] for batch in shown])) for name in task.spec}
 
 
 def _first_state(
@@ -210,38 +150,3 @@ def _first_state(
 def _say(line: str) -> None:
     if is_main():
         print(line, file=sys.stderr)
-
-
-def _not_finite(step: int, newest: int | None) -> str:
-    kept = "no checkpoint was written before" if newest is None else f"checkpoint {newest} is kept"
-    return (
-        f"the loss or its gradient is not finite at step {step} ({kept}); "
-        "a lower --optimizer.learning_rate or --optimizer.clip_norm may help"
-    )
-
-
-@dataclass
-class Stop:
-    """Whether a signal asked the run to end."""
-
-    is_set: bool = False
-
-
-@contextmanager
-def stop_signal() -> Iterator[Stop]:
-    """Turns the first SIGINT or SIGTERM into a flag; a second one acts at once, as ever."""
-    stop = Stop()
-    earlier = {}
-
-    def ask(number: int, frame: object) -> None:
-        stop.is_set = True
-        for signal_number, handler in earlier.items():
-            signal.signal(signal_number, handler)
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        earlier[number] = signal.signal(number, ask)
-    try:
-        yield stop
-    finally:
-        for number, handler in earlier.items():
-            signal.signal(number, handler)

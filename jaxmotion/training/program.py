@@ -3,16 +3,17 @@
 import dataclasses
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
+from jaxmotion.data.held_out import HeldOut
 from jaxmotion.data.loader import HostBatch
 from jaxmotion.errors import InputError
 from jaxmotion.tasks.task import Batch, Task, Variables
@@ -21,11 +22,13 @@ from jaxmotion.training.distributed import is_main
 from jaxmotion.training.shardings import (
     batch_shardings,
     make_mesh,
+    process_share,
     put_batch,
     replicated,
     state_shardings,
 )
 from jaxmotion.training.step import (
+    IN_FLIGHT,
     Metrics,
     Sums,
     TrainState,
@@ -33,18 +36,6 @@ from jaxmotion.training.step import (
     make_train_step,
     make_validation_step,
 )
-
-
-class HeldOut(NamedTuple):
-    """A batch to validate on.
-
-    Attributes:
-        batch: the clips that this process loads.
-        real: `[b]`, 1 for a clip that counts, 0 for one that only fills the batch up.
-    """
-
-    batch: HostBatch
-    real: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -59,6 +50,7 @@ class RunProgram:
         train_step: maps a state, whose memory it takes over, and a batch to the next state and
             metrics.
         validation_step: maps a state, a batch and which clips are real to sums and counts.
+        functions: the functions before they were compiled.
     """
 
     put: Callable[[HostBatch], Batch]
@@ -67,20 +59,25 @@ class RunProgram:
     started: Callable[[TrainState, Variables], TrainState]
     train_step: Callable[[TrainState, Batch], tuple[TrainState, Metrics]]
     validation_step: Callable[[TrainState, Batch, jax.Array], Sums]
+    functions: "RunFunctions"
 
-    def validate(
-        self, state: TrainState, held_out: Sequence[tuple[Batch, jax.Array]]
-    ) -> dict[str, float]:
+    def validate(self, state: TrainState, held_out: Iterable[HeldOut]) -> dict[str, float]:
         """Computes the mean loss and the metrics over all held-out clips.
+
+        The batches go to the devices as they come, and are kept no longer than they are needed.
 
         Args:
             state: the state whose best guess of the variables is validated.
-            held_out: batches, each with 1 for a clip that counts and 0 for one that does not.
+            held_out: batches to validate on, in order.
 
         Returns:
             Means by name, ``loss`` among them.
         """
-        found = [self.validation_step(state, batch, real) for batch, real in held_out]
+        found: list[Sums] = []
+        for one in held_out:
+            found.append(self.validation_step(state, *self.put_held_out(one)))
+            if len(found) >= IN_FLIGHT:
+                jax.block_until_ready(found[-IN_FLIGHT])
         totals = {
             name: [sum(float(sums[name][part]) for sums in found) for part in (0, 1)]
             for name in found[0]
@@ -212,14 +209,16 @@ def build_program(config: Config, task: Task, example: HostBatch) -> RunProgram:
         InputError: as `make_mesh`, `put_batch` and `jit_functions`.
     """
     mesh = make_mesh(config.mesh, config.batch_size)
-    put = partial(put_batch, mesh, task.spec)
+    share = process_share(mesh, 0)
+    put = partial(put_batch, mesh, task.spec, share=share)
     batch = put(example)
     functions = jit_functions(config, task, mesh, batch)
     state = functions.state
 
     def put_held_out(held_out: HeldOut) -> tuple[Batch, jax.Array]:
         real = held_out.real.astype(np.float32)
-        return put(held_out.batch), put_batch(mesh, {"real": "B"}, {"real": real})["real"]
+        flags = put_batch(mesh, {"real": "B"}, {"real": real}, share=share)
+        return put(held_out.batch), flags["real"]
 
     with under_mesh(mesh):
         init = compile_ahead("initial state", functions.init, batch)
@@ -232,6 +231,7 @@ def build_program(config: Config, task: Task, example: HostBatch) -> RunProgram:
             validation_step=compile_ahead(
                 "validation step", functions.validation_step, state, batch, functions.real
             ),
+            functions=functions,
         )
 
 

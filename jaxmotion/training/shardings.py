@@ -12,6 +12,7 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from jaxmotion.errors import InputError
 from jaxmotion.tasks.fields import CLIPS, FRAMES, axes_of, check_batch
 from jaxmotion.training.config import MeshConfig
+from jaxmotion.training.device_grid import device_grid
 
 AXES = ("data", "time", "model")
 # Smaller parameters stay whole on every device: to gather them would cost more than they take.
@@ -21,8 +22,8 @@ _SMALLEST_SHARDED = 2**14
 def make_mesh(config: MeshConfig, batch_size: int, devices: Sequence[Any] | None = None) -> Mesh:
     """Arranges all devices of all processes in a grid of ``(data, time, model)``.
 
-    Devices of one process lie next to each other along ``model`` and ``time``, so that what is
-    exchanged at every layer stays within a host as far as it can.
+    What is exchanged at every layer, along ``model`` and ``time``, has the fastest links
+    (`device_grid`).
 
     Args:
         config: the sizes of the grid.
@@ -32,7 +33,7 @@ def make_mesh(config: MeshConfig, batch_size: int, devices: Sequence[Any] | None
     Raises:
         InputError: where the devices do not fill the grid, or the batch cannot be split evenly.
     """
-    devices = sorted(devices or jax.devices(), key=lambda device: (device.process_index, device.id))
+    devices = devices or jax.devices()
     sizes = [getattr(config, axis) for axis in AXES]
     asked = " ".join(f"--mesh.{axis} {size}" for axis, size in zip(AXES, sizes, strict=True))
     known = prod(size for size in sizes if size != -1)
@@ -43,7 +44,7 @@ def make_mesh(config: MeshConfig, batch_size: int, devices: Sequence[Any] | None
         raise InputError(
             f"--batch_size {batch_size}: expected a multiple of the {sizes[0]} parts of {asked}"
         )
-    return Mesh(np.asarray(devices).reshape(sizes), AXES, axis_types=(AxisType.Auto,) * len(AXES))
+    return Mesh(device_grid(sizes, devices), AXES, axis_types=(AxisType.Auto,) * len(AXES))
 
 
 def replicated(mesh: Mesh) -> NamedSharding:
@@ -128,7 +129,8 @@ def process_share(mesh: Mesh, batch_size: int, process: int | None = None) -> Pr
         for owner in np.unique(owners)
     }
     parts = sorted(set(rows.values()))
-    covered = sorted(row for part in parts for row in part)
+    # In this order, so that each part is a range of the batch too.
+    covered = [row for part in parts for row in part]
     if covered != list(range(len(owners))) or len({len(part) for part in parts}) > 1:
         raise InputError(
             f"mesh {dict(mesh.shape)} over {len(rows)} processes: expected --mesh.data and the "
@@ -145,7 +147,11 @@ def _this(process: int | None) -> int:
 
 
 def put_batch(
-    mesh: Mesh, spec: Mapping[str, str], batch: Mapping[str, np.ndarray]
+    mesh: Mesh,
+    spec: Mapping[str, str],
+    batch: Mapping[str, np.ndarray],
+    *,
+    share: ProcessShare | None = None,
 ) -> dict[str, jax.Array]:
     """Brings clips to the devices, frames padded by zeros to a multiple of the ``time`` axis.
 
@@ -156,6 +162,7 @@ def put_batch(
         mesh: the devices, from `make_mesh`.
         spec: axes by field, as `Task.spec` gives them; fields not in it stay on the host.
         batch: arrays by field, with the clips that this process loads (`process_share`).
+        share: the part that this process loads, where it is known already.
 
     Returns:
         Global arrays by field.
@@ -164,7 +171,7 @@ def put_batch(
         InputError: where a field is missing, or has another shape (`check_batch`).
     """
     check_batch(spec, batch)
-    share = process_share(mesh, 0)
+    share = share or process_share(mesh, 0)
     first = share.data_index * len(batch[next(iter(spec))])
 
     def put(array: np.ndarray, sharding: NamedSharding) -> jax.Array:

@@ -1,6 +1,7 @@
 """The state of a run and the two compiled functions that a run consists of."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import flax.struct
@@ -8,14 +9,22 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from jaxmotion.data.loader import WIRE
 from jaxmotion.tasks.task import Batch, Output, Params, Task, Variables
 from jaxmotion.training.config import OptimizerConfig
 from jaxmotion.training.optimizer import hold_frozen, learning_rate, make_optimizer
+
+IN_FLIGHT = 2
+"""Largest number of steps that the devices are given before the first of them is done: one that
+they compute, and one behind it, so that they never wait for the host to hear of the first."""
 
 Metrics = dict[str, jax.Array]
 
 Sums = Mapping[str, tuple[jax.Array, jax.Array]]
 """Sums and counts by name, over clips; ``loss`` among them."""
+
+Found = tuple[Sums, Mapping[str, Any], Params]
+"""Sums and counts over a batch, the collections after it, the gradient of its summed loss."""
 
 
 @flax.struct.dataclass
@@ -54,7 +63,7 @@ def init_state(task: Task, config: OptimizerConfig, batch: Batch, seed: int) -> 
         batch: clips, of which only the shapes count.
         seed: seed of the fresh parameters.
     """
-    variables = dict(task.init(jax.random.key(seed), batch))
+    variables = dict(task.init(jax.random.key(seed), widened(batch)))
     params = variables.pop("params")
     return TrainState(
         step=jnp.zeros((), jnp.int32),
@@ -84,55 +93,20 @@ def make_train_step(
         accumulate: number of parts of a batch; 1 takes the batch as a whole.
 
     Returns:
-        A function from a state and a batch to the next state and the metrics.
+        A function from a state and a batch to the next state and the metrics. Among these is
+        ``finite``, as the next state has it, which the step after that takes over.
     """
     optimizer, rate = make_optimizer(config, steps), learning_rate(config, steps)
-
-    def sums_and_gradient(
-        state: TrainState, collections: Mapping[str, Any], batch: Batch, key: jax.Array
-    ) -> tuple[Sums, Mapping[str, Any], Params]:
-        def total_loss(params: Params) -> tuple[jax.Array, tuple[Sums, Mapping[str, Any]]]:
-            variables = _variables(task, hold_frozen(config, params), state.average, collections)
-            output = task.loss(variables, batch, step=state.step, key=key)
-            sums = sum_output(output)
-            return sums["loss"][0], (sums, {**collections, **(output.state or {})})
-
-        (_, (sums, new)), gradient = jax.value_and_grad(total_loss, has_aux=True)(state.params)
-        return sums, new, gradient
-
-    def accumulated(
-        state: TrainState, batch: Batch, key: jax.Array
-    ) -> tuple[Sums, Mapping[str, Any], Params]:
-        # Part n takes the clips n, n + accumulate, …: some of every device, none of them moves.
-        parts = {
-            name: array.reshape(-1, accumulate, *array.shape[1:]).swapaxes(0, 1)
-            for name, array in batch.items()
-        }
-
-        def of_part(collections: Mapping[str, Any], n: jax.Array):
-            part = {name: array[n] for name, array in parts.items()}
-            return sums_and_gradient(state, collections, part, jax.random.fold_in(key, n))
-
-        def add(carry, n):
-            collections, total = carry
-            sums, collections, gradient = of_part(collections, n)
-            return (collections, jax.tree.map(jnp.add, total, (sums, gradient))), None
-
-        sums, _, gradient = jax.eval_shape(of_part, state.collections, state.step)
-        zero = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), (sums, gradient))
-        (collections, (sums, gradient)), _ = jax.lax.scan(
-            add, (state.collections, zero), jnp.arange(accumulate)
-        )
-        return sums, collections, gradient
+    of_batch = partial(_sums_and_gradient, task, config)
 
     def train_step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
         # The key is a function of the step alone, so a resumed run draws the same augmentations.
-        step = state.step
+        step, batch = state.step, widened(batch)
         key = jax.random.fold_in(jax.random.key(seed), step)
         if accumulate == 1:
-            sums, collections, gradient = sums_and_gradient(state, state.collections, batch, key)
+            sums, collections, gradient = of_batch(state, state.collections, batch, key)
         else:
-            sums, collections, gradient = accumulated(state, batch, key)
+            sums, collections, gradient = _accumulated(of_batch, accumulate, state, batch, key)
         count = _or_one(sums["loss"][1])
         gradient = jax.tree.map(lambda leaf: leaf / count, gradient)
         norm = optax.tree.norm(gradient)
@@ -154,10 +128,57 @@ def make_train_step(
             optimizer=optimizer_state,
             finite=finite,
         )
-        seen = {"gradient_norm": norm, "learning_rate": jnp.asarray(rate(step))}
+        seen = {"gradient_norm": norm, "learning_rate": jnp.asarray(rate(step)), "finite": finite}
         return state, {**means, **seen}
 
     return train_step
+
+
+def _sums_and_gradient(
+    task: Task,
+    config: OptimizerConfig,
+    state: TrainState,
+    collections: Mapping[str, Any],
+    batch: Batch,
+    key: jax.Array,
+) -> Found:
+    """The loss of a batch or a part of it, with the collections as the part before left them."""
+
+    def total_loss(params: Params) -> tuple[jax.Array, tuple[Sums, Mapping[str, Any]]]:
+        variables = _variables(task, hold_frozen(config, params), state.average, collections)
+        output = task.loss(variables, batch, step=state.step, key=key)
+        sums = sum_output(output)
+        return sums["loss"][0], (sums, {**collections, **(output.state or {})})
+
+    (_, (sums, new)), gradient = jax.value_and_grad(total_loss, has_aux=True)(state.params)
+    return sums, new, gradient
+
+
+def _accumulated(
+    of_batch: Callable[..., Found], count: int, state: TrainState, batch: Batch, key: jax.Array
+) -> Found:
+    """The same of a batch in so many parts, one after the other."""
+    # Part n takes the clips n, n + count, …: some of every device, none of them moves.
+    parts = {
+        name: array.reshape(-1, count, *array.shape[1:]).swapaxes(0, 1)
+        for name, array in batch.items()
+    }
+
+    def of_part(collections: Mapping[str, Any], n: jax.Array) -> Found:
+        part = {name: array[n] for name, array in parts.items()}
+        return of_batch(state, collections, part, jax.random.fold_in(key, n))
+
+    def add(carry, n):
+        collections, total = carry
+        sums, collections, gradient = of_part(collections, n)
+        return (collections, jax.tree.map(jnp.add, total, (sums, gradient))), None
+
+    sums, _, gradient = jax.eval_shape(of_part, state.collections, state.step)
+    zero = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), (sums, gradient))
+    (collections, (sums, gradient)), _ = jax.lax.scan(
+        add, (state.collections, zero), jnp.arange(count)
+    )
+    return sums, collections, gradient
 
 
 def make_validation_step(
@@ -176,9 +197,21 @@ def make_validation_step(
     def validation_step(state: TrainState, batch: Batch, real: jax.Array) -> Sums:
         guess = dict(state.best_guess)
         variables = _variables(task, guess.pop("params"), state.average, guess)
-        return sum_output(task.loss(variables, batch, step=state.step, key=None), real)
+        output = task.loss(variables, widened(batch), step=state.step, key=None)
+        return sum_output(output, real)
 
     return validation_step
+
+
+def widened(batch: Batch) -> Batch:
+    """A batch in float32, as tasks take it, of one that came to the devices in half the bytes.
+
+    Args:
+        batch: the clips, by field; flow may be float16 and ``valid`` bool (`data.loader.narrowed`).
+    """
+    return {
+        name: array.astype(jnp.float32) if name in WIRE else array for name, array in batch.items()
+    }
 
 
 def sum_output(output: Output, real: jax.Array | None = None) -> Sums:

@@ -2,8 +2,10 @@
 
 python network_gradient.py tpu       its program for a TPU v5e of 2x4, compiled without one
 python network_gradient.py compare   how far it is on eight devices from the same on one
+python network_gradient.py memory    bytes that a wider one needs on one v5e, by what saves them
 """
 
+import dataclasses
 import json
 import sys
 
@@ -94,5 +96,27 @@ def compare() -> None:
         print(json.dumps(far))
 
 
+def memory() -> None:
+    """Prints the temporaries of the program: as it is, with blocks computed twice, in bfloat16."""
+    jax.config.update("jax_exec_time_optimization_effort", -1.0)
+    chip = topologies.get_topology_desc(
+        platform="tpu", topology_name="v5e:1x1", chips_per_host_bounds=[1, 1, 1]
+    ).devices[0]
+    one = jax.sharding.SingleDeviceSharding(chip)
+    features = jax.ShapeDtypeStruct((1, 32, 64, 112, 3), jnp.float32, sharding=one)
+    wide = dataclasses.replace(CONFIG, widths=(16, 32))
+    needed = {}
+    for saving in ({}, {"remat": "blocks"}, {"compute_dtype": "bfloat16"}):
+        module = build_segmenter(dataclasses.replace(wide, **saving))
+        variables = jax.eval_shape(module.init, jax.random.key(0), features)
+
+        def mean_square(variables, features, module=module):
+            return jnp.mean(module.apply(variables, features).masks[..., 0] ** 2)
+
+        compiled = jax.jit(jax.grad(mean_square)).lower(variables, features).compile()
+        needed["".join(saving.values())] = compiled.memory_analysis().temp_size_in_bytes
+    print(json.dumps(needed))
+
+
 if __name__ == "__main__":
-    {"tpu": tpu, "compare": compare}[sys.argv[1]]()
+    {"tpu": tpu, "compare": compare, "memory": memory}[sys.argv[1]]()

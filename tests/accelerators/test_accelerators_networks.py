@@ -4,11 +4,7 @@ XLA partitions for a TPU by other rules than for a CPU: what `tests/sharding` re
 for CPUs holds for those alone.
 """
 
-import importlib.util
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import hlo
@@ -19,20 +15,10 @@ PROGRAM = Path(__file__).with_name("network_gradient.py")
 
 
 @pytest.fixture(scope="module")
-def exchanges() -> list[hlo.Collective]:
+def exchanges(for_a_tpu) -> list[hlo.Collective]:
     """Of the gradient of a small network whose frames eight TPU devices share."""
-    if importlib.util.find_spec("libtpu") is None:
-        pytest.skip("no TPU compiler (pip install jaxmotion[accelerators])")
-    # Nothing is asked of the machine, and another process may have the compiler loaded, too.
-    nothing = {"TPU_SKIP_MDS_QUERY": "1", "ALLOW_MULTIPLE_LIBTPU_LOAD": "1"}
-    done = subprocess.run(
-        [sys.executable, str(PROGRAM), "tpu"],
-        env=os.environ | nothing | {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": ""},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    return hlo.collectives(done.stdout[done.stdout.index("HloModule ") :])
+    printed = for_a_tpu(PROGRAM.name, "tpu")
+    return hlo.collectives(printed[printed.index("HloModule ") :])
 
 
 @pytest.mark.tpu_aot
@@ -46,6 +32,14 @@ def test_on_a_tpu_frames_go_to_neighbors_alone(exchanges):
     assert sum(permute.bytes * permute.times for permute in permutes) <= most
     sums = [exchange for exchange in exchanges if exchange.kind == "all-reduce"]
     assert sum(exchange.bytes * exchange.times for exchange in sums) < 2e5
+
+
+@pytest.mark.slow
+@pytest.mark.tpu_aot
+def test_on_a_tpu_less_is_kept_with_blocks_computed_twice_or_in_bfloat16(for_a_tpu):
+    needed = json.loads(for_a_tpu(PROGRAM.name, "memory").splitlines()[-1])
+    assert needed["blocks"] < 0.6 * needed[""]
+    assert needed["bfloat16"] < 0.65 * needed[""]
 
 
 @pytest.mark.sharding

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jaxmotion.data import SceneSource, TrainLoader
+from jaxmotion.data.held_out import HeldOutBatches
 from jaxmotion.errors import InputError
 
 
@@ -199,3 +200,89 @@ def test_an_error_in_a_clip_reaches_the_trainer():
 
     with pytest.raises(InputError, match="clip 3: damaged"):
         take(TrainLoader(Damaged(5), 1), 5)
+
+
+class Counted(Numbers):
+    """Notes which clips are read."""
+
+    def __init__(self, length):
+        super().__init__(length)
+        self.read = []
+
+    def __getitem__(self, index):
+        self.read.append(index)
+        return super().__getitem__(index)
+
+
+@given(st.integers(1, 30), st.integers(1, 30), st.sampled_from([(4, 1), (4, 2), (6, 3), (1, 1)]))
+@settings(max_examples=40, deadline=None)
+def test_what_is_held_out_is_spread_evenly_and_each_clip_counts_once(length, most, parts):
+    batch_size, count = parts
+    source = Counted(length)
+    shards = [
+        HeldOutBatches(
+            source, batch_size, most_clips=most, shard_index=i, shard_count=count, num_threads=0
+        )
+        for i in range(count)
+    ]
+    assert source.read == []
+    wanted = min(length, most)
+    assert {len(shard) for shard in shards} == {-(-wanted // batch_size)}
+    real = [
+        number
+        for batches in zip(*shards, strict=True)
+        for batch, flags in batches
+        for number, flag in zip(numbers(batch), flags, strict=True)
+        if flag
+    ]
+    assert real == [round(number) for number in np.linspace(0, length - 1, wanted)]
+    # One by one they are the same as in order.
+    for shard in shards:
+        for index, (batch, flags) in enumerate(shard):
+            assert numbers(shard[index].batch) == numbers(batch)
+            assert shard[index].real.tolist() == flags.tolist()
+        with pytest.raises(IndexError):
+            shard[len(shard)]
+
+
+def test_held_out_clips_are_read_as_they_are_needed_and_anew_each_time():
+    source = Counted(12)
+    batches = HeldOutBatches(source, 2, most_clips=12, num_threads=0)
+    read = []
+    for _ in batches:
+        read.append(len(source.read))
+    assert read == [2, 4, 6, 8, 10, 12]
+    assert len(list(batches)) == 6
+    assert len(source.read) == 24
+    # Threads read a few batches ahead, and give them in order.
+    ahead = HeldOutBatches(Counted(100), 2, most_clips=100, num_threads=3, prefetch=4)
+    first = next(iter(ahead))
+    assert numbers(first.batch) == [0, 1]
+    assert len(ahead.source.read) <= 2 * (4 + 3 + 2)
+    assert flat(numbers(batch) for batch, _ in ahead) == list(range(100))
+
+
+def test_narrow_batches_are_the_same_in_fewer_bytes():
+    class Flow(Numbers):
+        def __getitem__(self, index):
+            clip = super().__getitem__(index)
+            rng = np.random.default_rng(index)
+            flow = rng.normal(0, 20, (2, 3, 4, 2)).astype(np.float32)
+            return clip | {"flow": flow, "valid": np.float32(rng.random((2, 3, 4)) > 0.5)}
+
+    fields = ("flow", "valid", "labels")
+    wide = next(TrainLoader(Flow(8), 4, fields=fields))
+    narrow = next(TrainLoader(Flow(8), 4, fields=fields, narrow=True))
+    assert {name: array.dtype for name, array in narrow.items()} == {
+        "flow": np.float16,
+        "valid": np.bool_,
+        "labels": np.int32,
+    }
+    np.testing.assert_array_equal(narrow["valid"], wide["valid"])
+    np.testing.assert_array_equal(narrow["labels"], wide["labels"])
+    np.testing.assert_allclose(narrow["flow"], wide["flow"], rtol=2**-11, atol=2**-25)
+    assert 12 * sum(narrow[n].nbytes for n in fields[:2]) == 5 * sum(
+        wide[n].nbytes for n in fields[:2]
+    )
+    held = HeldOutBatches(Flow(8), 4, most_clips=8, narrow=True)[0].batch
+    assert held["flow"].dtype == np.float16

@@ -2,9 +2,10 @@ import numpy as np
 import pytest
 
 from jaxmotion.data import FlowSource, SceneSource, open_sources
+from jaxmotion.data.clips import is_stored_in_half
 from jaxmotion.data.mixture import MixedSource
 from jaxmotion.errors import InputError
-from jaxmotion.optical_flow import write_flow_npz
+from jaxmotion.optical_flow import write_flo, write_flow_npz
 
 
 @pytest.fixture
@@ -29,6 +30,22 @@ def test_sources_take_turns_and_the_short_one_goes_round_again(folder):
     assert {source[i]["flow"].shape for i in range(4)} == {(1, 8, 12, 2)}
     with pytest.raises(IndexError):
         source[100]
+
+
+def test_flow_is_stored_in_half_where_all_of_it_is(folder):
+    def half(*specs):
+        return is_stored_in_half(open_sources(",".join(map(str, specs)), size=(8, 12)))
+
+    assert half(folder)
+    assert half(folder / "run.npz")
+    assert all(is_stored_in_half(part) for part in open_sources(folder).hold_out(0.3))
+    assert not half(folder, "scenes:default")
+    flow = np.zeros((6, 8, 12, 2), np.float32)
+    write_flo(folder / "flo" / "walk" / "00000.flo", flow[0])
+    assert half(folder, folder / "climb.npz")
+    assert not half(folder / "flo")
+    write_flow_npz(folder / "single.npz", flow)
+    assert not half(folder)
 
 
 def test_each_source_is_held_out_by_itself(folder):

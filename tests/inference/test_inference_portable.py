@@ -16,7 +16,7 @@ from jaxmotion.models.trained import Trained
 from jaxmotion.networks import DecoderConfig, NetworkConfig, build_segmenter
 from jaxmotion.networks.inputs import INPUT_CHANNELS
 from jaxmotion.networks.norm import block_mean
-from jaxmotion.tasks.segmentation import ObjectiveConfig, SegmentationConfig
+from jaxmotion.tasks.segmentation_config import ObjectiveConfig, SegmentationConfig
 from jaxmotion.training.config import Config
 
 # What calls the program, in a process that cannot import the package.

@@ -1,7 +1,5 @@
 """The sweep and the solver of the fit, against dense float64 linear algebra."""
 
-import tracemalloc
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,7 +8,7 @@ import pytest
 from jaxmotion.motion import Absolute, MotionModel, moments
 from jaxmotion.motion.banded import solve_banded
 from jaxmotion.motion.equations import Equations
-from jaxmotion.motion.moments import Clip, powers
+from jaxmotion.motion.moments import Clip
 from jaxmotion.motion.moments import sweep as sweep_eagerly
 from jaxmotion.motion.penalty import as_penalty
 
@@ -24,58 +22,41 @@ def _double():
 
 
 @pytest.mark.parametrize(
-    ("length", "bandwidth", "size"),
-    [(1, 0, 6), (2, 1, 6), (5, 3, 4), (6, 3, 2), (11, 3, 3), (4, 3, 6), (5, 1, 2), (7, 2, 2)],
+    ("blocks", "group", "size"),
+    [(1, 1, 6), (1, 1, 8), (1, 4, 3), (3, 3, 2), (6, 2, 3), (12, 1, 2)],
 )
-def test_banded_solution_is_the_dense_one(length, bandwidth, size):
-    rng = np.random.default_rng(length)
-    # Half-bands as outer products, so that the sum is positive definite and banded.
-    dense = np.zeros((3, length, size, length, size))
-    for first in range(length):
-        last = min(first + bandwidth + 1, length)
-        factor = rng.normal(size=(3, last - first, size, 40))
-        dense[:, first:last, :, first:last] += np.einsum("blir,bmjr->blimj", factor, factor)
-    bands = np.zeros((bandwidth + 1, 3, length, size, size))
-    for offset in range(bandwidth + 1):
-        for row in range(length - offset):
-            bands[offset, :, row] = dense[:, row, :, row + offset]
-    rhs = rng.normal(size=(3, length, size))
-    expected = np.linalg.solve(dense.reshape(3, length * size, -1), rhs.reshape(3, -1, 1)).reshape(
-        rhs.shape
+def test_banded_solution_is_the_dense_one(blocks, group, size):
+    rng, m = np.random.default_rng(blocks), group * size
+    # A sum of outer products that reach over two blocks is positive definite and tridiagonal.
+    dense = np.zeros((3, (blocks + 1) * m, (blocks + 1) * m))
+    for start in range(0, blocks * m, m):
+        part = slice(start, start + 2 * m)
+        factor = rng.normal(size=(3, 2 * m, 3 * m))
+        dense[:, part, part] += factor @ factor.swapaxes(1, 2)
+    cut = dense.reshape(3, blocks + 1, m, blocks + 1, m)
+    main, upper = (
+        np.stack([cut[:, i, :, i + offset] for i in range(blocks)], axis=1) for offset in (0, 1)
     )
-    solution = jax.jit(solve_banded)(bands, rhs, 0.0)
+    upper[:, -1] = 0
+    rhs = rng.normal(size=(3, blocks, group, size))
+    dense = dense[:, : blocks * m, : blocks * m]
+    expected = np.linalg.solve(dense, rhs.reshape(3, -1, 1)).reshape(rhs.shape)
+    solution = jax.jit(solve_banded)(main, upper, rhs, 0.0)
     np.testing.assert_allclose(solution, expected, rtol=1e-8)
 
 
-@pytest.mark.parametrize("temporal", ["constant", "polynomial", "bspline"])
-def test_products_are_those_of_all_functions_that_overlap(temporal):
-    equations = Equations.of(MotionModel("quadratic", temporal), 20, Absolute())
-    every = np.einsum("tl,tm->tlm", equations.basis, equations.basis)
-    count = equations.basis.shape[1]
-    for offset in range(count):
-        expected = np.diagonal(every, offset, 1, 2)
-        if offset < len(equations.products):
-            found = equations.products[offset]
-            np.testing.assert_array_equal(found[:, : count - offset], expected)
-            assert not found[:, count - offset :].any()
-        else:
-            assert not expected.any()
+@pytest.mark.parametrize("group", [1, 2])
+def test_unknowns_without_data_are_zero(group):
+    main, rhs = np.zeros((1, group * 3, group * 3)), np.zeros((1, group, 3))
+    main[0, 0, 0], rhs[0, 0, 0] = 2.0, 4.0
+    solution = jax.jit(solve_banded)(main, np.zeros_like(main), rhs, 0.0)
+    np.testing.assert_allclose(solution, rhs / 2)
 
 
-def test_products_of_a_long_clip_take_no_more_than_they_hold():
-    tracemalloc.start()
-    equations = Equations.of(MotionModel("quadratic", "bspline"), 500, Absolute())
-    held = 4 * equations.basis.nbytes
-    assert equations.products.nbytes == held
-    assert tracemalloc.get_traced_memory()[1] < 4 * held
-    tracemalloc.stop()
-
-
-def test_unknowns_without_data_are_zero():
-    bands = np.zeros((1, 1, 1, 3, 3))
-    bands[0, 0, 0, 0, 0] = 2.0
-    solution = jax.jit(solve_banded)(bands, np.array([[[4.0, 0.0, 0.0]]]), 0.0)
-    np.testing.assert_allclose(solution, [[[2.0, 0.0, 0.0]]])
+def test_a_system_that_is_not_definite_gives_zeros():
+    main = np.array([[[1.0, 2.0], [2.0, 1.0]]])
+    solution = jax.jit(solve_banded)(main, np.zeros_like(main), np.ones((1, 1, 2)), 0.0)
+    assert not np.any(solution)
 
 
 CASES = [
@@ -89,11 +70,11 @@ CASES = [
 
 def random_clip(rng, batch, frames, height, width, segments):
     x, y = np.linspace(-1, 1, width), np.linspace(-1, 1, height)
-    return Clip(
+    return Clip.of(
         flow=jnp.asarray(rng.normal(size=(batch, frames, 2, height, width))),
         weights=jnp.asarray(rng.random((batch, frames, segments, height, width))),
-        xs=powers(jnp.broadcast_to(x, (batch, segments, width))),
-        ys=powers(jnp.broadcast_to(y, (batch, segments, height))),
+        x=jnp.broadcast_to(x, (batch, segments, width)),
+        y=jnp.broadcast_to(y, (batch, segments, height)),
     )
 
 

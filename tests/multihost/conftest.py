@@ -63,8 +63,9 @@ class Run:
         return [json.loads(line) for line in text.splitlines() if line.endswith("}")]
 
     def curve(self) -> dict[tuple[int, str], float]:
-        """Every logged number by its step and name; no step may stand there twice."""
+        """Every logged number but those of the clock, by its step and name; none stands twice."""
         rows = [(line["step"], name, v) for line in self.lines() for name, v in line.items()]
+        rows = [row for row in rows if not row[1].startswith("watch/")]
         values = {(step, name): value for step, name, value in rows}
         losses = [step for step, name, _ in rows if name == "loss"]
         assert len(losses) == len(set(losses))
@@ -101,10 +102,11 @@ def launch(tmp_path, sequences, programs):
         more: str = "",
         last: str = "",
         place: Path | None = None,
+        program: Path = ROOT / "train.py",
     ) -> Run:
         """``more`` options of all processes and of the ``last`` one; the run's ``place``."""
         place = place or tmp_path / name
-        command = [sys.executable, str(ROOT / "train.py"), "--workdir", str(place)]
+        command = [sys.executable, str(program), "--workdir", str(place)]
         command += ["--data.source", str(sequences), "--steps", str(steps)]
         command += shlex.split(OPTIONS) + shlex.split(more)
         together = f"--distributed --coordinator 127.0.0.1:{_free_port()} --num-processes {count}"

@@ -2,6 +2,7 @@
 
 import re
 import signal
+from pathlib import Path
 
 import pytest
 
@@ -9,6 +10,7 @@ from jaxmotion.stores import run_place
 
 pytestmark = pytest.mark.multihost
 
+COUNTED = Path(__file__).with_name("counted_train.py")
 ENDLESS = 1_000_000
 """Steps of a run that is to be interrupted before its end, however fast or busy the machine."""
 
@@ -28,11 +30,14 @@ def stored_steps(run):
     return sorted(int(name) for name in names if name.isdigit())
 
 
-def test_two_processes_stop_at_one_signal_and_go_on_as_one(launch):
+@pytest.mark.parametrize(
+    "number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)]
+)
+def test_two_processes_stop_at_one_signal_and_go_on_as_one(launch, number):
     # How long it goes on does not matter: the last run is told where to stop.
     two = launch("parts", 2, steps=ENDLESS)
     two.wait_for_step(4)
-    two.processes[1].send_signal(signal.SIGTERM)
+    two.processes[1].send_signal(number)
     assert two.end() == [130, 130], two.text()
     said = {re.search(r"step (\d+) is stored", log.read_text())[1] for log in two.logs}
     assert [str(step) for step in stored_steps(two)] == list(said)
@@ -52,20 +57,33 @@ def test_two_processes_stop_at_one_signal_and_go_on_as_one(launch):
     assert_same_curve(one, whole)
 
 
+def test_no_step_has_a_collective_beside_its_own(launch):
+    """However many steps: the processes talk at the start, in pauses and at the end only."""
+    asked = []
+    for steps in (4, 24):
+        often = f"--validate-every {steps} --checkpoint-every {steps}"
+        run = launch(f"steps{steps}", 2, steps=steps, more=often, program=COUNTED)
+        assert run.end() == [0, 0], run.text()
+        asked.append([int(re.search(r"asked (\d+) times", run.text(n))[1]) for n in (0, 1)])
+    assert asked[0] == asked[1]
+    assert min(asked[0]) > 0, "nothing was counted"
+
+
 @pytest.mark.slow
 def test_two_processes_write_one_checkpoint_into_a_store(launch, gs):
+    every = "--validate-every 4"  # where the first two stop, which validate there too
     place = run_place("gs://bucket/two")
-    two = launch("two", 2, steps=4, place=place)
+    two = launch("two", 2, steps=4, more=every, place=place)
     assert two.end() == [0, 0], two.text()
     assert stored_steps(two) == [4]
     parts = {name.split("/")[3] for name in gs.names("two") if "/ocdbt.process_" in name}
     assert {"ocdbt.process_0", "ocdbt.process_1"} <= parts
-    again = launch("two", 2, steps=8, place=place)
+    again = launch("two", 2, steps=8, more=every, place=place)
     assert again.end() == [0, 0], again.text()
     assert "continuing from step 4" in again.text()
     assert {"summary.json", "config.json", "metrics.jsonl"} <= set(gs.names("two"))
     assert ".jaxmotion.lock" not in gs.names("two")
-    whole = launch("whole", steps=8)
+    whole = launch("whole", steps=8, more=every)
     assert whole.end() == [0], whole.text()
     assert_same_curve(again, whole)
 

@@ -11,20 +11,23 @@ from jax import monitoring
 
 from jaxmotion.data import DataConfig, TrainLoader
 from jaxmotion.data.config import AugmentConfig
+from jaxmotion.data.held_out import HeldOut
 from jaxmotion.errors import InputError
 from jaxmotion.experiments.experiment import open_clips, run_experiment
 from jaxmotion.motion import MotionModel
 from jaxmotion.networks import NetworkConfig
+from jaxmotion.optical_flow import write_flow_npz
 from jaxmotion.options import to_json
 from jaxmotion.tasks.segmentation_config import ObjectiveConfig, SegmentationConfig
 from jaxmotion.tasks.task import Output, Task
 from jaxmotion.training.checkpoints import Checkpoints, stored_steps
 from jaxmotion.training.config import Config, OptimizerConfig
 from jaxmotion.training.kept import load_best
-from jaxmotion.training.loop import InterruptedTrainingError, NonFiniteLossError, train
+from jaxmotion.training.loop import train
 from jaxmotion.training.metrics import write_json
-from jaxmotion.training.program import HeldOut
+from jaxmotion.training.shardings import put_batch
 from jaxmotion.training.step import init_state, make_train_step
+from jaxmotion.training.stopping import InterruptedTrainingError, NonFiniteLossError
 
 TINY = Config(
     data=DataConfig(height=16, width=24, validation_clips=5, validation_fraction=0.001),
@@ -109,8 +112,10 @@ def segmenting(config=TINY, **changes):
 
 
 def curve(workdir):
+    """Every logged number by its step and name, without those of the clock."""
     lines = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
-    return {(line["step"], name): line[name] for line in lines for name in line}
+    rows = [(line["step"], name, value) for line in lines for name, value in line.items()]
+    return {(step, name): value for step, name, value in rows if not name.startswith("watch/")}
 
 
 @pytest.mark.parametrize("stop_after", [1, 3, 4, 5, 7])
@@ -245,6 +250,16 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_checkpoint_before(tmp_pat
     checkpoints.close()
     params = load_best(tmp_path).variables
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(params))
+
+
+@pytest.mark.parametrize("poison_at", [4, 5, 6, 7])
+def test_however_seldom_it_is_looked_at_the_first_bad_step_is_named(tmp_path, poison_at):
+    seldom = dataclasses.replace(TINY, log_every=50, validate_every=50, checkpoint_every=4)
+    words = rf"not finite at step {poison_at + 1} \(checkpoint 4 is kept\)"
+    with pytest.raises(NonFiniteLossError, match=words):
+        run_line(tmp_path, seldom, LineTask(poison_at=poison_at))
+    assert stored_steps(tmp_path) == [4]
+    assert not (tmp_path / "best" / "8").exists()
 
 
 def test_the_kept_parameters_are_those_of_the_lowest_validation_loss(tmp_path):
@@ -425,6 +440,34 @@ def on_files(folder, **changes):
         objective=ObjectiveConfig(normalisation="flow"),
     )
     return dataclasses.replace(TINY, data=data, task=task, **changes)
+
+
+@pytest.mark.parametrize("stored", [np.float16, np.float32])
+def test_flow_stored_in_half_may_travel_in_half_without_changing_anything(tmp_path, stored):
+    # Two motions and an unknown corner, at the size of the clips.
+    rng = np.random.default_rng(0)
+    for number in range(3):
+        flow = rng.normal(0, 2, (4, 16, 24, 2))
+        valid = np.ones((4, 16, 24), bool)
+        valid[:, :3, :5] = False
+        write_flow_npz(tmp_path / "flow" / f"s{number}.npz", flow.astype(stored), valid)
+    config = on_files(tmp_path / "flow", steps=4)
+    stored_wire = dataclasses.replace(config, data=dataclasses.replace(config.data, wire="stored"))
+    taken = []
+    put = put_batch
+
+    def seen(mesh, spec, batch, **options):
+        taken.append({name: array.dtype for name, array in batch.items()})
+        return put(mesh, spec, batch, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("jaxmotion.training.program.put_batch", seen)
+        run_experiment(config, tmp_path / "float32")
+        run_experiment(stored_wire, tmp_path / "stored")
+    assert curve(tmp_path / "stored") == curve(tmp_path / "float32")
+    # A batch is counted by its flow; the flags of held-out clips are put by themselves.
+    travelled = {dtypes["flow"] for dtypes in taken if "flow" in dtypes}
+    assert travelled == {np.dtype(np.float32), np.dtype(stored)}
 
 
 def test_a_run_goes_on_with_its_own_data_only(tmp_path):
