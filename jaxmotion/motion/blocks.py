@@ -56,9 +56,10 @@ class Blocks:
             lengths: number of frames that count, of all clips or of each, `[B]`; T where it is
                 None.
         """
-        one_length = lengths is None or isinstance(lengths, int | np.integer)
-        if one_length:
-            basis = model.local_basis(num_frames, None if lengths is None else int(lengths))
+        length = num_frames
+        if lengths is None or isinstance(lengths, int | np.integer):
+            length = num_frames if lengths is None else int(lengths)
+            basis = model.local_basis(num_frames, length)
             first, near, count = basis.first, basis.near, basis.count
         else:
             whole = model.temporal_basis(num_frames, lengths)
@@ -69,8 +70,7 @@ class Blocks:
         if count <= 2 * group:  # one larger matrix is quicker than several in turn
             values = model.temporal_basis(num_frames, lengths)[..., None, :, :]
             return Blocks(first, near, None, values, count, count)
-        if one_length:
-            length = num_frames if lengths is None else int(lengths)
+        if isinstance(first, np.ndarray):
             most = int(np.bincount(first[:length] // group).max())
             frames, values = _blocks(np, first, near, length, count, most)
         else:

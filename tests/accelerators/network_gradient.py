@@ -114,7 +114,9 @@ def memory() -> None:
             return jnp.mean(module.apply(variables, features).masks[..., 0] ** 2)
 
         compiled = jax.jit(jax.grad(mean_square)).lower(variables, features).compile()
-        needed["".join(saving.values())] = compiled.memory_analysis().temp_size_in_bytes
+        memory = compiled.memory_analysis()
+        assert memory is not None
+        needed["".join(saving.values())] = memory.temp_size_in_bytes
     print(json.dumps(needed))
 
 

@@ -42,14 +42,15 @@ def assert_same_sums(found, basis, x, y):
     np.testing.assert_allclose(spread, np.einsum("btl,blm->btm", basis, y), atol=1e-6)
     np.testing.assert_allclose(gathered, np.einsum("btl,btm->blm", basis, x), atol=1e-6)
     expected = np.einsum("btl,btk,btm->lkbm", basis, basis, x)
-    products = every_product(*map(np.asarray, products), count)
+    main, upper = products
+    products = every_product(np.asarray(main), np.asarray(upper), count)
     np.testing.assert_allclose(products, expected, atol=1e-6)
 
 
 @pytest.mark.parametrize("model", MODELS)
 def test_sums_are_those_with_the_whole_basis(model):
     frames, rng = 41, np.random.default_rng(0)
-    x, y = rng.normal(size=(2, frames, 3)), rng.normal(size=(2, frames, 3))
+    x, y = jnp.asarray(rng.normal(size=(2, 2, frames, 3)))
 
     @jax.jit
     def sums(lengths, y):
@@ -60,7 +61,7 @@ def test_sums_are_those_with_the_whole_basis(model):
         basis = np.stack([model.temporal_basis(frames, length)] * 2)
         y_now = y[:, : basis.shape[-1]]
         blocks = Blocks.of(model, frames, length)
-        found = blocks.spread(jnp.asarray(y_now)), blocks.gather(x), blocks.products(x)
+        found = blocks.spread(y_now), blocks.gather(x), blocks.products(x)
         assert_same_sums(found, basis, x, y_now)
     for lengths in ([41, 7], [23, 1]):
         basis = np.asarray(model.temporal_basis(frames, np.array(lengths)))
