@@ -108,8 +108,11 @@ def test_the_map_of_the_house_is_complete():
 FLOOR = (
     "errors",
     "files",
+    "leases",
     "locks",
+    "mirror",
     "options",
+    "stores",
     "output_folder",
     "tensors",
     "downloads",

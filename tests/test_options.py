@@ -132,6 +132,9 @@ WRONG = {
     EvalsConfig: {
         "scenes": ["nowhere", "easy+nowhere", None, 3],
         "frames": [0, 1.5],
+        "data": [None, 3],
+        "flow": [None, 1],
+        "split": [None, 2],
         "every": [-1],
     },
     Config: {
