@@ -599,8 +599,9 @@ def test_a_program_of_a_checkout_is_the_command(name, capsys):
 @pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_process_told_to_end_leaves_nothing_behind(frames, untrained_run, tmp_path, ending):
     argv = ("segment", frames, "--out", "out", "--checkpoint", untrained_run)
-    # A shell that starts the tests in the background has them ignore this signal.
+    # A shell that starts the tests in the background has them ignore these signals.
     heeding = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    heeding += "signal.signal(signal.SIGHUP, signal.SIG_DFL)\n"
     process = subprocess.Popen(
         [sys.executable, "-c", heeding + SCRIPT, *map(str, argv)],
         cwd=tmp_path,

@@ -56,6 +56,8 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         _config("easy"),
         _config("hard"),
         _config("long", num_frames=60, num_clips=(60, 20, 20)),
+        _config("parallax"),
+        _config("crowd"),
     ]
 
     @property

@@ -7,8 +7,10 @@ file can run.
 import contextlib
 import math
 import os
+import threading
 import zipfile
 from collections.abc import Iterator
+from typing import IO
 
 import numpy as np
 
@@ -17,6 +19,10 @@ from jaxmotion.files import reading
 
 MOST_INFLATED = 1032  # by deflate, bytes of one
 _HEADERS = 4096  # of a member, which may hold no more than them
+
+# NumPy parses headers as Python, and the parser of Python 3.11 counts wrongly where two threads
+# are in it: a SystemError now and then.
+_PARSING = threading.Lock()
 
 
 class Npz:
@@ -40,14 +46,7 @@ class Npz:
     def header(self, name: str) -> tuple[tuple[int, ...], np.dtype]:
         """Shape and type of an array, without its numbers."""
         with self._archive.open(self._members[name]) as file:
-            version = np.lib.format.read_magic(file)
-            if version == (1, 0):
-                shape, _, dtype = np.lib.format.read_array_header_1_0(file)
-            else:
-                shape, _, dtype = np.lib.format.read_array_header_2_0(file)
-            if dtype.hasobject:
-                raise ValueError("objects, which are programs")
-            self._check(name, file.tell() + math.prod(shape) * dtype.itemsize)
+            shape, _, dtype = self._read_header(name, file)
         return shape, dtype
 
     def checksum(self, name: str) -> tuple[int, int]:
@@ -60,9 +59,25 @@ class Npz:
 
     def read(self, name: str) -> np.ndarray:
         """Reads an array by its name."""
-        self.header(name)
         with self._archive.open(self._members[name]) as file:
-            return np.lib.format.read_array(file, allow_pickle=False)
+            shape, by_columns, dtype = self._read_header(name, file)
+            array = np.empty(math.prod(shape), dtype)
+            if array.nbytes and file.readinto(array.view(np.uint8)) != array.nbytes:
+                raise ValueError("ends early")
+            return array.reshape(shape, order="F" if by_columns else "C")
+
+    def _read_header(self, name: str, file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
+        """Shape, whether columns come first, and type; the file is then at the numbers."""
+        version = np.lib.format.read_magic(file)
+        with _PARSING:
+            if version == (1, 0):
+                shape, by_columns, dtype = np.lib.format.read_array_header_1_0(file)
+            else:
+                shape, by_columns, dtype = np.lib.format.read_array_header_2_0(file)
+        if dtype.hasobject:
+            raise ValueError("objects, which are programs")
+        self._check(name, file.tell() + math.prod(shape) * dtype.itemsize)
+        return shape, by_columns, dtype
 
     def _check(self, name: str, expected: int) -> None:
         """Refuses a member of another length than its header says, or than the file can hold."""

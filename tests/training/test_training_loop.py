@@ -506,7 +506,7 @@ def test_a_run_of_an_earlier_version_says_nothing_of_its_data_and_goes_on(tmp_pa
     source = on_files(tmp_path / "flow")
     loader = TrainLoader(open_clips(source)[0], 4, seed=0)
     state = loader.get_state()
-    assert len(state.pop("content")) == 32
+    assert state.pop("content")
     loader.set_state(state)
     with pytest.raises(InputError, match="other flow under the same names"):
         loader.set_state(state | {"content": "0"})
