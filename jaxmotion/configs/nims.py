@@ -4,8 +4,7 @@ from dataclasses import replace
 
 from jaxmotion.data.config import DataConfig
 from jaxmotion.tasks.classification_config import ClassificationConfig, FillConfig
-from jaxmotion.training.config import Config, EvalsConfig
-from jaxmotion.training.optimizer import OptimizerConfig
+from jaxmotion.training.config import Config, EvalsConfig, OptimizerConfig
 
 
 def config() -> Config:
