@@ -190,7 +190,8 @@ def in_its_own_process(name: str, target: str, effort: float, limit: float) -> d
         return {"error": f"not done in {limit:.0f} s"}
     if done.returncode:
         lines = [line for line in done.stderr.splitlines() if line.strip()]
-        return {"error": lines[-1][:300] if lines else f"status {done.returncode}"}
+        named = [line for line in lines if "Error: " in line] or lines
+        return {"error": named[-1][:300] if named else f"status {done.returncode}"}
     return json.loads(done.stdout.splitlines()[-1])
 
 
