@@ -10,7 +10,6 @@ import os
 import threading
 import zipfile
 from collections.abc import Iterator
-from typing import IO
 
 import numpy as np
 
@@ -66,7 +65,7 @@ class Npz:
                 raise ValueError("ends early")
             return array.reshape(shape, order="F" if by_columns else "C")
 
-    def _read_header(self, name: str, file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
+    def _read_header(self, name: str, file: zipfile.ZipExtFile) -> tuple[tuple[int, ...], bool, np.dtype]:
         """Shape, whether columns come first, and type; the file is then at the numbers."""
         version = np.lib.format.read_magic(file)
         with _PARSING:
