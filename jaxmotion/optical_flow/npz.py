@@ -10,6 +10,7 @@ import os
 import threading
 import zipfile
 from collections.abc import Iterator
+from typing import IO, cast
 
 import numpy as np
 
@@ -61,11 +62,12 @@ class Npz:
         with self._archive.open(self._members[name]) as file:
             shape, by_columns, dtype = self._read_header(name, file)
             array = np.empty(math.prod(shape), dtype)
-            if array.nbytes and file.readinto(array.view(np.uint8)) != array.nbytes:
+            into = cast(zipfile.ZipExtFile, file).readinto
+            if array.nbytes and into(array.view(np.uint8).data) != array.nbytes:
                 raise ValueError("ends early")
             return array.reshape(shape, order="F" if by_columns else "C")
 
-    def _read_header(self, name: str, file: zipfile.ZipExtFile) -> tuple[tuple[int, ...], bool, np.dtype]:
+    def _read_header(self, name: str, file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
         """Shape, whether columns come first, and type; the file is then at the numbers."""
         version = np.lib.format.read_magic(file)
         with _PARSING:
