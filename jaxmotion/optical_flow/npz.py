@@ -10,7 +10,7 @@ import os
 import threading
 import zipfile
 from collections.abc import Iterator
-from typing import IO
+from typing import IO, cast
 
 import numpy as np
 
@@ -62,7 +62,8 @@ class Npz:
         with self._archive.open(self._members[name]) as file:
             shape, by_columns, dtype = self._read_header(name, file)
             array = np.empty(math.prod(shape), dtype)
-            if array.nbytes and file.readinto(array.view(np.uint8)) != array.nbytes:
+            into = cast(zipfile.ZipExtFile, file).readinto
+            if array.nbytes and into(array.view(np.uint8).data) != array.nbytes:
                 raise ValueError("ends early")
             return array.reshape(shape, order="F" if by_columns else "C")
 
