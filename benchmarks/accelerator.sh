@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What one rented GPU makes of jaxmotion, in about twelve minutes: a table, and a file of JSON.
+# What one rented GPU makes of jaxmotion: a table, and a file of JSON. Planned for twelve minutes.
 #
 #   benchmarks/accelerator.sh                 # needs Python >= 3.11 and a CUDA driver, nothing else
 #   benchmarks/accelerator.sh --small         # on CPU, tiny: does it run?
