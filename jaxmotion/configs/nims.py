@@ -29,13 +29,14 @@ def config() -> Config:
 
 
 def crowd() -> Config:
-    """Whether anybody walks against a crowd; no part of a frame is filled."""
+    """Whether anybody walks against a crowd."""
     base = config()
     return replace(
         base,
         data=replace(base.data, source="scenes:crowd", height=64, width=112),
         task=ClassificationConfig(
-            least_area=0.001, fill=FillConfig(hide_probability=0.0, other_probability=0.0)
+            least_area=0.001,
+            fill=FillConfig(hide_probability=0.25, other_probability=0.25, margin=1),
         ),
         evals=replace(base.evals, scenes="crowd"),
     )

@@ -16,6 +16,7 @@ from jaxmotion.evaluation.methods import Network, Predictor, ResultFolder
 from jaxmotion.evaluation.protocol import preset
 from jaxmotion.evaluation.run import DatasetPlan
 from jaxmotion.files import reading, stamps
+from jaxmotion.inference.adversarial import SalientMasks
 from jaxmotion.inference.detector import FrameDetector
 from jaxmotion.inference.nims import Nims
 from jaxmotion.inference.segmenter import Segmenter
@@ -133,10 +134,12 @@ def network(checkpoint: str, num_masks: int | None = None) -> Network:
 
 
 def _predictor(path: str, num_masks: int | None) -> Predictor:
-    """The segmenter of a checkpoint, or NIMS with its frame classifier."""
+    """The segmenter of a checkpoint, NIMS with its frame classifier, or masks of what is salient."""
     trained = load_trained(path)
     if trained.config.task.kind == "classification" and num_masks is None:
         return Nims(FrameDetector.of(trained))
+    if trained.config.task.kind == "adversarial" and num_masks is None:
+        return SalientMasks.of(trained)
     return Segmenter.load(path, num_masks=num_masks)
 
 
