@@ -1,4 +1,4 @@
-"""The supervised twin of adversarial saliency: the same U-net on the same scenes, with their labels.
+"""The supervised twin of adversarial saliency: the same U-net on the same scenes, with labels.
 
     python benchmarks/supervised_twin.py --workdir runs/crowd_twin
 

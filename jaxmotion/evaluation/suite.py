@@ -134,7 +134,7 @@ def network(checkpoint: str, num_masks: int | None = None) -> Network:
 
 
 def _predictor(path: str, num_masks: int | None) -> Predictor:
-    """The segmenter of a checkpoint, NIMS with its frame classifier, or masks of what is salient."""
+    """What a checkpoint predicts with: a segmenter, NIMS of a classifier, or salient masks."""
     trained = load_trained(path)
     if trained.config.task.kind == "classification" and num_masks is None:
         return Nims(FrameDetector.of(trained))

@@ -1,7 +1,7 @@
 """Constraints of a loss: what violates them, and the multiplier that weighs the violation.
 
-The basic differential multiplier method: parameters descend `loss + multiplier * violation`, and the
-multiplier climbs it (thesis §6.3.2).
+The basic differential multiplier method: parameters descend `loss + multiplier * violation`, and
+the multiplier climbs it (thesis §6.3.2).
 """
 
 import chex

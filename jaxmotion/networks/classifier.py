@@ -1,10 +1,11 @@
 """The frame classifier: does anything stand out in a flow field?
 
-Blocks of convolution, max pooling, norm and ReLU, then the mean and the maximum of each channel over
-the frame, and a dense layer (thesis §5.2.1). A mean alone tells little of what is small. The norm is
-an instance norm without learned parameters. Its slope is therefore never negative, so that it commutes
-with the maximum: convolution, norm, ReLU, pooling, with the statistics of the pooled features, is
-the same function (eq. 5.1, 5.2), and there is no second order of layers for the interpretation.
+Blocks of convolution, max pooling, norm and ReLU, then the mean and the maximum of each channel
+over the frame, and a dense layer (thesis §5.2.1). A mean alone tells little of what is small. The
+norm is an instance norm without learned parameters. Its slope is therefore never negative, so that
+it commutes with the maximum: convolution, norm, ReLU, pooling, with the statistics of the pooled
+features, is the same function (eq. 5.1, 5.2), and there is no second order of layers for the
+interpretation.
 """
 
 from typing import Any

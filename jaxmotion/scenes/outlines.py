@@ -1,4 +1,4 @@
-"""The outlines of the things in a scene: objects with limbs; trunks, blobs and ridges before them."""
+"""The outlines of the things in a scene: objects with limbs; trunks, blobs and ridges."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The configuration of adversarial saliency: whom to convince, by which multiplier, at what cost."""
+"""The configuration of adversarial saliency: whom to convince, and by which multiplier."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -22,8 +22,9 @@ class ConstraintConfig:
     """The constraint that no frame is salient once the salient masks are filled.
 
     Attributes:
-        violation: how much a frame violates it. ``"hinge"``: how far its logit is above ``-margin``;
-            ``"sigma"``: its probability where that is 0.5 or more, as published, which jumps.
+        violation: how much a frame violates it. ``"hinge"``: how far its logit is above
+            ``-margin``; ``"sigma"``: its probability where that is 0.5 or more, as published, which
+            jumps.
         multiplier: what moves the multiplier. ``"projected"``: plain ascent at a rate of its own,
             never below zero; ``"shared"``: it is a parameter, and the optimizer moves it like the
             others, as published, for which ``optimizer.groups`` has to name a group
@@ -56,8 +57,8 @@ class AdversarialConfig(TaskConfig):
         constraint: the constraint, and what moves its multiplier.
         reconstruction: weight of the misfit of all masks' motion models to the flow (eq. 6.11), for
             several masks; 0 for none.
-        adjoint: gradient of the motion of a fill by the mask: ``"stop"`` takes it for a constant, as
-            published; ``"implicit"`` is exact.
+        adjoint: gradient of the motion of a fill by the mask: ``"stop"`` takes it for a constant,
+            as published; ``"implicit"`` is exact.
         hard: whether a fill covers the pixels that a salient mask wins, and no others; the gradient
             is that of soft masks. A soft mask lowers the contrast of an object for less area than
             the object has.
