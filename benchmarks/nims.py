@@ -3,6 +3,7 @@
     python benchmarks/nims.py difficulty
     python benchmarks/nims.py scenes --checkpoint runs/nims
     python benchmarks/nims.py frames --checkpoint runs/nims --data ../shared/data/davis --split dev
+    python benchmarks/nims.py still --checkpoint runs/nims --data ../shared/data/davis --split dev
     python benchmarks/nims.py masks --checkpoint runs/nims --data ../shared/data/davis --split dev
     python benchmarks/nims.py crowd --checkpoint runs/nims_crowd --adversarial runs/adversarial \
         --twin runs/crowd_twin
@@ -16,6 +17,9 @@ the share of frames that it calls rightly, and its J on those in which something
 moves filled by the motion of the rest (the ablation test of thesis fig. 5.2), and with as much
 filled elsewhere. What moves is what a segmenter and `salient` say; no annotation is looked at.
 
+`still` makes videos in which nothing moves on its own (as `benchmarks/saliency.py --still`), and
+prints in how many the floor of the rule `salient`, and the classifier, say so.
+
 `masks` prints the mean J of what is chosen by relevance, of the classifier and of the same network
 with random parameters (the randomization test of fig. 5.6), for layers of motion and for segments;
 of what the rule `salient` chooses; and of what both choose.
@@ -28,6 +32,7 @@ is how many of these frames the classifier calls still once what was found is fi
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Literal
 
@@ -36,6 +41,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import tyro
+from saliency import CAMERAS, still_video
 from supervised_twin import SupervisedConfig
 
 from jaxmotion.evaluation.discovery import find_sequences
@@ -57,9 +63,10 @@ from jaxmotion.inference.segmenter import Segmenter
 from jaxmotion.metrics.davis import jaccard
 from jaxmotion.models.loading import load_trained
 from jaxmotion.motion import MotionModel, inpaint
+from jaxmotion.optical_flow import estimate_sequence
+from jaxmotion.optical_flow.refinement import Refined
 from jaxmotion.saliency import salient_segments
 from jaxmotion.saliency.layers import motion_layers
-from jaxmotion.tasks.classification_config import ClassificationConfig
 from jaxmotion.tasks.segmentation_config import SegmentationConfig
 
 SIZES = {"parallax": (32, 56), "crowd": (64, 112)}
@@ -90,11 +97,12 @@ class BenchmarkConfig:
         every: frames of real video that are looked at: all, every second, ...
         adversarial: run of adversarial saliency, for `crowd`.
         twin: run of the supervised twin, for `crowd`.
+        still_frames: number of frames of each video of `still`.
         prior: share of salient frames in training (``salient`` in metrics.jsonl), which `scenes`
             takes out of the logits, as there are as many of one kind as of the other.
     """
 
-    what: tyro.conf.Positional[Literal["difficulty", "scenes", "frames", "masks", "crowd"]]
+    what: tyro.conf.Positional[Literal["difficulty", "scenes", "frames", "still", "masks", "crowd"]]
     checkpoint: str = ""
     data: Path = Path("DAVIS")
     split: str | None = None
@@ -104,6 +112,7 @@ class BenchmarkConfig:
     every: int = 1
     adversarial: str = ""
     twin: str = ""
+    still_frames: int = 10
     prior: float = 0.5
 
 
@@ -166,16 +175,29 @@ def frames(config: BenchmarkConfig) -> None:
     )
 
 
-def randomized(detector: FrameDetector, seed: int = 0) -> FrameDetector:
-    """The same network with fresh parameters, whose logits are positive."""
-    assert isinstance(detector.config.task, ClassificationConfig)
-    data = detector.config.data
-    flow = jnp.zeros((1, 1, data.height, data.width, 2))
-    task = detector.config.task.build(data)
-    params = dict(task.init(jax.random.key(seed), {"flow": flow})["params"])
-    dense = params["Dense_0"]
-    params["Dense_0"] = {"kernel": jnp.abs(dense["kernel"]), "bias": dense["bias"] + 10}
-    return FrameDetector(detector.config, params)
+def still(config: BenchmarkConfig) -> None:
+    """Prints what says of videos in which nothing moves that nothing does."""
+    detector, segmenter = FrameDetector.load(config.checkpoint), Segmenter.load(config.segmenter)
+    floor, classifier = [], []
+    for number, sequence in enumerate(find_sequences(config.data, config.flow, split=config.split)):
+        if not sequence.has_frames:
+            continue
+        frame = sequence.read_frame(0)
+        for camera in CAMERAS:
+            video = islice(still_video(frame, camera, number), config.still_frames)
+            size = segmenter.working_size(*frame.shape[:2])
+            flow = np.stack(list(estimate_sequence(video, Refined(size=size))))
+            floor.append(bool(salient_segments(segmenter(flow), flow).any()))
+            classifier.append(float((detector(flow).logits > 0).mean()))
+            print(
+                f"  {sequence.name:20s} {camera:7s} segments move: {floor[-1]!s:5s} "
+                f"salient frames {classifier[-1]:.3f}",
+                flush=True,
+            )
+    print(
+        f"of {len(floor)} still videos the rule says {sum(floor)} move, the classifier "
+        f"{sum(share > 0.5 for share in classifier)}; salient frames {np.mean(classifier):.3f}"
+    )
 
 
 class Chosen:
@@ -195,7 +217,7 @@ def masks(config: BenchmarkConfig) -> None:
     """Prints the mean J of what is chosen by relevance, and of what the rule chooses."""
     detector = FrameDetector.load(config.checkpoint)
     segmenter = Segmenter.load(config.segmenter)
-    judges = {"trained": detector, "random": randomized(detector)}
+    judges = {"trained": detector, "random": detector.randomized()}
     scores: dict[str, list[float]] = {}
     for sequence in find_sequences(config.data, config.flow, split=config.split):
         flow, _, gt = sequence.read()
@@ -261,7 +283,7 @@ def predictor_of(checkpoint: str) -> Callable[[np.ndarray], np.ndarray]:
 
 def main(config: BenchmarkConfig) -> None:
     """Prints the table that was asked for."""
-    tables = (difficulty, scenes, frames, masks, crowd)
+    tables = (difficulty, scenes, frames, still, masks, crowd)
     {table.__name__: table for table in tables}[config.what](config)
 
 
