@@ -16,6 +16,7 @@ from jaxmotion.evaluation.methods import Network, Predictor, ResultFolder
 from jaxmotion.evaluation.protocol import preset
 from jaxmotion.evaluation.run import DatasetPlan
 from jaxmotion.files import reading, stamps
+from jaxmotion.inference.adversarial import SalientMasks
 from jaxmotion.inference.detector import FrameDetector
 from jaxmotion.inference.nims import Nims
 from jaxmotion.inference.segmenter import Segmenter
@@ -24,6 +25,7 @@ from jaxmotion.options import Meta, from_json
 from jaxmotion.stores import is_url
 
 Text = Annotated[str, Meta(min_length=1)]
+_RANDOM = "random:"  # before a frame classifier: the same network with fresh parameters
 
 
 @dataclass(frozen=True)
@@ -102,6 +104,7 @@ def network(checkpoint: str, num_masks: int | None = None) -> Network:
         checkpoint: the name of a baseline, or anything that `Segmenter.load` takes, or NAME= that.
             A frame classifier takes its place, which then chooses among layers of motion, and
             ``CLASSIFIER+SEGMENTER``, which chooses among segments (`inference.nims.Nims`).
+            ``random:CLASSIFIER`` is the same network with fresh parameters: the randomization test.
         num_masks: number of masks, as `Segmenter.load` has it; baselines have two.
 
     Raises:
@@ -117,8 +120,8 @@ def network(checkpoint: str, num_masks: int | None = None) -> Network:
             raise InputError(f"--num-masks {num_masks}: {baseline} has 2 masks, expected no other")
         load, identity = partial(_baseline_predictor, baseline), {"baseline": baseline}
         return Network(name, load, kind="baseline", identity=identity)
-    if "+" in baseline and not named.exists():
-        return _classifier_and_segmenter(name, *baseline.split("+", 1))
+    if not named.exists() and ("+" in baseline or baseline.startswith(_RANDOM)):
+        return _nims(name, *baseline.partition("+")[::2])
     given = checkpoint.rpartition("=")[2]  # a `Path` would make one slash of two
     source = given if is_url(given) else str(named)
     path = find_trained(source)
@@ -133,22 +136,32 @@ def network(checkpoint: str, num_masks: int | None = None) -> Network:
 
 
 def _predictor(path: str, num_masks: int | None) -> Predictor:
-    """The segmenter of a checkpoint, or NIMS with its frame classifier."""
+    """What a checkpoint predicts with: a segmenter, NIMS of a classifier, or salient masks."""
     trained = load_trained(path)
     if trained.config.task.kind == "classification" and num_masks is None:
         return Nims(FrameDetector.of(trained))
+    if trained.config.task.kind == "adversarial" and num_masks is None:
+        return SalientMasks.of(trained)
     return Segmenter.load(path, num_masks=num_masks)
 
 
-def _classifier_and_segmenter(name: str, classifier: str, segmenter: str) -> Network:
-    """NIMS that chooses among the segments of a network."""
-    paths = [find_trained(part) for part in (classifier, segmenter)]
+def _nims(name: str, classifier: str, segmenter: str) -> Network:
+    """NIMS that chooses among the segments of a network, or among layers of motion."""
+    trained, parts = classifier.removeprefix(_RANDOM), [segmenter] if segmenter else []
+    paths = [find_trained(part) for part in (trained, *parts)]
     folders = [path / "best" if (path / "best").is_dir() else path for path in paths]
+
+    def load() -> Nims:
+        detector = FrameDetector.load(trained)
+        if classifier != trained:
+            detector = detector.randomized()
+        return Nims(detector, Segmenter.load(segmenter) if segmenter else None)
+
     return Network(
         name,
-        lambda: Nims(FrameDetector.load(classifier), Segmenter.load(segmenter)),
-        source=f"{classifier}+{segmenter}",
-        identity={"files": [stamps(folder) for folder in folders]},
+        load,
+        source="+".join([classifier, *parts]),
+        identity={"classifier": classifier, "files": [stamps(folder) for folder in folders]},
     )
 
 

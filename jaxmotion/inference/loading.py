@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxmotion.errors import InputError
+from jaxmotion.inference.adversarial import SalientMasks
 from jaxmotion.inference.detector import FrameDetector
 from jaxmotion.inference.segmenter import Segmenter
 from jaxmotion.models.loading import load_trained
@@ -13,6 +14,7 @@ from jaxmotion.models.trained import Trained
 PREDICTORS: dict[str, Callable[[Trained], Any]] = {
     "segmentation": Segmenter.of,
     "classification": FrameDetector.of,
+    "adversarial": SalientMasks.of,
 }
 """The functions that make something to call of a trained network, by the kind of its task."""
 
@@ -25,8 +27,8 @@ def load(path_or_name: str | Path) -> Any:
             ``jaxmotion export`` wrote; or the name of a shipped model, as ``"lt-ms-k4"``.
 
     Returns:
-        A `Segmenter`, a `FrameDetector`, or what else belongs to the task that the network was
-        trained for.
+        A `Segmenter`, a `FrameDetector`, `SalientMasks`, or what else belongs to the task that the
+        network was trained for.
 
     Raises:
         InputError: where there is no readable network, or nothing here predicts with it.

@@ -2,6 +2,7 @@
 
 from typing import TypeVar
 
+from jaxmotion.tasks.adversarial_config import AdversarialConfig
 from jaxmotion.tasks.classification_config import ClassificationConfig
 from jaxmotion.tasks.config import TaskConfig
 from jaxmotion.tasks.segmentation_config import SegmentationConfig
@@ -12,6 +13,7 @@ C = TypeVar("C", bound=type[TaskConfig])
 TASKS: dict[str, type[TaskConfig]] = {
     "segmentation": SegmentationConfig,
     "classification": ClassificationConfig,
+    "adversarial": AdversarialConfig,
 }
 
 
