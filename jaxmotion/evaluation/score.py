@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -78,6 +78,7 @@ class SequenceScores:
         cuts: the cuts, in order; they cover all frames.
         pictures: folder of what the report shows of this method on this sequence, relative to the
             evaluation's folder, in `/`; None if there is none.
+        strata: whether each scored frame is in a stratum, by its name; empty where nobody asked.
     """
 
     name: str
@@ -88,6 +89,7 @@ class SequenceScores:
     objects: tuple[ObjectScores, ...]
     cuts: tuple[Cut, ...]
     pictures: str | None = None
+    strata: dict[str, tuple[bool, ...]] = field(default_factory=dict)
 
     @property
     def measures(self) -> tuple[str, ...]:

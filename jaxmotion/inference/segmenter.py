@@ -26,6 +26,7 @@ from jaxmotion.inference.windows import ShapedFunction, bucket_length, clip_size
 from jaxmotion.models.loading import load_trained
 from jaxmotion.models.trained import Trained
 from jaxmotion.networks import Segmentation, build_segmenter
+from jaxmotion.networks.attention import Attention
 from jaxmotion.tasks.observation import observe
 from jaxmotion.tasks.segmentation_config import SegmentationConfig
 from jaxmotion.training.config import Config
@@ -187,8 +188,9 @@ class Segmenter:
 
         Returns:
             The `Segmentation`, without the axis of clips: logits, latent vectors of the pixels
-            (`jaxmotion.inference.latents`), and from a decoder the descriptor of each segment
-            `[K, D]`. Labels are what the network calls segments in each frame, not linked.
+            (`jaxmotion.inference.latents`), from a decoder the descriptor of each segment
+            `[K, D]`, and of a gate the weights of frames and regions. Labels are what the network
+            calls segments in each frame, not linked.
 
         Raises:
             InputError: as `__call__`.
@@ -202,6 +204,7 @@ class Segmenter:
         return Segmentation(
             *(x[0][frames] for x in (output.logits, output.embedding, output.bottleneck)),
             queries=None if output.queries is None else output.queries[0],
+            attention=output.attention and Attention(*(x[0][frames] for x in output.attention)),
         )
 
     def motions(
