@@ -1,8 +1,15 @@
 """Losses: pure functions of flow and masks, one value per clip `[B]`.
 
-`segmentation` holds those of unsupervised motion segmentation, `masks` those of masks alone.
+`segmentation` holds those of unsupervised motion segmentation, `masks` those of masks alone,
+`embeddings` those of instance embeddings.
 """
 
+from jaxmotion.losses.embeddings import (
+    bandwidth_smoothness,
+    embedding_loss,
+    lovasz_hinge,
+    seediness,
+)
 from jaxmotion.losses.masks import background_prior, entropy
 from jaxmotion.losses.segmentation import (
     em,
@@ -13,9 +20,13 @@ from jaxmotion.losses.segmentation import (
 
 __all__ = [
     "background_prior",
+    "bandwidth_smoothness",
     "em",
+    "embedding_loss",
     "entropy",
     "frame_weights",
+    "lovasz_hinge",
     "reconstruction",
+    "seediness",
     "temporal_consistency",
 ]
