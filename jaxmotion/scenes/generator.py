@@ -12,6 +12,7 @@ from jaxmotion.scenes.config import CrowdConfig, SceneConfig
 from jaxmotion.scenes.crowd import draw_crowd
 from jaxmotion.scenes.flow_noise import SmoothNoise, wreck
 from jaxmotion.scenes.layers import Blob, Deformation, Layer, Outline, Ridge, Trunk, Union
+from jaxmotion.scenes.water import Water
 
 
 class Scene(NamedTuple):
@@ -63,6 +64,9 @@ def generate(config: SceneConfig, num_frames: int, height: int, width: int, seed
         depth = Depth(scene_rng, config, camera)
         if np.random.default_rng([seed, 3]).uniform() < config.empty_probability:
             layers = [layer for layer in layers if not layer.label]
+    water_rng, water = np.random.default_rng([seed, 4]), None
+    if water_rng.uniform() < config.water_probability:
+        water = Water(water_rng, config, camera, extent)
     noise = SmoothNoise(error_rng, num_frames)
     corrupted = wreck_rng.uniform(size=num_frames) < config.corrupted_probability
     patch_level = float(ndtri(1 - config.patch_share)) if config.patch_share > 0 else np.inf
@@ -72,6 +76,8 @@ def generate(config: SceneConfig, num_frames: int, height: int, width: int, seed
     for t in range(num_frames):
         coarse, fine = noise(t, height, width)
         frame = np.stack(camera.flow(t, x[None, :], y[:, None], depth(t, x, y)))
+        if water is not None:
+            frame += water(t, x, y)
         for layer in _far_to_near(layers, t):
             _paint(frame, labels[t], layer, t, x, y, camera, config, fine)
         # A fraction of the fine error on top of the coarse one: a falling spectrum.

@@ -4,6 +4,7 @@ from typing import TypeVar
 
 from jaxmotion.tasks.classification_config import ClassificationConfig
 from jaxmotion.tasks.config import TaskConfig
+from jaxmotion.tasks.instances_config import InstancesConfig
 from jaxmotion.tasks.segmentation_config import SegmentationConfig
 
 C = TypeVar("C", bound=type[TaskConfig])
@@ -12,6 +13,7 @@ C = TypeVar("C", bound=type[TaskConfig])
 TASKS: dict[str, type[TaskConfig]] = {
     "segmentation": SegmentationConfig,
     "classification": ClassificationConfig,
+    "instances": InstancesConfig,
 }
 
 
