@@ -12,6 +12,7 @@ from jaxmotion.models.trained import Trained
 
 PREDICTORS: dict[str, Callable[[Trained], Any]] = {
     "segmentation": Segmenter.of,
+    "foreground": Segmenter.of,
     "classification": FrameDetector.of,
 }
 """The functions that make something to call of a trained network, by the kind of its task."""

@@ -28,7 +28,7 @@ from jaxmotion.models.trained import Trained
 from jaxmotion.networks import Segmentation, build_segmenter
 from jaxmotion.networks.attention import Attention
 from jaxmotion.tasks.observation import observe
-from jaxmotion.tasks.segmentation_config import SegmentationConfig
+from jaxmotion.tasks.segmentation_config import MaskTaskConfig
 from jaxmotion.training.config import Config
 
 _log = logging.getLogger(__name__)
@@ -71,7 +71,7 @@ class Segmenter:
         self.params = jax.device_put(params)
         self._describe = jax.jit(self._apply)
         self._program = ShapedFunction(lambda *arguments: self._apply(*arguments).masks)
-        self._fitter = MotionFitter(self.task.motion, self.task.objective.penalty)
+        self._fitter = MotionFitter(self.task.motion, self.task.penalty)
 
     @classmethod
     def load(
@@ -295,7 +295,7 @@ class Segmenter:
         return self._program(self.params, flow, valid)
 
 
-def _segmentation(config: Config) -> SegmentationConfig:
-    if not isinstance(config.task, SegmentationConfig):
+def _segmentation(config: Config) -> MaskTaskConfig:
+    if not isinstance(config.task, MaskTaskConfig):
         raise InputError(f"a network trained for {config.task.kind}, expected one that segments")
     return config.task

@@ -1,7 +1,7 @@
 """Losses: pure functions of flow and masks, one value per clip `[B]`.
 
 `segmentation` holds those of unsupervised motion segmentation, `masks` those of masks alone,
-`embeddings` those of instance embeddings.
+`embeddings` those of instance embeddings, `foreground` those of a foreground by labels.
 """
 
 from jaxmotion.losses.embeddings import (
@@ -10,6 +10,7 @@ from jaxmotion.losses.embeddings import (
     lovasz_hinge,
     seediness,
 )
+from jaxmotion.losses.foreground import balanced_cross_entropy
 from jaxmotion.losses.masks import background_prior, entropy
 from jaxmotion.losses.segmentation import (
     em,
@@ -19,6 +20,7 @@ from jaxmotion.losses.segmentation import (
 )
 
 __all__ = [
+    "balanced_cross_entropy",
     "background_prior",
     "bandwidth_smoothness",
     "em",

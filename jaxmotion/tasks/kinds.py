@@ -4,6 +4,7 @@ from typing import TypeVar
 
 from jaxmotion.tasks.classification_config import ClassificationConfig
 from jaxmotion.tasks.config import TaskConfig
+from jaxmotion.tasks.foreground_config import ForegroundConfig
 from jaxmotion.tasks.instances_config import InstancesConfig
 from jaxmotion.tasks.segmentation_config import SegmentationConfig
 
@@ -13,6 +14,7 @@ C = TypeVar("C", bound=type[TaskConfig])
 TASKS: dict[str, type[TaskConfig]] = {
     "segmentation": SegmentationConfig,
     "classification": ClassificationConfig,
+    "foreground": ForegroundConfig,
     "instances": InstancesConfig,
 }
 

@@ -23,7 +23,7 @@ def task_with(**objective):
     config = get_config("quickstart")
     network = replace(config.task.network, widths=(8, 16))
     objective = replace(config.task.objective, **objective)
-    return SegmentationTask(network, config.task.motion, objective, config.task.augment)
+    return SegmentationTask(network, config.task.motion, config.task.augment, objective=objective)
 
 
 def test_the_prior_costs_what_it_says(batch):
@@ -34,7 +34,7 @@ def test_the_prior_costs_what_it_says(batch):
         task.loss(variables, batch, step=np.zeros(()), key=None).loss for task in (plain, costly)
     ]
 
-    masks = plain.masks(variables["params"], plain.observe(batch))
+    masks = plain.segment(variables["params"], plain.observe(batch)).masks
     foreground = 1 - np.asarray(masks, np.float64)[..., 0]
     rows, columns = np.mgrid[:HEIGHT, :WIDTH]
     distance = np.maximum(abs(2 * rows / (HEIGHT - 1) - 1), abs(2 * columns / (WIDTH - 1) - 1))
