@@ -79,9 +79,15 @@ class MaskTask(Task):
         )
         return cast(Segmentation, output)
 
+    def masks(
+        self, params: Params, observation: Observation, key: jax.Array | None = None
+    ) -> jax.Array:
+        """Masks `[B, T, H, W, K]` that sum to 1 over K; arguments as in `segment`."""
+        return self.segment(params, observation, key).masks
+
     def predict(self, variables: Variables, batch: Batch) -> Mapping[str, jax.Array]:
         """Gives ``masks`` `[B, T, H, W, K]`; arguments as in `Task.predict`."""
-        return {"masks": self.segment(variables["params"], self.observe(batch)).masks}
+        return {"masks": self.masks(variables["params"], self.observe(batch))}
 
     def transfer(self, fresh: Variables, trained: Variables) -> tuple[Variables, str]:
         """Takes what `networks.warm_start` takes of another network; see `Task.transfer`."""

@@ -66,7 +66,7 @@ class SegmentationTask(MaskTask):
             key = jax.random.fold_in(key, 1)
         observation = self.observe(batch, seen)
         flow, valid = observation.flow, observation.valid
-        masks = self.segment(variables["params"], observation, key).masks
+        masks = self.masks(variables["params"], observation, key)
         target, weights = self._target(observation)
         theta = self._fit(target, masks, valid, weights)
         parametric = parametric_flow(self.motion, theta, flow.shape[1:4], lengths=self.clip_length)
@@ -143,7 +143,7 @@ class SegmentationTask(MaskTask):
         @jax.jit
         def explain(params: Params, batch: Batch) -> tuple[jax.Array, jax.Array]:
             observation = self.observe(batch)
-            masks = self.segment(params, observation).masks
+            masks = self.masks(params, observation)
             target, weights = self._target(observation)
             theta = self._fit(target, masks, observation.valid, weights)
             shape = masks.shape[1:4]

@@ -34,7 +34,7 @@ def test_the_prior_costs_what_it_says(batch):
         task.loss(variables, batch, step=np.zeros(()), key=None).loss for task in (plain, costly)
     ]
 
-    masks = plain.segment(variables["params"], plain.observe(batch)).masks
+    masks = plain.masks(variables["params"], plain.observe(batch))
     foreground = 1 - np.asarray(masks, np.float64)[..., 0]
     rows, columns = np.mgrid[:HEIGHT, :WIDTH]
     distance = np.maximum(abs(2 * rows / (HEIGHT - 1) - 1), abs(2 * columns / (WIDTH - 1) - 1))
