@@ -59,6 +59,8 @@ class EvalConfig:
         include_frames: show the video frames in the report.
         by: groups to tell the scores apart by: the attributes that the sequences of DAVIS 2016 have
             (attributes), and frames that are hard for a reason which masks and flow show (strata).
+        stability: also measure T, the temporal stability of the foreground's outline, as DAVIS
+            does; it takes seconds a sequence.
     """
 
     out: Path
@@ -79,6 +81,7 @@ class EvalConfig:
     write_masks: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     include_frames: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     by: tuple[Literal["attributes", "strata"], ...] = ()
+    stability: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
 
 
 def main(argv: Sequence[str], prog: str = "jaxmotion eval") -> None:
@@ -119,6 +122,7 @@ def main(argv: Sequence[str], prog: str = "jaxmotion eval") -> None:
             write_pictures=write_layers,
             include_frames=config.include_frames,
             by=config.by,
+            stability=config.stability,
             on_progress=bar.set_description,
             on_failure=lambda line: failures.update({line: None}),
         )
@@ -213,6 +217,7 @@ def _reads(config: EvalConfig, plans: "Sequence[DatasetPlan]") -> list[Path]:
 
 def _finish(started: float, out: Path, evaluation: "Evaluation") -> None:
     """Writes the report, and prints the tables."""
+    from jaxmotion.evaluation.score import STABILITY
     from jaxmotion.evaluation.tables import (
         format_differences,
         format_table,
@@ -225,11 +230,12 @@ def _finish(started: float, out: Path, evaluation: "Evaluation") -> None:
     for dataset in evaluation.datasets:
         if len(evaluation.datasets) > 1:
             print(f"{dataset.name} ({dataset.protocol['name']}, cut {dataset.protocol['cut']})")
-        for measure in dataset.measures:
-            statistic = f"{measure}_mean"
+        titles = {f"{measure}_mean": measure for measure in dataset.measures}
+        titles[STABILITY] = "T, lower is better"
+        for statistic, title in titles.items():
             table = score_table(dataset, statistic, max_published=PUBLISHED_COLUMNS)
             texts = (
-                format_table(table, measure) if table else "",
+                format_table(table, title) if table else "",
                 format_differences(dataset, statistic),
             )
             for text in filter(None, texts):

@@ -73,6 +73,21 @@ class Group(NamedTuple):
 @cache
 def davis_attributes() -> dict[str, frozenset[str]]:
     """The attributes of the 50 sequences of DAVIS 2016, by the name of the sequence."""
+    return {name: marks & ATTRIBUTES.keys() for name, marks in _davis_marks().items()}
+
+
+def is_stability_measured(sequence: str) -> bool:
+    """Whether temporal stability says something: DAVIS leaves out its occluded sequences.
+
+    Args:
+        sequence: name of the sequence; all of other data sets are measured.
+    """
+    return "T" in _davis_marks().get(folder_name(sequence), {"T"})
+
+
+@cache
+def _davis_marks() -> dict[str, frozenset[str]]:
+    """The columns of `attributes.csv` that a sequence has a 1 in."""
     text = files("jaxmotion.evaluation").joinpath("attributes.csv").read_text(encoding="utf-8")
     rows = csv.DictReader(line for line in text.splitlines() if not line.startswith("#"))
     return {

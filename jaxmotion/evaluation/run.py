@@ -13,14 +13,16 @@ from jaxmotion.errors import InputError
 from jaxmotion.evaluation.comparison import published_scores
 from jaxmotion.evaluation.discovery import look_for_sequences
 from jaxmotion.evaluation.folder import write_masks
+from jaxmotion.evaluation.groups import is_stability_measured
 from jaxmotion.evaluation.methods import AnnotatedVideo, Baseline, Method, Network
 from jaxmotion.evaluation.protocol import Protocol
 from jaxmotion.evaluation.results import Dataset, Evaluation, Failure, Run
-from jaxmotion.evaluation.score import SequenceScores, score_labels
+from jaxmotion.evaluation.score import SequenceScores, mean_of, score_labels
 from jaxmotion.evaluation.sequences import ScoredSequence
 from jaxmotion.evaluation.strata import Strata, find_strata
 from jaxmotion.files import atomic_path, stamps
 from jaxmotion.metrics.masks import unpack
+from jaxmotion.metrics.shape_stability import temporal_stability
 from jaxmotion.options import from_json, to_json
 
 _FORMAT = 1
@@ -71,6 +73,7 @@ class Options:
             None for no pictures.
         include_frames: show the video frames in the report, of the sequences that have any.
         by: groups that the scores are told apart by, names of `groups.GROUPS`.
+        stability: measure the temporal stability of the foreground.
         on_progress: function that is told what is being computed.
         on_failure: function that is told, in one line, what went wrong with a sequence.
     """
@@ -80,6 +83,7 @@ class Options:
     write_pictures: Callable[..., None] | None = None
     include_frames: bool = False
     by: tuple[str, ...] = ()
+    stability: bool = False
     on_progress: Callable[[str], None] = lambda text: None
     on_failure: Callable[[str], None] = lambda line: None
 
@@ -238,6 +242,8 @@ def _evaluate_method(
         video.flow,
         video.valid,
     )
+    if options.stability:
+        scores = replace(scores, stability=_stability(name, packed, scores.frames, labels.shape[2]))
     if isinstance(method, Baseline):
         return scores  # pictures and masks are of what was evaluated
     if options.write_masks:
@@ -260,6 +266,13 @@ def _evaluate_method(
     return scores
 
 
+def _stability(name: str, packed: np.ndarray, frames: tuple[int, ...], width: int) -> float:
+    """Mean T of the foreground in the scored frames; NaN where its benchmark measures none."""
+    if not is_stability_measured(name):
+        return float("nan")
+    return mean_of(temporal_stability(unpack(packed[list(frames)], width)))
+
+
 def _data_stamps(sequence: ScoredSequence, options: Options) -> list:
     paths = sequence.files(options.include_frames)
     names = [path.name for path in sequence.record.frame_paths]  # say of which frame a mask is
@@ -277,6 +290,7 @@ def _digest(
         "method": [type(method).__name__, method.kind, method.source, method.inputs(sequence)],
         "data": data,
         "left": [options.write_masks, shows, options.include_frames, "strata" in options.by],
+        "stability": options.stability,
     }
     return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
 

@@ -11,7 +11,7 @@ import numpy as np
 from jaxmotion.evaluation.comparison import MEAN, folder_name
 from jaxmotion.evaluation.groups import groups_of
 from jaxmotion.evaluation.results import Dataset, Evaluation, Run
-from jaxmotion.evaluation.score import STATISTICS, SequenceScores, mean_of
+from jaxmotion.evaluation.score import STABILITY, STATISTICS, SequenceScores, mean_of
 
 PUBLISHED_PREFIX = "published "
 
@@ -228,7 +228,9 @@ def _measures(evaluation: Evaluation) -> list[str]:
 
 
 def _statistics(evaluation: Evaluation) -> list[str]:
-    return [f"{measure}_{name}" for measure in _measures(evaluation) for name in STATISTICS]
+    names = [f"{measure}_{name}" for measure in _measures(evaluation) for name in STATISTICS]
+    measured = any(scores.stability is not None for _, _, scores in _each(evaluation))
+    return [*names, STABILITY] if measured else names
 
 
 def _each(evaluation: Evaluation) -> Iterable[tuple[Dataset, Run, SequenceScores]]:

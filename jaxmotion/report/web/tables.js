@@ -46,6 +46,8 @@ function statisticsTable(dataset, rows) {
   const columns = [
     { title: "method", value: (c) => c.name, cell: methodCell },
     ...both,
+    ...(rows.some((column) => isNumber(column.means.T_mean))
+      ? [{ title: "T", hint: "change of the outline from frame to frame; lower is steadier", value: (c) => c.means.T_mean, cell: (c) => (isNumber(c.means.T_mean) ? score(c.means.T_mean) : "–") }] : []),
     ...shown.map(([measure, name]) => {
       const key = `${measure}_${name}`;
       return {
