@@ -2,7 +2,16 @@
 
 from collections.abc import Callable
 
-from jaxmotion.configs import adversarial, em, lt_ms, nims, quickstart, st_ms
+from jaxmotion.configs import (
+    adversarial,
+    em,
+    foreground,
+    instances,
+    lt_ms,
+    nims,
+    quickstart,
+    st_ms,
+)
 from jaxmotion.errors import InputError
 from jaxmotion.training.config import Config
 
@@ -12,6 +21,8 @@ CONFIGS: dict[str, Callable[[], Config]] = {
     "st_ms": st_ms.config,
     "lt_ms": lt_ms.config,
     "lt_ms_sa": lt_ms.slots,
+    "foreground": foreground.config,
+    "instances": instances.config,
     "nims": nims.config,
     "nims_crowd": nims.crowd,
     "adversarial": adversarial.config,

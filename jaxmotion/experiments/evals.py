@@ -19,6 +19,7 @@ scores by name; none where the configuration asks for none."""
 
 EVALUATIONS: dict[str, Evaluation] = {
     "segmentation": score_segmentation,
+    "foreground": score_segmentation,
     "classification": score_on_frames,
     "adversarial": score_adversarial,
 }

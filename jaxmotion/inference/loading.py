@@ -13,6 +13,7 @@ from jaxmotion.models.trained import Trained
 
 PREDICTORS: dict[str, Callable[[Trained], Any]] = {
     "segmentation": Segmenter.of,
+    "foreground": Segmenter.of,
     "classification": FrameDetector.of,
     "adversarial": SalientMasks.of,
 }

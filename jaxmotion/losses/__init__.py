@@ -1,10 +1,18 @@
 """Losses: pure functions of flow and masks, one value per clip `[B]`.
 
-`segmentation` holds those of unsupervised motion segmentation, `masks` those of masks alone, and
+`segmentation` holds those of unsupervised motion segmentation, `masks` those of masks alone,
+`embeddings` those of instance embeddings, `foreground` those of a foreground by labels, and
 `constraint` what turns a constraint into a part of a loss.
 """
 
 from jaxmotion.losses.constraint import ascended, hinge, sigma
+from jaxmotion.losses.embeddings import (
+    bandwidth_smoothness,
+    embedding_loss,
+    lovasz_hinge,
+    seediness,
+)
+from jaxmotion.losses.foreground import balanced_cross_entropy
 from jaxmotion.losses.masks import background_prior, entropy
 from jaxmotion.losses.segmentation import (
     em,
@@ -16,11 +24,16 @@ from jaxmotion.losses.segmentation import (
 __all__ = [
     "ascended",
     "background_prior",
+    "balanced_cross_entropy",
+    "bandwidth_smoothness",
     "em",
+    "embedding_loss",
     "entropy",
     "frame_weights",
     "hinge",
+    "lovasz_hinge",
     "reconstruction",
+    "seediness",
     "sigma",
     "temporal_consistency",
 ]

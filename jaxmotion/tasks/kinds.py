@@ -5,6 +5,8 @@ from typing import TypeVar
 from jaxmotion.tasks.adversarial_config import AdversarialConfig
 from jaxmotion.tasks.classification_config import ClassificationConfig
 from jaxmotion.tasks.config import TaskConfig
+from jaxmotion.tasks.foreground_config import ForegroundConfig
+from jaxmotion.tasks.instances_config import InstancesConfig
 from jaxmotion.tasks.segmentation_config import SegmentationConfig
 
 C = TypeVar("C", bound=type[TaskConfig])
@@ -14,6 +16,8 @@ TASKS: dict[str, type[TaskConfig]] = {
     "segmentation": SegmentationConfig,
     "classification": ClassificationConfig,
     "adversarial": AdversarialConfig,
+    "foreground": ForegroundConfig,
+    "instances": InstancesConfig,
 }
 
 
