@@ -118,7 +118,13 @@ FLOOR = (
     "downloads",
     "user_cache",
 )
-ALONE = {"motion": (), "losses": ("motion",), "metrics": (), "networks": ("motion", *FLOOR)}
+ALONE = {
+    "motion": (),
+    "embeddings": ("motion",),
+    "losses": ("motion", "embeddings"),
+    "metrics": (),
+    "networks": ("motion", *FLOOR),
+}
 
 
 def test_imports_run_down_the_map():

@@ -17,6 +17,7 @@ from jaxmotion.evaluation.protocol import preset
 from jaxmotion.evaluation.run import DatasetPlan
 from jaxmotion.files import reading, stamps
 from jaxmotion.inference.detector import FrameDetector
+from jaxmotion.inference.instance_segmenter import InstanceSegmenter, TrackMasks
 from jaxmotion.inference.nims import Nims
 from jaxmotion.inference.segmenter import Segmenter
 from jaxmotion.models.loading import find_trained, load_trained
@@ -133,8 +134,10 @@ def network(checkpoint: str, num_masks: int | None = None) -> Network:
 
 
 def _predictor(path: str, num_masks: int | None) -> Predictor:
-    """The segmenter of a checkpoint, or NIMS with its frame classifier."""
+    """The segmenter of a checkpoint, of whichever kind, or NIMS with its frame classifier."""
     trained = load_trained(path)
+    if trained.config.task.kind == "instances" and num_masks is None:
+        return TrackMasks(InstanceSegmenter.of(trained))
     if trained.config.task.kind == "classification" and num_masks is None:
         return Nims(FrameDetector.of(trained))
     return Segmenter.load(path, num_masks=num_masks)

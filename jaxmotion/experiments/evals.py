@@ -5,6 +5,7 @@ from pathlib import Path
 
 from jaxmotion.errors import InputError
 from jaxmotion.experiments.frames import score_on_frames
+from jaxmotion.experiments.instances import score_instances
 from jaxmotion.experiments.segmentation import score_segmentation, videos_of
 from jaxmotion.models.loading import load_trained
 from jaxmotion.tasks.task import Variables
@@ -19,6 +20,7 @@ scores by name; none where the configuration asks for none."""
 EVALUATIONS: dict[str, Evaluation] = {
     "segmentation": score_segmentation,
     "classification": score_on_frames,
+    "instances": score_instances,
 }
 
 

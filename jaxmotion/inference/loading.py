@@ -6,6 +6,7 @@ from typing import Any
 
 from jaxmotion.errors import InputError
 from jaxmotion.inference.detector import FrameDetector
+from jaxmotion.inference.instance_segmenter import InstanceSegmenter
 from jaxmotion.inference.segmenter import Segmenter
 from jaxmotion.models.loading import load_trained
 from jaxmotion.models.trained import Trained
@@ -13,6 +14,7 @@ from jaxmotion.models.trained import Trained
 PREDICTORS: dict[str, Callable[[Trained], Any]] = {
     "segmentation": Segmenter.of,
     "classification": FrameDetector.of,
+    "instances": InstanceSegmenter.of,
 }
 """The functions that make something to call of a trained network, by the kind of its task."""
 
@@ -25,7 +27,8 @@ def load(path_or_name: str | Path) -> Any:
             ``jaxmotion export`` wrote; or the name of a shipped model, as ``"lt-ms-k4"``.
 
     Returns:
-        A `Segmenter`, a `FrameDetector`, or what else belongs to the task that the network was
+        A `Segmenter`, a `FrameDetector`, an `InstanceSegmenter`, or what else belongs to the task
+        that the network was
         trained for.
 
     Raises:
