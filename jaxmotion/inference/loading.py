@@ -28,8 +28,7 @@ def load(path_or_name: str | Path) -> Any:
 
     Returns:
         A `Segmenter`, a `FrameDetector`, an `InstanceSegmenter`, or what else belongs to the task
-        that the network was
-        trained for.
+        that the network was trained for.
 
     Raises:
         InputError: where there is no readable network, or nothing here predicts with it.
