@@ -13,6 +13,7 @@ class TrackLinker:
 
     Attributes:
         count: number of tracks so far; they are called 1, 2, ...
+        names: the track of each label of the last window; 0 for those it did not show anew.
 
     References:
         Athar et al. 2020, section 3.4. There every pair of the assignment is joined, even one
@@ -21,6 +22,7 @@ class TrackLinker:
 
     def __init__(self) -> None:
         self.count = 0
+        self.names = np.zeros(1, np.int32)
         self._start = 0
         self._held: np.ndarray | None = None
 
@@ -44,8 +46,8 @@ class TrackLinker:
                 f"labels of shape {labels.shape}, {labels.dtype}: expected integers [T, H, W]"
             )
         before = self._shared(start, labels)
-        names = self._names(before, labels)
-        linked = names[np.maximum(labels, 0)]
+        self.names = self._names(before, labels)
+        linked = self.names[np.maximum(labels, 0)]
         linked[: len(before)] = before
         self._start, self._held = start, linked
         return linked

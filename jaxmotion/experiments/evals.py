@@ -5,6 +5,7 @@ from pathlib import Path
 
 from jaxmotion.errors import InputError
 from jaxmotion.experiments.frames import score_on_frames
+from jaxmotion.experiments.instances import score_instances
 from jaxmotion.experiments.salient_masks import score_adversarial
 from jaxmotion.experiments.segmentation import score_segmentation, videos_of
 from jaxmotion.models.loading import load_trained
@@ -22,6 +23,7 @@ EVALUATIONS: dict[str, Evaluation] = {
     "foreground": score_segmentation,
     "classification": score_on_frames,
     "adversarial": score_adversarial,
+    "instances": score_instances,
 }
 
 

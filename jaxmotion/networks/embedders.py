@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jaxmotion.networks import parts
 from jaxmotion.networks.backbone import Backbone, BackboneOutput, build_backbone
 from jaxmotion.networks.config import NetworkConfig
+from jaxmotion.networks.squeeze_expand import SqueezeExpandDecoder
 
 
 class Embedded(NamedTuple):
@@ -27,17 +28,20 @@ class Embedded(NamedTuple):
 
 
 class EmbeddingHead(nn.Module):
-    """Three linear maps of the features of each pixel.
+    """Three linear maps of the features of each pixel, or of what a decoder makes of these.
 
     Attributes:
         channels: E, number of channels of the embedding.
         free: F, number of these whose bandwidth is fixed.
         stem: factor by which the features are smaller than the frames.
+        decoder: module that makes features of features of four sizes, which are means over ever
+            larger squares of pixels; None for none.
     """
 
     channels: int
     free: int
     stem: int
+    decoder: SqueezeExpandDecoder | None = None
 
     @nn.compact
     def __call__(self, features: jax.Array, encoded: BackboneOutput) -> Embedded:
@@ -51,6 +55,9 @@ class EmbeddingHead(nn.Module):
             What it says of each pixel, at the size of the features.
         """
         height, width = features.shape[2:4]
+        pixels = encoded.pixels
+        if self.decoder is not None:
+            pixels = self.decoder(_pyramid(pixels))
         small = nn.initializers.normal(0.01)
         maps = [
             nn.Dense(self.channels, use_bias=False, name="embedding")(encoded.pixels),
@@ -61,7 +68,8 @@ class EmbeddingHead(nn.Module):
         ]
         found = jnp.concatenate(maps, axis=-1)
         if self.stem > 1:
-            found = parts.enlarge(found, self.stem)[:, :, :height, :width]
+            found = parts.enlarge(found, self.stem)
+        found = found[:, :, :height, :width]
         return split_maps(found, self.channels)
 
 
@@ -98,15 +106,30 @@ class UNetEmbedder(nn.Module):
         return self.head(features, self.backbone(features, valid))
 
 
-def build_embedder(config: NetworkConfig, channels: int, free: int) -> UNetEmbedder:
+def build_embedder(
+    config: NetworkConfig, channels: int, free: int, decoder_widths: tuple[int, ...] = ()
+) -> UNetEmbedder:
     """The linen module of a backbone with linear maps.
 
     Args:
         config: architecture of the backbone; what it says of masks is of no meaning here.
         channels: E, number of channels of the embedding.
         free: F, number of these whose bandwidth is fixed.
+        decoder_widths: channels of the branches of a `SqueezeExpandDecoder` between backbone and
+            maps; empty for none.
     """
-    return UNetEmbedder(build_backbone(config), EmbeddingHead(channels, free, config.stem))
+    decoder = SqueezeExpandDecoder(decoder_widths) if decoder_widths else None
+    head = EmbeddingHead(channels, free, config.stem, decoder)
+    return UNetEmbedder(build_backbone(config), head)
+
+
+def _pyramid(pixels: jax.Array) -> list[jax.Array]:
+    """Features of four sizes, coarsest first; at the border by the edge to full squares."""
+    rows, columns = (-size % 8 for size in pixels.shape[2:4])
+    sizes = [jnp.pad(pixels, [(0, 0), (0, 0), (0, rows), (0, columns), (0, 0)], mode="edge")]
+    for _ in range(3):
+        sizes.append(nn.avg_pool(sizes[-1], (1, 2, 2), strides=(1, 2, 2)))
+    return sizes[::-1]
 
 
 def split_maps(maps: jax.Array, channels: int) -> Embedded:

@@ -67,8 +67,10 @@ class InstancesTask(Task):
     @cached_property
     def module(self) -> UNetEmbedder:
         """The linen module."""
-        mode = self.config.embedding.mode
-        return build_embedder(self.config.network, num_dimensions(mode), num_free(mode))
+        embedding = self.config.embedding
+        mode, widths = embedding.mode, embedding.decoder_widths
+        widths = widths if embedding.decoder == "squeeze_expand" else ()
+        return build_embedder(self.config.network, num_dimensions(mode), num_free(mode), widths)
 
     @property
     def free_std(self) -> tuple[float, ...]:

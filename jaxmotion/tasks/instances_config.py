@@ -10,7 +10,7 @@ from jaxmotion.data.config import AugmentConfig, DataConfig
 from jaxmotion.data.windows import InferenceConfig
 from jaxmotion.embeddings.modes import Mode, Rule
 from jaxmotion.errors import InputError
-from jaxmotion.networks.config import NetworkConfig
+from jaxmotion.networks.config import NetworkConfig, Width
 from jaxmotion.options import (
     Count,
     CountOrZero,
@@ -37,14 +37,25 @@ class EmbeddingConfig:
         mode: channels of the vector: place (xy), time (t), free ones (f).
         free_std: standard deviation of the free channels, which is the same for all objects.
         time_scale: greatest coordinate of time, in half sides of a frame.
+        decoder: what is between the backbone and the vector: ``"linear"``, nothing but a linear
+            map of each pixel's features; ``"squeeze_expand"``, the published decoder, for clips and
+            windows of 2, 4, 8, 16, 24 or 32 frames that no devices share.
+        decoder_widths: channels of the branches of the published decoder, coarsest first, multiples
+            of 32.
     """
 
     mode: Mode = "xyff"
     free_std: Positive = 0.3
     time_scale: Positive = 1.0
+    decoder: Literal["linear", "squeeze_expand"] = "linear"
+    decoder_widths: tuple[Width, Width, Width, Width] = (256, 256, 128, 128)
 
     def __post_init__(self) -> None:
         check_fields(self, "embedding")
+        if any(width % 32 for width in self.decoder_widths):
+            raise InputError(
+                f"embedding.decoder_widths {self.decoder_widths}: expected multiples of 32"
+            )
 
 
 @dataclass(frozen=True)
