@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from jaxmotion.configs import em, lt_ms, nims, quickstart, st_ms
+from jaxmotion.configs import em, lt_ms, nims, quickstart, soflow, st_ms
 from jaxmotion.errors import InputError
 from jaxmotion.training.config import Config
 
@@ -14,9 +14,11 @@ CONFIGS: dict[str, Callable[[], Config]] = {
     "lt_ms_sa": lt_ms.slots,
     "nims": nims.config,
     "nims_crowd": nims.crowd,
+    "soflow": soflow.config,
     "em_published": em.published,
     "st_ms_published": st_ms.published,
     "lt_ms_published": lt_ms.published,
+    "soflow_published": soflow.published,
 }
 
 

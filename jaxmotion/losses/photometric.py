@@ -91,9 +91,7 @@ def census(
     References:
         Meister, Hur and Roth, UnFlow, AAAI 2018; Jonschkowski et al., UFlow, ECCV 2020.
     """
-    check_shapes(
-        image0=(image0, "B H W C"), image1=(image1, "B H W C"), valid=(valid, "B H W")
-    )
+    check_shapes(image0=(image0, "B H W C"), image1=(image1, "B H W C"), valid=(valid, "B H W"))
     gray0, gray1 = (255.0 * jnp.mean(image, axis=-1) for image in (image0, image1))
     known = jnp.ones_like(gray0) if valid is None else valid.astype(gray0.dtype)
     _, height, width = gray0.shape
@@ -135,9 +133,7 @@ def ssim(
     References:
         Thesis eq. 7.37; Wang et al., Image quality assessment, TIP 2004.
     """
-    check_shapes(
-        image0=(image0, "B H W C"), image1=(image1, "B H W C"), valid=(valid, "B H W")
-    )
+    check_shapes(image0=(image0, "B H W C"), image1=(image1, "B H W C"), valid=(valid, "B H W"))
     if valid is None:
         valid = jnp.ones(image0.shape[:3], image0.dtype)
 
@@ -206,9 +202,7 @@ def sparsity(
     References:
         Thesis eq. 7.41 and 7.42, there for a camera that does not move.
     """
-    check_shapes(
-        flow=(flow, "B H W 2"), image0=(image0, "B H W C"), image1=(image1, "B H W C")
-    )
+    check_shapes(flow=(flow, "B H W 2"), image0=(image0, "B H W C"), image1=(image1, "B H W C"))
     fixed = jax.lax.stop_gradient(flow)
     motion = fixed - global_residual(fixed[:, None])[:, 0]
     moved, inside = warp(image1, motion)

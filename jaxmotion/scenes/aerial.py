@@ -49,8 +49,10 @@ class AerialConfig:
 AERIAL: Mapping[str, AerialConfig] = {
     "default": AerialConfig(),
     "stabilized": AerialConfig(camera=0.0, camera_turn=0.0),
+    "busy": AerialConfig(vehicles=(12, 32)),
 }
-"""The named distributions: a moving camera, and one whose motion has been taken off."""
+"""The named distributions: a moving camera, one whose motion has been taken off, and as many
+vehicles as there is room for, to learn from."""
 
 
 class AerialPair(NamedTuple):

@@ -5,6 +5,7 @@ from typing import TypeVar
 from jaxmotion.tasks.classification_config import ClassificationConfig
 from jaxmotion.tasks.config import TaskConfig
 from jaxmotion.tasks.segmentation_config import SegmentationConfig
+from jaxmotion.tasks.soflow_config import SoFlowTaskConfig
 
 C = TypeVar("C", bound=type[TaskConfig])
 
@@ -12,6 +13,7 @@ C = TypeVar("C", bound=type[TaskConfig])
 TASKS: dict[str, type[TaskConfig]] = {
     "segmentation": SegmentationConfig,
     "classification": ClassificationConfig,
+    "soflow": SoFlowTaskConfig,
 }
 
 

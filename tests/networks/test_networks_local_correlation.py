@@ -96,7 +96,10 @@ def test_it_never_holds_the_shifted_copies():
         return volume, back(given)
 
     volume = jax.ShapeDtypeStruct((1, 128, 224, 81), jnp.float32)
-    for function, arguments, most in ((both, (shape, shape), 60), (gradient, (shape, shape, volume), 160)):
+    for function, arguments, most in (
+        (both, (shape, shape), 60),
+        (gradient, (shape, shape, volume), 160),
+    ):
         memory = jax.jit(function).lower(*arguments).compile().memory_analysis()
         assert memory.temp_size_in_bytes < most * 1e6, memory.temp_size_in_bytes / 1e6
 

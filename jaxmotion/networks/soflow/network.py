@@ -12,6 +12,7 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxmotion.networks.raft.encoder import Block, conv
 from jaxmotion.networks.raft.update import Mask, Update
@@ -73,7 +74,7 @@ class SoFlow(nn.Module):
         height, width = image0.shape[1:3]
         missing = ((0, 0), (0, height % 2), (0, width % 2), (0, 0))
         image0, image1 = (jnp.pad(image, missing, mode="edge") for image in (image0, image1))
-        flows, states = self.iterate(image0, image1, iterations)
+        flows, states = self.iterate(image0, image1, iterations=iterations)
         return upsample_convex(flows[-1], self.mask(states[-1]))[:, :height, :width]
 
     def all_flows(self, image0: jax.Array, image1: jax.Array) -> jax.Array:
@@ -86,16 +87,33 @@ class SoFlow(nn.Module):
         Returns:
             `[iterations + 1, B, H, W, 2]`, pixels.
         """
-        flows, states = self.iterate(image0, image1, None)
+        # Of a loop of convolutions XLA's gradient takes twenty times as long on a CPU.
+        flows, states = self.iterate(image0, image1, unroll=True)
         number, batch = flows.shape[:2]
         logits = self.mask(states.reshape(-1, *states.shape[2:]))
         fine = upsample_convex(flows.reshape(-1, *flows.shape[2:]), logits)
         return fine.reshape(number, batch, *fine.shape[1:])
 
     def iterate(
-        self, image0: jax.Array, image1: jax.Array, iterations: int | None
+        self,
+        image0: jax.Array,
+        image1: jax.Array,
+        *,
+        iterations: int | None = None,
+        unroll: bool = False,
     ) -> tuple[jax.Array, jax.Array]:
-        """Flows and states at half the size, each `[iterations + 1, B, H / 2, W / 2, ...]`."""
+        """Estimates the flow at half the size of the frames.
+
+        Args:
+            image0: first frame, `[B, H, W, 3]` in 0..255, of even sides.
+            image1: frame that the flow goes to, likewise.
+            iterations: number of updates; None for that of the configuration; static.
+            unroll: whether the updates are compiled one by one, not as a loop; static.
+
+        Returns:
+            Flows and states, at the start and after each update, each
+            `[iterations + 1, B, H / 2, W / 2, ...]`.
+        """
         c = self.config
         image0, image1 = (normalized(image, c.contrast) for image in (image0, image1))
         features = self.fnet(jnp.concatenate([image0, image1]))
@@ -124,6 +142,7 @@ class SoFlow(nn.Module):
             variable_broadcast="params",
             split_rngs={"params": False},
             length=c.iterations if iterations is None else iterations,
+            unroll=(iterations or c.iterations) if unroll else 1,
         )
         _, (states, flows) = scan(self.update, start, None)
         flows = jnp.concatenate([start[1][None], flows])
@@ -173,13 +192,15 @@ def normalized(image: jax.Array, radius: int) -> jax.Array:
 
 def _box(image: jax.Array, radius: int) -> jax.Array:
     """Means over a window, of what lies inside of the frame."""
-
-    def total(x: jax.Array) -> jax.Array:
-        for window in ((1, 2 * radius + 1, 1, 1), (1, 1, 2 * radius + 1, 1)):
-            x = jax.lax.reduce_window(x, 0.0, jax.lax.add, window, (1,) * 4, "SAME")
-        return x
-
-    return total(image) / total(jnp.ones((1, *image.shape[1:3], 1), image.dtype))
+    for axis in (1, 2):
+        window = tuple(2 * radius + 1 if other == axis else 1 for other in range(4))
+        image = jax.lax.reduce_window(image, 0.0, jax.lax.add, window, (1,) * 4, "SAME")
+        place = np.arange(image.shape[axis])
+        count = 1 + np.minimum(place, radius) + np.minimum(place[::-1], radius)
+        image = image / np.expand_dims(
+            count.astype(np.float32), (0, 2, 3) if axis == 1 else (0, 1, 3)
+        )
+    return image
 
 
 def _of_one_length(features: jax.Array) -> jax.Array:
