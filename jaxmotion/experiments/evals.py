@@ -6,6 +6,7 @@ from pathlib import Path
 from jaxmotion.errors import InputError
 from jaxmotion.experiments.frames import score_on_frames
 from jaxmotion.experiments.segmentation import score_segmentation, videos_of
+from jaxmotion.experiments.small_flow import score_flow
 from jaxmotion.models.loading import load_trained
 from jaxmotion.tasks.task import Variables
 from jaxmotion.training.config import Config
@@ -19,6 +20,7 @@ scores by name; none where the configuration asks for none."""
 EVALUATIONS: dict[str, Evaluation] = {
     "segmentation": score_segmentation,
     "classification": score_on_frames,
+    "soflow": score_flow,
 }
 
 

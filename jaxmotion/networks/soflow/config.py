@@ -50,4 +50,4 @@ class SoFlowConfig:
         # Flow 7 x 7 and 3 x 3, both together, gates, candidate, two of the head.
         update = 9 * iterations
         upsampling = 2
-        return 2 * (volume + encoder + update + upsampling) + 3 + self.contrast
+        return 2 * (volume + encoder + update + upsampling) + 3 + 2 * self.contrast
