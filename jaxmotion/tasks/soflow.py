@@ -76,7 +76,9 @@ class SoFlowTask(Task):
     ) -> Output:
         """Computes the loss of each pair; arguments as in `Task.loss`.
 
-        In validation the whole frames are seen, and what is hidden is left out from the start.
+        In validation the whole frames are seen, and what is hidden is left out from the start. A
+        hidden pixel costs 1, as two that have nothing in common: it has no gradient, but flows that
+        disagree everywhere are not the best ones.
         """
         config = self.objective
         view = self._view(batch["frames"], key)
@@ -88,9 +90,12 @@ class SoFlowTask(Task):
             early = (step < config.occlusion_from) & (key is not None)
             counted = jnp.where(early, 1.0, jnp.concatenate(both))
 
+        hidden = 1 - jnp.mean(counted, axis=(1, 2))
+
         def of_iteration(flow: jax.Array) -> tuple[jax.Array, jax.Array]:
             warped, inside = photometric.warp(view.second, flow, view.origin)
             likeness = self._likeness(view.seen, warped, inside * counted)
+            likeness = (1 - hidden) * likeness + hidden
             prior = config.smoothness * photometric.smoothness(flow, view.seen, edge=config.edge)
             if config.sparsity:
                 prior += config.sparsity * photometric.sparsity(
@@ -104,7 +109,7 @@ class SoFlowTask(Task):
         metrics = {
             "likeness": (_of_pairs(likeness[-1]), once),
             "prior": (_of_pairs(prior[-1]), once),
-            "hidden": (_of_pairs(1 - jnp.mean(counted, axis=(1, 2))), once),
+            "hidden": (_of_pairs(hidden), once),
             "length": (_of_pairs(jnp.mean(jnp.linalg.norm(flows[-1], axis=-1), (1, 2))), once),
         }
         return Output(total, metrics=metrics)
