@@ -15,16 +15,17 @@ from PIL import Image
 from test_documentation import PAGES, blocks, name_of
 
 from jaxmotion import cli
+from jaxmotion.configs import get_config
 from jaxmotion.data import VideoWriter
 from jaxmotion.optical_flow import write_flow_npz
 
 FRAMES, HEIGHT, WIDTH = 12, 48, 80
 SHORT = (
-    *("--network.widths", "4", "8", "--network.input", "scaled"),
     *("--steps", "2", "--batch-size", "2", "--validate-every", "2", "--checkpoint-every", "2"),
     *("--picture-every", "0", "--data.height", "40", "--data.width", "64"),
     *("--data.validation-clips", "2", "--evals.frames", "2", "--no-baselines"),
 )
+SHORT_OF = {"segmentation": ("--network.widths", "4", "8", "--network.input", "scaled")}
 SUITE = '[[dataset]]\ndata = "path/to/DAVIS"\nselect = "best_subset"\ncut = [10, 0]\n'
 
 
@@ -97,7 +98,10 @@ def with_what_is_here(words, place, untrained_run):
         run = place / option.rpartition("=")[2]
         if option.rpartition("=")[2] != made and run.parent == place / "runs" and not run.exists():
             run.symlink_to(untrained_run)
-    return name, [*options, *(SHORT if name == "train" and "--help" not in options else ())]
+    if name != "train" or "--help" in options:
+        return name, options
+    config = options[0] if options and not options[0].startswith("-") else "quickstart"
+    return name, [*options, *SHORT, *SHORT_OF.get(get_config(config).task.kind, ())]
 
 
 @pytest.mark.slow

@@ -47,7 +47,10 @@ def find_flow(
     if not places:
         raise InputError(f"{root}: {_contents(root)}, expected {LAYOUTS}")
     if split:
-        raise InputError(f"split {split!r}: {root} is no DAVIS-like root (it has no folder Flows)")
+        raise InputError(
+            f"split {split!r}: {root} is no DAVIS-like root (it has no folder Flows), expected one; "
+            'or --data.split "", for all that is there'
+        )
     return places
 
 
