@@ -26,16 +26,18 @@ import cv2
 import numpy as np
 import tyro
 
+from jaxmotion.data.pictures import write_image
 from jaxmotion.data.transforms import resize_flow, resize_labels
 from jaxmotion.evaluation.discovery import find_sequences
 from jaxmotion.experiments.scenes import TEST_SEED, TUNING_SEED
 from jaxmotion.experiments.small_flow import aerial_pairs
 from jaxmotion.metrics.flow import FlowErrors, flow_errors
-from jaxmotion.optical_flow import DIS, enlarged, make_estimator
+from jaxmotion.optical_flow import DIS, enlarged, flow_to_color, make_estimator
 
 SEEDS = {"test": TEST_SEED, "tuning": TUNING_SEED}
 WITH_FRAMES = ("blackswan", "bmx-trees", "car-shadow", "dog", "libby", "scooter-black")
 RAFT_ITERATIONS = 12
+DRAWN = 5  # pairs of a picture
 EVERY = 5  # frames of a sequence, of which one is taken
 
 Flow = Callable[[np.ndarray, np.ndarray], np.ndarray]
@@ -53,6 +55,7 @@ class BenchmarkConfig:
         seed: seed of the pairs.
         level: distribution of the pairs, default or stabilized.
         davis: folder laid out like DAVIS, with frames and flow, instead of the pairs.
+        picture: file to draw some pairs to: a frame, the true flow, and that of each row.
     """
 
     estimators: tuple[str, ...] = ()
@@ -62,6 +65,7 @@ class BenchmarkConfig:
     seed: Literal["test", "tuning"] = "test"
     level: str = "default"
     davis: Path | None = None
+    picture: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -152,8 +156,24 @@ def measure(estimate: Flow, groups: Sequence[Pairs]) -> tuple[FlowErrors, float]
     return FlowErrors(*np.nanmean(errors, axis=0)), seconds / count
 
 
+def draw(path: Path, group: Pairs, methods: dict[str, Flow]) -> None:
+    """A column for each of the first pairs: frame, truth, and a row for each method."""
+    columns = []
+    for frames, truth in list(zip(group.frames, group.truth, strict=True))[:DRAWN]:
+        largest = float(np.linalg.norm(truth, axis=-1).max())
+        flows = [truth, *(estimate(*frames) for estimate in methods.values())]
+        rows = [frames[0], *(flow_to_color(flow, largest) for flow in flows)]
+        rows = [np.pad(row, ((0, 4), (0, 4), (0, 0)), constant_values=255) for row in rows]
+        columns.append(np.concatenate(rows))
+    write_image(path, np.concatenate(columns, axis=1))
+    print(f"{path}: frame, true flow, {', '.join(methods)}")
+
+
 def main(config: BenchmarkConfig) -> None:
     groups = reduced(config.davis) if config.davis is not None else made_up(config)
+    if config.picture is not None:
+        draw(config.picture, groups[0], {name: make() for name, make in rows(config).items()})
+        return
     print(f"{'':24s}  moving  < 1 px   ring  ground  CPU s")
     for name, make in rows(config).items():
         found, seconds = measure(make(), groups)

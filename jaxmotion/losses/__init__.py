@@ -1,8 +1,10 @@
 """Losses: pure functions of flow and masks, one value per clip `[B]`.
 
-`segmentation` holds those of unsupervised motion segmentation, `masks` those of masks alone.
+`segmentation` holds those of unsupervised motion segmentation, `masks` those of masks alone,
+`photometric` those of flow by the frames that it is between.
 """
 
+from jaxmotion.losses import photometric
 from jaxmotion.losses.masks import background_prior, entropy
 from jaxmotion.losses.segmentation import (
     em,
@@ -16,6 +18,7 @@ __all__ = [
     "em",
     "entropy",
     "frame_weights",
+    "photometric",
     "reconstruction",
     "temporal_consistency",
 ]

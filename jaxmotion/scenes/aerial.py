@@ -1,4 +1,4 @@
-"""Pairs of aerial frames with exact flow: small vehicles on a ground, seen from above.
+"""Aerial frames with exact flow: small vehicles on a ground, seen from above.
 
 The ground, roads and vehicles are drawn at twice the size, blurred as by a lens, averaged to
 pixels, and then get gain, offset and noise that differ from frame to frame. The flow follows from
@@ -55,6 +55,22 @@ AERIAL: Mapping[str, AerialConfig] = {
 vehicles as there is room for, to learn from."""
 
 
+class AerialClip(NamedTuple):
+    """Frames and what moves from each to the next.
+
+    Attributes:
+        frames: uint8 `[T + 1, H, W, 3]`.
+        flow: float32 `[T, H, W, 2]`, pixels, exact.
+        vehicles: int32 `[T, H, W]`, number of the vehicle of each pixel, 0 for the ground.
+        moving: bool `[T, H, W]`, the vehicles that are not parked.
+    """
+
+    frames: np.ndarray
+    flow: np.ndarray
+    vehicles: np.ndarray
+    moving: np.ndarray
+
+
 class AerialPair(NamedTuple):
     """Two frames and what moves from the first to the second.
 
@@ -73,12 +89,12 @@ class AerialPair(NamedTuple):
 
 
 class _Vehicle(NamedTuple):
-    """A vehicle on the ground, before and after; places are (x, y), pixels of the first frame."""
+    """A vehicle on the ground, in each frame; places are (x, y), pixels of the first frame."""
 
     length: float
     width: float
-    places: tuple[np.ndarray, np.ndarray]
-    headings: tuple[float, float]
+    places: list[np.ndarray]
+    headings: list[float]
     body: np.ndarray
     windows: float
     shadow: np.ndarray
@@ -97,7 +113,7 @@ class _Vehicle(NamedTuple):
 def draw_pair(
     config: AerialConfig, height: int, width: int, seed: int, ground: Ground = country
 ) -> AerialPair:
-    """Draws a pair of frames.
+    """Draws a pair of frames: a clip of two.
 
     Args:
         config: distribution of the pair.
@@ -109,26 +125,55 @@ def draw_pair(
     Returns:
         The pair, the same for the same arguments.
     """
+    clip = draw_clip(config, 1, height, width, seed, ground)
+    return AerialPair(clip.frames, clip.flow[0], clip.vehicles[0], clip.moving[0])
+
+
+def draw_clip(
+    config: AerialConfig,
+    num_flows: int,
+    height: int,
+    width: int,
+    seed: int,
+    ground: Ground = country,
+) -> AerialClip:
+    """Draws a clip, in which camera and vehicles go on as they began.
+
+    Args:
+        config: distribution of the clip.
+        num_flows: T, number of flow fields, one fewer than frames.
+        height: number of rows.
+        width: number of columns.
+        seed: seed of the random draws, 0 or more.
+        ground: family of grounds that the clip's is drawn from.
+
+    Returns:
+        The clip, the same for the same arguments.
+    """
     rng = np.random.default_rng(seed)
-    camera = _draw_camera(config, rng, height, width)
-    vehicles = _draw_vehicles(config, rng, height, width)
-    margin = int(2 * config.camera + 6 + 0.02 * max(height, width))
+    cameras = _repeated(_draw_camera(config, rng, height, width), num_flows)
+    vehicles = _draw_vehicles(config, rng, num_flows, height, width)
+    margin = int((2 * config.camera + 0.02 * max(height, width)) * num_flows + 6)
     side = max(height, width) + 2 * margin
     picture = _draw_ground(config, rng, side, ground)
     blur = rng.uniform(0.4, 0.8) * _FINE
     noise = rng.uniform(*config.noise)
     frames = []
-    for frame, matrix in enumerate((_NO_MOTION, camera)):
-        fine = _render(picture, margin, vehicles, frame, matrix, (height, width))
+    for frame, camera in enumerate(cameras):
+        fine = _render(picture, margin, vehicles, frame, camera, (height, width))
         fine = cv2.GaussianBlur(fine, (0, 0), blur)
         seen = cv2.resize(fine, (width, height), interpolation=cv2.INTER_AREA)
         seen = seen * (1 + config.gain * rng.uniform(-1, 1)) + 75 * config.gain * rng.uniform(-1, 1)
         seen += rng.normal(0, noise, seen.shape)
         frames.append(np.clip(np.rint(seen), 0, 255).astype(np.uint8))
-    return AerialPair(np.stack(frames), *_truth(vehicles, camera, height, width))
+    truths = [_truth(vehicles, cameras, frame, height, width) for frame in range(num_flows)]
+    return AerialClip(np.stack(frames), *map(np.stack, zip(*truths, strict=True)))
 
 
-_NO_MOTION = np.eye(2, 3)
+def _repeated(camera: np.ndarray, times: int) -> list[np.ndarray]:
+    """The camera's similarity done 0, 1, ... times over."""
+    whole = np.vstack([camera, [0, 0, 1]])
+    return [np.linalg.matrix_power(whole, time)[:2] for time in range(times + 1)]
 
 
 def _draw_camera(
@@ -143,18 +188,18 @@ def _draw_camera(
 
 
 def _draw_vehicles(
-    config: AerialConfig, rng: np.random.Generator, height: int, width: int
+    config: AerialConfig, rng: np.random.Generator, num_flows: int, height: int, width: int
 ) -> list[_Vehicle]:
     share = height * width / 192**2
     number = max(1, round(rng.uniform(*config.vehicles) * share))
     vehicles: list[_Vehicle] = []
     for _ in range(20 * number):
-        vehicle = _draw_vehicle(config, rng, height, width)
+        vehicle = _draw_vehicle(config, rng, num_flows, height, width)
         apart = (
             np.linalg.norm(vehicle.places[frame] - other.places[frame])
             > (vehicle.length + other.length) / 2 + 1
             for other in vehicles
-            for frame in (0, 1)
+            for frame in range(num_flows + 1)
         )
         if all(apart):
             vehicles.append(vehicle)
@@ -164,19 +209,23 @@ def _draw_vehicles(
 
 
 def _draw_vehicle(
-    config: AerialConfig, rng: np.random.Generator, height: int, width: int
+    config: AerialConfig, rng: np.random.Generator, num_flows: int, height: int, width: int
 ) -> _Vehicle:
     length = np.exp(rng.uniform(*np.log(config.length)))
     heading, moves = rng.uniform(-np.pi, np.pi), rng.random() >= config.parked
     way, turn = rng.uniform(*config.speed) * moves, rng.normal(0, 0.05) * moves
     first = rng.uniform(0, (width, height))
-    second = first + way * np.array([np.cos(heading), np.sin(heading)])
+    places, headings = [first], [heading]
+    for _ in range(num_flows):
+        ahead = np.array([np.cos(headings[-1]), np.sin(headings[-1])])
+        places.append(places[-1] + way * ahead)
+        headings.append(headings[-1] + turn)
     body = np.clip(rng.uniform(20, 245) + rng.uniform(-25, 25, 3), 0, 255)
     return _Vehicle(
         length=length,
         width=length * rng.uniform(0.35, 0.6),
-        places=(first, second),
-        headings=(heading, heading + turn),
+        places=places,
+        headings=headings,
         body=body,
         windows=rng.uniform(10, 90) if body.mean() > 100 else rng.uniform(0, 200),
         shadow=rng.uniform(-0.2, 0.2, 2) * length,
@@ -249,20 +298,22 @@ def _around(
 
 
 def _truth(
-    vehicles: list[_Vehicle], camera: np.ndarray, height: int, width: int
+    vehicles: list[_Vehicle], cameras: list[np.ndarray], frame: int, height: int, width: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Flow, vehicles and what moves, by the centers of the first frame's pixels."""
+    """Flow, vehicles and what moves, by the centers of a frame's pixels."""
     y, x = np.mgrid[:height, :width].astype(np.float64)
-    points = np.stack([x, y], axis=-1)
+    pixels = np.stack([x, y], axis=-1)
+    here, there = cameras[frame : frame + 2]
+    points = (pixels - here[:, 2]) @ np.linalg.inv(here[:, :2]).T  # on the ground
     target, numbers = points.copy(), np.zeros((height, width), np.int32)
     moving = np.zeros((height, width), bool)
     for number, vehicle in enumerate(vehicles, start=1):
-        local = vehicle.local(0, points)
+        local = vehicle.local(frame, points)
         cover = vehicle.covers(local)
-        after = vehicle.places[1] + local @ _turned(vehicle.headings[1]).T
+        after = vehicle.places[frame + 1] + local @ _turned(vehicle.headings[frame + 1]).T
         target = np.where(cover[..., None], after, target)
         numbers[cover], moving[cover] = number, vehicle.moves
-    flow = target @ camera[:, :2].T + camera[:, 2] - points
+    flow = target @ there[:, :2].T + there[:, 2] - pixels
     return flow.astype(np.float32), numbers, moving
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from jaxmotion.errors import InputError
 from jaxmotion.optical_flow.quality import warp
-from jaxmotion.scenes.aerial import AERIAL, AerialConfig, draw_pair
+from jaxmotion.scenes.aerial import AERIAL, AerialConfig, draw_clip, draw_pair
 from jaxmotion.scenes.grounds import country, fields, pictures
 
 CLEAN = AerialConfig(gain=0.0, noise=(0.01, 0.02), vehicles=(20, 30))
@@ -62,6 +62,19 @@ def test_a_stabilized_camera_leaves_the_ground_where_it_is():
     parked = (pair.vehicles > 0) & ~pair.moving
     assert np.abs(pair.flow[parked]).max(initial=0) < 1e-6
     assert np.linalg.norm(pair.flow[pair.moving], axis=-1).min() > 0.5
+
+
+def test_a_clip_goes_on_as_it_began():
+    config = replace(CLEAN, vehicles=(60, 80), camera_turn=0.01)
+    clip = draw_clip(config, 3, 64, 80, 1)
+    assert clip.frames.shape == (4, 64, 80, 3)
+    assert clip.flow.shape == (3, 64, 80, 2)
+    for frame, (flow, moving) in enumerate(zip(clip.flow, clip.moving, strict=True)):
+        first, second = clip.frames[frame : frame + 2].astype(np.float32)
+        warped, inside = warp(second, flow)
+        where = moving & inside
+        apart, still = (np.abs(x - first).mean(axis=-1)[where] for x in (warped, second))
+        assert np.median(apart) < 0.3 * np.median(still)
 
 
 def test_grounds_may_be_pictures_of_a_folder(tmp_path):
