@@ -100,12 +100,13 @@ def rows(config: BenchmarkConfig) -> dict[str, Callable[[], Flow]]:
         "farneback_7": lambda: farneback(7),
         "farneback_9": lambda: farneback(9),
     }
-    if config.raft is not None:
+    raft = config.raft
+    if raft is not None:
         for name, file in (("raft_small", "raft-small.pth"), ("raft", "raft-sintel.pth")):
             for scale in (1, 3):
                 label = name if scale == 1 else f"{name}_x{scale}"
                 table[label] = lambda name=name, file=file, scale=scale: enlarged(
-                    make_estimator(name, weights=config.raft / file, iterations=RAFT_ITERATIONS),
+                    make_estimator(name, weights=raft / file, iterations=RAFT_ITERATIONS),
                     scale,
                 )
     if config.soflow:

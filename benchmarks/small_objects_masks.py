@@ -92,11 +92,8 @@ def main(config: BenchmarkConfig) -> None:
         print(f"{name:12s}  {both / either:.3f}  {hits.mean():.3f}  {false:.3f}", flush=True)
         pictures.append(shown[:5])
     if config.picture is not None:
-        padded = [
-            [np.pad(p, ((0, 4), (0, 4), (0, 0)), constant_values=255) for p in row]
-            for row in pictures
-        ]
-        write_image(config.picture, np.concatenate([np.concatenate(row, axis=1) for row in padded]))
+        rows = [np.concatenate([_framed(p) for p in row], axis=1) for row in pictures]
+        write_image(config.picture, np.concatenate(rows))
 
 
 if __name__ == "__main__":

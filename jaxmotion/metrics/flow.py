@@ -53,7 +53,7 @@ def flow_errors(
     near = np.zeros_like(moving)
     for number, mask in enumerate(moving):
         if mask.any():
-            near[number] = distance_transform_edt(~mask) <= ring
+            near[number] = np.asarray(distance_transform_edt(~mask)) <= ring
     counted = np.zeros(moving.shape, bool)
     counted[:, border : moving.shape[1] - border, border : moving.shape[2] - border] = True
 

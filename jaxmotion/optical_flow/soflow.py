@@ -89,9 +89,10 @@ class SoFlowEstimator:
         image0, image1 = (np.pad(image, even, mode="edge") for image in (image0, image1))
         margin = self.network.config.reach(self.iterations)
         margin += margin % 2
-        flow = np.zeros((*image0.shape[:2], 2), np.float32)
-        for rows in _pieces(flow.shape[0], self.tile, margin):
-            for columns in _pieces(flow.shape[1], self.tile, margin):
+        size = (image0.shape[0], image0.shape[1])
+        flow = np.zeros((*size, 2), np.float32)
+        for rows in _pieces(size[0], self.tile, margin):
+            for columns in _pieces(size[1], self.tile, margin):
                 part = np.s_[None, rows.seen, columns.seen]
                 found = _estimate(
                     self.network, self.iterations, self.variables, image0[part], image1[part]
@@ -157,10 +158,8 @@ def read_soflow(path: str | os.PathLike) -> tuple[SoFlowConfig, dict[str, Any]]:
         raise InputError(expected) from error
     image = jax.ShapeDtypeStruct((1, 16, 16, 3), np.float32)
     shapes = jax.eval_shape(SoFlow(config).init, jax.random.key(0), image, image)["params"]
-    wanted = {
-        name: tuple(leaf.shape)
-        for name, leaf in traverse_util.flatten_dict(shapes, sep="/").items()  # pyright: ignore
-    }
+    flat: Any = traverse_util.flatten_dict(shapes, sep="/")
+    wanted = {name: tuple(leaf.shape) for name, leaf in flat.items()}
     if {name: tensor.shape for name, tensor in tensors.items()} != wanted:
         raise InputError(expected)
     params = {name: np.asarray(tensor, np.float32) for name, tensor in tensors.items()}

@@ -12,9 +12,10 @@ from jaxmotion.errors import InputError
 from jaxmotion.models.files import write_model
 from jaxmotion.models.trained import Trained
 from jaxmotion.networks.soflow.config import SoFlowConfig
+from jaxmotion.networks.soflow.network import SoFlow
 from jaxmotion.optical_flow import DIS, Enlarged, Refined, estimator_for_masks, make_estimator
 from jaxmotion.optical_flow.refinement import concurrent_calls
-from jaxmotion.optical_flow.soflow import SoFlowEstimator, read_soflow
+from jaxmotion.optical_flow.soflow import TILE, SoFlowEstimator, _estimate, read_soflow
 from jaxmotion.scenes.aerial import AerialConfig, draw_pair
 from jaxmotion.tasks.soflow_config import SoFlowTaskConfig
 
@@ -67,6 +68,18 @@ def test_tiles_are_the_whole_frame(weights, size):
     assert TINY.reach(1) * 2 + 16 < max(size)  # there are several
     np.testing.assert_allclose(tiled, whole, atol=1e-3)
     assert np.abs(whole).max() > 1
+
+
+def test_a_tile_of_a_large_frame_takes_little_memory():
+    """The most that frames of any size take beside themselves, of the network as it is trained."""
+    config = SoFlowConfig()
+    side = TILE + 2 * (config.reach(config.iterations) // 2 * 2 + 2)
+    image = jax.ShapeDtypeStruct((1, side, side, 3), np.uint8)
+    small = jax.ShapeDtypeStruct((1, 16, 16, 3), np.float32)
+    variables = jax.eval_shape(SoFlow(config).init, jax.random.key(0), small, small)
+    lowered = _estimate.lower(SoFlow(config), config.iterations, variables, image, image)
+    memory = lowered.compile().memory_analysis()
+    assert memory.temp_size_in_bytes < 1.5e9, memory.temp_size_in_bytes / 1e9
 
 
 @pytest.mark.parametrize(
