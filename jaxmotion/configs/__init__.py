@@ -10,6 +10,7 @@ from jaxmotion.configs import (
     lt_ms,
     nims,
     quickstart,
+    soflow,
     st_ms,
 )
 from jaxmotion.errors import InputError
@@ -26,10 +27,12 @@ CONFIGS: dict[str, Callable[[], Config]] = {
     "nims": nims.config,
     "nims_crowd": nims.crowd,
     "adversarial": adversarial.config,
+    "soflow": soflow.config,
     "em_published": em.published,
     "st_ms_published": st_ms.published,
     "lt_ms_published": lt_ms.published,
     "adversarial_published": adversarial.published,
+    "soflow_published": soflow.published,
 }
 
 

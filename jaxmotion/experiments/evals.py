@@ -8,6 +8,7 @@ from jaxmotion.experiments.frames import score_on_frames
 from jaxmotion.experiments.instances import score_instances
 from jaxmotion.experiments.salient_masks import score_adversarial
 from jaxmotion.experiments.segmentation import score_segmentation, videos_of
+from jaxmotion.experiments.small_flow import score_flow
 from jaxmotion.models.loading import load_trained
 from jaxmotion.tasks.task import Variables
 from jaxmotion.training.config import Config
@@ -24,6 +25,7 @@ EVALUATIONS: dict[str, Evaluation] = {
     "classification": score_on_frames,
     "adversarial": score_adversarial,
     "instances": score_instances,
+    "soflow": score_flow,
 }
 
 

@@ -30,8 +30,8 @@ def load(path_or_name: str | Path) -> Any:
             ``jaxmotion export`` wrote; or the name of a shipped model, as ``"lt-ms-k4"``.
 
     Returns:
-        A `Segmenter`, a `FrameDetector`, `SalientMasks`, an `InstanceSegmenter`, or what else belongs
-        to the task that the network was trained for.
+        A `Segmenter`, a `FrameDetector`, `SalientMasks`, an `InstanceSegmenter`, or what else
+        belongs to the task that the network was trained for.
 
     Raises:
         InputError: where there is no readable network, or nothing here predicts with it.

@@ -1,10 +1,12 @@
 """Losses: pure functions of flow and masks, one value per clip `[B]`.
 
 `segmentation` holds those of unsupervised motion segmentation, `masks` those of masks alone,
-`embeddings` those of instance embeddings, `foreground` those of a foreground by labels, and
-`constraint` what turns a constraint into a part of a loss.
+`embeddings` those of instance embeddings, `foreground` those of a foreground by labels,
+`photometric` those of flow by the frames that it is between, and `constraint` what turns a
+constraint into a part of a loss.
 """
 
+from jaxmotion.losses import photometric
 from jaxmotion.losses.constraint import ascended, hinge, sigma
 from jaxmotion.losses.embeddings import (
     bandwidth_smoothness,
@@ -32,6 +34,7 @@ __all__ = [
     "frame_weights",
     "hinge",
     "lovasz_hinge",
+    "photometric",
     "reconstruction",
     "seediness",
     "sigma",

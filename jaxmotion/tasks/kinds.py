@@ -8,6 +8,7 @@ from jaxmotion.tasks.config import TaskConfig
 from jaxmotion.tasks.foreground_config import ForegroundConfig
 from jaxmotion.tasks.instances_config import InstancesConfig
 from jaxmotion.tasks.segmentation_config import SegmentationConfig
+from jaxmotion.tasks.soflow_config import SoFlowTaskConfig
 
 C = TypeVar("C", bound=type[TaskConfig])
 
@@ -18,6 +19,7 @@ TASKS: dict[str, type[TaskConfig]] = {
     "adversarial": AdversarialConfig,
     "foreground": ForegroundConfig,
     "instances": InstancesConfig,
+    "soflow": SoFlowTaskConfig,
 }
 
 
