@@ -95,7 +95,7 @@ class FrameDetector:
     def randomized(self, seed: int = 0) -> "FrameDetector":
         """The same network with fresh parameters, whose logits are above zero.
 
-        What its relevance chooses is what needs no training (the randomization test, thesis fig. 5.6).
+        What its relevance chooses needs no training (the randomization test, thesis fig. 5.6).
 
         Args:
             seed: seed of the parameters.
