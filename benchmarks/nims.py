@@ -73,7 +73,12 @@ SIZES = {"parallax": (32, 56), "crowd": (64, 112)}
 LEVELS = {level: (LEAST_AREA[level], size) for level, size in SIZES.items()}
 FACTORS = tuple(0.5 + 0.25 * step for step in range(30))
 MARGIN = 5  # pixels around what moves that are filled with it
-WAYS: tuple[Parts, ...] = ("alike", "alike_published", "layers")
+WAYS: tuple[tuple[Parts, int], ...] = (
+    ("alike", 4),
+    ("alike", 1),
+    ("alike_published", 1),
+    ("layers", 1),
+)
 PUBLISHED = Selection("above_largest", over_time=False)
 SELECTIONS = {
     "above the largest, each frame": PUBLISHED,
@@ -252,9 +257,10 @@ def crowd(config: BenchmarkConfig) -> None:
     test = scene_frames("crowd", config.frames, size, TEST_SEED)
     truth = salient_frames(test.moving, least)
     found: dict[str, np.ndarray] = {}
-    for parts in WAYS:
-        nims = salient_regions(detector, test.flow, parts=parts, selection=PUBLISHED)
-        called, found[f"NIMS, {parts}"] = nims.evidence.logits > 0, nims.moving
+    called = np.zeros(len(truth), bool)
+    for parts, rounds in WAYS:
+        nims = salient_regions(detector, test.flow, parts=parts, selection=PUBLISHED, rounds=rounds)
+        called, found[f"NIMS, {parts}, {rounds} rounds"] = nims.evidence.logits > 0, nims.moving
     print(
         f"accuracy {(called == truth).mean():.3f}, salient frames found {called[truth].mean():.3f}"
     )
@@ -268,7 +274,7 @@ def crowd(config: BenchmarkConfig) -> None:
         flipped = detector(left).logits[called & truth] < 0
         scores |= {"flipped": float(flipped.mean())}
         words = ", ".join(f"{key} {value:.3f}" for key, value in scores.items())
-        print(f"{name:22s} J {both:.3f} on salient frames called so; {words}")
+        print(f"{name:31s} J {both:.3f} on salient frames called so; {words}")
 
 
 def predictor_of(checkpoint: str) -> Callable[[np.ndarray], np.ndarray]:

@@ -18,9 +18,9 @@ def config() -> Config:
         data=DataConfig(source="scenes:parallax", height=32, width=56, validation_clips=256),
         task=ClassificationConfig(network=ClassifierConfig(widths=(16, 32, 64))),
         optimizer=OptimizerConfig(
-            kind="adamw", learning_rate=5e-3, warmup_steps=20, ema_decay=0.98
+            kind="adamw", learning_rate=4e-3, warmup_steps=20, ema_decay=0.98
         ),
-        steps=1200,
+        steps=1600,
         batch_size=32,
         validate_every=100,
         checkpoint_every=100,
@@ -35,6 +35,7 @@ def crowd() -> Config:
     return replace(
         base,
         data=replace(base.data, source="scenes:crowd", height=64, width=112),
+        optimizer=replace(base.optimizer, learning_rate=5e-3),
         steps=600,
         task=ClassificationConfig(
             least_area=0.001,

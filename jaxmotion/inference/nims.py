@@ -9,6 +9,7 @@ import numpy as np
 
 from jaxmotion.inference.detector import Evidence, FrameDetector
 from jaxmotion.inference.segmenter import Segmenter
+from jaxmotion.motion.inpainting import frame_motion
 from jaxmotion.saliency.layers import alike, motion_layers
 from jaxmotion.saliency.maps import saliency_map
 from jaxmotion.saliency.regions import SHARE, Regions, Rule, chosen, components, tracks
@@ -54,6 +55,7 @@ def salient_regions(
     parts: Parts | np.ndarray = "layers",
     selection: Selection = Selection("above_largest", over_time=False),
     vector_size: tuple[int, int] | None = None,
+    rounds: int = 1,
 ) -> Salience:
     """Finds what moves in a video: evidence of a classifier, regions, and those that carry it.
 
@@ -68,6 +70,8 @@ def salient_regions(
         selection: which regions move. The default is that of the thesis.
         vector_size: height and width of the frame in whose pixels the vectors are, which tracks
             need; those of the flow if None.
+        rounds: number of times that the classifier is asked. What was found is filled by the motion
+            of the rest before it is asked again: what stands out most hides what does less.
 
     Returns:
         The `Salience`.
@@ -75,25 +79,46 @@ def salient_regions(
     Raises:
         InputError: on another shape, or vectors that are not finite where they are valid.
     """
-    evidence = detector(flow, valid)
-    relevance = evidence.relevance
-    known = np.ones(relevance.shape, bool) if valid is None else np.asarray(valid) > 0
+    evidence = seen = detector(flow, valid)
+    known = np.ones(evidence.relevance.shape, bool) if valid is None else np.asarray(valid) > 0
     flow = np.where(known[..., None], flow, 0).astype(np.float32)
-    if isinstance(parts, str):
-        if parts == "layers":
-            labels = motion_layers(flow, known)
-        else:
-            options = {"least": -0.01, "remove_global_motion": False}
-            options = options if parts == "alike_published" else {}
-            labels = alike(flow, relevance, known, **options).astype(np.uint8)
-    else:
-        labels = np.asarray(parts).astype(np.uint8)
-    moving = chosen_regions(evidence, flow, labels, selection, vector_size)
+    moving, left = np.zeros(known.shape, bool), flow
+    for number in range(rounds):
+        if number:
+            left = _without(flow, moving, known)
+            seen = detector(left, known)
+        found = chosen_regions(
+            seen, left, _labels(parts, left, seen, known), selection, vector_size
+        )
+        if not (found & ~moving).any():
+            break
+        moving |= found
     maps = [
         np.asarray(_map(*(np.asarray(part, np.float32)[None, None] for part in frame)))[0, 0]
         for frame in zip(flow, moving, known, strict=True)
     ]
     return Salience(evidence, moving, np.stack(maps))
+
+
+def _labels(
+    parts: Parts | np.ndarray, flow: np.ndarray, evidence: Evidence, known: np.ndarray
+) -> np.ndarray:
+    """The labels `[T, H, W]` whose connected parts are regions; 255 for none."""
+    if not isinstance(parts, str):
+        return np.asarray(parts).astype(np.uint8)
+    if parts == "layers":
+        return motion_layers(flow, known)
+    options = {"least": -0.01, "remove_global_motion": False} if parts == "alike_published" else {}
+    return alike(flow, evidence.relevance, known, **options).astype(np.uint8)
+
+
+def _without(flow: np.ndarray, moving: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """The flow with what moves, and a pixel around it, filled by the motion of the rest."""
+    kernel, filled = np.ones((3, 3), np.uint8), flow.copy()
+    for t in np.flatnonzero(moving.any(axis=(1, 2))):
+        mask = cv2.dilate(moving[t].astype(np.uint8), kernel) > 0
+        filled[t][mask] = np.asarray(frame_motion(flow[t], known[t] & ~mask))[mask]
+    return filled
 
 
 def chosen_regions(

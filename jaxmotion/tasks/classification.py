@@ -28,6 +28,7 @@ from jaxmotion.tasks.classification_config import FillConfig
 from jaxmotion.tasks.task import Batch, Criterion, Output, Params, Task, Variables
 
 _FILL = MotionModel(spatial="quadratic")
+_DRAWN_LABELS = 16  # that are hidden or not, each by itself
 _BLOB_AREA = (0.01, 0.25)  # least and greatest, as shares of the frame
 
 
@@ -37,12 +38,17 @@ class Example(NamedTuple):
     Attributes:
         flow: `[B, T, H, W, 2]`, pixels per frame.
         valid: `[B, T, H, W]` float32 in {0, 1}; where the flow is known.
-        moving: bool `[B, T, H, W]`, what moves on its own.
+        labels: `[B, T, H, W]`, numbers of what moves on its own; 0 where nothing does.
     """
 
     flow: jax.Array
     valid: jax.Array
-    moving: jax.Array
+    labels: jax.Array
+
+    @property
+    def moving(self) -> jax.Array:
+        """What moves, bool `[B, T, H, W]`."""
+        return self.labels > 0
 
 
 @dataclass(frozen=True)
@@ -110,15 +116,13 @@ class ClassificationTask(Task):
         of each. In validation every clip is seen twice: as it is, and without what moves in it.
         What counts is the accuracy over both. A clip without flow counts nowhere.
         """
-        moving = batch["labels"] > 0
-        example = Example(*known_only(batch["flow"], batch["valid"]), moving)
+        example = Example(*known_only(batch["flow"], batch["valid"]), batch["labels"])
         if key is not None:
             views = [self._changed(key, example)]
         else:
             views = [example, self._without(example, self._widened(example.moving))]
         known = jnp.any(example.valid > 0, axis=(1, 2, 3)).astype(jnp.float32)
-        total, right = jnp.zeros(len(moving)), jnp.zeros(len(moving))
-        salient = jnp.zeros(len(moving))
+        total = right = salient = jnp.zeros(len(example.flow))
         for view in views:
             logits = self.logits(variables["params"], view.flow, view.valid)
             truth = self.is_salient(view.moving, view.valid)
@@ -146,11 +150,11 @@ class ClassificationTask(Task):
 
     def _changed(self, key: jax.Array, example: Example) -> Example:
         """A frame as training sees it: mirrored, and with parts filled."""
-        flip_key, hide_key, other_key, blob_key = jax.random.split(key, 4)
-        moving = example.moving.astype(jnp.float32)
+        flip_key, hide_key, other_key, blob_key, some_key = jax.random.split(key, 5)
+        labels = example.labels.astype(jnp.float32)
         flow, valid = random_flip(flip_key, example.flow, example.valid, self.augment)
-        _, moving = random_flip(flip_key, example.flow, moving, self.augment)  # the same flips
-        example = Example(flow, valid, moving > 0)
+        _, labels = random_flip(flip_key, example.flow, labels, self.augment)  # the same flips
+        example = Example(flow, valid, jnp.rint(labels).astype(jnp.int32))
         config, batch = self.fill, len(flow)
         hidden, other = (
             jax.random.bernoulli(key, probability, (batch, 1, 1, 1))
@@ -163,9 +167,8 @@ class ClassificationTask(Task):
         blob = random_blobs(blob_key, example.moving.shape)
         there = jnp.any(elsewhere, axis=(2, 3), keepdims=True)
         elsewhere = jnp.where(there, self._widened(elsewhere), blob)
-        return self._without(
-            example, (hidden & self._widened(example.moving)) | (other & elsewhere)
-        )
+        hidden &= self._widened(example.moving & random_labels(some_key, example.labels))
+        return self._without(example, hidden | (other & elsewhere))
 
     def _without(self, example: Example, mask: jax.Array) -> Example:
         """The frames with a part `[B, T, H, W]` filled by the motion of what does not move."""
@@ -178,13 +181,30 @@ class ClassificationTask(Task):
             valid=example.valid,
         )
         flow = jnp.where(example.valid[..., None] > 0, flow, 0)
-        return Example(flow, example.valid, example.moving & ~mask)
+        return Example(flow, example.valid, jnp.where(mask, 0, example.labels))
 
     def _widened(self, moving: jax.Array) -> jax.Array:
         """What is at most the margin away from what moves."""
         side = 2 * self.fill.margin + 1
         window = (1, 1, side, side)
         return jax.lax.reduce_window(moving, False, jax.lax.bitwise_or, window, (1,) * 4, "SAME")
+
+
+def random_labels(key: jax.Array, labels: jax.Array) -> jax.Array:
+    """Draws what is hidden of each clip: everything in half of them, else each label or not.
+
+    Args:
+        key: PRNG key of the random draws.
+        labels: int `[B, T, H, W]`.
+
+    Returns:
+        bool `[B, T, H, W]`, the same for all pixels of a clip with the same label.
+    """
+    all_key, each_key = jax.random.split(key)
+    everything = jax.random.bernoulli(all_key, 0.5, (len(labels), 1))
+    chosen = everything | jax.random.bernoulli(each_key, 0.5, (len(labels), _DRAWN_LABELS))
+    drawn = jnp.take_along_axis(chosen, labels.reshape(len(labels), -1) % _DRAWN_LABELS, axis=1)
+    return drawn.reshape(labels.shape)
 
 
 def _balanced(salient: jax.Array, known: jax.Array) -> jax.Array:

@@ -19,12 +19,13 @@ if TYPE_CHECKING:
 class FillConfig:
     """The parts of a training frame that are filled with the motion of the rest.
 
-    Where all that moves is filled the frame shows nothing that moves: a pair of the real frame in
+    Where everything that moves is filled the frame shows nothing that moves: a pair of the real frame in
     which only the object differs. Other parts are filled in both kinds of frames, so that a fill
     by itself tells nothing.
 
     Attributes:
-        hide_probability: probability that all that moves is filled.
+        hide_probability: probability that what moves is filled: all of it in every second of
+            these frames, and some labels or none in the others, so that what is left tells.
         other_probability: probability that something else is: the outline of what moves in another
             clip, or a random blob.
         margin: pixels around what moves that are filled with it.

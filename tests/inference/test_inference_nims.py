@@ -112,6 +112,29 @@ def test_regions_are_chosen_by_their_mean_relevance():
     assert (layers == (labels == 1)).mean() > 0.97
 
 
+class Seeing(FrameDetector):
+    """A detector that sees the square which differs most from the pan, and only that one."""
+
+    def __init__(self, flow, labels):
+        self.flow, self.labels = flow, labels
+
+    def __call__(self, flow, valid=None, method="lrp"):
+        same = np.linalg.norm(flow - self.flow, axis=-1) < 1e-6
+        first, second = (same & (self.labels == number) for number in (1, 2))
+        seen = first if first.any() else second
+        logits = np.where(seen.any(axis=(1, 2)), 1.0, -1.0)
+        return Evidence(logits, seen.astype(np.float32), np.zeros(T))
+
+
+def test_what_was_found_is_filled_before_the_classifier_is_asked_again():
+    flow, labels = video()
+    detector = Seeing(flow, labels)
+    for rounds, expected in ((1, labels == 1), (2, labels > 0), (9, labels > 0)):
+        found = salient_regions(detector, flow, parts=labels, rounds=rounds)
+        np.testing.assert_array_equal(found.moving, expected)
+        assert (found.evidence.logits > 0).all()
+
+
 def test_a_track_is_judged_as_a_whole():
     flow, labels = video()
     relevance = np.where(labels == 1, 1.0, np.where(labels == 2, 0.005, 0.01))

@@ -12,7 +12,7 @@ from jaxmotion.data import DataConfig
 from jaxmotion.data.config import AugmentConfig
 from jaxmotion.experiments.experiment import run_experiment
 from jaxmotion.networks.classifier_config import ClassifierConfig
-from jaxmotion.tasks.classification import Example, _balanced, random_blobs
+from jaxmotion.tasks.classification import Example, _balanced, random_blobs, random_labels
 from jaxmotion.tasks.classification_config import ClassificationConfig, FillConfig
 
 H, W = 24, 40
@@ -39,7 +39,7 @@ def batch(seed=0, size=6):
 
 
 def example(batch):
-    return Example(batch["flow"], batch["valid"], batch["labels"] > 0)
+    return Example(batch["flow"], batch["valid"], batch["labels"])
 
 
 def with_fill(**options):
@@ -47,17 +47,34 @@ def with_fill(**options):
     return dataclasses.replace(TASK, fill=fill)
 
 
-def test_what_moves_is_filled_with_the_motion_of_the_rest():
+def test_what_moves_is_filled_with_the_motion_of_the_rest_or_left_as_it_is():
     frames = batch()
-    changed = with_fill(hide_probability=1.0)._changed(jax.random.key(0), example(frames))
-    assert not np.asarray(changed.moving).any()
-    # The rest is an affine motion, which the fill continues.
     y, x = np.mgrid[-1 : 1 : H * 1j, -1 : 1 : W * 1j]
     design = np.stack([np.ones_like(x), x, y], -1)
-    arrays = (np.asarray(a)[:, 0] for a in (frames["flow"], changed.flow, frames["labels"]))
-    for before, after, moving in zip(*arrays, strict=True):
-        theta = np.linalg.lstsq(design[moving == 0], before[moving == 0], rcond=None)[0]
-        np.testing.assert_allclose(after, design @ theta, atol=5e-3)
+    change, hidden = with_fill(hide_probability=1.0)._changed, []
+    for seed in range(4):
+        changed = change(jax.random.key(seed), example(frames))
+        arrays = (frames["flow"], changed.flow, frames["labels"], changed.moving)
+        for before, after, labels, left in zip(*(np.asarray(a)[:, 0] for a in arrays), strict=True):
+            rest = labels == 0
+            if rest.all() or left.any():
+                np.testing.assert_array_equal(left, ~rest)
+                np.testing.assert_allclose(after, before, atol=5e-3)
+            else:  # the rest is an affine motion, which the fill continues
+                theta = np.linalg.lstsq(design[rest], before[rest], rcond=None)[0]
+                np.testing.assert_allclose(after, design @ theta, atol=5e-3)
+            if not rest.all():
+                hidden.append(not left.any())
+    assert 0 < sum(hidden) < len(hidden)
+
+
+def test_of_several_labels_all_or_some_are_hidden():
+    labels = jnp.tile(jnp.array([[1, 1, 2, 3]]), (400, 1)).reshape(400, 1, 1, 4)
+    drawn = np.asarray(random_labels(jax.random.key(0), labels))[:, 0, 0]
+    np.testing.assert_array_equal(drawn[:, 0], drawn[:, 1])
+    assert 0.45 < drawn.all(axis=1).mean() < 0.7  # a half, and an eighth of the others
+    assert 0.7 < drawn.mean() < 0.8
+    assert 0.02 < (~drawn.any(axis=1)).mean() < 0.12
 
 
 def test_another_fill_leaves_frames_as_salient_as_what_it_does_not_cover():
