@@ -27,10 +27,12 @@ class Segment:
         dilate: pixels by which the masks for colmap and nerfstudio are widened.
         checkpoint: the name of a shipped model (`jaxmotion models` lists them), the folder of a
             training run, or a file that `jaxmotion export` wrote.
-        estimator: estimator of the flow: dis (refined for masks), raft or raft_small; auto is raft
-            where its weights are there and an accelerator makes it quick, else dis.
-        weights: file of the weights, for raft and raft_small, instead of those that `jaxmotion
-            weights` fetched.
+        estimator: estimator of the flow: dis (refined for masks), raft, raft_small, or soflow for
+            small objects that move little; auto is raft where its weights are there and an
+            accelerator makes it quick, else dis.
+        scale: enlarge the frames by this factor for the estimator, for small objects.
+        weights: file of the weights, for raft and raft_small instead of those that `jaxmotion
+            weights` fetched, for soflow instead of those that are shipped.
         download: fetch the official weights of raft or raft_small if they are not there.
         flow: flow that is there already, instead of an estimator: what `jaxmotion flow` wrote, a
             .npz, or a folder of .flo numbered like the frames.
@@ -49,6 +51,7 @@ class Segment:
     dilate: int = 0
     checkpoint: str = DEFAULT_MODEL
     estimator: str = "auto"
+    scale: Literal[1, 2, 3] = 1
     weights: Path | None = None
     download: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     flow: Path | None = None
@@ -92,7 +95,7 @@ def main(argv: Sequence[str], prog: str = "jaxmotion segment") -> None:
             ask=ask_at_terminal(),
         )
         advice = chosen.reason
-        flow = estimator_for_masks(chosen.name, weights=chosen.weights)
+        flow = estimator_for_masks(chosen.name, options.scale, weights=chosen.weights)
         made_by = ", ".join([flow.name, *_words(flow.settings)])
     if of_instances:
         segmenter = InstanceSegmenter.load(options.checkpoint)

@@ -61,6 +61,7 @@ class SceneConfig:
 
     object_probabilities: Chances = (0.7, 0.3)
     empty_probability: Share = 0.0
+    decoy_probability: Share = 0.0
     object_area: tuple[Positive, Positive] = (0.03, 0.3)
     object_speed: NotNegative = 0.015
     object_speed_spread: NotNegative = 0.6
@@ -203,17 +204,24 @@ LEVELS: dict[str, SceneConfig] = {
         variation=0.9,
         corrupted_probability=0.03,
     ),
-    # Does anything move on its own? Half of the scenes have near static things and no object.
+    # Does anything move on its own? Half of the scenes have no object, and near static things in
+    # the place of most, which differ from the background as much as a slow object does.
     "parallax": replace(
         _DEFAULT,
         object_probabilities=(0.5, 0.3, 0.2),
         empty_probability=0.5,
+        decoy_probability=0.9,
         object_area=(0.02, 0.3),
+        object_speed=0.007,
+        object_speed_spread=0.5,
         nonrigid=0.5,
+        camera_speed=0.016,
         depth_variation=0.2,
-        occluder_probabilities=(0.25, 0.35, 0.4),
-        occluder_depth=(0.2, 1.5),
+        occluder_probabilities=(0.15, 0.35, 0.5),
+        occluder_depth=(0.2, 2.0),
+        edge_error=0.3,
         noise_relative=0.04,
+        patch_error=0.8,
     ),
     # Which objects, however many: up to five, before what moves without being one.
     "crowd_of_objects": replace(
