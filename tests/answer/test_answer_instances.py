@@ -73,6 +73,13 @@ def test_masks_tracks_motions_and_a_page(clip, run, tmp_path, capsys):
     assert 'id="data"' in (tmp_path / "out" / "index.html").read_text()
 
 
+def test_segment_refuses_what_objects_do_not_have(clip, run, tmp_path, capsys):
+    options = ["--checkpoint", str(run), "--out", str(tmp_path / "out"), "--latents"]
+    assert main(["segment", str(clip / "clip"), *options]) == 2
+    assert "--latents: expected without it" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_segmenter_finds_no_instances(clip, untrained_run, tmp_path, capsys):
     options = ["--checkpoint", str(untrained_run), "--out", str(tmp_path / "out")]
     assert main(["instances", str(clip / "clip"), *options]) == 2
