@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Literal
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import tyro
 
@@ -53,7 +52,7 @@ class Options:
 
     what: tyro.conf.Positional[Literal["scenes", "flies"]]
     checkpoint: str
-    segmenters: tuple[str, ...] = ("st-ms-k4", "lt-ms-k4")
+    segmenters: tuple[str, ...] = ("lt-ms-k4",)
     scenes: int = 60
     level: str = "hard"
     data: Path = Path("../shared/data/flies")
@@ -74,17 +73,19 @@ def scenes_of_several(level: str, count: int):
 
 def grouping(segmenter: InstanceSegmenter) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
     """The objects of a network that is told the true foreground."""
-    clustering = replace(segmenter.task.clustering, least_seed=0.0, min_seed=0.0, secondary=0.0)
+    clustering = replace(segmenter.task.clustering, least_seed=0.0, min_seed=0.3, secondary=0.0)
     task = InstancesTask(replace(segmenter.task, clustering=clustering))
 
     @jax.jit
-    def find(params, flow, foreground):
-        embedding, said = task.embed(params, flow, jnp.ones(flow.shape[:-1]))
+    def find(params, flow, valid, foreground):
+        embedding, said = task.embed(params, flow, valid)
         return task.find(embedding, said, foreground).labels
 
-    return lambda flow, foreground: np.asarray(
-        find(segmenter.params, flow[None], foreground[None].astype(np.float32))
-    )[0]
+    def labels(flow, foreground):
+        given = (np.ones(foreground.shape, np.float32), foreground.astype(np.float32))
+        return np.asarray(find(segmenter.params, flow[None], *(x[None] for x in given)))[0]
+
+    return labels
 
 
 def measure_scenes(options: Options) -> None:
@@ -107,6 +108,7 @@ def measure_scenes(options: Options) -> None:
         methods[f"{name}, segments"] = labels
         methods[f"{name}, parts"] = lambda s, labels=labels: connected_parts(labels(s) > 0, 50)
     scenes = list(scenes_of_several(options.level, options.scenes))
+    print(f"{len(scenes)} scenes, {sum(int(s.labels.max()) for s in scenes)} objects")
     for name, find in methods.items():
         scores = mean_scores(instance_scores(s.labels, find(s).astype(np.int32)) for s in scenes)
         print(f"{name:40s}", "  ".join(f"{key} {value:.3f}" for key, value in scores.items()))

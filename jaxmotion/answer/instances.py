@@ -124,7 +124,7 @@ def segment_instances(
         meter = ResidualMeter(len(moving))
         for frame in held:
             masks = frame.found.masks(tracks)
-            meter.add(masks.argmax(axis=-1), np.float32(frame.flow), frame.valid)
+            meter.add(masks.argmax(axis=-1), frame.flow.astype(np.float32), frame.valid)
         page = render(video, gatherer, meter.residuals(), moving, settings or {})
         (new / "index.html").write_text(page, encoding="utf-8")
         _write_motions(new / "theta.npz", segmenter, held, tracks)
@@ -139,7 +139,7 @@ def _find(segmenter: InstanceSegmenter, fields, bar: tqdm) -> tuple[list[_Held],
 
     def remembered() -> Iterator[tuple[np.ndarray, np.ndarray]]:
         for flow, valid in fields:
-            kept.append((np.float16(flow), valid > 0))
+            kept.append((flow.astype(np.float16), valid > 0))
             bar.update()
             yield flow, valid
 
@@ -147,7 +147,8 @@ def _find(segmenter: InstanceSegmenter, fields, bar: tqdm) -> tuple[list[_Held],
     for frame in segmenter.track(remembered()):
         records.add(frame)
         small = frame._replace(
-            probability=np.float16(frame.probability), seediness=np.float16(frame.seediness)
+            probability=frame.probability.astype(np.float16),
+            seediness=frame.seediness.astype(np.float16),
         )
         found.append(_Held(*kept[len(found)], small))
     return found, records
@@ -164,7 +165,7 @@ def _write_pictures(
             masks = found.masks(tracks)
             labels = pictures.write(name, frame, masks)
             if t < len(held):
-                gatherer.add(frame, labels, np.float32(flow), masks, valid)
+                gatherer.add(frame, labels, flow.astype(np.float32), masks, valid)
             else:
                 gatherer.add_last(frame, labels)
     return pictures.names, gatherer
@@ -174,7 +175,9 @@ def _write_motions(
     path: Path, segmenter: InstanceSegmenter, held: list[_Held], tracks: list[int]
 ) -> None:
     fitter = MotionFitter(_MODEL, "l1")
-    frames = ((np.float32(f.flow), f.found.masks(tracks), np.float32(f.valid)) for f in held)
+    frames = (
+        (f.flow.astype(np.float32), f.found.masks(tracks), f.valid.astype(np.float32)) for f in held
+    )
     start, length, theta = zip(*fitter.stream(frames, segmenter.inference), strict=True)
     np.savez(path, theta=theta, start=start, length=length)
 

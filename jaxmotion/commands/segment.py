@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from jaxmotion.commands.parsing import parse_options
+from jaxmotion.errors import InputError
 from jaxmotion.models import DEFAULT_MODEL
 
 
@@ -69,7 +70,10 @@ def main(argv: Sequence[str], prog: str = "jaxmotion segment") -> None:
     """
     options = parse_options(Segment, argv, prog=prog)
     from jaxmotion.answer import Answer, segment_video
+    from jaxmotion.answer.instances import segment_instances
+    from jaxmotion.inference.instance_segmenter import InstanceSegmenter
     from jaxmotion.inference.segmenter import Segmenter
+    from jaxmotion.models.loading import load_trained
     from jaxmotion.optical_flow import estimator_for_masks
     from jaxmotion.optical_flow.choice import ask_at_terminal, choose_estimator
     from jaxmotion.training.compilation_cache import enable_compilation_cache
@@ -78,6 +82,9 @@ def main(argv: Sequence[str], prog: str = "jaxmotion segment") -> None:
         options.probabilities, options.saliency, options.latents, options.export, options.dilate
     )
     enable_compilation_cache()
+    of_instances = load_trained(options.checkpoint).config.task.kind == "instances"
+    if of_instances:
+        _check_instances(options)
     flow = options.flow
     made_by, advice = f"from {options.flow}", ""
     if flow is None:
@@ -90,7 +97,10 @@ def main(argv: Sequence[str], prog: str = "jaxmotion segment") -> None:
         advice = chosen.reason
         flow = estimator_for_masks(chosen.name, options.scale, weights=chosen.weights)
         made_by = ", ".join([flow.name, *_words(flow.settings)])
-    segmenter = Segmenter.load(options.checkpoint, num_masks=options.num_masks)
+    if of_instances:
+        segmenter = InstanceSegmenter.load(options.checkpoint)
+    else:
+        segmenter = Segmenter.load(options.checkpoint, num_masks=options.num_masks)
     segmenter.inference = segmenter.inference.override(options.window, options.overlap)
     windows = segmenter.inference
     settings = {
@@ -100,10 +110,25 @@ def main(argv: Sequence[str], prog: str = "jaxmotion segment") -> None:
         if windows.window
         else "the whole video",
     }
-    report = segment_video(options.video, segmenter, options.out, flow, answer, settings)
-    print(f"{options.out}: {', '.join(report.written)}; {report}")
+    if isinstance(segmenter, InstanceSegmenter):
+        exported = (options.export, options.dilate)
+        found = segment_instances(options.video, segmenter, options.out, flow, settings, *exported)
+        print(f"{options.out}: index.html, masks, moving, overlay.mp4, tracks.csv; {found}")
+    else:
+        report = segment_video(options.video, segmenter, options.out, flow, answer, settings)
+        print(f"{options.out}: {', '.join(report.written)}; {report}")
     if advice:
         print(advice)
+
+
+def _check_instances(options: Segment) -> None:
+    """Refuses what only segments have: objects are not chosen among, and have no latents."""
+    for name in ("probabilities", "saliency", "latents", "num_masks"):
+        if getattr(options, name):
+            raise InputError(
+                f"--{name.replace('_', '-')}: expected without it; {options.checkpoint} is a "
+                "network of instances"
+            )
 
 
 def _words(settings: dict[str, Any]) -> Iterator[str]:

@@ -107,10 +107,11 @@ def connected_parts(foreground: np.ndarray, least: int = 0) -> np.ndarray:
     Returns:
         int32 `[T, H, W]`, 0 = background, 1.. = parts, the largest first.
     """
-    labels, count = ndimage.label(foreground, np.ones((3, 3, 3)))
-    sizes = np.bincount(labels.ravel(), minlength=count + 1)
+    labels = np.zeros(foreground.shape, np.int32)
+    ndimage.label(foreground, np.ones((3, 3, 3)), output=labels)
+    sizes = np.bincount(labels.ravel())
     order = 1 + np.argsort(-sizes[1:], kind="stable")
-    names = np.zeros(count + 1, np.int32)
+    names = np.zeros(len(sizes), np.int32)
     for place, label in enumerate(order, 1):
         names[label] = place if sizes[label] >= least else 0
     return names[labels]

@@ -84,7 +84,8 @@ def squeeze(x: jax.Array) -> jax.Array:
     Returns:
         `[B, (T + 1) // 2, H, W, C]`.
     """
-    return nn.avg_pool(x, (3, 3, 3), strides=(2, 1, 1), padding=[(1, 1)] * 3)
+    border = ((1, 1),) * 3
+    return nn.avg_pool(x, (3, 3, 3), strides=(2, 1, 1), padding=border)  # pyright: ignore
 
 
 def expand(x: jax.Array, factors: tuple[int, int, int]) -> jax.Array:

@@ -29,6 +29,13 @@ def test_clips_of_nine_frames_over_four_devices(on_eight_devices):
 
 
 @pytest.mark.slow
+def test_objects_of_nine_frames_over_four_devices(on_eight_devices):
+    """Frames that fill clips up change nothing in the loss of instances either."""
+    case = {"method": "instances", "frames": 9, "batch": 4, "meshes": [[2, 4]]}
+    check(on_eight_devices(PROGRAM, "compare", json.dumps(case)), 1)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("method", "frames"), [("em", 1), ("st_ms", 3), ("lt_ms", 16), ("lt_ms", 13), ("lt_ms_sa", 9)]
 )
