@@ -3,8 +3,10 @@
     python benchmarks/nims.py difficulty
     python benchmarks/nims.py scenes --checkpoint runs/nims
     python benchmarks/nims.py frames --checkpoint runs/nims --data ../shared/data/davis --split dev
+    python benchmarks/nims.py still --checkpoint runs/nims --data ../shared/data/davis --split dev
     python benchmarks/nims.py masks --checkpoint runs/nims --data ../shared/data/davis --split dev
-    python benchmarks/nims.py crowd --checkpoint runs/nims_crowd
+    python benchmarks/nims.py crowd --checkpoint runs/nims_crowd --adversarial runs/adversarial \
+        --twin runs/crowd_twin
 
 `difficulty` prints what the best threshold on the residual of a global motion makes of the scenes:
 the share of frames that it calls rightly, and its J on those in which something moves.
@@ -15,14 +17,22 @@ the share of frames that it calls rightly, and its J on those in which something
 moves filled by the motion of the rest (the ablation test of thesis fig. 5.2), and with as much
 filled elsewhere. What moves is what a segmenter and `salient` say; no annotation is looked at.
 
+`still` makes videos in which nothing moves on its own (as `benchmarks/saliency.py --still`), and
+prints in how many the floor of the rule `salient`, and the classifier, say so.
+
 `masks` prints the mean J of what is chosen by relevance, of the classifier and of the same network
-with random parameters (the randomization test of fig. 5.6), for layers of motion and for segments.
+with random parameters (the randomization test of fig. 5.6), for layers of motion and for segments;
+of what the rule `salient` chooses; and of what both choose.
 
 `crowd` follows section 5.3.3: J on frames that are rightly called salient, and over all frames,
-where an empty answer to an empty frame counts 1.
+where an empty answer to an empty frame counts 1. Beside NIMS it scores a run of adversarial
+saliency, and a supervised network on the same scenes (`benchmarks/supervised_twin.py`). Printed too
+is how many of these frames the classifier calls still once what was found is filled.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Literal
 
@@ -31,6 +41,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import tyro
+from saliency import CAMERAS, still_video
+from supervised_twin import SupervisedConfig
 
 from jaxmotion.evaluation.discovery import find_sequences
 from jaxmotion.evaluation.methods import predict_labels
@@ -42,19 +54,26 @@ from jaxmotion.experiments.frames import (
     score_on_frames,
     threshold_accuracy,
 )
+from jaxmotion.experiments.salient_masks import LEAST_AREA, mask_scores
 from jaxmotion.experiments.scenes import TEST_SEED, TUNING_SEED
+from jaxmotion.inference.adversarial import SalientMasks
 from jaxmotion.inference.detector import FrameDetector
-from jaxmotion.inference.nims import Nims, Parts, Selection, salient_regions
+from jaxmotion.inference.nims import Parts, Selection, chosen_regions, salient_regions, softened
 from jaxmotion.inference.segmenter import Segmenter
 from jaxmotion.metrics.davis import jaccard
 from jaxmotion.models.loading import load_trained
 from jaxmotion.motion import MotionModel, inpaint
+from jaxmotion.optical_flow import estimate_sequence
+from jaxmotion.optical_flow.refinement import Refined
 from jaxmotion.saliency import salient_segments
-from jaxmotion.tasks.classification_config import ClassificationConfig
+from jaxmotion.saliency.layers import motion_layers
+from jaxmotion.tasks.segmentation_config import SegmentationConfig
 
-LEVELS = {"parallax": (0.005, (32, 56)), "crowd": (0.001, (64, 112))}
+SIZES = {"parallax": (32, 56), "crowd": (64, 112)}
+LEVELS = {level: (LEAST_AREA[level], size) for level, size in SIZES.items()}
 FACTORS = tuple(0.5 + 0.25 * step for step in range(30))
 MARGIN = 5  # pixels around what moves that are filled with it
+WAYS: tuple[Parts, ...] = ("alike", "alike_published", "layers")
 PUBLISHED = Selection("above_largest", over_time=False)
 SELECTIONS = {
     "above the largest, each frame": PUBLISHED,
@@ -76,11 +95,14 @@ class BenchmarkConfig:
         segmenter: network whose segments are judged.
         frames: number of frames of scenes.
         every: frames of real video that are looked at: all, every second, ...
+        adversarial: run of adversarial saliency, for `crowd`.
+        twin: run of the supervised twin, for `crowd`.
+        still_frames: number of frames of each video of `still`.
         prior: share of salient frames in training (``salient`` in metrics.jsonl), which `scenes`
             takes out of the logits, as there are as many of one kind as of the other.
     """
 
-    what: tyro.conf.Positional[Literal["difficulty", "scenes", "frames", "masks", "crowd"]]
+    what: tyro.conf.Positional[Literal["difficulty", "scenes", "frames", "still", "masks", "crowd"]]
     checkpoint: str = ""
     data: Path = Path("DAVIS")
     split: str | None = None
@@ -88,6 +110,9 @@ class BenchmarkConfig:
     segmenter: str = "lt-ms-k4"
     frames: int = 500
     every: int = 1
+    adversarial: str = ""
+    twin: str = ""
+    still_frames: int = 10
     prior: float = 0.5
 
 
@@ -150,35 +175,72 @@ def frames(config: BenchmarkConfig) -> None:
     )
 
 
-def randomized(detector: FrameDetector, seed: int = 0) -> FrameDetector:
-    """The same network with fresh parameters, whose logits are positive."""
-    assert isinstance(detector.config.task, ClassificationConfig)
-    data = detector.config.data
-    flow = jnp.zeros((1, 1, data.height, data.width, 2))
-    task = detector.config.task.build(data)
-    params = dict(task.init(jax.random.key(seed), {"flow": flow})["params"])
-    dense = params["Dense_0"]
-    params["Dense_0"] = {"kernel": jnp.abs(dense["kernel"]), "bias": dense["bias"] + 10}
-    return FrameDetector(detector.config, params)
+def still(config: BenchmarkConfig) -> None:
+    """Prints what says of videos in which nothing moves that nothing does."""
+    detector, segmenter = FrameDetector.load(config.checkpoint), Segmenter.load(config.segmenter)
+    floor, classifier = [], []
+    for number, sequence in enumerate(find_sequences(config.data, config.flow, split=config.split)):
+        if not sequence.has_frames:
+            continue
+        frame = sequence.read_frame(0)
+        for camera in CAMERAS:
+            video = islice(still_video(frame, camera, number), config.still_frames)
+            size = segmenter.working_size(*frame.shape[:2])
+            flow = np.stack(list(estimate_sequence(video, Refined(size=size))))
+            floor.append(bool(salient_segments(segmenter(flow), flow).any()))
+            classifier.append(float((detector(flow).logits > 0).mean()))
+            print(
+                f"  {sequence.name:20s} {camera:7s} segments move: {floor[-1]!s:5s} "
+                f"salient frames {classifier[-1]:.3f}",
+                flush=True,
+            )
+    print(
+        f"of {len(floor)} still videos the rule says {sum(floor)} move, the classifier "
+        f"{sum(share > 0.5 for share in classifier)}; salient frames {np.mean(classifier):.3f}"
+    )
+
+
+class Chosen:
+    """What was chosen in a video already, as a predictor of an evaluation."""
+
+    select = "nonzero"
+
+    def __init__(self, moving: np.ndarray) -> None:
+        self.moving = np.asarray(moving, np.float32)
+
+    def __call__(self, flow: np.ndarray, valid: np.ndarray | None = None) -> np.ndarray:
+        """Gives the rest and what was chosen, whatever the flow."""
+        return np.stack([1 - self.moving, self.moving], axis=-1)
 
 
 def masks(config: BenchmarkConfig) -> None:
-    """Prints the mean J of what is chosen by relevance."""
+    """Prints the mean J of what is chosen by relevance, and of what the rule chooses."""
     detector = FrameDetector.load(config.checkpoint)
     segmenter = Segmenter.load(config.segmenter)
+    judges = {"trained": detector, "random": detector.randomized()}
     scores: dict[str, list[float]] = {}
     for sequence in find_sequences(config.data, config.flow, split=config.split):
         flow, _, gt = sequence.read()
         soft = segmenter(flow)
-        for name, judge in (("trained", detector), ("random", randomized(detector))):
+        parts = {"layers": motion_layers(flow), "segments": soft.argmax(axis=-1)}
+        rule = salient_segments(soft, flow)[parts["segments"]]
+        found = {"rule, segments": rule}
+        for name, judge in judges.items():
+            evidence = judge(flow)
             for label, selection in SELECTIONS.items():
-                for regions, network in (("layers", None), ("segments", lambda *_: soft)):  # noqa: B023
-                    nims = Nims(judge, network, selection)  # pyright: ignore[reportArgumentType]
-                    labels, _ = predict_labels(nims, flow, gt.shape[1:], Protocol())
-                    key = f"{name:8s} {regions:9s} {label}"
-                    scores.setdefault(key, []).append(float(jaccard(gt, labels > 0).mean()))
-        last = {key: values[-1] for key, values in scores.items()}
-        print(f"  {sequence.name:20s} " + " ".join(f"{v:.3f}" for v in last.values()), flush=True)
+                for kind, labels in parts.items():
+                    moving = chosen_regions(evidence, flow, labels, selection)
+                    if kind == "segments":
+                        moving = softened(moving, soft)
+                        if selection.over_time:
+                            both = softened((moving > 0.5) & rule, soft)
+                            found[f"rule and {name} {kind} {label}"] = both
+                    found[f"{name} {kind} {label}"] = moving
+        for key, moving in found.items():
+            labels, _ = predict_labels(Chosen(moving), flow, gt.shape[1:], Protocol())
+            scores.setdefault(key, []).append(float(jaccard(gt, labels > 0).mean()))
+        last = [values[-1] for key, values in scores.items() if "random" not in key]
+        print(f"  {sequence.name:20s} " + " ".join(f"{v:.3f}" for v in last), flush=True)
     for key, values in scores.items():
         print(f"J {np.mean(values):.4f}  {key}")
 
@@ -189,22 +251,39 @@ def crowd(config: BenchmarkConfig) -> None:
     least, size = LEVELS["crowd"]
     test = scene_frames("crowd", config.frames, size, TEST_SEED)
     truth = salient_frames(test.moving, least)
-    ways: tuple[Parts, ...] = ("alike", "alike_published", "layers")
-    for parts in ways:
-        found = salient_regions(detector, test.flow, parts=parts, selection=PUBLISHED)
-        called = found.evidence.logits > 0
-        moving = np.where(truth[:, None, None], test.moving, False)
-        scores = jaccard(moving, found.moving)
-        print(
-            f"{parts:16s} accuracy {(called == truth).mean():.3f}, "
-            f"J {scores[called & truth].mean():.3f} on salient frames called so, "
-            f"{scores.mean():.3f} on all"
-        )
+    found: dict[str, np.ndarray] = {}
+    for parts in WAYS:
+        nims = salient_regions(detector, test.flow, parts=parts, selection=PUBLISHED)
+        called, found[f"NIMS, {parts}"] = nims.evidence.logits > 0, nims.moving
+    print(
+        f"accuracy {(called == truth).mean():.3f}, salient frames found {called[truth].mean():.3f}"
+    )
+    for name, checkpoint in (("adversarial", config.adversarial), ("supervised", config.twin)):
+        if checkpoint:
+            found[name] = predictor_of(checkpoint)(test.flow).argmax(axis=-1) > 0
+    for name, moving in found.items():
+        scores = mask_scores(moving, test.moving, truth)
+        both = jaccard(test.moving, moving)[called & truth].mean()
+        left = filled(test.flow, moving, ~moving)
+        flipped = detector(left).logits[called & truth] < 0
+        scores |= {"flipped": float(flipped.mean())}
+        words = ", ".join(f"{key} {value:.3f}" for key, value in scores.items())
+        print(f"{name:22s} J {both:.3f} on salient frames called so; {words}")
+
+
+def predictor_of(checkpoint: str) -> Callable[[np.ndarray], np.ndarray]:
+    """Masks of a run of adversarial saliency, or of the supervised twin."""
+    trained = load_trained(checkpoint)
+    if trained.config.task.kind == "adversarial":
+        return SalientMasks.of(trained)
+    assert isinstance(trained.config.task, SupervisedConfig)
+    task = SegmentationConfig(network=trained.config.task.network)
+    return Segmenter(replace(trained.config, task=task), trained.params)
 
 
 def main(config: BenchmarkConfig) -> None:
     """Prints the table that was asked for."""
-    tables = (difficulty, scenes, frames, masks, crowd)
+    tables = (difficulty, scenes, frames, still, masks, crowd)
     {table.__name__: table for table in tables}[config.what](config)
 
 

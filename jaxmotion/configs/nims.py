@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from jaxmotion.data.config import DataConfig
+from jaxmotion.networks.classifier_config import ClassifierConfig
 from jaxmotion.tasks.classification_config import ClassificationConfig, FillConfig
 from jaxmotion.training.config import Config, EvalsConfig, OptimizerConfig
 
@@ -15,11 +16,11 @@ def config() -> Config:
     """
     return Config(
         data=DataConfig(source="scenes:parallax", height=32, width=56, validation_clips=256),
-        task=ClassificationConfig(),
+        task=ClassificationConfig(network=ClassifierConfig(widths=(16, 32, 64))),
         optimizer=OptimizerConfig(
             kind="adamw", learning_rate=5e-3, warmup_steps=20, ema_decay=0.98
         ),
-        steps=600,
+        steps=1200,
         batch_size=32,
         validate_every=100,
         checkpoint_every=100,
@@ -29,13 +30,15 @@ def config() -> Config:
 
 
 def crowd() -> Config:
-    """Whether anybody walks against a crowd; no part of a frame is filled."""
+    """Whether anybody walks against a crowd."""
     base = config()
     return replace(
         base,
         data=replace(base.data, source="scenes:crowd", height=64, width=112),
+        steps=600,
         task=ClassificationConfig(
-            least_area=0.001, fill=FillConfig(hide_probability=0.0, other_probability=0.0)
+            least_area=0.001,
+            fill=FillConfig(hide_probability=0.25, other_probability=0.25, margin=1),
         ),
         evals=replace(base.evals, scenes="crowd"),
     )

@@ -1,7 +1,7 @@
 """The methods and datasets to evaluate, as a command line or a suite file names them."""
 
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from pathlib import Path
@@ -16,14 +16,18 @@ from jaxmotion.evaluation.methods import Network, Predictor, ResultFolder
 from jaxmotion.evaluation.protocol import preset
 from jaxmotion.evaluation.run import DatasetPlan
 from jaxmotion.files import reading, stamps
+from jaxmotion.inference.adversarial import SalientMasks
 from jaxmotion.inference.detector import FrameDetector
+from jaxmotion.inference.instance_segmenter import InstanceSegmenter, TrackMasks
 from jaxmotion.inference.nims import Nims
 from jaxmotion.inference.segmenter import Segmenter
 from jaxmotion.models.loading import find_trained, load_trained
+from jaxmotion.models.trained import Trained
 from jaxmotion.options import Meta, from_json
 from jaxmotion.stores import is_url
 
 Text = Annotated[str, Meta(min_length=1)]
+_RANDOM = "random:"  # before a frame classifier: the same network with fresh parameters
 
 
 @dataclass(frozen=True)
@@ -102,6 +106,7 @@ def network(checkpoint: str, num_masks: int | None = None) -> Network:
         checkpoint: the name of a baseline, or anything that `Segmenter.load` takes, or NAME= that.
             A frame classifier takes its place, which then chooses among layers of motion, and
             ``CLASSIFIER+SEGMENTER``, which chooses among segments (`inference.nims.Nims`).
+            ``random:CLASSIFIER`` is the same network with fresh parameters: the randomization test.
         num_masks: number of masks, as `Segmenter.load` has it; baselines have two.
 
     Raises:
@@ -117,8 +122,8 @@ def network(checkpoint: str, num_masks: int | None = None) -> Network:
             raise InputError(f"--num-masks {num_masks}: {baseline} has 2 masks, expected no other")
         load, identity = partial(_baseline_predictor, baseline), {"baseline": baseline}
         return Network(name, load, kind="baseline", identity=identity)
-    if "+" in baseline and not named.exists():
-        return _classifier_and_segmenter(name, *baseline.split("+", 1))
+    if not named.exists() and ("+" in baseline or baseline.startswith(_RANDOM)):
+        return _nims(name, *baseline.partition("+")[::2])
     given = checkpoint.rpartition("=")[2]  # a `Path` would make one slash of two
     source = given if is_url(given) else str(named)
     path = find_trained(source)
@@ -133,22 +138,39 @@ def network(checkpoint: str, num_masks: int | None = None) -> Network:
 
 
 def _predictor(path: str, num_masks: int | None) -> Predictor:
-    """The segmenter of a checkpoint, or NIMS with its frame classifier."""
-    trained = load_trained(path)
-    if trained.config.task.kind == "classification" and num_masks is None:
-        return Nims(FrameDetector.of(trained))
+    """What gives masks by a checkpoint: a segmenter, or what `_WITHOUT_MASKS` makes of it."""
+    if num_masks is None:
+        trained = load_trained(path)
+        if trained.config.task.kind in _WITHOUT_MASKS:
+            return _WITHOUT_MASKS[trained.config.task.kind](trained)
     return Segmenter.load(path, num_masks=num_masks)
 
 
-def _classifier_and_segmenter(name: str, classifier: str, segmenter: str) -> Network:
-    """NIMS that chooses among the segments of a network."""
-    paths = [find_trained(part) for part in (classifier, segmenter)]
+# Networks that do not segment by themselves, by the kind of their task.
+_WITHOUT_MASKS: dict[str, Callable[[Trained], Predictor]] = {
+    "classification": lambda trained: Nims(FrameDetector.of(trained)),
+    "adversarial": SalientMasks.of,
+    "instances": lambda trained: TrackMasks(InstanceSegmenter.of(trained)),
+}
+
+
+def _nims(name: str, classifier: str, segmenter: str) -> Network:
+    """NIMS that chooses among the segments of a network, or among layers of motion."""
+    trained, parts = classifier.removeprefix(_RANDOM), [segmenter] if segmenter else []
+    paths = [find_trained(part) for part in (trained, *parts)]
     folders = [path / "best" if (path / "best").is_dir() else path for path in paths]
+
+    def load() -> Nims:
+        detector = FrameDetector.load(trained)
+        if classifier != trained:
+            detector = detector.randomized()
+        return Nims(detector, Segmenter.load(segmenter) if segmenter else None)
+
     return Network(
         name,
-        lambda: Nims(FrameDetector.load(classifier), Segmenter.load(segmenter)),
-        source=f"{classifier}+{segmenter}",
-        identity={"files": [stamps(folder) for folder in folders]},
+        load,
+        source="+".join([classifier, *parts]),
+        identity={"classifier": classifier, "files": [stamps(folder) for folder in folders]},
     )
 
 

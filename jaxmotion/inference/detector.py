@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import cv2
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from jaxmotion.data.transforms import resize_flow_and_valid
@@ -90,6 +91,20 @@ class FrameDetector:
             InputError: where it was trained for another task.
         """
         return cls(trained.config, trained.params)
+
+    def randomized(self, seed: int = 0) -> "FrameDetector":
+        """The same network with fresh parameters, whose logits are above zero.
+
+        What its relevance chooses needs no training (the randomization test, thesis fig. 5.6).
+
+        Args:
+            seed: seed of the parameters.
+        """
+        clip = {"flow": jnp.zeros((1, 1, self.config.data.height, self.config.data.width, 2))}
+        params = dict(self._task.init(jax.random.key(seed), clip)["params"])
+        dense = params["Dense_0"]
+        params["Dense_0"] = {"kernel": jnp.abs(dense["kernel"]), "bias": dense["bias"] + 10}
+        return FrameDetector(self.config, params)
 
     def __call__(
         self, flow: np.ndarray, valid: np.ndarray | None = None, method: Method = "lrp"

@@ -79,25 +79,45 @@ def salient_regions(
     relevance = evidence.relevance
     known = np.ones(relevance.shape, bool) if valid is None else np.asarray(valid) > 0
     flow = np.where(known[..., None], flow, 0).astype(np.float32)
-    background: int | None = None
     if isinstance(parts, str):
         if parts == "layers":
             labels = motion_layers(flow, known)
-            background = 255
         else:
             options = {"least": -0.01, "remove_global_motion": False}
             options = options if parts == "alike_published" else {}
             labels = alike(flow, relevance, known, **options).astype(np.uint8)
     else:
         labels = np.asarray(parts).astype(np.uint8)
-    regions = components(labels, without=background)
-    moving = _moving(regions, relevance, flow, selection, vector_size)
-    moving &= evidence.logits[:, None, None] > 0
+    moving = chosen_regions(evidence, flow, labels, selection, vector_size)
     maps = [
         np.asarray(_map(*(np.asarray(part, np.float32)[None, None] for part in frame)))[0, 0]
         for frame in zip(flow, moving, known, strict=True)
     ]
     return Salience(evidence, moving, np.stack(maps))
+
+
+def chosen_regions(
+    evidence: Evidence,
+    flow: np.ndarray,
+    labels: np.ndarray,
+    selection: Selection,
+    vector_size: tuple[int, int] | None = None,
+) -> np.ndarray:
+    """Chooses what moves among the connected parts of labels.
+
+    Args:
+        evidence: the answers of the classifier.
+        flow: `[T, H, W, 2]`, pixels per frame, finite.
+        labels: `[T, H, W]`, from 0 to 254; 255 for no region.
+        selection: which regions move.
+        vector_size: as in `salient_regions`.
+
+    Returns:
+        bool `[T, H, W]`; nothing in a frame that is not salient.
+    """
+    regions = components(np.asarray(labels).astype(np.uint8), without=255)
+    moving = _moving(regions, evidence.relevance, flow, selection, vector_size)
+    return moving & (evidence.logits[:, None, None] > 0)
 
 
 def _moving(
@@ -189,18 +209,21 @@ class Nims:
             self.detector, flow, valid, parts=parts, selection=self.selection
         ).moving.astype(np.float32)
         if soft is not None:
-            moving = _softened(moving, soft)
+            moving = softened(moving, soft)
         return np.stack([1 - moving, moving], axis=-1)
 
 
-def _softened(moving: np.ndarray, masks: np.ndarray) -> np.ndarray:
-    """Outlines `[T, H, W]` of what moves as soft as the masks that it is made of.
+def softened(moving: np.ndarray, masks: np.ndarray) -> np.ndarray:
+    """Makes the outlines of what moves as soft as the masks that it is made of.
 
     Args:
-        moving: 1 where something moves, else 0.
+        moving: `[T, H, W]`, 1 where something moves, else 0.
         masks: `[T, H, W, K]`, the probability of each segment.
+
+    Returns:
+        float32 `[T, H, W]` in [0, 1].
     """
-    labels = masks.argmax(axis=-1)
+    labels, moving = masks.argmax(axis=-1), np.asarray(moving, np.float32)
     result = np.zeros_like(moving)
     for t, (frame, soft) in enumerate(zip(moving, masks, strict=True)):
         chosen_labels = np.unique(labels[t][frame > 0])

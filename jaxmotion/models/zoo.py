@@ -60,7 +60,7 @@ def model_megabytes(path: Path) -> float:
 
 
 def format_models(models: Mapping[str, Path]) -> str:
-    """A table of model files.
+    """A table of model files, and below it what each was trained on, labels included.
 
     Args:
         models: the files by name.
@@ -69,6 +69,7 @@ def format_models(models: Mapping[str, Path]) -> str:
         InputError: as `read_model`.
     """
     rows = [("name", "method", "K", "parameters", "size", "metrics")]
+    taught = []
     for name, path in models.items():
         trained = read_model(path)
         quality = (
@@ -85,12 +86,14 @@ def format_models(models: Mapping[str, Path]) -> str:
                 ", ".join(quality),
             )
         )
+        if "trained_on" in trained.provenance:
+            taught.append(f"{name} was trained on: {trained.provenance['trained_on']}")
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = (
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
         for row in rows
     )
-    return "\n".join(line.rstrip() for line in lines)
+    return "\n".join([*(line.rstrip() for line in lines), *taught])
 
 
 def _method(config: Config) -> tuple[str, str]:

@@ -1,9 +1,11 @@
 """The frame classifier: does anything stand out in a flow field?
 
-Blocks of convolution, max pooling, norm and ReLU, and a dense layer (thesis §5.2.1). The norm is an
-instance norm without learned parameters. Its slope is therefore never negative, so that it commutes
-with the maximum: convolution, norm, ReLU, pooling, with the statistics of the pooled features, is
-the same function (eq. 5.1, 5.2), and there is no second order of layers for the interpretation.
+Blocks of convolution, max pooling, norm and ReLU, then the mean and the maximum of each channel
+over the frame, and a dense layer (thesis §5.2.1). A mean alone tells little of what is small. The
+norm is an instance norm without learned parameters. Its slope is therefore never negative, so that
+it commutes with the maximum: convolution, norm, ReLU, pooling, with the statistics of the pooled
+features, is the same function (eq. 5.1, 5.2), and there is no second order of layers for the
+interpretation.
 """
 
 from typing import Any
@@ -30,7 +32,9 @@ CHANNELS: dict[str, int] = {
 def classifier_features(
     flow: jax.Array, residual: jax.Array, kind: ClassifierInput, valid: jax.Array
 ) -> jax.Array:
-    """Prepares flow for a frame classifier. No gradient passes through it.
+    """Prepares flow for a frame classifier.
+
+    A gradient passes through ``"directions"`` alone, and is finite where nothing moves.
 
     Args:
         flow: `[B, T, H, W, 2]`, pixels per frame.
@@ -57,10 +61,7 @@ def classifier_features(
         flow=(flow, "B T H W 2"), residual=(residual, "B T H W 2"), valid=(valid, "B T H W")
     )
     known = (valid > 0)[..., None]
-    flow, residual = (
-        jax.lax.stop_gradient(jnp.where(known, field.astype(jnp.float32), 0))
-        for field in (flow, residual)
-    )
+    flow, residual = (jnp.where(known, a.astype(jnp.float32), 0) for a in (flow, residual))
 
     def total(values: jax.Array) -> jax.Array:
         return jnp.sum(values, axis=(2, 3), keepdims=True)
@@ -68,17 +69,23 @@ def classifier_features(
     absolute = jnp.mean(jnp.abs(residual), axis=-1, keepdims=True)
     scale = jnp.maximum(total(absolute) / jnp.maximum(total(known), 1), 1e-6)
     motion, residual = (flow - residual) / scale, residual / scale
-    speed, length = (jnp.linalg.norm(a, axis=-1, keepdims=True) for a in (motion, residual))
+    speed, length = _length(motion), _length(residual)
     compressed = residual * jnp.log1p(length) / jnp.maximum(length, 1e-6)
     mean = total(length * residual)
     parts = []
     for direction in (motion, mean):
-        size = jnp.linalg.norm(direction, axis=-1, keepdims=True)
-        x, y = jnp.split(direction / jnp.maximum(size, 1e-6), 2, axis=-1)
+        x, y = jnp.split(direction / jnp.maximum(_length(direction), 1e-6), 2, axis=-1)
         u, v = jnp.split(compressed, 2, axis=-1)
         parts += [u * x + v * y, v * x - u * y]
     features = jnp.concatenate([*parts, jnp.log1p(length), jnp.log1p(speed)], axis=-1)
     return jnp.where(known, features, 0)
+
+
+def _length(vectors: jax.Array) -> jax.Array:
+    """Lengths `[..., 1]`, with a gradient of zero where they are zero."""
+    square = jnp.sum(jnp.square(vectors), axis=-1, keepdims=True)
+    there = square > 0
+    return jnp.where(there, jnp.sqrt(jnp.where(there, square, 1)), 0)
 
 
 class FrameNorm(nn.Module):
@@ -149,7 +156,9 @@ class FlowClassifier(nn.Module):
             x = Conv(width, (1, extent, extent), dtype=self.dtype)(x)
             x, weight = MaxPool()(x), shrink(weight, 2)
             x = nn.relu(FrameNorm()(x, weight))
-        x = MeanPool()(x, weight)
+        # No feature is negative, so that 0 is no more than what is there.
+        peak = jnp.max(x if weight is None else jnp.where(weight > 0, x, 0), axis=(2, 3))
+        x = jnp.concatenate([MeanPool()(x, weight), peak], axis=-1)
         return nn.Dense(1, dtype=self.dtype)(x)[..., 0].astype(jnp.float32)
 
 

@@ -11,7 +11,9 @@ from jaxmotion.scenes.camera import Camera, Depth, swing, velocity
 from jaxmotion.scenes.config import CrowdConfig, SceneConfig
 from jaxmotion.scenes.crowd import draw_crowd
 from jaxmotion.scenes.flow_noise import SmoothNoise, wreck
-from jaxmotion.scenes.layers import Blob, Deformation, Layer, Outline, Ridge, Trunk, Union
+from jaxmotion.scenes.layers import Deformation, Layer
+from jaxmotion.scenes.outlines import draw_occluder, draw_outline
+from jaxmotion.scenes.water import Water
 
 
 class Scene(NamedTuple):
@@ -61,8 +63,12 @@ def generate(config: SceneConfig, num_frames: int, height: int, width: int, seed
     else:
         camera, layers = _draw(scene_rng, config, num_frames, extent)
         depth = Depth(scene_rng, config, camera)
-        if np.random.default_rng([seed, 3]).uniform() < config.empty_probability:
-            layers = [layer for layer in layers if not layer.label]
+        rng = np.random.default_rng([seed, 3])
+        if rng.uniform() < config.empty_probability:
+            layers = _without_objects(rng, config, camera, layers)
+    water_rng, water = np.random.default_rng([seed, 4]), None
+    if water_rng.uniform() < config.water_probability:
+        water = Water(water_rng, config, camera, extent)
     noise = SmoothNoise(error_rng, num_frames)
     corrupted = wreck_rng.uniform(size=num_frames) < config.corrupted_probability
     patch_level = float(ndtri(1 - config.patch_share)) if config.patch_share > 0 else np.inf
@@ -72,6 +78,8 @@ def generate(config: SceneConfig, num_frames: int, height: int, width: int, seed
     for t in range(num_frames):
         coarse, fine = noise(t, height, width)
         frame = np.stack(camera.flow(t, x[None, :], y[:, None], depth(t, x, y)))
+        if water is not None:
+            frame += water(t, x, y)
         for layer in _far_to_near(layers, t):
             _paint(frame, labels[t], layer, t, x, y, camera, config, fine)
         # A fraction of the fine error on top of the coarse one: a falling spectrum.
@@ -89,6 +97,20 @@ def generate(config: SceneConfig, num_frames: int, height: int, width: int, seed
             frame = wreck(wreck_rng, frame, coarse)
         flow[t] = np.moveaxis(frame, 0, -1)
     return Scene(flow, labels, corrupted)
+
+
+def _without_objects(
+    rng: np.random.Generator, config: SceneConfig, camera: Camera, layers: list[Layer]
+) -> list[Layer]:
+    """The layers that are static, and static things in the place of some of the others."""
+    found = []
+    for layer in layers:
+        depth = rng.uniform(*config.occluder_depth)
+        if not layer.label:
+            found.append(layer)
+        elif rng.uniform() < config.decoy_probability:
+            found.append(layer.at_rest(camera, 1 + depth))
+    return found
 
 
 def _far_to_near(layers: list[Layer], t: int) -> list[Layer]:
@@ -170,7 +192,7 @@ def _draw(
         len(config.occluder_probabilities), p=_normalized(config.occluder_probabilities)
     )
     for _ in range(num_occluders):
-        outline, position = _draw_occluder(rng, extent)
+        outline, position = draw_occluder(rng, extent)
         # In front only where the objects' centers stay in sight.
         clear = all(outline.distance(*(home - position)) < -0.3 * radius for home, radius in homes)
         rho = 1 + rng.uniform(*config.occluder_depth)
@@ -231,7 +253,7 @@ def _draw_object(
         pace = min(config.nonrigid * speed * rng.uniform(0, 2), 0.1 * radius)
         deformation = Deformation.draw(rng, clock, radius, pace)
     return Layer(
-        _draw_outline(rng, config, radius),
+        draw_outline(rng, config, radius),
         label,
         rho=1.0,
         path=path,
@@ -239,36 +261,6 @@ def _draw_object(
         log_scale=grow - grow[frame] + camera.zoom - camera.zoom[frame],
         deformation=deformation,
     )
-
-
-def _draw_outline(rng: np.random.Generator, config: SceneConfig, radius: float) -> Outline:
-    """A body, perhaps with limbs that stand out from it."""
-    area = np.pi * radius**2
-    num_parts = int(rng.integers(1, config.object_parts + 1))
-    elongation = float(np.exp(rng.uniform(0.0, 1.0)))
-    parts = [Blob(rng, area, elongation, roughness=0.3, turn=rng.uniform(0, 2 * np.pi))]
-    for _ in range(num_parts - 1):
-        angle = rng.uniform(0, 2 * np.pi)
-        reach = radius * rng.uniform(0.8, 1.3)
-        center = (float(reach * np.cos(angle)), float(reach * np.sin(angle)))
-        elongation = rng.uniform(1.5, 5.0)
-        turn = angle + rng.uniform(-0.6, 0.6)
-        parts.append(Blob(rng, area * rng.uniform(0.08, 0.3), elongation, 0.15, center, turn))
-    return Union(parts)
-
-
-def _draw_occluder(
-    rng: np.random.Generator, extent: tuple[float, float]
-) -> tuple[Outline, np.ndarray]:
-    """An outline and its position."""
-    kind = rng.choice(3, p=(0.4, 0.35, 0.25))
-    position = rng.uniform(-0.9, 0.9, 2) * extent
-    if kind == 0:
-        return Trunk(rng, rng.uniform(0.02, 0.09)), position
-    if kind == 1:
-        area, elongation = rng.uniform(0.02, 0.15), float(np.exp(rng.uniform(0, 1)))
-        return Blob(rng, area, elongation, 0.4, turn=rng.uniform(0, 2 * np.pi)), position
-    return Ridge(rng), np.array([position[0], extent[1] * rng.uniform(0.2, 0.9)])
 
 
 def _free_position(

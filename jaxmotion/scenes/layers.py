@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
 
-from jaxmotion.scenes.camera import swing
+from jaxmotion.scenes.camera import Camera, swing
 
 _ANGLES = 256
 
@@ -207,6 +207,26 @@ class Layer:
     deformation: Deformation | None = field(default=None)
     static: bool = True
     nearness: np.ndarray | None = None
+
+    def at_rest(self, camera: Camera, rho: float) -> Layer:
+        """A static thing that is seen in the first frame where this layer is.
+
+        Args:
+            camera: motion of the camera.
+            rho: inverse depth of the thing.
+        """
+        held = self.deformation
+        if held is not None:
+            held = replace(held, swing=np.broadcast_to(held.swing[:1], held.swing.shape))
+        return Layer(
+            self.outline,
+            label=0,
+            rho=rho,
+            path=camera.follow(self.path[0], 0, rho, np.zeros_like(camera.pan)),
+            angle=self.angle[0] + camera.roll - camera.roll[0],
+            log_scale=self.log_scale[0] + rho * (camera.zoom - camera.zoom[0]),
+            deformation=held,
+        )
 
     def box(self, frame: int, x: np.ndarray, y: np.ndarray, margin: float) -> tuple[slice, slice]:
         """Rows and columns of a grid that the layer may touch.

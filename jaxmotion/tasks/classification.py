@@ -79,7 +79,9 @@ class ClassificationTask(Task):
         return {"params": self.module.init(key, jnp.zeros(clip))["params"]}
 
     def features(self, flow: jax.Array, valid: jax.Array | None) -> tuple[jax.Array, jax.Array]:
-        """Prepares frames for the network. No gradient passes through it.
+        """Prepares frames for the network.
+
+        The global motion of a frame is a constant to the gradient by the flow.
 
         Args:
             flow: `[B, T, H, W, 2]`, pixels per frame.
@@ -91,8 +93,8 @@ class ClassificationTask(Task):
         if valid is None:
             valid = jnp.ones(flow.shape[:-1], jnp.float32)
         flow, valid = known_only(flow, valid)
-        residual = global_residual(flow, valid)
-        return classifier_features(flow, residual, self.network.input, valid), valid
+        motion = jax.lax.stop_gradient(flow - global_residual(flow, valid))
+        return classifier_features(flow, flow - motion, self.network.input, valid), valid
 
     def logits(self, params: Params, flow: jax.Array, valid: jax.Array | None) -> jax.Array:
         """Logits `[B, T]` of frames, with the arguments of `features`."""
@@ -104,8 +106,9 @@ class ClassificationTask(Task):
     ) -> Output:
         """Computes the cross entropy of each clip; arguments as in `Task.loss`.
 
-        In validation every clip is seen twice: as it is, and without what moves in it. What counts
-        is the accuracy over both. A clip without flow counts nowhere.
+        In training salient frames and others weigh the same in each batch, however many there are
+        of each. In validation every clip is seen twice: as it is, and without what moves in it.
+        What counts is the accuracy over both. A clip without flow counts nowhere.
         """
         moving = batch["labels"] > 0
         example = Example(*known_only(batch["flow"], batch["valid"]), moving)
@@ -124,7 +127,8 @@ class ClassificationTask(Task):
             salient += jnp.mean(truth, axis=1)
         count = len(views) * known
         metrics = {"accuracy": (right * known, count), "salient": (salient * known, count)}
-        return Output(total / len(views), known, metrics)
+        weight = known if key is None else _balanced(salient, known)
+        return Output(total / len(views), weight, metrics)
 
     def is_salient(self, moving: jax.Array, valid: jax.Array) -> jax.Array:
         """Whether frames show something that moves, float32 `[B, T]` in {0, 1}.
@@ -181,6 +185,18 @@ class ClassificationTask(Task):
         side = 2 * self.fill.margin + 1
         window = (1, 1, side, side)
         return jax.lax.reduce_window(moving, False, jax.lax.bitwise_or, window, (1,) * 4, "SAME")
+
+
+def _balanced(salient: jax.Array, known: jax.Array) -> jax.Array:
+    """Weights `[B]` with which both kinds of clips have the same share of a batch.
+
+    Args:
+        salient: `[B]`, share of the frames of each clip that are salient.
+        known: `[B]` in {0, 1}; clips at 0 weigh nothing.
+    """
+    share = jnp.sum(salient * known) / jnp.maximum(jnp.sum(known), 1)
+    kinds = (salient / jnp.maximum(share, 1e-6), (1 - salient) / jnp.maximum(1 - share, 1e-6))
+    return 0.5 * known * (kinds[0] + kinds[1])
 
 
 def random_blobs(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:

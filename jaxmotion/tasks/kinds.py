@@ -2,8 +2,11 @@
 
 from typing import TypeVar
 
+from jaxmotion.tasks.adversarial_config import AdversarialConfig
 from jaxmotion.tasks.classification_config import ClassificationConfig
 from jaxmotion.tasks.config import TaskConfig
+from jaxmotion.tasks.foreground_config import ForegroundConfig
+from jaxmotion.tasks.instances_config import InstancesConfig
 from jaxmotion.tasks.segmentation_config import SegmentationConfig
 from jaxmotion.tasks.soflow_config import SoFlowTaskConfig
 
@@ -13,6 +16,9 @@ C = TypeVar("C", bound=type[TaskConfig])
 TASKS: dict[str, type[TaskConfig]] = {
     "segmentation": SegmentationConfig,
     "classification": ClassificationConfig,
+    "adversarial": AdversarialConfig,
+    "foreground": ForegroundConfig,
+    "instances": InstancesConfig,
     "soflow": SoFlowTaskConfig,
 }
 

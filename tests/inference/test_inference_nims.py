@@ -6,6 +6,7 @@ from classifier_run import write_classifier
 
 import jaxmotion as jm
 from jaxmotion.errors import InputError
+from jaxmotion.evaluation.suite import network
 from jaxmotion.inference.detector import Evidence, FrameDetector
 from jaxmotion.inference.loading import load
 from jaxmotion.inference.nims import Nims, Selection, salient_regions
@@ -77,6 +78,15 @@ def test_nothing_moves_in_a_frame_that_is_not_salient(sleeper):
     assert not found.evidence.relevance.any()
 
 
+def test_a_network_with_fresh_parameters_finds_every_frame_salient(sleeper):
+    flow, _ = video()
+    assert (sleeper(flow).logits < 0).all()
+    first, again, other = (sleeper.randomized(seed)(flow).logits for seed in (0, 0, 1))
+    assert (first > 0).all()
+    np.testing.assert_array_equal(first, again)
+    assert np.abs(first - other).max() > 1e-3
+
+
 class Knowing(FrameDetector):
     """A detector whose evidence is given."""
 
@@ -131,3 +141,18 @@ def test_it_is_loaded_by_its_kind(tmp_path, untrained_run):
         FrameDetector.load(untrained_run)
     with pytest.raises(InputError, match="trained for classification, expected one that segments"):
         jm.Segmenter.load(run)
+
+
+def test_an_evaluation_takes_it_with_segments_and_with_fresh_parameters(tmp_path):
+    run, (flow, _) = write_classifier(tmp_path, bias=-50.0), video()
+    alone, random, both = (
+        network(words) for words in (str(run), f"random:{run}", f"a=random:{run}+em-k2")
+    )
+    assert both.name == "a"
+    assert both.identity != network(f"a={run}+em-k2").identity
+    assert alone.predictor.detector(flow).logits.max() < 0  # pyright: ignore
+    for method in (random, both):
+        assert method.predictor.detector(flow).logits.min() > 0  # pyright: ignore
+    assert random.predictor.segmenter is None  # pyright: ignore
+    with pytest.raises(InputError, match="no checkpoint 'nowhere'"):
+        network("random:nowhere")

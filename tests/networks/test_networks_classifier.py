@@ -51,7 +51,8 @@ def interpreted(params, frame):
         merged += scale * (bias - pooled.mean(axis=(0, 1)))
         x = cells(np.maximum(merged, 0))
     dense = params["Dense_0"]
-    return x.mean(axis=(0, 1)) @ np.asarray(dense["kernel"])[:, 0] + float(dense["bias"][0])
+    pooled = np.concatenate([x.mean(axis=(0, 1)), x.max(axis=(0, 1))])
+    return pooled @ np.asarray(dense["kernel"])[:, 0] + float(dense["bias"][0])
 
 
 def test_the_order_of_training_and_that_of_interpretation_are_one_function():

@@ -26,7 +26,7 @@ CLEAN = {
 @settings(max_examples=10, deadline=None)
 @given(seed=st.integers(0, 2**40))
 def test_a_pair_differs_where_the_objects_are_and_nowhere_else(seed):
-    config = replace(LEVELS["parallax"], **CLEAN)
+    config = replace(LEVELS["parallax"], **CLEAN, decoy_probability=0.0)
     full, empty = (
         generate(replace(config, empty_probability=share), 2, 32, 56, seed) for share in (0.0, 1.0)
     )
@@ -34,6 +34,29 @@ def test_a_pair_differs_where_the_objects_are_and_nowhere_else(seed):
     elsewhere = full.labels == 0
     apart = np.abs(full.flow[elsewhere] - empty.flow[elsewhere]) > 1e-5
     assert apart.mean() < 5e-3  # on an outline a pixel is of both
+
+
+@settings(max_examples=10, deadline=None)
+@given(seed=st.integers(0, 2**40))
+def test_a_static_thing_stands_where_an_object_was(seed):
+    """It has the outline of the object in the first frame, and moves with the scene there."""
+    config = replace(LEVELS["parallax"], **CLEAN, decoy_probability=1.0)
+    config = replace(config, depth_variation=0.0, depth_slant=0.0, occluder_depth=(1.0, 1.0))
+    config = replace(config, occluder_probabilities=(1.0,), camera_roll=0.0, camera_zoom=0.0)
+    # A camera that only moves sideways: things at twice the inverse depth move twice as fast.
+    config = replace(config, camera_translation=1.0, tracking_probability=0.0)
+    full, decoys, empty = (
+        generate(replace(config, empty_probability=share, decoy_probability=decoy), 1, 32, 56, seed)
+        for share, decoy in ((0.0, 1.0), (1.0, 1.0), (1.0, 0.0))
+    )
+    assert not decoys.labels.any()
+    elsewhere = full.labels == 0
+    apart = np.abs(decoys.flow[elsewhere] - empty.flow[elsewhere]) > 1e-5
+    assert apart.mean() < 5e-3  # on an outline a pixel is of both
+    near = (decoys.flow - empty.flow)[~elsewhere]
+    if len(near) > 20:
+        # The same everywhere, along the motion of the camera.
+        np.testing.assert_allclose(np.median(near, axis=0), near.mean(axis=0), atol=0.05, rtol=0.2)
 
 
 def test_half_of_the_scenes_are_empty():

@@ -71,6 +71,24 @@ def test_no_layer_gathers_the_volume(on_eight_devices, method, masks, mesh):
 
 
 @pytest.mark.slow
+def test_attention_exchanges_the_cells_of_the_bottleneck_alone(on_eight_devices):
+    """Each frame looks at all, so that keys, values and their gradients go round; nothing finer."""
+    attention = {"attention": {"layers": 1, "heads": 2, "gate": True}}
+    text = on_eight_devices(
+        PROGRAM, "hlo", json.dumps(json.loads(case("st_ms", [1, DEVICES])) | attention)
+    )
+    inside, others = [], []
+    for collective in hlo.collectives(text):
+        (inside if "/middle" in collective.origin else others).append(collective)
+    cells = (HEIGHT // STEM) * (WIDTH // STEM) // 4
+    bottleneck = 4 * BATCH * FRAMES * cells * WIDTHS[-1]
+    assert inside
+    # Keys and values, or their gradients, may go round together.
+    assert max(collective.bytes for collective in inside) <= 2 * bottleneck
+    check(others, 4)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(("method", "frames"), [("em", 1), ("st_ms", 3), ("lt_ms", 9)])
 def test_devices_that_have_clips_of_their_own_exchange_gradients_alone(
     on_eight_devices, method, frames

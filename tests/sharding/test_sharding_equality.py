@@ -39,6 +39,13 @@ def test_every_mesh(on_eight_devices, method, frames):
 
 
 @pytest.mark.slow
+def test_attention_does_not_depend_on_the_mesh(on_eight_devices):
+    attention = {"layers": 1, "heads": 2, "gate": True}
+    case = dict(method="st_ms", frames=9, batch=4, meshes=[[2, 4], [1, 8]], **ONE_FIT)
+    check(on_eight_devices(PROGRAM, "compare", json.dumps(case | {"attention": attention})), 2)
+
+
+@pytest.mark.slow
 def test_augmentation_does_not_depend_on_the_mesh(on_eight_devices):
     augment = {
         "global_motion": 2.0,

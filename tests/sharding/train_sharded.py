@@ -20,6 +20,7 @@ import optax
 
 from jaxmotion.configs import get_config
 from jaxmotion.data.config import AugmentConfig
+from jaxmotion.networks.config import AttentionConfig
 from jaxmotion.training.config import Config, MeshConfig
 from jaxmotion.training.program import RunFunctions, jit_functions, under_mesh
 from jaxmotion.training.shardings import make_mesh, put_batch
@@ -31,6 +32,7 @@ def configuration(case: dict) -> Config:
     task = config.task
     network = replace(task.network, widths=tuple(case.get("widths", (4, 8))))
     network = replace(network, **case.get("network", {}))
+    network = replace(network, attention=AttentionConfig(**case.get("attention", {})))
     decoder = replace(network.decoder, feed_forward=16, layers=1)
     height, width = case.get("size", (16, 24))
     return replace(

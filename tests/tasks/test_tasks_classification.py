@@ -12,7 +12,7 @@ from jaxmotion.data import DataConfig
 from jaxmotion.data.config import AugmentConfig
 from jaxmotion.experiments.experiment import run_experiment
 from jaxmotion.networks.classifier_config import ClassifierConfig
-from jaxmotion.tasks.classification import Example, random_blobs
+from jaxmotion.tasks.classification import Example, _balanced, random_blobs
 from jaxmotion.tasks.classification_config import ClassificationConfig, FillConfig
 
 H, W = 24, 40
@@ -114,7 +114,7 @@ def test_a_clip_without_flow_counts_nowhere():
     variables = TASK.init(jax.random.key(0), frames)
     for key in (None, jax.random.key(1)):
         output = TASK.loss(variables, frames, step=jnp.int32(0), key=key)
-        np.testing.assert_array_equal(output.weight, [0, 1, 1, 1, 1, 1])
+        np.testing.assert_array_equal(np.asarray(output.weight) > 0, [0, 1, 1, 1, 1, 1])
         assert np.isfinite(np.asarray(output.loss)).all()
 
 
@@ -144,3 +144,13 @@ def test_the_experiments_train_and_are_scored(name, tmp_path):
     scores = final_scores(tmp_path, baselines=True)
     assert set(scores) == {"accuracy", "found", "false_alarms", "threshold_accuracy"}
     assert all(0 <= score <= 1 for score in scores.values() if np.isfinite(score))
+
+
+def test_both_kinds_of_frames_weigh_the_same_in_a_batch():
+    salient = jnp.array([1.0, 0.0, 0.0, 0.0, 0.0])
+    weights = _balanced(salient, jnp.array([1.0, 1.0, 1.0, 1.0, 0.0]))
+    np.testing.assert_allclose(weights, [2, 2 / 3, 2 / 3, 2 / 3, 0], rtol=1e-6)
+    # One kind alone: all weigh the same.
+    alone = np.asarray(_balanced(jnp.ones(3), jnp.ones(3)))
+    np.testing.assert_allclose(alone, alone[0])
+    assert alone[0] > 0
