@@ -186,7 +186,12 @@ def open_source(
         scenes = SceneSource(level, clip_length, size, seed, num_scenes, intervals=intervals)
         return scenes if fields is None else dataclasses.replace(scenes, fields=tuple(fields))
     if kind in ("aerial", "videos"):
-        return _open_frames(kind, level, clip_length, intervals, size or (96, 96), seed, pictures)
+        size = size or (96, 96)
+        if kind == "videos":
+            return open_videos(level, clip_length, intervals, size, cache_bytes)
+        if clip_length != 2:
+            raise InputError(f"clip_length {clip_length}: expected 2, aerial scenes are pairs")
+        return AerialSource(level, size, seed, pictures=pictures)
     wanted = ("flow", "valid") if fields is None else tuple(fields)
     cache = FlowCache(size, cache_bytes)
     if kind == "tfds":
@@ -209,23 +214,6 @@ def open_source(
             f"{len(sequences)} sequence(s) of at most {longest} flow fields"
         )
     return FlowSource(sequences, np.array(clips), clip_length, wanted, size)
-
-
-def _open_frames(
-    kind: str,
-    name: str,
-    clip_length: int,
-    intervals: tuple[int, ...],
-    size: Size,
-    seed: int,
-    pictures: str,
-) -> AerialSource | VideoSource:
-    """Frames without flow, of scenes or of videos."""
-    if kind == "videos":
-        return open_videos(name, clip_length, intervals, size)
-    if clip_length != 2:
-        raise InputError(f"clip_length {clip_length}: expected 2, aerial scenes are pairs")
-    return AerialSource(name, size, seed, pictures=pictures)
 
 
 def _on_disk(spec: str | os.PathLike, flow: str | None, fields: tuple[str, ...]) -> Path:

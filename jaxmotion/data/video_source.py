@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from jaxmotion.data.clips import Clip, checked_index, held_out, rank
+from jaxmotion.data.config import DEFAULT_CACHE_BYTES
 from jaxmotion.data.fingerprints import file_fingerprint
 from jaxmotion.data.pictures import read_image
 from jaxmotion.data.transforms import Size
@@ -104,7 +105,11 @@ class VideoSource:
 
 
 def open_videos(
-    path: str | Path, num_frames: int, intervals: tuple[int, ...], size: Size
+    path: str | Path,
+    num_frames: int,
+    intervals: tuple[int, ...],
+    size: Size,
+    cache_bytes: int = DEFAULT_CACHE_BYTES,
 ) -> VideoSource:
     """Opens a video, a folder of pictures, or a folder of such.
 
@@ -113,18 +118,26 @@ def open_videos(
         num_frames: T, number of frames of a clip.
         intervals: frames from one of a clip to the next; of several, each makes clips of its own.
         size: `(height, width)` of the parts that clips show.
+        cache_bytes: largest number of bytes of decoded video files, all of which are kept.
 
     Returns:
         The source.
 
     Raises:
-        InputError: nothing there, or a video that is too short or smaller than the parts.
+        InputError: nothing there, a video that is too short or smaller than the parts, or video
+            files that are too large.
     """
     path = Path(path)
     with reading(path):
         found = sorted(path.iterdir()) if path.is_dir() else [path]
     inside = [p for p in found if p.is_dir() or p.suffix.lower() in VIDEO_SUFFIXES]
     videos = tuple(open_video(place) for place in (inside if path.is_dir() and inside else [path]))
+    decoded = sum(3 * v.height * v.width * (v.num_frames or 0) for v in videos if not v.files)
+    if decoded > cache_bytes:
+        raise InputError(
+            f"{path}: {decoded / 1e9:.1f} GB of decoded frames, expected at most data.cache_bytes, "
+            f"{cache_bytes / 1e9:.1f} GB; folders of pictures may be of any size"
+        )
     clips = []
     for number, video in enumerate(videos):
         if video.height < size[0] or video.width < size[1]:

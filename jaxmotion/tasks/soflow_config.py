@@ -30,10 +30,10 @@ class PhotometricConfig:
         sparsity: weight of the sparsity (eq. 7.41) of the flow without the camera's motion.
         change: α_spar; a change of 1 / α between the frames divides the weight of the sparsity by
             e.
-        occlusion: what is hidden in the other frame counts only as its neighbors say
-            (``"consistency"`` of the flow and the flow back), or like the rest (``"none"``, as
-            published).
-        occlusion_from: first step in which it does so; until then the flow is too bad to tell.
+        occlusion: way with what is hidden in the other frame: ``"consistency"`` leaves out where
+            the flow and the flow back disagree, ``"none"`` lets it count like the rest, as
+            published.
+        occlusion_from: first step in which it is left out; until then the flow is too bad to tell.
         decay: γ, weight of an iteration relative to the next (eq. 7.36).
         crop: side of the part of a training frame that the network sees, while the loss follows the
             flow out of it, over the whole frame; 0 for all of the frame.

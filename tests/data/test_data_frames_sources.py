@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from jaxmotion.data import open_source, open_sources, write_image
+from jaxmotion.data import VideoWriter, open_source, open_sources, write_image
 from jaxmotion.data.clips import fingerprint
 from jaxmotion.errors import InputError
 
@@ -66,6 +66,21 @@ def test_videos_are_held_out_whole_and_known_by_their_content(videos):
     known = fingerprint(source)
     write_image(videos / "one" / "000.png", frame(9))
     assert fingerprint(source) != known
+
+
+def test_a_video_file_is_decoded_once_and_must_fit(tmp_path):
+    path = tmp_path / "clip.mp4"
+    with VideoWriter(path) as writer:
+        for number in range(4):
+            writer.write(np.full((32, 48, 3), 60 * number, np.uint8))
+    options = {"clip_length": 2, "size": (16, 16)}
+    source = open_source(f"videos:{path}", **options)
+    assert len(source) == 3
+    first, second = source[2]["frames"].astype(float).mean(axis=(1, 2, 3))
+    assert first == pytest.approx(120, abs=4)
+    assert second == pytest.approx(180, abs=4)
+    with pytest.raises(InputError, match=r"GB of decoded frames, .* data\.cache_bytes"):
+        open_source(f"videos:{path}", cache_bytes=1000, **options)
 
 
 @pytest.mark.parametrize(
