@@ -17,8 +17,9 @@ the share of frames that it calls rightly, and its J on those in which something
 moves filled by the motion of the rest (the ablation test of thesis fig. 5.2), and with as much
 filled elsewhere. What moves is what a segmenter and `salient` say; no annotation is looked at.
 
-`still` makes videos in which nothing moves on its own (as `benchmarks/saliency.py --still`), and
-prints in how many the floor of the rule `salient`, and the classifier, say so.
+`still` prints in how many videos something moves, by the floor of the rule `salient`, by the
+classifier, and by both: real ones, the same with what moves filled, and videos of one frame that a
+virtual camera looks at (as `benchmarks/saliency.py --still`).
 
 `masks` prints the mean J of what is chosen by relevance, of the classifier and of the same network
 with random parameters (the randomization test of fig. 5.6), for layers of motion and for segments;
@@ -30,7 +31,7 @@ saliency, and a supervised network on the same scenes (`benchmarks/supervised_tw
 is how many of these frames the classifier calls still once what was found is filled.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -59,6 +60,7 @@ from jaxmotion.experiments.scenes import TEST_SEED, TUNING_SEED
 from jaxmotion.inference.adversarial import SalientMasks
 from jaxmotion.inference.detector import FrameDetector
 from jaxmotion.inference.nims import Parts, Selection, chosen_regions, salient_regions, softened
+from jaxmotion.inference.presence import LEAST_FRAMES
 from jaxmotion.inference.segmenter import Segmenter
 from jaxmotion.metrics.davis import jaccard
 from jaxmotion.models.loading import load_trained
@@ -103,8 +105,6 @@ class BenchmarkConfig:
         adversarial: run of adversarial saliency, for `crowd`.
         twin: run of the supervised twin, for `crowd`.
         still_frames: number of frames of each video of `still`.
-        prior: share of salient frames in training (``salient`` in metrics.jsonl), which `scenes`
-            takes out of the logits, as there are as many of one kind as of the other.
     """
 
     what: tyro.conf.Positional[Literal["difficulty", "scenes", "frames", "still", "masks", "crowd"]]
@@ -118,7 +118,6 @@ class BenchmarkConfig:
     adversarial: str = ""
     twin: str = ""
     still_frames: int = 10
-    prior: float = 0.5
 
 
 def difficulty(config: BenchmarkConfig) -> None:
@@ -140,10 +139,7 @@ def scenes(config: BenchmarkConfig) -> None:
     trained = load_trained(config.checkpoint)
     level = "crowd" if "crowd" in trained.config.data.source else "parallax"
     evals = replace(trained.config.evals, scenes=level, frames=config.frames)
-    params = dict(trained.params)
-    shift = np.log((1 - config.prior) / config.prior)
-    params["Dense_0"] = params["Dense_0"] | {"bias": params["Dense_0"]["bias"] + shift}
-    scores = score_on_frames(replace(trained.config, evals=evals), {"params": params}, False)
+    scores = score_on_frames(replace(trained.config, evals=evals), trained.variables, False)
     for name, score in scores.items():
         print(f"{level}: {name} {score:.3f} of {config.frames} frames")
 
@@ -166,8 +162,7 @@ def frames(config: BenchmarkConfig) -> None:
         masks = segmenter(flow)
         moving = salient_segments(masks, flow)[masks.argmax(axis=-1)]
         flow, moving = flow[:: config.every], moving[:: config.every]
-        kernel = np.ones((2 * MARGIN + 1, 2 * MARGIN + 1), np.uint8)
-        wide = np.stack([cv2.dilate(frame.astype(np.uint8), kernel) > 0 for frame in moving])
+        wide = widened(moving)
         elsewhere = np.roll(wide, (flow.shape[1] // 2, flow.shape[2] // 2), (1, 2)) & ~wide
         views = (flow, filled(flow, wide, ~wide), filled(flow, elsewhere, ~wide & ~elsewhere))
         rows.append([float((detector(view).logits > 0).mean()) for view in views])
@@ -181,10 +176,33 @@ def frames(config: BenchmarkConfig) -> None:
 
 
 def still(config: BenchmarkConfig) -> None:
-    """Prints what says of videos in which nothing moves that nothing does."""
+    """Prints of videos whether anything moves: by the floor, by the classifier, by both."""
     detector, segmenter = FrameDetector.load(config.checkpoint), Segmenter.load(config.segmenter)
-    floor, classifier = [], []
-    for number, sequence in enumerate(find_sequences(config.data, config.flow, split=config.split)):
+    found: dict[str, list[tuple[bool, float]]] = {}
+    for kind, name, flow in _videos(config, segmenter):
+        floor = bool(salient_segments(segmenter(flow), flow).any())
+        share = float((detector(flow).logits > 0).mean())
+        found.setdefault(kind, []).append((floor, share))
+        print(f"  {kind:22s} {name:28s} {floor!s:5s} {share:.3f}", flush=True)
+    for kind, answers in found.items():
+        floor = sum(floor for floor, _ in answers)
+        classifier = sum(share > LEAST_FRAMES for _, share in answers)
+        both = sum(floor and share > LEAST_FRAMES for floor, share in answers)
+        print(
+            f"{kind}: of {len(answers)} videos something moves in {floor} by the floor, in "
+            f"{classifier} by the classifier, in {both} by both"
+        )
+
+
+def _videos(config: BenchmarkConfig, segmenter: Segmenter) -> Iterator[tuple[str, str, np.ndarray]]:
+    """Kind, name and flow of videos in which something moves, and of some in which nothing does."""
+    sequences = find_sequences(config.data, config.flow, split=config.split)
+    for number, sequence in enumerate(sequences):
+        flow = sequence.read()[0]
+        yield "as it is", sequence.name, flow
+        masks = segmenter(flow)
+        wide = widened(salient_segments(masks, flow)[masks.argmax(axis=-1)])
+        yield "what moves is filled", sequence.name, filled(flow, wide, ~wide)
         if not sequence.has_frames:
             continue
         frame = sequence.read_frame(0)
@@ -192,17 +210,13 @@ def still(config: BenchmarkConfig) -> None:
             video = islice(still_video(frame, camera, number), config.still_frames)
             size = segmenter.working_size(*frame.shape[:2])
             flow = np.stack(list(estimate_sequence(video, Refined(size=size))))
-            floor.append(bool(salient_segments(segmenter(flow), flow).any()))
-            classifier.append(float((detector(flow).logits > 0).mean()))
-            print(
-                f"  {sequence.name:20s} {camera:7s} segments move: {floor[-1]!s:5s} "
-                f"salient frames {classifier[-1]:.3f}",
-                flush=True,
-            )
-    print(
-        f"of {len(floor)} still videos the rule says {sum(floor)} move, the classifier "
-        f"{sum(share > 0.5 for share in classifier)}; salient frames {np.mean(classifier):.3f}"
-    )
+            yield "one frame, a camera", f"{sequence.name} {camera}", flow
+
+
+def widened(moving: np.ndarray) -> np.ndarray:
+    """What moves `[T, H, W]`, and the margin around it."""
+    kernel = np.ones((2 * MARGIN + 1, 2 * MARGIN + 1), np.uint8)
+    return np.stack([cv2.dilate(frame.astype(np.uint8), kernel) > 0 for frame in moving])
 
 
 class Chosen:

@@ -115,6 +115,20 @@ def in_parts(function, flow: np.ndarray) -> np.ndarray:
     return np.concatenate(parts)
 
 
+def balancing_shift(logits: np.ndarray, truth: np.ndarray) -> float:
+    """Finds what to add to logits for misses and false alarms to be equally frequent.
+
+    Args:
+        logits: `[N]`, of frames to tune on.
+        truth: bool `[N]`, which of them are salient; both kinds are there.
+    """
+    ranked = np.sort(logits)
+    shifts = -(ranked[1:] + ranked[:-1]) / 2
+    called = logits + shifts[:, None] > 0
+    missed, alarms = (~called[:, truth]).mean(axis=1), called[:, ~truth].mean(axis=1)
+    return float(shifts[np.abs(missed - alarms).argmin()])
+
+
 def threshold_accuracy(tuning: Frames, test: Frames, least_area: float) -> float:
     """The accuracy of the best threshold on the residual of a global motion.
 

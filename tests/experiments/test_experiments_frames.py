@@ -5,6 +5,7 @@ import pytest
 
 from jaxmotion.experiments.frames import (
     Frames,
+    balancing_shift,
     best_threshold_mask,
     in_parts,
     salient_frames,
@@ -62,6 +63,15 @@ def frames(seed, count=40, strength=5.0):
 def test_a_threshold_is_right_where_residuals_tell_and_only_there(strength, least, most):
     right = threshold_accuracy(frames(0, strength=strength), frames(1, strength=strength), 0.01)
     assert least <= right <= most
+
+
+def test_a_shift_makes_both_errors_equally_frequent():
+    rng = np.random.default_rng(0)
+    truth = np.arange(1000) % 4 == 0
+    logits = rng.normal(np.where(truth, 2.0, -1.0), 1.5)
+    called = logits + balancing_shift(logits, truth) > 0
+    assert abs((~called[truth]).mean() - called[~truth].mean()) < 0.01
+    assert (called == truth).mean() > 0.8
 
 
 def test_the_best_mask_is_that_of_what_moves():
