@@ -1,6 +1,7 @@
 """A trained network of instances: from a checkpoint to the objects of any flow."""
 
 from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,10 +13,11 @@ from jaxmotion.data.transforms import resize_flow_and_valid, resize_masks
 from jaxmotion.data.windows import LONG_VIDEO, InferenceConfig
 from jaxmotion.errors import InputError
 from jaxmotion.inference.fields import Field, checked_fields, checked_flow, working_size
-from jaxmotion.inference.tracks import PLANES, TrackedFrame, stream_tracks
+from jaxmotion.inference.tracks import TrackedFrame, stream_tracks
 from jaxmotion.inference.windows import ShapedFunction
 from jaxmotion.models.loading import load_trained
 from jaxmotion.models.trained import Trained
+from jaxmotion.tasks.instances import InstancesTask
 from jaxmotion.tasks.instances_config import InstancesConfig
 from jaxmotion.training.config import Config
 
@@ -79,21 +81,7 @@ class InstanceSegmenter:
         self.config, self.task = config, config.task
         self.inference = self.task.inference if inference is None else inference
         self.params = jax.device_put(params)
-        task = config.task.build(config.data)
-        self._network = task.__class__(config.task)  # its clips have any length
-
-        def planes(params: Any, flow: jax.Array, valid: jax.Array) -> jax.Array:
-            embedding, said = self._network.embed(params, flow, valid)
-            found = self._network.find(embedding, said, valid)
-            best = jnp.argmax(found.probability, axis=1)
-            number = jnp.where(found.labels > 0, found.labels, -(best + 1))
-            place = jnp.abs(number)[:, None] - 1
-            own = jnp.take_along_axis(found.probability, place, axis=1)[:, 0]
-            number = jnp.where(own > 0, number, 0)
-            return jnp.stack([number.astype(own.dtype), own, said.seed], axis=-1)
-
-        self._program = ShapedFunction(planes)
-        assert PLANES == 3
+        self._program = ShapedFunction(partial(_planes, InstancesTask(config.task)))
 
     @classmethod
     def load(
@@ -221,6 +209,17 @@ class InstanceSegmenter:
 
     def _find(self, flow: np.ndarray, valid: np.ndarray) -> np.ndarray:
         return self._program(self.params, flow, valid)
+
+
+def _planes(task: InstancesTask, params: Any, flow: jax.Array, valid: jax.Array) -> jax.Array:
+    """What `stream_tracks` asks of clips `[N, T, h, w, 2]`: `[N, T, h, w, 3]`."""
+    embedding, said = task.embed(params, flow, valid)
+    found = task.find(embedding, said, valid)
+    best = 1 + jnp.argmax(found.probability, axis=1)
+    number = jnp.where(found.labels > 0, found.labels, best)
+    chance = jnp.take_along_axis(found.probability, number[:, None] - 1, axis=1)[:, 0]
+    number = jnp.where(found.labels > 0, number, -number) * (chance > 0)
+    return jnp.stack([number.astype(chance.dtype), chance, said.seed], axis=-1)
 
 
 class TrackRecords:

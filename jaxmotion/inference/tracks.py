@@ -9,10 +9,6 @@ from jaxmotion.data.windows import InferenceConfig
 from jaxmotion.embeddings import TrackLinker
 from jaxmotion.inference.windows import run_windows
 
-PLANES = 3
-"""Number of planes that `stream_tracks` reads from a function: number of the object that suits a
-pixel best, with a minus where the pixel is not of it; its probability; the seediness."""
-
 
 class TrackedFrame(NamedTuple):
     """The objects of one frame, at the size that they were found at.
@@ -61,8 +57,10 @@ def stream_tracks(
     held, however long the video is.
 
     Args:
-        find: function from flow `[N, T, h, w, 2]` and valid `[N, T, h, w]` to the `PLANES`,
-            `[N, T, h, w, PLANES]`.
+        find: function from flow `[N, T, h, w, 2]` and valid `[N, T, h, w]` to three numbers for
+            each pixel, `[N, T, h, w, 3]`: the object of its window that suits it best, from 1 on,
+            0 for none, with a minus where the pixel is not of it; how well it does, from 0 to 1;
+            the seediness.
         frames: flow `[h, w, 2]` and valid `[h, w]` of each frame.
         inference: length and overlap of the windows.
 
