@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from jaxmotion.commands.parsing import parse_options
-from jaxmotion.models import DEFAULT_MODEL
+from jaxmotion.models import DEFAULT_CLASSIFIER, DEFAULT_MODEL
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,8 @@ class Segment:
         dilate: pixels by which the masks for colmap and nerfstudio are widened.
         checkpoint: the name of a shipped model (`jaxmotion models` lists them), the folder of a
             training run, or a file that `jaxmotion export` wrote.
+        classifier: the frame classifier that tells whether anything moves at all, named as a
+            checkpoint is; none leaves that to a floor on the residuals of the segments.
         estimator: estimator of the flow: dis (refined for masks), raft or raft_small; auto is raft
             where its weights are there and an accelerator makes it quick, else dis.
         weights: file of the weights, for raft and raft_small, instead of those that `jaxmotion
@@ -47,6 +49,7 @@ class Segment:
     export: tuple[Literal["colmap", "nerfstudio", "coco", "cutout", "alpha", "davis"], ...] = ()
     dilate: int = 0
     checkpoint: str = DEFAULT_MODEL
+    classifier: str = DEFAULT_CLASSIFIER
     estimator: str = "auto"
     weights: Path | None = None
     download: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
@@ -66,6 +69,7 @@ def main(argv: Sequence[str], prog: str = "jaxmotion segment") -> None:
     """
     options = parse_options(Segment, argv, prog=prog)
     from jaxmotion.answer import Answer, segment_video
+    from jaxmotion.inference.detector import FrameDetector
     from jaxmotion.inference.segmenter import Segmenter
     from jaxmotion.optical_flow import estimator_for_masks
     from jaxmotion.optical_flow.choice import ask_at_terminal, choose_estimator
@@ -92,12 +96,16 @@ def main(argv: Sequence[str], prog: str = "jaxmotion segment") -> None:
     windows = segmenter.inference
     settings = {
         "Network": options.checkpoint,
+        "Classifier": options.classifier,
         "Flow": made_by,
         "Windows": f"{windows.window} frames, sharing {windows.overlap}"
         if windows.window
         else "the whole video",
     }
-    report = segment_video(options.video, segmenter, options.out, flow, answer, settings)
+    detector = None
+    if options.classifier != "none":
+        detector = FrameDetector.load(options.classifier)
+    report = segment_video(options.video, segmenter, options.out, flow, answer, settings, detector)
     print(f"{options.out}: {', '.join(report.written)}; {report}")
     if advice:
         print(advice)
