@@ -125,7 +125,7 @@ def cells(row: dict[str, Any]) -> list[str]:
         row["program"],
         row.get("clips", ""),
         shown("compilation", "{:.1f} s"),
-        call or row.get("note", ""),
+        call or row.get("note", "does not run" if "error" in row else ""),
         f"{1 / seconds:.3g}" if seconds else "",
         f"{frames / seconds:.4g}" if seconds and frames else "",
         f"{row['flops'] / seconds / 1e12:.3g}" if seconds and row.get("flops") else "",
@@ -135,16 +135,23 @@ def cells(row: dict[str, Any]) -> list[str]:
 
 
 def print_table(parts: dict[str, Any]) -> None:
-    """All rows, then the parts that failed, by name."""
+    """All rows, then the parts and programs that failed, by name."""
     print("\n| " + " | ".join(COLUMNS) + " |\n" + "|---" * len(COLUMNS) + "|")
     for part in parts.values():
         for row in part["rows"]:
             print("| " + " | ".join(cells(row)) + " |")
-    failed = {name: part["error"] for name, part in parts.items() if "error" in part}
+    failed = failures(parts)
     for name, error in failed.items():
         print(f"\nfailed: {name}: {error}")
     if not failed:
         print("\nEvery program compiled and ran with the default flags.")
+
+
+def failures(parts: dict[str, Any]) -> dict[str, str]:
+    """What went wrong, by the names of parts and programs."""
+    failed = {name: part["error"] for name, part in parts.items() if "error" in part}
+    rows = [row for part in parts.values() for row in part["rows"] if "error" in row]
+    return failed | {f"{row['program']}, {row['clips']}": row["error"] for row in rows}
 
 
 def main() -> None:
@@ -179,7 +186,7 @@ def main() -> None:
     print("\n" + ", ".join(f"{name} {value}" for name, value in about.items()))
     print_table(parts)
     print(f"\n{time.monotonic() - start:.0f} s in all; {options.out}")
-    sys.exit(any("error" in part for part in parts.values()))
+    sys.exit(bool(failures(parts)))
 
 
 if __name__ == "__main__":

@@ -39,6 +39,26 @@ class Rows:
             about["memory"] = f"{self.memory / 1e9:.0f} GB"
         self._about = about
 
+    def attempt(self, measure: Callable[[], dict[str, Any]], **what: Any) -> dict[str, Any]:
+        """Adds the row of what is measured, or of why it was not.
+
+        Args:
+            measure: function to the rest of the row.
+            **what: what is known beforehand.
+
+        Returns:
+            The row: with ``note`` where the memory is too small, with ``error`` where the program
+            did not compile or run.
+        """
+        try:
+            row = what | measure()
+        except jax.errors.JaxRuntimeError as error:
+            words = " ".join(str(error).split())
+            full = "RESOURCE_EXHAUSTED" in words
+            row = what | ({"note": "more than the memory"} if full else {"error": words[:300]})
+        self.add(**row)
+        return row
+
     def add(self, **row: Any) -> None:
         """Adds a row, with its MFU where all that it needs is known."""
         peak = PEAKS.get(self.device.device_kind)
@@ -100,34 +120,30 @@ def functions_of(config: Any) -> tuple[Any, Any, dict[str, jax.Array]]:
 def train(rows: Rows, name: str, frames: int, clips: int, small: bool, seconds: float) -> None:
     """Training steps with a configuration's own batch, and with as many clips as memory takes."""
     row = train_once(rows, name, frames, clips, small, seconds)
-    if small or not rows.memory or row is None:
+    if small or not rows.memory or "memory" not in row:
         return
     each = max(row["memory"] / clips, 1)
     most = min(0.8 * rows.memory / each, MOST_FRAMES / frames)
     larger = 2 ** int(np.log2(max(most, 1)))
     while larger > clips:
-        if train_once(rows, name, frames, larger, small, seconds) is not None:
+        if "note" not in train_once(rows, name, frames, larger, small, seconds):
             return
         larger //= 2
 
 
 def train_once(
     rows: Rows, name: str, frames: int, clips: int, small: bool, seconds: float
-) -> dict[str, Any] | None:
-    """One row; None where the memory is too small, which is a row as well."""
+) -> dict[str, Any]:
+    """Adds a row (`Rows.attempt`)."""
     from jaxmotion.training.program import under_mesh
 
     config = configured(name, frames, clips, small)
-    what = {
-        "program": f"{name} training step",
-        "clips": described(config),
-        "frames": clips * frames,
-    }
     functions, mesh, batch = functions_of(config)
-    try:
+
+    def measure() -> dict[str, Any]:
         with under_mesh(mesh):
-            state = functions.init(batch)
             step, known = compiled(functions.train_step, functions.state, functions.batch)
+            state = functions.init(batch)
         loss = None
 
         def call() -> Any:
@@ -137,16 +153,12 @@ def train_once(
             return loss
 
         timed = time_calls(call, jax.block_until_ready, seconds / 8)
-    except jax.errors.JaxRuntimeError as error:
-        if "RESOURCE_EXHAUSTED" not in str(error):
-            raise
-        rows.add(**what, note="more than the memory")
-        return None
-    if not np.isfinite(float(loss if loss is not None else np.nan)):
-        raise FloatingPointError(f"{name}, {clips} clips of {frames} frames: loss {loss}")
-    row = {**what, **known, **timed}
-    rows.add(**row)
-    return row
+        if not np.isfinite(float(loss if loss is not None else np.nan)):
+            raise FloatingPointError(f"{name}, {clips} clips of {frames} frames: loss {loss}")
+        return known | timed
+
+    what = {"clips": described(config), "frames": clips * frames}
+    return rows.attempt(measure, program=f"{name} training step", **what)
 
 
 def described(config: Any) -> str:
@@ -161,15 +173,19 @@ def validate(rows: Rows, small: bool, seconds: float) -> None:
 
     for name, (clips, frames) in {"em": (4, 1), "st_ms": (6, 3), "lt_ms": (2, 9)}.items():
         config = configured(name, frames, clips, small)
-        functions, mesh, batch = functions_of(config)
-        with under_mesh(mesh):
-            state = functions.init(batch)
+
+        def measure(config=config) -> dict[str, Any]:
+            functions, mesh, batch = functions_of(config)
             arguments = (functions.state, functions.batch, functions.real)
-            step, known = compiled(functions.validation_step, *arguments)
-        real = jnp.ones(clips)
-        timed = time_calls(lambda: step(state, batch, real), jax.block_until_ready, seconds / 12)  # noqa: B023
-        what = {"program": f"{name} validation step", "clips": described(config)}
-        rows.add(**what, frames=clips * frames, **known, **timed)
+            with under_mesh(mesh):
+                step, known = compiled(functions.validation_step, *arguments)
+                state = functions.init(batch)
+            real = jnp.ones(config.batch_size)
+            call = lambda: step(state, batch, real)  # noqa: E731
+            return known | time_calls(call, jax.block_until_ready, seconds / 12)
+
+        what = {"clips": described(config), "frames": clips * frames}
+        rows.attempt(measure, program=f"{name} validation step", **what)
 
 
 def segment(rows: Rows, small: bool, seconds: float) -> None:
@@ -179,14 +195,17 @@ def segment(rows: Rows, small: bool, seconds: float) -> None:
     frames, size = (3, (24, 32)) if small else (96, (480, 854))
     flow = np.asarray(random_batch((1, frames, *size))["flow"])[0]
     for name in ("em-k2",) if small else ("em-k2", "st-ms-k4", "lt-ms-k4"):
-        segmenter = jm.Segmenter.load(name)
-        start = time.perf_counter()
-        segmenter(flow)
-        first = time.perf_counter() - start
-        timed = time_calls(lambda: segmenter(flow), lambda masks: masks, seconds / 8)  # noqa: B023
+
+        def measure(name=name) -> dict[str, Any]:
+            segmenter = jm.Segmenter.load(name)
+            start = time.perf_counter()
+            segmenter(flow)
+            first = time.perf_counter() - start
+            timed = time_calls(lambda: segmenter(flow), lambda masks: masks, seconds / 8)
+            return timed | {"compilation": max(first - timed["seconds"], 0.0)}
+
         clips = f"{frames} × {size[0]} × {size[1]}"
-        what = {"program": f"segment, {name}", "clips": clips, "frames": frames}
-        rows.add(**what, compilation=max(first - timed["seconds"], 0.0), **timed)
+        rows.attempt(measure, program=f"segment, {name}", clips=clips, frames=frames)
 
 
 def networks(rows: Rows, small: bool, seconds: float) -> None:
@@ -217,11 +236,15 @@ def networks(rows: Rows, small: bool, seconds: float) -> None:
             return jnp.mean(jnp.square(forward(variables, flow)))
 
         for kind, function in (("forward", forward), ("with gradient", jax.grad(loss))):
-            program, known = compiled(jax.jit(function), variables, flow)
-            call: Callable = lambda p=program, v=variables, f=flow: p(v, f)  # noqa: E731
-            timed = time_calls(call, jax.block_until_ready, seconds / 20)
-            what = {"program": f"published {name}, {kind}", "frames": clips * frames}
-            rows.add(**what, clips=f"{clips} × {frames} × {size[0]} × {size[1]}", **known, **timed)
+
+            def measure(function=function, given=(variables, flow)) -> dict[str, Any]:
+                program, known = compiled(jax.jit(function), *given)
+                call = lambda: program(*given)  # noqa: E731
+                return known | time_calls(call, jax.block_until_ready, seconds / 20)
+
+            what = {"clips": f"{clips} × {frames} × {size[0]} × {size[1]}"}
+            what |= {"program": f"published {name}, {kind}", "frames": clips * frames}
+            rows.attempt(measure, **what)
 
 
 def raft(rows: Rows, small: bool, seconds: float) -> None:
@@ -231,12 +254,15 @@ def raft(rows: Rows, small: bool, seconds: float) -> None:
     height, width = (64, 96) if small else (480, 854)
     images, iterations = frames(height, width), 2 if small else 12
     for name in ("small",) if small else ("large", "small"):
-        start = time.perf_counter()
-        call = ours(name, "all_pairs", random_variables(name), iterations, images)
-        compilation = time.perf_counter() - start
-        timed = time_calls(call, lambda flow: flow, seconds / 6)
+
+        def measure(name=name) -> dict[str, Any]:
+            start = time.perf_counter()
+            call = ours(name, "all_pairs", random_variables(name), iterations, images)
+            compilation = time.perf_counter() - start
+            return time_calls(call, lambda flow: flow, seconds / 6) | {"compilation": compilation}
+
         what = {"program": f"RAFT {name}, {iterations} iterations", "clips": f"{height} × {width}"}
-        rows.add(**what, frames=1, compilation=compilation, **timed)
+        rows.attempt(measure, **what, frames=1)
 
 
 def main() -> None:

@@ -38,7 +38,7 @@ class Program:
     Attributes:
         config: name of the experiment.
         kind: `"train"` or `"validate"`, a step of the trainer; `"segment"`, what a trained network
-            makes of windows.
+            makes of windows or frames.
         clips: clips of a batch for each device along `data`.
         frames: frames of a clip.
         data: number of devices that divide the clips.
@@ -68,6 +68,9 @@ PROGRAMS = {
     "lt_ms_train": Program("lt_ms", "train", 2, 9),
     "lt_ms_validate": Program("lt_ms", "validate", 2, 9),
     "lt_ms_segment": Program("lt_ms", "segment", 1, 96),
+    "nims_train": Program("nims", "train", 32, 1),
+    "nims_validate": Program("nims", "validate", 32, 1),
+    "nims_segment": Program("nims", "segment", 32, 1),
     "lt_ms_8x1_train": Program("lt_ms", "train", 1, 9, data=8),
     "lt_ms_480_train": Program("lt_ms", "train", 1, 480, time=8),
 }
@@ -115,10 +118,14 @@ def lower(program: Program, target: str) -> Any:
     )
     mesh = make_mesh(config.mesh, config.batch_size, devices_of(target, program.devices))
     task = config.task.build(config.data)
-    shape = (config.batch_size, program.frames, config.data.height, config.data.width)
+    sizes = {"B": config.batch_size, "T": program.frames}
+    sizes |= {"H": config.data.height, "W": config.data.width}
     shapes = {
-        "flow": jax.ShapeDtypeStruct((*shape, 2), np.float32),
-        "valid": jax.ShapeDtypeStruct(shape, np.float32),
+        name: jax.ShapeDtypeStruct(
+            tuple(sizes.get(axis) or int(axis) for axis in axes.split()),
+            np.int32 if name == "labels" else np.float32,
+        )
+        for name, axes in task.spec.items()
     }
     functions = jit_functions(config, task, mesh, shapes)
     with under_mesh(mesh):

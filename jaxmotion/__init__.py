@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from jaxmotion.errors import InputError
 
 if TYPE_CHECKING:
-    from jaxmotion import evaluation, losses, metrics, motion, saliency
+    from jaxmotion import embeddings, evaluation, losses, metrics, motion, saliency
+    from jaxmotion.inference.instance_segmenter import InstanceSegmenter
     from jaxmotion.inference.loading import load
     from jaxmotion.inference.segmenter import Segmenter
     from jaxmotion.motion import (
@@ -26,9 +27,11 @@ __version__ = "0.1.0"
 __all__ = [
     "Fit",
     "InputError",
+    "InstanceSegmenter",
     "MotionModel",
     "Segmenter",
     "__version__",
+    "embeddings",
     "evaluation",
     "fit",
     "frame_coefficients",
@@ -43,6 +46,7 @@ __all__ = [
 
 
 _HOMES = {
+    "InstanceSegmenter": "jaxmotion.inference.instance_segmenter",
     "Segmenter": "jaxmotion.inference.segmenter",
     "load": "jaxmotion.inference.loading",
     **dict.fromkeys(

@@ -21,6 +21,7 @@ COMMANDS = {
     "train": "train a network, or continue to",
     "eval": "score segmentations on annotated videos",
     "segment": "tell what moves in a video of your own",
+    "instances": "tell which objects move, however many",
     "saliency": "tell in which frames anything moves, and what",
     "label": "label what moves in videos, to train from",
     "flow": "estimate the optical flow of a video",

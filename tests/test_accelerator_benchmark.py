@@ -60,6 +60,31 @@ def test_what_fails_is_named_and_the_others_are_shown(accelerator, monkeypatch, 
     assert stored["parts"]["twin_raft"]["rows"][0]["seconds"] == 0.25
 
 
+def test_a_program_that_does_not_compile_says_so_in_its_row(accelerator, tmp_path, capsys):
+    import accelerator_parts
+    import jax
+
+    def refused(words):
+        def measure():
+            raise jax.errors.JaxRuntimeError(words)
+
+        return measure
+
+    file = tmp_path / "rows.jsonl"
+    rows = accelerator_parts.Rows(file)
+    rows.attempt(refused("INTERNAL: no\n tile sizes"), program="a step", clips="1")
+    rows.attempt(refused("RESOURCE_EXHAUSTED: 9 GB"), program="a step", clips="8")
+    assert "seconds" in rows.attempt(lambda: {"seconds": 0.5}, program="another", clips="1")
+    parts = {"train": {"rows": [json.loads(line) for line in file.read_text().splitlines()]}}
+    assert accelerator.failures(parts) == {"a step, 1": "INTERNAL: no tile sizes"}
+    accelerator.print_table(parts)
+    printed = capsys.readouterr().out
+    assert "| a step | 1 |  | does not run |" in printed
+    assert "| a step | 8 |  | more than the memory |" in printed
+    assert "failed: a step, 1: INTERNAL: no tile sizes" in printed
+    assert "| another | 1 |  | 500 ms | 2 |" in printed
+
+
 def test_a_part_that_hangs_or_dies_keeps_its_rows(accelerator, monkeypatch, tmp_path):
     script = tmp_path / "accelerator_parts.py"
     script.write_text(

@@ -13,6 +13,7 @@ from jaxmotion.commands import train
 from jaxmotion.commands.eval import EvalConfig
 from jaxmotion.commands.export import Export
 from jaxmotion.commands.flow import Flow
+from jaxmotion.commands.instances import Instances
 from jaxmotion.commands.label import Label
 from jaxmotion.commands.models import Models
 from jaxmotion.commands.parsing import parse_options
@@ -59,6 +60,7 @@ OPTIONS = {
     "segment": Segment,
     "flow": Flow,
     "label": Label,
+    "instances": Instances,
     "saliency": Saliency,
     "export": Export,
     "models": Models,
@@ -118,7 +120,13 @@ FLOOR = (
     "downloads",
     "user_cache",
 )
-ALONE = {"motion": (), "losses": ("motion",), "metrics": (), "networks": ("motion", *FLOOR)}
+ALONE = {
+    "motion": (),
+    "embeddings": ("motion",),
+    "losses": ("motion", "embeddings"),
+    "metrics": (),
+    "networks": ("motion", *FLOOR),
+}
 
 
 def test_imports_run_down_the_map():

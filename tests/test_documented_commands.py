@@ -1,7 +1,7 @@
 """The commands of README and docs run, in the order of their page, on small made-up data.
 
-What is long is made short by options behind those of the page, and RAFT, whose weights are not
-here, is replaced by DIS. Commands with data sets of others are only parsed
+What is long is made short by options behind those of the page, and RAFT and SoFlow, whose weights
+are not here, are replaced by DIS. Commands with data sets of others are only parsed
 (`test_documentation.py`).
 """
 
@@ -25,7 +25,10 @@ SHORT = (
     *("--picture-every", "0", "--data.height", "40", "--data.width", "64"),
     *("--data.validation-clips", "2", "--evals.frames", "2", "--no-baselines"),
 )
-SHORT_OF = {"segmentation": ("--network.widths", "4", "8", "--network.input", "scaled")}
+SHORT_OF = {
+    "segmentation": ("--network.widths", "4", "8", "--network.input", "scaled"),
+    "soflow": ("--objective.crop", "32", "--network.iterations", "1"),
+}
 SUITE = '[[dataset]]\ndata = "path/to/DAVIS"\nselect = "best_subset"\ncut = [10, 0]\n'
 
 
@@ -87,7 +90,7 @@ def place(tmp_path, untrained_run, toy_models, monkeypatch):
 def with_what_is_here(words, place, untrained_run):
     """A command that takes no longer than it must, and the runs that it is to find."""
     name, options = words[1].removesuffix(".py"), words[2:]
-    if "raft" in options and name in ("flow", "segment"):
+    if {"raft", "soflow"} & {*options} and name in ("flow", "segment"):
         start = options.index("--estimator")
         options[start + 1] = "dis"
         if "--weights" in options:

@@ -81,6 +81,7 @@ WRONG = {
         "favoured_bias": [NAN, INF],
         "threshold_start": [-1, NAN],
         "direction_start": [INF],
+        "attention": [None, True],
         "decoder": [None, "slots"],
         "compute_dtype": ["float16"],
         "remat": ["all"],
@@ -99,6 +100,7 @@ WRONG = {
         "reader_workers": [-1, 1.5],
         "prefetch": [0],
         "wire": ["float16", None],
+        "pictures": [None, 3],
     },
     MeshConfig: {
         "data": [0, -2, 1.0],

@@ -139,7 +139,7 @@ def task_of(normalisation, **changes):
     augmented = AugmentConfig(2.0, 1.0, 1.0, (1, 2), 0.5, 0.5, 0.5, 2.0)
     network = NetworkConfig(num_masks=3, widths=(4, 8), kernel=(3, 3, 3), **changes)
     objective = replace(config.objective, normalisation=normalisation, consistency_weight=1.0)
-    return SegmentationTask(network, config.motion, objective, augmented)
+    return SegmentationTask(network, config.motion, augmented, objective=objective)
 
 
 @pytest.mark.parametrize("normalisation", ["pixels", "flow", "residual"])

@@ -57,6 +57,10 @@ class EvalConfig:
         baselines: baselines to compare with; "none" for none.
         write_masks: write the masks and the segments as indexed PNG files.
         include_frames: show the video frames in the report.
+        by: groups to tell the scores apart by: the attributes that the sequences of DAVIS 2016 have
+            (attributes), and frames that are hard for a reason which masks and flow show (strata).
+        stability: also measure T, the temporal stability of the foreground's outline, as DAVIS
+            does; it takes seconds a sequence.
     """
 
     out: Path
@@ -76,6 +80,8 @@ class EvalConfig:
     baselines: tuple[str, ...] = ALL_BASELINES
     write_masks: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     include_frames: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    by: tuple[Literal["attributes", "strata"], ...] = ()
+    stability: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
 
 
 def main(argv: Sequence[str], prog: str = "jaxmotion eval") -> None:
@@ -115,6 +121,8 @@ def main(argv: Sequence[str], prog: str = "jaxmotion eval") -> None:
             write_masks=config.write_masks,
             write_pictures=write_layers,
             include_frames=config.include_frames,
+            by=config.by,
+            stability=config.stability,
             on_progress=bar.set_description,
             on_failure=lambda line: failures.update({line: None}),
         )
@@ -209,22 +217,32 @@ def _reads(config: EvalConfig, plans: "Sequence[DatasetPlan]") -> list[Path]:
 
 def _finish(started: float, out: Path, evaluation: "Evaluation") -> None:
     """Writes the report, and prints the tables."""
-    from jaxmotion.evaluation.tables import format_differences, format_table, score_table
+    from jaxmotion.evaluation.score import STABILITY
+    from jaxmotion.evaluation.tables import (
+        format_differences,
+        format_table,
+        group_tables,
+        score_table,
+    )
     from jaxmotion.report.page import write_report
 
     write_report(out, evaluation)
     for dataset in evaluation.datasets:
         if len(evaluation.datasets) > 1:
             print(f"{dataset.name} ({dataset.protocol['name']}, cut {dataset.protocol['cut']})")
-        for measure in dataset.measures:
-            statistic = f"{measure}_mean"
+        titles = {f"{measure}_mean": measure for measure in dataset.measures}
+        titles[STABILITY] = "T, lower is better"
+        for statistic, title in titles.items():
             table = score_table(dataset, statistic, max_published=PUBLISHED_COLUMNS)
             texts = (
-                format_table(table, measure) if table else "",
+                format_table(table, title) if table else "",
                 format_differences(dataset, statistic),
             )
             for text in filter(None, texts):
                 print(text, end="\n\n")
+        statistic = f"{dataset.measures[0]}_mean"
+        for unit, table in group_tables(dataset, statistic).items():
+            print(format_table(table, f"{dataset.measures[0]}, {unit}"), end="\n\n")
     done = sum(len(run.sequences) for d in evaluation.datasets for run in d.runs[:1])
     wanted = sum(len(dataset.sequences) for dataset in evaluation.datasets)
     print(

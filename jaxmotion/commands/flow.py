@@ -17,12 +17,14 @@ class Flow:
     Attributes:
         video: a video file, or a folder of frames.
         out: the folder to write to.
-        estimator: estimator of the flow: dis, raft or raft_small; auto is raft where its weights
-            are there and an accelerator makes it quick, else dis.
-        weights: file of the weights, for raft and raft_small, instead of those that `jaxmotion
-            weights` fetched.
+        estimator: estimator of the flow: dis, raft, raft_small, or soflow for small objects that
+            move little; auto is raft where its weights are there and an accelerator makes it quick,
+            else dis.
+        scale: enlarge the frames by this factor for the estimator, for small objects.
+        weights: file of the weights, for raft and raft_small instead of those that `jaxmotion
+            weights` fetched, for soflow instead of those that are shipped.
         download: fetch the official weights of raft or raft_small if they are not there.
-        iterations: number of updates of raft and raft_small; 20 if not given.
+        iterations: number of updates of raft and raft_small, 20 if not given, or of soflow, 4.
         correlation: how raft and raft_small look up correlations: all_pairs, on_demand (less
             memory), or auto.
         refine: also estimate the flow back, and fill in where the two do not agree.
@@ -36,6 +38,7 @@ class Flow:
     video: tyro.conf.Positional[Path]
     out: Path
     estimator: str = "auto"
+    scale: Literal[1, 2, 3] = 1
     weights: Path | None = None
     download: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     iterations: int | None = None
@@ -60,6 +63,7 @@ def main(argv: Sequence[str], prog: str = "jaxmotion flow") -> None:
     from jaxmotion.optical_flow import (
         FLOW_STRENGTH,
         Refined,
+        enlarged,
         make_estimator,
         write_flow_folder,
     )
@@ -81,6 +85,7 @@ def main(argv: Sequence[str], prog: str = "jaxmotion flow") -> None:
         iterations=options.iterations,
         correlation=options.correlation,
     )
+    estimator = enlarged(estimator, options.scale)
     if options.refine:
         estimator = Refined(estimator, FLOW_STRENGTH)
     report = write_flow_folder(

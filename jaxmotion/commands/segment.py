@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from jaxmotion.commands.parsing import parse_options
+from jaxmotion.errors import InputError
 from jaxmotion.models import DEFAULT_CLASSIFIER, DEFAULT_MODEL
 
 
@@ -28,10 +29,12 @@ class Segment:
             training run, or a file that `jaxmotion export` wrote.
         classifier: the frame classifier that tells whether anything moves at all, named as a
             checkpoint is; none leaves that to a floor on the residuals of the segments.
-        estimator: estimator of the flow: dis (refined for masks), raft or raft_small; auto is raft
-            where its weights are there and an accelerator makes it quick, else dis.
-        weights: file of the weights, for raft and raft_small, instead of those that `jaxmotion
-            weights` fetched.
+        estimator: estimator of the flow: dis (refined for masks), raft, raft_small, or soflow for
+            small objects that move little; auto is raft where its weights are there and an
+            accelerator makes it quick, else dis.
+        scale: enlarge the frames by this factor for the estimator, for small objects.
+        weights: file of the weights, for raft and raft_small instead of those that `jaxmotion
+            weights` fetched, for soflow instead of those that are shipped.
         download: fetch the official weights of raft or raft_small if they are not there.
         flow: flow that is there already, instead of an estimator: what `jaxmotion flow` wrote, a
             .npz, or a folder of .flo numbered like the frames.
@@ -51,6 +54,7 @@ class Segment:
     checkpoint: str = DEFAULT_MODEL
     classifier: str = DEFAULT_CLASSIFIER
     estimator: str = "auto"
+    scale: Literal[1, 2, 3] = 1
     weights: Path | None = None
     download: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     flow: Path | None = None
@@ -69,8 +73,11 @@ def main(argv: Sequence[str], prog: str = "jaxmotion segment") -> None:
     """
     options = parse_options(Segment, argv, prog=prog)
     from jaxmotion.answer import Answer, segment_video
+    from jaxmotion.answer.instances import segment_instances
     from jaxmotion.inference.detector import FrameDetector
+    from jaxmotion.inference.instance_segmenter import InstanceSegmenter
     from jaxmotion.inference.segmenter import Segmenter
+    from jaxmotion.models.loading import load_trained
     from jaxmotion.optical_flow import estimator_for_masks
     from jaxmotion.optical_flow.choice import ask_at_terminal, choose_estimator
     from jaxmotion.training.compilation_cache import enable_compilation_cache
@@ -79,6 +86,9 @@ def main(argv: Sequence[str], prog: str = "jaxmotion segment") -> None:
         options.probabilities, options.saliency, options.latents, options.export, options.dilate
     )
     enable_compilation_cache()
+    of_instances = load_trained(options.checkpoint).config.task.kind == "instances"
+    if of_instances:
+        _check_instances(options)
     flow = options.flow
     made_by, advice = f"from {options.flow}", ""
     if flow is None:
@@ -89,26 +99,46 @@ def main(argv: Sequence[str], prog: str = "jaxmotion segment") -> None:
             ask=ask_at_terminal(),
         )
         advice = chosen.reason
-        flow = estimator_for_masks(chosen.name, weights=chosen.weights)
+        flow = estimator_for_masks(chosen.name, options.scale, weights=chosen.weights)
         made_by = ", ".join([flow.name, *_words(flow.settings)])
-    segmenter = Segmenter.load(options.checkpoint, num_masks=options.num_masks)
+    if of_instances:
+        segmenter = InstanceSegmenter.load(options.checkpoint)
+    else:
+        segmenter = Segmenter.load(options.checkpoint, num_masks=options.num_masks)
     segmenter.inference = segmenter.inference.override(options.window, options.overlap)
     windows = segmenter.inference
     settings = {
         "Network": options.checkpoint,
-        "Classifier": options.classifier,
+        **({} if of_instances else {"Classifier": options.classifier}),
         "Flow": made_by,
         "Windows": f"{windows.window} frames, sharing {windows.overlap}"
         if windows.window
         else "the whole video",
     }
-    detector = None
-    if options.classifier != "none":
-        detector = FrameDetector.load(options.classifier)
-    report = segment_video(options.video, segmenter, options.out, flow, answer, settings, detector)
-    print(f"{options.out}: {', '.join(report.written)}; {report}")
+    if isinstance(segmenter, InstanceSegmenter):
+        exported = (options.export, options.dilate)
+        found = segment_instances(options.video, segmenter, options.out, flow, settings, *exported)
+        print(f"{options.out}: index.html, masks, moving, overlay.mp4, tracks.csv; {found}")
+    else:
+        detector = None
+        if options.classifier != "none":
+            detector = FrameDetector.load(options.classifier)
+        report = segment_video(
+            options.video, segmenter, options.out, flow, answer, settings, detector
+        )
+        print(f"{options.out}: {', '.join(report.written)}; {report}")
     if advice:
         print(advice)
+
+
+def _check_instances(options: Segment) -> None:
+    """Refuses what only segments have: objects are not chosen among, and have no latents."""
+    for name in ("probabilities", "saliency", "latents", "num_masks"):
+        if getattr(options, name):
+            raise InputError(
+                f"--{name.replace('_', '-')}: expected without it; {options.checkpoint} is a "
+                "network of instances"
+            )
 
 
 def _words(settings: dict[str, Any]) -> Iterator[str]:

@@ -2,7 +2,17 @@
 
 from collections.abc import Callable
 
-from jaxmotion.configs import adversarial, em, lt_ms, nims, quickstart, st_ms
+from jaxmotion.configs import (
+    adversarial,
+    em,
+    foreground,
+    instances,
+    lt_ms,
+    nims,
+    quickstart,
+    soflow,
+    st_ms,
+)
 from jaxmotion.errors import InputError
 from jaxmotion.training.config import Config
 
@@ -12,13 +22,17 @@ CONFIGS: dict[str, Callable[[], Config]] = {
     "st_ms": st_ms.config,
     "lt_ms": lt_ms.config,
     "lt_ms_sa": lt_ms.slots,
+    "foreground": foreground.config,
+    "instances": instances.config,
     "nims": nims.config,
     "nims_crowd": nims.crowd,
     "adversarial": adversarial.config,
+    "soflow": soflow.config,
     "em_published": em.published,
     "st_ms_published": st_ms.published,
     "lt_ms_published": lt_ms.published,
     "adversarial_published": adversarial.published,
+    "soflow_published": soflow.published,
 }
 
 

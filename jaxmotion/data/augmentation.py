@@ -23,11 +23,13 @@ class Augmented(NamedTuple):
         flow: float32 `[B, T, H, W, 2]`, what the loss explains: the augmented flow without the
             noise.
         valid: float32 `[B, T, H, W]`, where the flow is known, mirrored along.
+        labels: int `[B, T, H, W]`, mirrored along; None where there were none.
     """
 
     network_input: jax.Array
     flow: jax.Array
     valid: jax.Array
+    labels: jax.Array | None = None
 
 
 def known_only(flow: jax.Array, valid: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -51,6 +53,7 @@ def augment(
     config: AugmentConfig,
     model: MotionModel,
     clip_length: int | None = None,
+    labels: jax.Array | None = None,
 ) -> Augmented:
     """Augments a batch; each clip is drawn for itself, and each part has its own key.
 
@@ -62,6 +65,7 @@ def augment(
         config: changes to make; a part that is switched off costs nothing.
         model: motion model of the method, in whose span the added motion lies exactly.
         clip_length: number of frames of the clips, T where it is None; the rest is padding.
+        labels: int `[B, T, H, W]`, what each pixel is; None for none.
 
     Returns:
         What the network sees and what the loss explains.
@@ -71,6 +75,8 @@ def augment(
     flow, valid = known_only(flow, valid)
     flip_key, scale_key, motion_key, noise_key = jax.random.split(key, 4)
     if config.flip_horizontal or config.flip_vertical:
+        if labels is not None:
+            _, labels = random_flip(flip_key, flow, labels, config)  # by the same draws
         flow, valid = random_flip(flip_key, flow, valid, config)
     if config.scale_jitter > 1:
         exponent = jax.random.uniform(scale_key, (flow.shape[0], 1, 1, 1, 1), minval=-1.0)
@@ -81,7 +87,7 @@ def augment(
     network_input = flow
     if config.corruption_probability > 0:
         network_input, _ = corrupt(noise_key, flow, valid, config)
-    return Augmented(network_input, flow, valid)
+    return Augmented(network_input, flow, valid, labels)
 
 
 def random_flip(

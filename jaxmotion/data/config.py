@@ -31,7 +31,8 @@ class DataConfig:
             (``"scenes:LEVEL+LEVEL"`` for several levels in turn), ``"tfds:NAME/CONFIG"``, or a
             path: a DAVIS-layout root, a folder of ``.flo`` files or of such folders, a ``.npz``
             sequence or a folder of them, which may be in a store (``gs://...``). Several joined by
-            commas take turns.
+            commas take turns. A task that learns from frames takes ``"aerial:LEVEL"``, procedural
+            pairs of frames, or ``"videos:PATH"``, a video, a folder of pictures, or of such.
         flow: name of the flow folder, ``ROOT/Flows/NAME``, of a DAVIS-layout root.
         split: name of the list of sequences ``ROOT/ImageSets/SPLIT.txt``; empty for all sequences.
         height: number of rows that every clip is resized to (vectors keep their length, as
@@ -51,6 +52,8 @@ class DataConfig:
             most. ``"float32"`` rounds nothing.
         cache_bytes: largest number of bytes of flow that are kept in memory; what is beyond is read
             again.
+        pictures: folder of pictures that aerial scenes take their ground from; empty for procedural
+            grounds.
     """
 
     source: str = "scenes:default"
@@ -66,6 +69,7 @@ class DataConfig:
     prefetch: Annotated[int, Meta(ge=1, le=10_000)] = 4
     wire: Literal["float32", "stored"] = "float32"
     cache_bytes: Annotated[int, Meta(ge=0, le=2**50)] = DEFAULT_CACHE_BYTES
+    pictures: str = ""
 
     def __post_init__(self) -> None:
         check_fields(self, "data")

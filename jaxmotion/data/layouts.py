@@ -48,8 +48,8 @@ def find_flow(
         raise InputError(f"{root}: {_contents(root)}, expected {LAYOUTS}")
     if split:
         raise InputError(
-            f"split {split!r}: {root} is no DAVIS-like root (it has no folder Flows), expected one; "
-            'or --data.split "", for all that is there'
+            f"split {split!r}: {root} is no DAVIS-like root (it has no folder Flows), expected "
+            'one; or --data.split "", for all that is there'
         )
     return places
 

@@ -17,6 +17,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
+from jaxmotion.data.aerial_source import AerialSource
 from jaxmotion.data.clips import Clip, checked_index, held_out, rank
 from jaxmotion.data.config import DEFAULT_CACHE_BYTES
 from jaxmotion.data.davis import SequenceFiles, find_files
@@ -27,6 +28,7 @@ from jaxmotion.data.record_sequences import open_records
 from jaxmotion.data.scene_source import SceneSource
 from jaxmotion.data.sequence import Sequence
 from jaxmotion.data.transforms import Resize, Size
+from jaxmotion.data.video_source import VideoSource, open_videos
 from jaxmotion.errors import InputError
 from jaxmotion.mirror import local_copy, named
 from jaxmotion.stores import is_url
@@ -140,7 +142,8 @@ def open_source(
     num_scenes: int = 100_000,
     fields: Iterable[str] | None = None,
     cache_bytes: int = DEFAULT_CACHE_BYTES,
-) -> SceneSource | FlowSource:
+    pictures: str = "",
+) -> SceneSource | FlowSource | AerialSource | VideoSource:
     """Opens the source that a word on the command line names.
 
     Here the headers of files are read. What is wrong with the vectors of a field shows when it is
@@ -149,7 +152,8 @@ def open_source(
     Args:
         spec: name of the source: "scenes:LEVEL", "tfds:NAME/CONFIG" (a data set that
             `jaxmotion.data.records.find_built` finds), or a path to flow in one of
-            `jaxmotion.data.LAYOUTS`, which may be in a store (``gs://...``).
+            `jaxmotion.data.LAYOUTS`, which may be in a store (``gs://...``). Of frames without
+            flow: "aerial:LEVEL" or "videos:PATH".
         clip_length: T, number of frames of a clip.
         intervals: number of frames of the sequence from one of a clip to the next; of several, each
             is a clip of its own (of scenes, they take turns), and a negative one goes backward.
@@ -166,6 +170,7 @@ def open_source(
         fields: names of the fields of a clip (`jaxmotion.data.sequence` has a table); flow and
             valid when left out, and the labels of scenes.
         cache_bytes: largest number of bytes of flow that are kept in memory.
+        pictures: folder of pictures for the ground of aerial scenes; procedural ones if empty.
 
     Returns:
         The source.
@@ -180,6 +185,13 @@ def open_source(
         size = size or (64, 112)
         scenes = SceneSource(level, clip_length, size, seed, num_scenes, intervals=intervals)
         return scenes if fields is None else dataclasses.replace(scenes, fields=tuple(fields))
+    if kind in ("aerial", "videos"):
+        size = size or (96, 96)
+        if kind == "videos":
+            return open_videos(level, clip_length, intervals, size, cache_bytes)
+        if clip_length != 2:
+            raise InputError(f"clip_length {clip_length}: expected 2, aerial scenes are pairs")
+        return AerialSource(level, size, seed, pictures=pictures)
     wanted = ("flow", "valid") if fields is None else tuple(fields)
     cache = FlowCache(size, cache_bytes)
     if kind == "tfds":

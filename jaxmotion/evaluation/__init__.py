@@ -5,7 +5,8 @@ baseline, the masks of another method), `score` does it for one sequence, `run` 
 them, and `suite` reads what to go through. `discovery` finds sequences, in a folder or in a
 built data set, and `sequences` reads what of them counts. `results` is what comes out,
 one tree of plain values; `comparison` sets it beside what others reported and gives paired
-differences; `tables` shows it as text and CSV, and `folder` keeps its files.
+differences, `strata` finds frames that are hard for a reason, and `groups` tells scores apart by
+them; `tables` shows all of it as text and CSV, and `folder` keeps its files.
 """
 
 from jaxmotion.baselines import ALL_BASELINES

@@ -123,7 +123,10 @@ class Network:
         flow, size = video.known_flow(), video.annotation.size
         labels, count = predict_labels(self.predictor, flow, size, protocol, video.valid)
         # What chooses by itself says how it is to be read.
-        return Labeled(labels, count, getattr(self.predictor, "select", None))
+        select, background = (
+            getattr(self.predictor, name, None) for name in ("select", "background")
+        )
+        return Labeled(labels, count, select, background)
 
     def inputs(self, sequence: ScoredSequence) -> dict[str, Any]:
         """The values that its result on a sequence depends on, beside the data."""

@@ -171,6 +171,7 @@ class Dataset:
             baselines.
         published: scores of others on the same dataset.
         differences: paired differences of the first run to all other columns.
+        by: groups that the scores are told apart by, names of `groups.GROUPS`.
     """
 
     name: str
@@ -183,6 +184,7 @@ class Dataset:
     runs: tuple[Run, ...]
     published: tuple[Published, ...] = ()
     differences: tuple[Difference, ...] = ()
+    by: tuple[str, ...] = ()
 
     @property
     def partial(self) -> bool:

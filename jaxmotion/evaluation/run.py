@@ -13,13 +13,16 @@ from jaxmotion.errors import InputError
 from jaxmotion.evaluation.comparison import published_scores
 from jaxmotion.evaluation.discovery import look_for_sequences
 from jaxmotion.evaluation.folder import write_masks
+from jaxmotion.evaluation.groups import is_stability_measured
 from jaxmotion.evaluation.methods import AnnotatedVideo, Baseline, Method, Network
 from jaxmotion.evaluation.protocol import Protocol
 from jaxmotion.evaluation.results import Dataset, Evaluation, Failure, Run
-from jaxmotion.evaluation.score import SequenceScores, score_labels
+from jaxmotion.evaluation.score import SequenceScores, mean_of, score_labels
 from jaxmotion.evaluation.sequences import ScoredSequence
+from jaxmotion.evaluation.strata import Strata, find_strata
 from jaxmotion.files import atomic_path, stamps
 from jaxmotion.metrics.masks import unpack
+from jaxmotion.metrics.shape_stability import temporal_stability
 from jaxmotion.options import from_json, to_json
 
 _FORMAT = 1
@@ -69,6 +72,8 @@ class Options:
         write_pictures: function that writes what a report shows, as `report.layers.write_layers`;
             None for no pictures.
         include_frames: show the video frames in the report, of the sequences that have any.
+        by: groups that the scores are told apart by, names of `groups.GROUPS`.
+        stability: measure the temporal stability of the foreground.
         on_progress: function that is told what is being computed.
         on_failure: function that is told, in one line, what went wrong with a sequence.
     """
@@ -77,6 +82,8 @@ class Options:
     write_masks: bool = False
     write_pictures: Callable[..., None] | None = None
     include_frames: bool = False
+    by: tuple[str, ...] = ()
+    stability: bool = False
     on_progress: Callable[[str], None] = lambda text: None
     on_failure: Callable[[str], None] = lambda line: None
 
@@ -103,8 +110,8 @@ class _Column:
 class _Table:
     """A dataset: its sequences, and what is known so far of them."""
 
-    def __init__(self, plan: DatasetPlan, methods: Sequence[Method]) -> None:
-        self.plan = plan
+    def __init__(self, plan: DatasetPlan, methods: Sequence[Method], by: tuple[str, ...]) -> None:
+        self.plan, self.by = plan, by
         self.sequences, self.missing = plan.find()
         self.columns = [_Column(m, failures=dict(self.missing)) for m in plan.columns(methods)]
 
@@ -120,6 +127,7 @@ class _Table:
             sequences=tuple(names),
             runs=tuple(column.run(names) for column in self.columns),
             published=published_scores(plan.protocol.published),
+            by=self.by,
         )
 
 
@@ -145,7 +153,7 @@ def evaluate(
     Raises:
         InputError: nothing of a dataset can be found, or a checkpoint cannot be loaded.
     """
-    tables = [_Table(plan, methods) for plan in plans]
+    tables = [_Table(plan, methods, options.by) for plan in plans]
     for table in tables:
         for reason in table.missing.values():
             options.on_failure(reason)
@@ -191,6 +199,10 @@ def _evaluate_sequence(
         for column, _, _ in pending:
             column.failures[sequence.name] = str(error)
     else:
+        strata: Strata = {}
+        if "strata" in options.by:
+            labels, frames = video.annotation.labels, video.annotation.frames
+            strata = find_strata(labels, frames, video.flow, video.valid)
         for column, state, inputs in pending:
             options.on_progress(f"{plan.name} {sequence.name}: {column.method.name}")
             try:
@@ -202,7 +214,9 @@ def _evaluate_sequence(
                 reasons[reason] = None
                 column.failures[sequence.name] = reason
                 continue
-            column.scores[sequence.name] = scores
+            count = len(scores.frames)  # a method may give fewer frames than are annotated
+            told = {name: values[:count] for name, values in strata.items()}
+            column.scores[sequence.name] = scores = replace(scores, strata=told)
             if options.resume:
                 text = json.dumps({"inputs": inputs, "scores": to_json(scores)})
                 with atomic_path(state) as path:
@@ -228,6 +242,8 @@ def _evaluate_method(
         video.flow,
         video.valid,
     )
+    if options.stability:
+        scores = replace(scores, stability=_stability(name, packed, scores.frames, labels.shape[2]))
     if isinstance(method, Baseline):
         return scores  # pictures and masks are of what was evaluated
     if options.write_masks:
@@ -250,6 +266,13 @@ def _evaluate_method(
     return scores
 
 
+def _stability(name: str, packed: np.ndarray, frames: tuple[int, ...], width: int) -> float:
+    """Mean T of the foreground in the scored frames; NaN where its benchmark measures none."""
+    if not is_stability_measured(name):
+        return float("nan")
+    return mean_of(temporal_stability(unpack(packed[list(frames)], width)))
+
+
 def _data_stamps(sequence: ScoredSequence, options: Options) -> list:
     paths = sequence.files(options.include_frames)
     names = [path.name for path in sequence.record.frame_paths]  # say of which frame a mask is
@@ -266,7 +289,8 @@ def _digest(
         "protocol": asdict(plan.protocol),
         "method": [type(method).__name__, method.kind, method.source, method.inputs(sequence)],
         "data": data,
-        "left": [options.write_masks, shows, options.include_frames],
+        "left": [options.write_masks, shows, options.include_frames, "strata" in options.by],
+        "stability": options.stability,
     }
     return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
 

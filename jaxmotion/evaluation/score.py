@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -24,6 +24,7 @@ from jaxmotion.options import Figure
 from jaxmotion.saliency import salient, segment_residuals
 
 STATISTICS = ("mean", "recall", "decay")
+STABILITY = "T_mean"
 FOREGROUND = "foreground"
 
 Statistics = dict[str, Figure]
@@ -78,6 +79,9 @@ class SequenceScores:
         cuts: the cuts, in order; they cover all frames.
         pictures: folder of what the report shows of this method on this sequence, relative to the
             evaluation's folder, in `/`; None if there is none.
+        strata: whether each scored frame is in a stratum, by its name; empty where nobody asked.
+        stability: mean T of the foreground in the scored frames (`metrics.temporal_stability`); NaN
+            where there is none, None where nobody asked.
     """
 
     name: str
@@ -88,6 +92,8 @@ class SequenceScores:
     objects: tuple[ObjectScores, ...]
     cuts: tuple[Cut, ...]
     pictures: str | None = None
+    strata: dict[str, tuple[bool, ...]] = field(default_factory=dict)
+    stability: Figure | None = None
 
     @property
     def measures(self) -> tuple[str, ...]:
@@ -106,8 +112,9 @@ class SequenceScores:
         return _nanmean(table) if len(table) else np.full(len(self.frames), np.nan)
 
     def statistics(self) -> Statistics:
-        """Mean, recall and decay of every measure, each a mean over the objects."""
-        return {
+        """Mean, recall and decay of every measure, each a mean over the objects; and mean T."""
+        stability = {} if self.stability is None else {STABILITY: self.stability}
+        return stability | {
             f"{measure}_{name}": mean_of(column)
             for measure in self.measures
             for name, column in statistics_of(scored.scores[measure] for scored in self.objects)

@@ -1,7 +1,7 @@
 """The methods and datasets to evaluate, as a command line or a suite file names them."""
 
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from pathlib import Path
@@ -18,9 +18,11 @@ from jaxmotion.evaluation.run import DatasetPlan
 from jaxmotion.files import reading, stamps
 from jaxmotion.inference.adversarial import SalientMasks
 from jaxmotion.inference.detector import FrameDetector
+from jaxmotion.inference.instance_segmenter import InstanceSegmenter, TrackMasks
 from jaxmotion.inference.nims import Nims
 from jaxmotion.inference.segmenter import Segmenter
 from jaxmotion.models.loading import find_trained, load_trained
+from jaxmotion.models.trained import Trained
 from jaxmotion.options import Meta, from_json
 from jaxmotion.stores import is_url
 
@@ -136,13 +138,20 @@ def network(checkpoint: str, num_masks: int | None = None) -> Network:
 
 
 def _predictor(path: str, num_masks: int | None) -> Predictor:
-    """What a checkpoint predicts with: a segmenter, NIMS of a classifier, or salient masks."""
-    trained = load_trained(path)
-    if trained.config.task.kind == "classification" and num_masks is None:
-        return Nims(FrameDetector.of(trained))
-    if trained.config.task.kind == "adversarial" and num_masks is None:
-        return SalientMasks.of(trained)
+    """What gives masks by a checkpoint: a segmenter, or what `_WITHOUT_MASKS` makes of it."""
+    if num_masks is None:
+        trained = load_trained(path)
+        if trained.config.task.kind in _WITHOUT_MASKS:
+            return _WITHOUT_MASKS[trained.config.task.kind](trained)
     return Segmenter.load(path, num_masks=num_masks)
+
+
+# Networks that do not segment by themselves, by the kind of their task.
+_WITHOUT_MASKS: dict[str, Callable[[Trained], Predictor]] = {
+    "classification": lambda trained: Nims(FrameDetector.of(trained)),
+    "adversarial": SalientMasks.of,
+    "instances": lambda trained: TrackMasks(InstanceSegmenter.of(trained)),
+}
 
 
 def _nims(name: str, classifier: str, segmenter: str) -> Network:

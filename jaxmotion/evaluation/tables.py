@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from jaxmotion.evaluation.comparison import MEAN, folder_name
+from jaxmotion.evaluation.groups import groups_of
 from jaxmotion.evaluation.results import Dataset, Evaluation, Run
-from jaxmotion.evaluation.score import STATISTICS, SequenceScores, mean_of
+from jaxmotion.evaluation.score import STABILITY, STATISTICS, SequenceScores, mean_of
 
 PUBLISHED_PREFIX = "published "
 
@@ -109,6 +110,26 @@ def format_differences(dataset: Dataset, statistic: str) -> str:
     return "\n".join(lines)
 
 
+def group_tables(dataset: Dataset, statistic: str) -> dict[str, Table]:
+    """Collects one statistic by what ``dataset.by`` names.
+
+    Args:
+        dataset: a dataset with at least one run.
+        statistic: name of the statistic, such as `"J_mean"`.
+
+    Returns:
+        By unit (``"sequences"``, ``"frames"``) a table of the evaluated methods and baselines whose
+        rows are the groups, with their sizes.
+    """
+    tables: dict[str, Table] = {}
+    for run in dataset.runs:
+        for group in groups_of(run, dataset):
+            row = f"{group.name}: {group.about} ({group.count})"
+            value = group.inside.get(statistic, math.nan)
+            tables.setdefault(group.unit, {}).setdefault(run.method, {})[row] = value
+    return tables
+
+
 def scores_dict(evaluation: Evaluation) -> dict[str, Any]:
     """The scores as `scores.json` has them.
 
@@ -143,7 +164,10 @@ def _dataset_dict(dataset: Dataset) -> dict[str, Any]:
 
 def _run_dict(run: Run, dataset: Dataset) -> dict[str, Any]:
     means = dict.fromkeys(("J_mean", "F_mean"), float("nan")) | run.means(dataset.average)
-    return means | {"sequences": {scores.name: _row_of(scores) for scores in run.sequences}}
+    row: dict[str, Any] = {"sequences": {s.name: _row_of(s) for s in run.sequences}}
+    if dataset.by:
+        row["groups"] = {group.name: group.values() for group in groups_of(run, dataset)}
+    return means | row
 
 
 def _row_of(scores: SequenceScores) -> dict[str, Any]:
@@ -204,7 +228,9 @@ def _measures(evaluation: Evaluation) -> list[str]:
 
 
 def _statistics(evaluation: Evaluation) -> list[str]:
-    return [f"{measure}_{name}" for measure in _measures(evaluation) for name in STATISTICS]
+    names = [f"{measure}_{name}" for measure in _measures(evaluation) for name in STATISTICS]
+    measured = any(scores.stability is not None for _, _, scores in _each(evaluation))
+    return [*names, STABILITY] if measured else names
 
 
 def _each(evaluation: Evaluation) -> Iterable[tuple[Dataset, Run, SequenceScores]]:

@@ -5,8 +5,10 @@ from pathlib import Path
 
 from jaxmotion.errors import InputError
 from jaxmotion.experiments.frames import score_on_frames
+from jaxmotion.experiments.instances import score_instances
 from jaxmotion.experiments.salient_masks import score_adversarial
 from jaxmotion.experiments.segmentation import score_segmentation, videos_of
+from jaxmotion.experiments.small_flow import score_flow
 from jaxmotion.models.loading import load_trained
 from jaxmotion.tasks.task import Variables
 from jaxmotion.training.config import Config
@@ -19,8 +21,11 @@ scores by name; none where the configuration asks for none."""
 
 EVALUATIONS: dict[str, Evaluation] = {
     "segmentation": score_segmentation,
+    "foreground": score_segmentation,
     "classification": score_on_frames,
     "adversarial": score_adversarial,
+    "instances": score_instances,
+    "soflow": score_flow,
 }
 
 

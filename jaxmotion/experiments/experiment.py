@@ -90,7 +90,8 @@ def open_clips(
         fields: names of the fields of a clip that ``config.data`` names.
     """
     data = config.data
-    if source is None and "scenes:" in data.source and config.seed in RESERVED_SEEDS:
+    drawn = "scenes:" in data.source or "aerial:" in data.source
+    if source is None and drawn and config.seed in RESERVED_SEEDS:
         raise InputError(
             f"seed {config.seed}: its scenes are kept for tests and validation, expected another"
         )
@@ -105,6 +106,7 @@ def open_clips(
         seed=config.seed,
         fields=fields,
         cache_bytes=data.cache_bytes,
+        pictures=data.pictures,
     )
     return source.hold_out(data.validation_fraction)
 

@@ -26,8 +26,9 @@ from jaxmotion.inference.windows import ShapedFunction, bucket_length, clip_size
 from jaxmotion.models.loading import load_trained
 from jaxmotion.models.trained import Trained
 from jaxmotion.networks import Segmentation, build_segmenter
+from jaxmotion.networks.attention import Attention
 from jaxmotion.tasks.observation import observe
-from jaxmotion.tasks.segmentation_config import SegmentationConfig
+from jaxmotion.tasks.segmentation_config import MaskTaskConfig
 from jaxmotion.training.config import Config
 
 _log = logging.getLogger(__name__)
@@ -70,7 +71,7 @@ class Segmenter:
         self.params = jax.device_put(params)
         self._describe = jax.jit(self._apply)
         self._program = ShapedFunction(lambda *arguments: self._apply(*arguments).masks)
-        self._fitter = MotionFitter(self.task.motion, self.task.objective.penalty)
+        self._fitter = MotionFitter(self.task.motion, self.task.penalty)
 
     @classmethod
     def load(
@@ -187,8 +188,9 @@ class Segmenter:
 
         Returns:
             The `Segmentation`, without the axis of clips: logits, latent vectors of the pixels
-            (`jaxmotion.inference.latents`), and from a decoder the descriptor of each segment
-            `[K, D]`. Labels are what the network calls segments in each frame, not linked.
+            (`jaxmotion.inference.latents`), from a decoder the descriptor of each segment
+            `[K, D]`, and of a gate the weights of frames and regions. Labels are what the network
+            calls segments in each frame, not linked.
 
         Raises:
             InputError: as `__call__`.
@@ -202,6 +204,7 @@ class Segmenter:
         return Segmentation(
             *(x[0][frames] for x in (output.logits, output.embedding, output.bottleneck)),
             queries=None if output.queries is None else output.queries[0],
+            attention=output.attention and Attention(*(x[0][frames] for x in output.attention)),
         )
 
     def motions(
@@ -292,7 +295,7 @@ class Segmenter:
         return self._program(self.params, flow, valid)
 
 
-def _segmentation(config: Config) -> SegmentationConfig:
-    if not isinstance(config.task, SegmentationConfig):
+def _segmentation(config: Config) -> MaskTaskConfig:
+    if not isinstance(config.task, MaskTaskConfig):
         raise InputError(f"a network trained for {config.task.kind}, expected one that segments")
     return config.task

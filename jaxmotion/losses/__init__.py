@@ -1,10 +1,20 @@
 """Losses: pure functions of flow and masks, one value per clip `[B]`.
 
-`segmentation` holds those of unsupervised motion segmentation, `masks` those of masks alone, and
-`constraint` what turns a constraint into a part of a loss.
+`segmentation` holds those of unsupervised motion segmentation, `masks` those of masks alone,
+`embeddings` those of instance embeddings, `foreground` those of a foreground by labels,
+`photometric` those of flow by the frames that it is between, and `constraint` what turns a
+constraint into a part of a loss.
 """
 
+from jaxmotion.losses import photometric
 from jaxmotion.losses.constraint import ascended, hinge, sigma
+from jaxmotion.losses.embeddings import (
+    bandwidth_smoothness,
+    embedding_loss,
+    lovasz_hinge,
+    seediness,
+)
+from jaxmotion.losses.foreground import balanced_cross_entropy
 from jaxmotion.losses.masks import background_prior, entropy
 from jaxmotion.losses.segmentation import (
     em,
@@ -16,11 +26,17 @@ from jaxmotion.losses.segmentation import (
 __all__ = [
     "ascended",
     "background_prior",
+    "balanced_cross_entropy",
+    "bandwidth_smoothness",
     "em",
+    "embedding_loss",
     "entropy",
     "frame_weights",
     "hinge",
+    "lovasz_hinge",
+    "photometric",
     "reconstruction",
+    "seediness",
     "sigma",
     "temporal_consistency",
 ]

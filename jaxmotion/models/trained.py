@@ -106,9 +106,14 @@ def without_folders(config: Config) -> Config:
     """A configuration whose paths are their last names: folders say nothing elsewhere."""
 
     def last_name(source: str) -> str:
-        return source if source.startswith(("scenes:", "tfds:")) else Path(source).name or source
+        return (
+            source
+            if source.startswith(("scenes:", "tfds:", "aerial:"))
+            else Path(source).name or source
+        )
 
     source = ",".join(last_name(source) for source in config.data.source.split(","))
-    data = dataclasses.replace(config.data, source=source)
+    pictures = last_name(config.data.pictures)
+    data = dataclasses.replace(config.data, source=source, pictures=pictures)
     evals = dataclasses.replace(config.evals, data=last_name(config.evals.data))
     return dataclasses.replace(config, data=data, start=last_name(config.start), evals=evals)

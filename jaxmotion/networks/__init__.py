@@ -3,20 +3,22 @@
 A network is a `backbone`, which every method shares, and heads of its own (`heads`); `segmenters`
 puts those together that make masks. `inputs` makes the features of the flow. The backbone is a
 stem and a U-net: `unet` is the skeleton that joins six replaceable parts, `parts` holds these,
-`norm` their statistics, and `time_shift` what they see of other frames. `decoders` read the
-segments of a whole clip from the bottleneck, by a transformer or by `slot_attention`. `config`
-names all choices.
+`norm` their statistics, `time_shift` what they see of other frames, and `attention` weighs all
+frames and regions of a clip. `decoders` read the segments of a whole clip from the bottleneck, by a
+transformer or by `slot_attention`. `config` names all choices.
 """
 
 import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from jaxmotion.networks.attention import Attention
     from jaxmotion.networks.backbone import Backbone, BackboneOutput, build_backbone
     from jaxmotion.networks.config import (
         PUBLISHED_EM,
         PUBLISHED_LT_MS,
         PUBLISHED_ST_MS,
+        AttentionConfig,
         DecoderConfig,
         InputKind,
         NetworkConfig,
@@ -31,6 +33,8 @@ __all__ = [
     "PUBLISHED_EM",
     "PUBLISHED_LT_MS",
     "PUBLISHED_ST_MS",
+    "Attention",
+    "AttentionConfig",
     "Backbone",
     "BackboneOutput",
     "DecoderConfig",
@@ -47,6 +51,8 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Attention": "attention",
+    "AttentionConfig": "config",
     "Backbone": "backbone",
     "BackboneOutput": "backbone",
     "INPUT_CHANNELS": "inputs",

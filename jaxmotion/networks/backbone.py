@@ -10,6 +10,7 @@ import jax.numpy as jnp
 
 from jaxmotion.motion.shapes import check_shapes
 from jaxmotion.networks import parts
+from jaxmotion.networks.attention import Attention, RegionFrameGate, SpaceTimeAttention
 from jaxmotion.networks.config import NetworkConfig
 from jaxmotion.networks.inputs import INPUT_CHANNELS
 from jaxmotion.networks.norm import known_share, shrink
@@ -24,11 +25,13 @@ class BackboneOutput(NamedTuple):
         bottleneck: coarsest features `[B, T, h', w', D]`.
         known: share of each cell of the bottleneck that is known `[B, T, h', w', 1]`; None for
             all of each.
+        attention: weights of frames and regions that gated the features; None without a gate.
     """
 
     pixels: jax.Array
     bottleneck: jax.Array
     known: jax.Array | None
+    attention: Attention | None = None
 
 
 class Backbone(nn.Module):
@@ -72,8 +75,8 @@ class Backbone(nn.Module):
             x = stem(pad_to_multiple(x, stem.stride))
             if weight is not None:
                 weight = shrink(pad_to_multiple(weight, stem.stride), stem.stride)
-        pixels, bottleneck, known = self.unet(name="unet")(x, weight)
-        return BackboneOutput(pixels.astype(jnp.float32), bottleneck, known)
+        found = self.unet(name="unet")(x, weight)
+        return BackboneOutput(found.pixels.astype(jnp.float32), *found[1:])
 
 
 def build_backbone(config: NetworkConfig, middle: Part | None = None) -> Backbone:
@@ -81,7 +84,7 @@ def build_backbone(config: NetworkConfig, middle: Part | None = None) -> Backbon
 
     Args:
         config: architecture of the network.
-        middle: makes the module at the bottleneck; None for no module.
+        middle: makes the module at the bottleneck; None for the attention of the configuration.
     """
     dtype = jnp.dtype(config.compute_dtype)
     block = parts.DoubleConv
@@ -106,6 +109,8 @@ def build_backbone(config: NetworkConfig, middle: Part | None = None) -> Backbon
         "patch": partial(parts.PatchUp, dtype=dtype),
         "resize": partial(parts.ResizeUp, dtype=dtype),
     }
+    if middle is None and config.attention.layers:
+        middle = partial(SpaceTimeAttention, config=config.attention, dtype=dtype)
     unet = partial(
         UNet,
         widths=config.widths,
@@ -115,6 +120,7 @@ def build_backbone(config: NetworkConfig, middle: Part | None = None) -> Backbon
         middle=middle,
         right=convs,
         up=ups[config.up],
+        weigh=RegionFrameGate if config.attention.gate else None,
     )
     stem = None
     if config.stem > 1:

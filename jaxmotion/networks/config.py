@@ -58,6 +58,26 @@ class DecoderConfig:
 
 
 @dataclass(frozen=True)
+class AttentionConfig:
+    """Options of the attention over space and time, which every network may have.
+
+    Attributes:
+        layers: number of layers of attention at the bottleneck, over time and then over space; 0
+            for none. They start by changing nothing (`SpaceTimeAttention`).
+        heads: number of heads of each attention; a divisor of the width of the bottleneck.
+        gate: whether weights of regions and frames, read from the bottleneck, multiply what passes
+            the transits (`RegionFrameGate`).
+    """
+
+    layers: Annotated[int, Meta(ge=0, le=100)] = 0
+    heads: Annotated[int, Meta(ge=1, le=1_000)] = 4
+    gate: bool = False
+
+    def __post_init__(self) -> None:
+        check_fields(self, "network.attention")
+
+
+@dataclass(frozen=True)
 class NetworkConfig:
     """Options that decide the architecture of a segmenter.
 
@@ -91,6 +111,7 @@ class NetworkConfig:
             direction of the residual speaks for the masks after the first, each for another one.
             Masks that start alike would not part later: the one that explains a little more takes
             all that moves. Of two masks only one is after the first, and no direction is its own.
+        attention: options of the attention over space and time at the bottleneck.
         decoder: options of the decoder, which makes masks of the features.
         compute_dtype: type of the convolutions; parameters, norms and logits are float32.
         remat: part that the backward pass computes again instead of keeping it: ``"none"``;
@@ -112,6 +133,7 @@ class NetworkConfig:
     favoured_bias: float = 2.0
     threshold_start: NotNegative = 2.0
     direction_start: float = 2.0
+    attention: AttentionConfig = field(default_factory=AttentionConfig)
     decoder: DecoderConfig = field(default_factory=DecoderConfig)
     compute_dtype: Literal["float32", "bfloat16"] = "float32"
     remat: Remat = "none"
@@ -120,6 +142,11 @@ class NetworkConfig:
         check_fields(self, "network")
         if any(extent % 2 == 0 for extent in self.kernel):
             raise InputError(f"network.kernel {self.kernel}: expected odd numbers")
+        if self.attention.layers and self.widths[-1] % self.attention.heads:
+            raise InputError(
+                f"network.attention.heads {self.attention.heads}: expected a divisor of the last "
+                f"of network.widths, {self.widths[-1]}"
+            )
 
     def with_num_masks(self, num_masks: int) -> "NetworkConfig":
         """This network, trained already, for another number of masks.

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxmotion.networks import parts
+from jaxmotion.networks.attention import Attention
 from jaxmotion.networks.backbone import BackboneOutput
 from jaxmotion.networks.config import NetworkConfig
 from jaxmotion.networks.decoders import Queries
@@ -24,12 +25,14 @@ class Segmentation(NamedTuple):
         embedding: latent vector of each pixel `[B, T, h, w, E]`, at the size behind the stem.
         bottleneck: coarsest features `[B, T, h', w', D]`.
         queries: descriptor of each segment `[B, K, D]`; None without a decoder.
+        attention: weights of frames and regions, read from the bottleneck; None without a gate.
     """
 
     logits: jax.Array
     embedding: jax.Array
     bottleneck: jax.Array
     queries: jax.Array | None
+    attention: Attention | None = None
 
     @property
     def masks(self) -> jax.Array:
@@ -79,7 +82,7 @@ class MaskHead(nn.Module):
             # Straight from the input, at first a threshold on the residual's length.
             around = beside(features, config.kernel[0] // 2)
             logits += self._logits("shortcut", around, queries, self._threshold)
-        return Segmentation(logits, encoded.pixels, encoded.bottleneck, queries)
+        return Segmentation(logits, encoded.pixels, encoded.bottleneck, queries, encoded.attention)
 
     def _logits(
         self,

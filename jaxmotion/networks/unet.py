@@ -1,13 +1,16 @@
 """A U-net as a skeleton over six replaceable parts (thesis §3.4.1, fig. 3.7)."""
 
-from typing import Protocol
+from collections.abc import Callable
+from typing import NamedTuple, Protocol
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
 from jaxmotion.motion.shapes import check_shapes
+from jaxmotion.networks.attention import Attention, gate
 from jaxmotion.networks.norm import shrink
+from jaxmotion.networks.parts import enlarge
 
 
 class Part(Protocol):
@@ -16,6 +19,24 @@ class Part(Protocol):
     def __call__(self, features: int, *, name: str) -> nn.Module:
         """Down and transit may ignore ``features``."""
         ...
+
+
+class Features(NamedTuple):
+    """Output of a U-net.
+
+    Attributes:
+        pixels: features of the pixels, `[B, T, H, W, widths[0]]`.
+        bottleneck: coarsest features, `[B, T, h, w, widths[-1]]`, with h and w the padded size over
+            ``2**(levels - 1)``.
+        known: share of each cell of the bottleneck that is known, `[B, T, h, w, 1]`; None for all.
+        attention: weights of frames and regions that the transits were gated with; None without a
+            gate.
+    """
+
+    pixels: jax.Array
+    bottleneck: jax.Array
+    known: jax.Array | None
+    attention: Attention | None
 
 
 class UNet(nn.Module):
@@ -38,6 +59,8 @@ class UNet(nn.Module):
         up: doubles H and W.
         middle: transforms the coarsest features, whose size and channels stay; it is also given the
             known share. None leaves them as they are.
+        weigh: makes the module that weighs regions and frames, given the bottleneck and its known
+            share; what passes the transits is multiplied by its weights. None for no weights.
     """
 
     widths: tuple[int, ...]
@@ -47,11 +70,10 @@ class UNet(nn.Module):
     right: Part
     up: Part
     middle: Part | None = None
+    weigh: Callable[..., nn.Module] | None = None
 
     @nn.compact
-    def __call__(
-        self, x: jax.Array, weight: jax.Array | None = None
-    ) -> tuple[jax.Array, jax.Array, jax.Array | None]:
+    def __call__(self, x: jax.Array, weight: jax.Array | None = None) -> Features:
         """Runs the network.
 
         Args:
@@ -59,9 +81,7 @@ class UNet(nn.Module):
             weight: known share of each pixel, `[B, T, H, W, 1]`; None for all known.
 
         Returns:
-            The features of the pixels `[B, T, H, W, widths[0]]`; the bottleneck
-            `[B, T, h, w, widths[-1]]` with h and w the padded size over ``2**(levels - 1)``; the
-            known share there `[B, T, h, w, 1]`.
+            The `Features`.
 
         Raises:
             ValueError: for shapes that do not belong together, or a part that changes the size
@@ -87,13 +107,19 @@ class UNet(nn.Module):
             _check_size("middle", y, x.shape[2:4])
             x = y
         bottleneck = x
+        attention = None
+        if self.weigh is not None:
+            attention = self.weigh(name="gate")(bottleneck, known[-1])
         for level in reversed(range(len(self.widths) - 1)):
             skip, features = skips[level], self.widths[level]
             x = self.up(features, name=f"up_{level}")(x)
             _check_size("up", x, skip.shape[2:4])
+            if attention is not None:
+                weights = enlarge(attention.regions[..., None], reduction // 2**level)
+                skip = gate(skip, weights, attention.frames)
             right = self.right(features, name=f"right_{level}")
             x = right(jnp.concatenate([skip, x], axis=-1), known[level])
-        return x[:, :, :height, :width], bottleneck, known[-1]
+        return Features(x[:, :, :height, :width], bottleneck, known[-1], attention)
 
 
 def _check_size(part: str, x: jax.Array, expected: tuple[int, ...]) -> None:

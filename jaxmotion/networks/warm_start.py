@@ -15,6 +15,8 @@ from jaxmotion.errors import InputError
 # Parts of the network by the first names of their parameters; whatever else there is counts as one
 # of the decoder's.
 _BACKBONE, _HEADS = ("unet", "stem"), ("head", "shortcut")
+# Parts of the U-net that are a choice, and start by changing nothing.
+_ATTENTION = ("middle", "gate")
 
 Params = Any
 Shapes = Mapping[str, Any]
@@ -68,6 +70,7 @@ def match_params(fresh: Params, trained: Params) -> Match:
       stays the background; masks that are new keep their fresh parameters. A network with slots,
       which has one set of these parts for the background and one for all other masks, takes the
       mean over the others. What the shortcut sees of the frames around one starts at zero.
+    - Attention over space and time is taken whole, or, where it does not fit, not at all.
     - A decoder is taken whole, its queries as the masks, or where it does not fit, as one of
       another kind, not at all.
 
@@ -86,9 +89,10 @@ def match_params(fresh: Params, trained: Params) -> Match:
     for part in _HEADS:
         if _of(old, (part,)) and _of(new, (part,)):
             rules |= _whole(new, old, (part,), part, head_rule)
-    others = {_part(name) for name in (*new, *old)} - {*_BACKBONE, *_HEADS}
-    with suppress(InputError):  # else all of it stays fresh
-        rules |= _whole(new, old, tuple(others), "decoder", _decoder_rule)
+    others = {_part(name) for name in (*new, *old)} - {*_BACKBONE, *_HEADS, *_ATTENTION}
+    for parts, called in ((tuple(others), "decoder"), *(((part,), part) for part in _ATTENTION)):
+        with suppress(InputError):  # else all of it stays fresh
+            rules |= _whole(new, old, parts, called, _decoder_rule)
     return Match(rules, _words(new, old, rules))
 
 
@@ -206,7 +210,9 @@ def _of(shapes: Shapes, parts: tuple[str, ...]) -> list[str]:
 
 
 def _part(name: str) -> str:
-    return name.partition("/")[0]
+    first, _, rest = name.partition("/")
+    inner = rest.partition("/")[0]
+    return inner if first == "unet" and inner in _ATTENTION else first
 
 
 def _size(shape: tuple[int, ...] | None) -> str:

@@ -3,14 +3,16 @@
 `formats` reads and writes `.flo` and `.npz`, `kitti` KITTI's PNG, `pfm` reads `.pfm`, `npz`
 archives of unknown origin; `fields` finds and reads those of a whole video. `arrays` says what they
 take for flow, and which vectors are known.
-`colors` renders flow and labels; `estimators` turns two frames, or many, into flow; `raft` is one
-of them, a network, and `refinement` betters what they give. `quality` judges flow without ground
+`colors` renders flow and labels; `estimators` turns two frames, or many, into flow; `raft` and
+`soflow` are two of them, networks; `enlarged` shows them larger frames, and `refinement` betters
+what they give. `quality` judges flow without ground
 truth. `folders` does it all for a whole video, which `stores` keep as it comes; `origin` says what
 made a flow, `notes` of which frames it is, `quality_file` how good it is.
 """
 
 from jaxmotion.optical_flow.arrays import known_flow, known_vectors
 from jaxmotion.optical_flow.colors import color_labels, color_wheel, flow_to_color, label_palette
+from jaxmotion.optical_flow.enlarged import Enlarged, enlarged
 from jaxmotion.optical_flow.estimators import (
     DIS,
     ESTIMATORS,
@@ -37,6 +39,7 @@ from jaxmotion.optical_flow.refinement import FLOW_STRENGTH, Refined, estimator_
 __all__ = [
     "DIS",
     "ESTIMATORS",
+    "Enlarged",
     "FLOW_STRENGTH",
     "Estimator",
     "FlowFolderReport",
@@ -46,6 +49,7 @@ __all__ = [
     "color_labels",
     "color_wheel",
     "consistency",
+    "enlarged",
     "estimate_sequence",
     "estimator_for_masks",
     "flo_size",

@@ -132,10 +132,17 @@ def _raft(
     return RAFTEstimator(name, weights, iterations, correlation)
 
 
+def _soflow(weights: str | os.PathLike | None = None, iterations: int | None = None) -> Estimator:
+    from jaxmotion.optical_flow.soflow import SoFlowEstimator
+
+    return SoFlowEstimator(weights, iterations)
+
+
 ESTIMATORS: dict[str, Callable[..., Estimator]] = {
     "dis": DIS,
     "raft": functools.partial(_raft, "raft"),
     "raft_small": functools.partial(_raft, "raft_small"),
+    "soflow": _soflow,
 }
 
 
@@ -143,8 +150,9 @@ def make_estimator(name: str, **settings: Any) -> Estimator:
     """Makes an estimator of `ESTIMATORS` by name.
 
     Args:
-        name: name of the estimator, "dis", or "raft" and "raft_small", which need `weights`.
-        **settings: settings of that estimator, the arguments of `DIS` or
+        name: name of the estimator, "dis", "soflow", or "raft" and "raft_small", which need
+            `weights`.
+        **settings: settings of that estimator, the arguments of `DIS`, `soflow.SoFlowEstimator` or
             `raft.estimator.RAFTEstimator`; None stands for what the estimator takes by itself.
 
     Returns:

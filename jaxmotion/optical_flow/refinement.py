@@ -14,6 +14,7 @@ import numpy as np
 from scipy.linalg import solveh_banded
 
 from jaxmotion.motion import frame_motion
+from jaxmotion.optical_flow.enlarged import Enlarged, enlarged
 from jaxmotion.optical_flow.estimators import DIS, Estimator, make_estimator
 
 Size = tuple[int, int]  # height, width
@@ -90,11 +91,12 @@ class Refined:
         return motion + smooth(flow - motion, weights, _shrink(image0, size), self.strength)
 
 
-def estimator_for_masks(name: str, **settings: Any) -> Estimator:
-    """Makes an estimator of `ESTIMATORS` as it serves masks best: DIS is refined, RAFT is not.
+def estimator_for_masks(name: str, scale: int = 1, **settings: Any) -> Estimator:
+    """Makes an estimator of `ESTIMATORS` as it serves masks best: DIS is refined, no other is.
 
     Args:
         name: name of the estimator, as `make_estimator` takes it.
+        scale: factor by which frames are enlarged for it.
         **settings: settings of the estimator, as `make_estimator` takes them; without a preset DIS
             takes "medium", which refined is as good as "fine" at a third of the time.
 
@@ -105,8 +107,8 @@ def estimator_for_masks(name: str, **settings: Any) -> Estimator:
         InputError: an unknown name, a setting that the estimator does not have, or a bad one.
     """
     if name != "dis":
-        return make_estimator(name, **settings)
-    return Refined(make_estimator(name, **{"preset": "medium", **settings}))
+        return enlarged(make_estimator(name, **settings), scale)
+    return Refined(enlarged(make_estimator(name, **{"preset": "medium", **settings}), scale))
 
 
 def concurrent_calls(estimator: Estimator) -> int:
@@ -118,7 +120,9 @@ def concurrent_calls(estimator: Estimator) -> int:
     Returns:
         As many as there are cores for DIS, refined or not, which works on one; else 1.
     """
-    base = estimator.base if isinstance(estimator, Refined) else estimator
+    base = estimator
+    while isinstance(base, Refined | Enlarged):
+        base = base.base
     return min(_MOST_CALLS, os.cpu_count() or 1) if isinstance(base, DIS) else 1
 
 

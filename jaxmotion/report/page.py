@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxmotion.evaluation.comparison import MEAN, folder_name
+from jaxmotion.evaluation.groups import groups_of
 from jaxmotion.evaluation.results import (
     Dataset,
     Difference,
@@ -130,6 +131,7 @@ def _dataset(dataset: Dataset, folder: Path, layers: Layers) -> dict[str, Any]:
         "sequences": list(dataset.sequences),
         "pictures": _shared_pictures(dataset, folder, layers),
         "columns": columns,
+        "groups": [group.values() for group in groups_of(dataset.runs[0], dataset)],
         "differences": [_difference(difference) for difference in dataset.differences],
     }
 
@@ -184,6 +186,7 @@ def _run(run: Run, dataset: Dataset, folder: Path, layers: Layers) -> dict[str, 
         "partial": run.partial,
         "reasons": [reasons.get(name) for name in dataset.sequences],
         "means": run.means(dataset.average),
+        "groups": {group.name: group.values() for group in groups_of(run, dataset)},
         "sequences": sequences,
     }
 

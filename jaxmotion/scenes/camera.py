@@ -122,7 +122,7 @@ class Camera:
 
 
 class Depth:
-    """Smooth inverse depth of the background: a slanted plane and slow waves.
+    """Smooth inverse depth of the background: a slanted plane, slow waves, and finer ones.
 
     The waves move with the scene: they are carried by the camera's motion at inverse depth 1.
     """
@@ -140,9 +140,22 @@ class Depth:
         self.phase = rng.uniform(0, 2 * np.pi, self.num_waves)
         # Mostly a ground plane: nearer toward the bottom of the frame.
         self.slant = config.depth_slant * np.array([rng.uniform(-0.3, 0.3), rng.uniform(0, 1)])
+        if config.depth_roughness > 0:
+            self._roughen(rng, config.depth_roughness * rng.uniform(0, 2))
         still = np.zeros_like(camera.pan)
         self.origin = camera.follow(np.zeros(2), 0, 1.0, still)
         self.camera = camera
+
+    def _roughen(self, rng: np.random.Generator, deviation: float) -> None:
+        """Adds waves of two to eight cycles per frame size."""
+        number = 2 * self.num_waves
+        direction = rng.uniform(0, 2 * np.pi, number)
+        frequency = 2 * np.pi * 2 ** rng.uniform(1, 3, number)
+        amplitude = np.full(number, deviation * np.sqrt(2 / number))
+        waves = np.stack([frequency * np.cos(direction), frequency * np.sin(direction)])
+        self.waves = np.concatenate([self.waves, waves], axis=1)
+        self.amplitude = np.concatenate([self.amplitude, amplitude])
+        self.phase = np.concatenate([self.phase, rng.uniform(0, 2 * np.pi, number)])
 
     def __call__(self, frame: int, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         """Inverse depth, float32 `[H, W]`.

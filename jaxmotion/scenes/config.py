@@ -38,6 +38,10 @@ class SceneConfig:
         camera_roll: root-mean-square rotation about the optical axis, radians per frame.
         depth_variation: standard deviation of the smooth inverse depth of the background.
         depth_slant: greatest gradient of the inverse depth across the frame, per frame size.
+        depth_roughness: standard deviation of the inverse depth's finer part, which bushes, stones
+            and furniture are made of.
+        water_probability: probability that a part of the background ripples, as water does.
+        water_speed: median root-mean-square speed of its ripples.
         occluder_probabilities: probability of 0, 1, 2, ... static occluders (labeled background).
         occluder_depth: least and greatest inverse depth of an occluder in excess of the background.
         period: shortest period of changes of motion, frames.
@@ -72,6 +76,9 @@ class SceneConfig:
     camera_roll: NotNegative = 0.003
     depth_variation: NotNegative = 0.15
     depth_slant: NotNegative = 0.6
+    depth_roughness: NotNegative = 0.0
+    water_probability: Share = 0.0
+    water_speed: NotNegative = 0.005
     occluder_probabilities: Chances = (0.5, 0.5)
     occluder_depth: tuple[NotNegative, NotNegative] = (0.2, 0.6)
     period: Positive = 24.0
@@ -214,6 +221,26 @@ LEVELS: dict[str, SceneConfig] = {
         occluder_depth=(0.3, 3.5),
         patch_share=0.1,
         patch_error=0.4,
+    ),
+    # Which objects, however many: up to five, before what moves without being one.
+    "crowd_of_objects": replace(
+        _DEFAULT,
+        object_probabilities=(0.2, 0.3, 0.25, 0.15, 0.1),
+        empty_probability=0.05,
+        object_area=(0.01, 0.2),
+        nonrigid=0.6,
+        stop_probability=0.2,
+        tracking_probability=0.4,
+        depth_variation=0.3,
+        depth_slant=1.0,
+        depth_roughness=0.15,
+        water_probability=0.35,
+        occluder_probabilities=(0.25, 0.35, 0.4),
+        occluder_depth=(0.2, 1.5),
+        noise_relative=0.05,
+        patch_share=0.2,
+        patch_error=0.8,
+        corrupted_probability=0.02,
     ),
     # Does anybody walk against the stream?
     "crowd": CrowdConfig(camera_speed=0.002, camera_roll=0.001, patch_share=0.1, patch_error=0.4),

@@ -13,6 +13,7 @@ from jaxmotion.scenes.crowd import draw_crowd
 from jaxmotion.scenes.flow_noise import SmoothNoise, wreck
 from jaxmotion.scenes.layers import Deformation, Layer
 from jaxmotion.scenes.outlines import draw_occluder, draw_outline
+from jaxmotion.scenes.water import Water
 
 
 class Scene(NamedTuple):
@@ -65,6 +66,9 @@ def generate(config: SceneConfig, num_frames: int, height: int, width: int, seed
         rng = np.random.default_rng([seed, 3])
         if rng.uniform() < config.empty_probability:
             layers = _without_objects(rng, config, camera, layers)
+    water_rng, water = np.random.default_rng([seed, 4]), None
+    if water_rng.uniform() < config.water_probability:
+        water = Water(water_rng, config, camera, extent)
     noise = SmoothNoise(error_rng, num_frames)
     corrupted = wreck_rng.uniform(size=num_frames) < config.corrupted_probability
     patch_level = float(ndtri(1 - config.patch_share)) if config.patch_share > 0 else np.inf
@@ -74,6 +78,8 @@ def generate(config: SceneConfig, num_frames: int, height: int, width: int, seed
     for t in range(num_frames):
         coarse, fine = noise(t, height, width)
         frame = np.stack(camera.flow(t, x[None, :], y[:, None], depth(t, x, y)))
+        if water is not None:
+            frame += water(t, x, y)
         for layer in _far_to_near(layers, t):
             _paint(frame, labels[t], layer, t, x, y, camera, config, fine)
         # A fraction of the fine error on top of the coarse one: a falling spectrum.

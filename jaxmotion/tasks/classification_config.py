@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 class FillConfig:
     """The parts of a training frame that are filled with the motion of the rest.
 
-    Where everything that moves is filled the frame shows nothing that moves: a pair of the real
-    frame in which only the object differs. Other parts are filled in both kinds of frames, so that a fill
+    Where everything that moves is filled nothing moves in the frame: a pair of the real frame in
+    which only the object differs. Other parts are filled in both kinds of frames, so that a fill
     by itself tells nothing.
 
     Attributes:

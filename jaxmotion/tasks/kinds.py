@@ -5,7 +5,10 @@ from typing import TypeVar
 from jaxmotion.tasks.adversarial_config import AdversarialConfig
 from jaxmotion.tasks.classification_config import ClassificationConfig
 from jaxmotion.tasks.config import TaskConfig
+from jaxmotion.tasks.foreground_config import ForegroundConfig
+from jaxmotion.tasks.instances_config import InstancesConfig
 from jaxmotion.tasks.segmentation_config import SegmentationConfig
+from jaxmotion.tasks.soflow_config import SoFlowTaskConfig
 
 C = TypeVar("C", bound=type[TaskConfig])
 
@@ -14,6 +17,9 @@ TASKS: dict[str, type[TaskConfig]] = {
     "segmentation": SegmentationConfig,
     "classification": ClassificationConfig,
     "adversarial": AdversarialConfig,
+    "foreground": ForegroundConfig,
+    "instances": InstancesConfig,
+    "soflow": SoFlowTaskConfig,
 }
 
 

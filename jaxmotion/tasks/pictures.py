@@ -1,4 +1,4 @@
-"""Pictures of a training run: flow, segments, and the flow that the motion models explain."""
+"""Pictures of a training run: flow, and what the network makes of it."""
 
 import numpy as np
 
@@ -24,6 +24,34 @@ def segmentation_picture(flow: np.ndarray, masks: np.ndarray, parametric: np.nda
             flow_to_color(clip_flow[middle], largest),
             color_labels(clip_masks[middle].argmax(axis=-1), clip_masks.shape[-1]),
             flow_to_color(clip_parametric[middle], largest),
+        ]
+        columns.append(np.concatenate([_frame(row) for row in rows], axis=0))
+    return np.concatenate(columns, axis=1)
+
+
+def instances_picture(
+    flow: np.ndarray, seed: np.ndarray, labels: np.ndarray, truth: np.ndarray
+) -> np.ndarray:
+    """Draws the middle frame of each clip, one column per clip: flow, seed, objects, true objects.
+
+    Args:
+        flow: `[B, T, H, W, 2]`, optical flow in pixels per frame.
+        seed: `[B, T, H, W]`, seediness of each pixel, 0 to 1.
+        labels: int `[B, T, H, W]`, objects that were found; 0 = background.
+        truth: int `[B, T, H, W]`, true objects; 0 = background.
+
+    Returns:
+        The picture, `[4H + gaps, B·W + gaps, 3]` uint8.
+    """
+    middle = flow.shape[1] // 2
+    columns = []
+    for clip, seediness, found, true in zip(flow, seed, labels, truth, strict=True):
+        grey = np.rint(255 * np.clip(seediness[middle], 0, 1)).astype(np.uint8)
+        rows = [
+            flow_to_color(clip[middle]),
+            np.repeat(grey[..., None], 3, axis=-1),
+            color_labels(found[middle]),
+            color_labels(true[middle].astype(int)),
         ]
         columns.append(np.concatenate([_frame(row) for row in rows], axis=0))
     return np.concatenate(columns, axis=1)

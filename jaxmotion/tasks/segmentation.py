@@ -5,9 +5,8 @@ networks and weights.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import cast
 
 import jax
 import jax.numpy as jnp
@@ -15,92 +14,36 @@ import numpy as np
 
 from jaxmotion import losses
 from jaxmotion.data.augmentation import augment
-from jaxmotion.data.config import AugmentConfig
-from jaxmotion.motion import MotionModel, fit, parametric_flow
-from jaxmotion.networks import (
-    INPUT_CHANNELS,
-    NetworkConfig,
-    Segmentation,
-    UNetSegmenter,
-    build_segmenter,
-)
-from jaxmotion.networks.warm_start import match_params, warm_start
+from jaxmotion.motion import fit, parametric_flow
+from jaxmotion.tasks.masks import MaskTask
 from jaxmotion.tasks.observation import Observation, observe
 from jaxmotion.tasks.pictures import segmentation_picture
 from jaxmotion.tasks.segmentation_config import ObjectiveConfig
-from jaxmotion.tasks.task import Batch, Output, Params, Task, Variables
+from jaxmotion.tasks.task import Batch, Output, Params, Variables
 
 
 @dataclass(frozen=True)
-class SegmentationTask(Task):
+class SegmentationTask(MaskTask):
     """Trains a segmenter without labels.
 
-    ``valid`` is in {0, 1}. Where it is 0 nothing counts, whatever ``flow`` holds there.
-
     Attributes:
-        network: architecture of the segmenter.
-        motion: motion model of a segment.
         objective: the loss, with the weights of its parts.
-        augment: random changes of a training clip.
-        clip_length: number of frames of the clips before padding, where devices share frames and
-            need more behind them; None where there is no padding.
     """
 
-    network: NetworkConfig
-    motion: MotionModel
-    objective: ObjectiveConfig
-    augment: AugmentConfig
-    clip_length: int | None = None
+    objective: ObjectiveConfig = field(kw_only=True)
 
     @property
     def spec(self) -> Mapping[str, str]:
         """The fields of a batch: flow, and where it is known."""
         return {"flow": "B T H W 2", "valid": "B T H W"}
 
-    @cached_property
-    def module(self) -> UNetSegmenter:
-        """The linen module."""
-        return build_segmenter(self.network)
-
-    def init(self, key: jax.Array, batch: Batch) -> Variables:
-        """Draws fresh parameters; arguments as in `Task.init`."""
-        clip = (1, *batch["flow"].shape[1:4], INPUT_CHANNELS[self.network.input])
-        return {"params": self.module.init(key, jnp.zeros(clip))["params"]}
-
     def observe(self, batch: Batch, seen: jax.Array | None = None) -> Observation:
-        """Prepares clips for network and loss.
-
-        Args:
-            batch: flow `[B, T, H, W, 2]` and ``valid`` `[B, T, H, W]`, by name.
-            seen: `[B, T, H, W, 2]`, what the network sees instead of the flow; None for the flow.
-        """
+        """Prepares clips for network and loss; arguments as in `MaskTask.observe`."""
         config = self.objective
         with_residual = config.remove_global_motion or config.normalisation == "residual"
         return observe(
             batch["flow"], batch["valid"], self.network, seen=seen, with_residual=with_residual
         )
-
-    def masks(
-        self, params: Params, observation: Observation, key: jax.Array | None = None
-    ) -> jax.Array:
-        """Applies the network.
-
-        Args:
-            params: parameters of the network.
-            observation: the clips, as `observe` prepares them.
-            key: randomness of the network's dropout; None for no dropout.
-
-        Returns:
-            Masks `[B, T, H, W, K]` that sum to 1 over K.
-        """
-        output = self.module.apply(
-            {"params": params},
-            observation.features,
-            observation.valid,
-            deterministic=key is None,
-            rngs=None if key is None else {"dropout": key},
-        )
-        return cast(Segmentation, output).masks
 
     def loss(
         self, variables: Variables, batch: Batch, *, step: jax.Array, key: jax.Array | None
@@ -111,7 +54,7 @@ class SegmentationTask(Task):
         """
         seen = None
         if key is not None:
-            seen, *known = augment(
+            changed = augment(
                 key,
                 batch["flow"],
                 batch["valid"],
@@ -119,7 +62,7 @@ class SegmentationTask(Task):
                 self.motion,
                 self.clip_length,
             )
-            batch = dict(zip(("flow", "valid"), known, strict=True))
+            seen, batch = changed.network_input, {"flow": changed.flow, "valid": changed.valid}
             key = jax.random.fold_in(key, 1)
         observation = self.observe(batch, seen)
         flow, valid = observation.flow, observation.valid
@@ -184,15 +127,6 @@ class SegmentationTask(Task):
             frame_weights=weights,
             lengths=self.clip_length,
         ).theta
-
-    def predict(self, variables: Variables, batch: Batch) -> Mapping[str, jax.Array]:
-        """Gives ``masks`` `[B, T, H, W, K]`; arguments as in `Task.predict`."""
-        return {"masks": self.masks(variables["params"], self.observe(batch))}
-
-    def transfer(self, fresh: Variables, trained: Variables) -> tuple[Variables, str]:
-        """Takes what `networks.warm_start` takes of another network; see `Task.transfer`."""
-        here, there = fresh["params"], trained["params"]
-        return {"params": warm_start(here, there)}, match_params(here, there).words
 
     def picture(self, variables: Variables, batch: Batch) -> np.ndarray:
         """Draws flow, segments and the flow of their motion models; arguments as in `Task.picture`.

@@ -65,30 +65,49 @@ class ObjectiveConfig:
 
 
 @dataclass(frozen=True)
-class SegmentationConfig(TaskConfig):
-    """Motion segmentation.
+class MaskTaskConfig(TaskConfig):
+    """What the configurations of all tasks that train a segmenter share.
 
     Attributes:
         network: architecture of the segmenter.
         motion: the motion model of a segment.
-        objective: the loss, with the weights of its parts.
         augment: random changes of a training clip.
         inference: length and overlap of the windows of a trained network over a video.
     """
 
-    kind: Annotated[Literal["segmentation"], Suppress] = "segmentation"
     network: NetworkConfig = field(default_factory=NetworkConfig)
     motion: MotionModel = field(
         default_factory=lambda: MotionModel(spatial="quadratic", temporal="constant")
     )
-    objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     inference: InferenceConfig = field(default_factory=InferenceConfig)
 
     changeable: ClassVar[tuple[str, ...]] = ("network.remat", "network.compute_dtype")
 
+    @property
+    def penalty(self) -> PenaltyName:
+        """The penalty by which the motion models of segments are fitted."""
+        return "l1"
+
     def __post_init__(self) -> None:
         check_fields(self)
+
+
+@dataclass(frozen=True)
+class SegmentationConfig(MaskTaskConfig):
+    """Motion segmentation.
+
+    Attributes:
+        objective: the loss, with the weights of its parts.
+    """
+
+    kind: Annotated[Literal["segmentation"], Suppress] = "segmentation"
+    objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
+
+    @property
+    def penalty(self) -> PenaltyName:
+        """The penalty by which the motion models of segments are fitted: that of the loss."""
+        return self.objective.penalty
 
     def build(
         self, data: DataConfig, load: Callable[[str], Any] | None = None
@@ -102,5 +121,5 @@ class SegmentationConfig(TaskConfig):
         from jaxmotion.tasks.segmentation import SegmentationTask  # late: it needs JAX
 
         return SegmentationTask(
-            self.network, self.motion, self.objective, self.augment, data.clip_length
+            self.network, self.motion, self.augment, data.clip_length, objective=self.objective
         )

@@ -97,7 +97,7 @@ def train(
     operations = step_operations(config, task, program) if is_main() else None
     watch = Watch(config.batch_size, config.data.clip_length, operations, workdir, step)
     traced = chosen_steps(config.profile_steps if is_main() else "")
-    profile = Profile(traced, workdir / "tensorboard")
+    profile = Profile(traced, log.board)
     flights = Flights()
     progress = tqdm(
         total=config.steps, initial=step, unit="step", dynamic_ncols=True, disable=not is_main()

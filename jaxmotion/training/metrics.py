@@ -27,6 +27,10 @@ class MetricsLog:
         workdir: the run's folder.
         resume_step: lines past this step, left by a run that was killed after its last
             checkpoint, are dropped, so that each step stands in the file once.
+
+    Attributes:
+        board: folder of this machine for TensorBoard's files; what is written there goes to the
+            run's folder in a store.
     """
 
     def __init__(self, workdir: Path, resume_step: int) -> None:
@@ -37,9 +41,8 @@ class MetricsLog:
         path = self._outbox.folder / "metrics.jsonl"
         write_text(path, "".join(json.dumps(line) + "\n" for line in kept))
         self._lines = path.open("a")
-        self._board = SummaryWriter(
-            str(self._outbox.folder / "tensorboard"), purge_step=resume_step + 1, flush_secs=30
-        )
+        self.board = self._outbox.folder / "tensorboard"
+        self._board = SummaryWriter(str(self.board), purge_step=resume_step + 1, flush_secs=30)
 
     def write(self, step: int, values: dict[str, float]) -> None:
         """Logs scalars; the line is on the disk of this machine when this returns.
@@ -82,6 +85,8 @@ class MetricsLog:
 
 class SilentLog:
     """A log that stores nothing, for the processes beside the main one."""
+
+    board = Path()
 
     def write(self, step: int, values: dict[str, float]) -> None:
         """Ignores the scalars; arguments as in `MetricsLog.write`."""

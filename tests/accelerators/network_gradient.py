@@ -2,7 +2,7 @@
 
 python network_gradient.py tpu       its program for a TPU v5e of 2x4, compiled without one
 python network_gradient.py compare   how far it is on eight devices from the same on one
-python network_gradient.py memory    bytes that a wider one needs on one v5e, by what saves them
+python network_gradient.py memory    bytes that that of LT-MS needs on one v5e, by what saves them
 """
 
 import dataclasses
@@ -15,6 +15,7 @@ import numpy as np
 from jax.experimental import topologies
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
+from jaxmotion.configs import get_config
 from jaxmotion.networks import INPUT_CHANNELS, DecoderConfig, NetworkConfig, build_segmenter
 
 CONFIG = NetworkConfig(
@@ -97,17 +98,18 @@ def compare() -> None:
 
 
 def memory() -> None:
-    """Prints the temporaries of the program: as it is, with blocks computed twice, in bfloat16."""
+    """Prints the temporaries of 64 frames: as it is, with parts computed twice, in bfloat16."""
     jax.config.update("jax_exec_time_optimization_effort", -1.0)
     chip = topologies.get_topology_desc(
         platform="tpu", topology_name="v5e:1x1", chips_per_host_bounds=[1, 1, 1]
     ).devices[0]
     one = jax.sharding.SingleDeviceSharding(chip)
-    features = jax.ShapeDtypeStruct((1, 32, 64, 112, 3), jnp.float32, sharding=one)
-    wide = dataclasses.replace(CONFIG, widths=(16, 32))
+    config = get_config("lt_ms").task.network
+    shape = (1, 64, 64, 112, INPUT_CHANNELS[config.input])
+    features = jax.ShapeDtypeStruct(shape, jnp.float32, sharding=one)
     needed = {}
-    for saving in ({}, {"remat": "blocks"}, {"compute_dtype": "bfloat16"}):
-        module = build_segmenter(dataclasses.replace(wide, **saving))
+    for saving in ({}, {"remat": "norms"}, {"remat": "blocks"}, {"compute_dtype": "bfloat16"}):
+        module = build_segmenter(dataclasses.replace(config, **saving))
         variables = jax.eval_shape(module.init, jax.random.key(0), features)
 
         def mean_square(variables, features, module=module):

@@ -75,7 +75,9 @@ def test_the_twin_minimizes_the_same_loss(twins, config, twin, frames):
     still = torch.optim.SGD(network.parameters(), lr=0.0)
     theirs = twins.training_step(network, still, flow, design)
 
-    task = SegmentationTask(config.network, config.motion, config.objective, config.augment)
+    task = SegmentationTask(
+        config.network, config.motion, config.augment, objective=config.objective
+    )
     params = jax.tree.map(jnp.asarray, twins.to_params(network))
     batch = {"flow": flow, "valid": np.ones(flow.shape[:-1], np.float32)}
     step = jnp.int32(10**6)

@@ -111,6 +111,29 @@ def test_patch_up_is_the_transposed_convolution_it_replaces():
     np.testing.assert_allclose(ours, expected, atol=1e-5)
 
 
+@settings(max_examples=6, deadline=None)
+@given(
+    shape=st.tuples(*[st.integers(1, most) for most in (2, 2, 7, 7, 3)]),
+    factor=st.integers(1, 4),
+    seed=st.integers(0, 99),
+)
+def test_enlargement_is_bilinear_in_value_and_gradient(shape, factor, seed):
+    b, t, h, w, c = shape
+    larger = b, t, h * factor, w * factor, c
+    rng = np.random.default_rng(seed)
+    x, weights = (jnp.asarray(rng.uniform(-1, 1, s), jnp.float32) for s in (shape, larger))
+    weights /= factor**2  # so many terms has a gradient
+
+    @jax.jit
+    def both(x, weights):
+        found = jax.vjp(lambda x: parts.enlarge(x, factor), x)
+        expected = jax.vjp(lambda x: jax.image.resize(x, larger, "linear"), x)
+        return [(value, back(weights)[0]) for value, back in (found, expected)]
+
+    for found, expected in zip(*both(x, weights), strict=True):
+        np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
 def test_instance_norm_against_float64():
     x = np.random.default_rng(0).normal(3, 2, size=(2, 3, 5, 7, 4)).astype(np.float32)
     y = x.astype(np.float64)

@@ -8,6 +8,7 @@ import pytest
 
 from jaxmotion.errors import InputError
 from jaxmotion.networks import INPUT_CHANNELS, DecoderConfig, NetworkConfig, build_segmenter
+from jaxmotion.networks.config import AttentionConfig
 from jaxmotion.networks.warm_start import match_params, warm_start
 
 LINEAR = NetworkConfig(num_masks=4, input="scaled", widths=(4, 8), stem=2)
@@ -36,8 +37,9 @@ def logits(config, params):
         {"kernel": (3, 3, 3)},
         {"decoder": DecoderConfig("transformer")},
         {"kernel": (3, 3, 3), "decoder": DecoderConfig("transformer", layers=1)},
+        {"attention": AttentionConfig(layers=1, gate=True)},
     ],
-    ids=["reach in time", "decoder", "both"],
+    ids=["reach in time", "decoder", "both", "attention"],
 )
 def test_a_larger_network_starts_with_the_masks_of_the_smaller(change):
     old, new = trained(LINEAR), replace(LINEAR, **change)

@@ -58,6 +58,7 @@ def case(method: str, mesh: list[int]) -> str:
         ("st_ms", 4, [1, DEVICES]),
         ("lt_ms", 4, [1, DEVICES]),
         ("lt_ms_sa", 4, [1, DEVICES]),
+        ("instances", 7, [1, DEVICES]),  # maps of the head, in the place of masks
         ("st_ms", 4, [2, DEVICES // 2]),
         ("lt_ms", 4, [2, DEVICES // 2]),
     ],
@@ -68,6 +69,24 @@ def test_no_layer_gathers_the_volume(on_eight_devices, method, masks, mesh):
     assert "all-reduce" in kinds
     assert ("collective-permute" in kinds) == (method != "em")
     check(found, masks)
+
+
+@pytest.mark.slow
+def test_attention_exchanges_the_cells_of_the_bottleneck_alone(on_eight_devices):
+    """Each frame looks at all, so that keys, values and their gradients go round; nothing finer."""
+    attention = {"attention": {"layers": 1, "heads": 2, "gate": True}}
+    text = on_eight_devices(
+        PROGRAM, "hlo", json.dumps(json.loads(case("st_ms", [1, DEVICES])) | attention)
+    )
+    inside, others = [], []
+    for collective in hlo.collectives(text):
+        (inside if "/middle" in collective.origin else others).append(collective)
+    cells = (HEIGHT // STEM) * (WIDTH // STEM) // 4
+    bottleneck = 4 * BATCH * FRAMES * cells * WIDTHS[-1]
+    assert inside
+    # Keys and values, or their gradients, may go round together.
+    assert max(collective.bytes for collective in inside) <= 2 * bottleneck
+    check(others, 4)
 
 
 @pytest.mark.slow

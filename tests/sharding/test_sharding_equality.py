@@ -29,6 +29,13 @@ def test_clips_of_nine_frames_over_four_devices(on_eight_devices):
 
 
 @pytest.mark.slow
+def test_objects_of_nine_frames_over_four_devices(on_eight_devices):
+    """Frames that fill clips up change nothing in the loss of instances either."""
+    case = {"method": "instances", "frames": 9, "batch": 4, "meshes": [[2, 4]]}
+    check(on_eight_devices(PROGRAM, "compare", json.dumps(case)), 1)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("method", "frames"), [("em", 1), ("st_ms", 3), ("lt_ms", 16), ("lt_ms", 13), ("lt_ms_sa", 9)]
 )
@@ -36,6 +43,13 @@ def test_every_mesh(on_eight_devices, method, frames):
     meshes = [[8, 1], [4, 2], [2, 4], [1, 8]]
     case = {"method": method, "frames": frames, "batch": 8, "meshes": meshes}
     check(on_eight_devices(PROGRAM, "compare", json.dumps(case)), len(meshes))
+
+
+@pytest.mark.slow
+def test_attention_does_not_depend_on_the_mesh(on_eight_devices):
+    attention = {"layers": 1, "heads": 2, "gate": True}
+    case = dict(method="st_ms", frames=9, batch=4, meshes=[[2, 4], [1, 8]], **ONE_FIT)
+    check(on_eight_devices(PROGRAM, "compare", json.dumps(case | {"attention": attention})), 2)
 
 
 @pytest.mark.slow

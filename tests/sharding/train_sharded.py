@@ -20,9 +20,13 @@ import optax
 
 from jaxmotion.configs import get_config
 from jaxmotion.data.config import AugmentConfig
+from jaxmotion.networks.config import AttentionConfig
 from jaxmotion.training.config import Config, MeshConfig
 from jaxmotion.training.program import RunFunctions, jit_functions, under_mesh
 from jaxmotion.training.shardings import make_mesh, put_batch
+
+SPEC = {"flow": "B T H W 2", "valid": "B T H W", "labels": "B T H W"}
+TYPES = {"flow": np.float32, "valid": np.float32, "labels": np.int32}
 
 
 def configuration(case: dict) -> Config:
@@ -31,14 +35,17 @@ def configuration(case: dict) -> Config:
     task = config.task
     network = replace(task.network, widths=tuple(case.get("widths", (4, 8))))
     network = replace(network, **case.get("network", {}))
-    decoder = replace(network.decoder, feed_forward=16, layers=1)
+    network = replace(network, attention=AttentionConfig(**case.get("attention", {})))
+    if network.decoder.kind != "linear":
+        decoder = replace(network.decoder, feed_forward=16, layers=1)
+        network = replace(network, decoder=decoder)
     height, width = case.get("size", (16, 24))
     return replace(
         config,
         data=replace(config.data, height=height, width=width, clip_length=case["frames"]),
         task=replace(
             task,
-            network=replace(network, decoder=decoder),
+            network=network,
             objective=replace(task.objective, **case.get("objective", {})),
             augment=AugmentConfig(**case.get("augment", {})),
         ),
@@ -57,7 +64,10 @@ def clips(config: Config) -> dict[str, np.ndarray]:
     flow = rng.normal(0, 0.3, (*shape, 2)) + rng.normal(0, 2, (shape[0], 1, 1, 1, 2))
     flow[:, :, 4:10, 6:14] += 3
     valid = (rng.random(shape) > 0.02).astype(np.float32)
-    return {"flow": flow.astype(np.float32), "valid": valid}
+    labels = np.zeros(shape, np.int32)
+    labels[:, :, 4:10, 6:14] = 1
+    labels[:, :, 2:12, 16:20] = 2  # moves like the rest
+    return {"flow": flow.astype(np.float32), "valid": valid, "labels": labels}
 
 
 def program(case: dict, config: Config, mesh: MeshConfig, devices=None) -> RunFunctions:
@@ -66,17 +76,19 @@ def program(case: dict, config: Config, mesh: MeshConfig, devices=None) -> RunFu
     time, data = grid.shape["time"], config.data
     frames = -(-data.clip_length // time) * time
     shape = (config.batch_size, frames, data.height, data.width)
+    task = config.task.build(data)
     batch = {
-        "flow": jax.ShapeDtypeStruct((*shape, 2), np.float32),
-        "valid": jax.ShapeDtypeStruct(shape, np.float32),
+        name: jax.ShapeDtypeStruct((*shape, *map(int, axes.split()[4:])), TYPES[name])
+        for name, axes in task.spec.items()
     }
-    return jit_functions(config, config.task.build(data), grid, batch)
+    return jit_functions(config, task, grid, batch)
 
 
 def first_step(jitted: RunFunctions, batch: dict[str, np.ndarray]) -> tuple[float, np.ndarray]:
     """Loss and gradient, as one vector, of the first training step."""
     compiled = jitted.lower_train_step().compile()
-    batch = put_batch(jitted.mesh, {"flow": "B T H W 2", "valid": "B T H W"}, batch)
+    spec = {name: SPEC[name] for name in jitted.batch}
+    batch = put_batch(jitted.mesh, spec, {name: batch[name] for name in spec})
     with under_mesh(jitted.mesh):
         state = jitted.init(batch)
     state, metrics = compiled(state, batch)

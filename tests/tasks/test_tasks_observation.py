@@ -93,7 +93,7 @@ def test_a_step_fits_twice(noise, training):
     """Once the global motion, for network and loss, and once the motions of the masks."""
     config = get_config("quickstart").task
     augmentation = AugmentConfig(flip_horizontal=0.5, corruption_probability=noise)
-    task = SegmentationTask(NETWORK, config.motion, config.objective, augmentation)
+    task = SegmentationTask(NETWORK, config.motion, augmentation, objective=config.objective)
     batch = {"flow": jnp.zeros((*SHAPE, 2)), "valid": jnp.ones(SHAPE)}
     variables = jax.eval_shape(task.init, jax.random.key(0), batch)
     key = jax.random.key(0) if training else None

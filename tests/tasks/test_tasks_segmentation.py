@@ -23,7 +23,7 @@ def task_with(**objective):
     config = get_config("quickstart")
     network = replace(config.task.network, widths=(8, 16))
     objective = replace(config.task.objective, **objective)
-    return SegmentationTask(network, config.task.motion, objective, config.task.augment)
+    return SegmentationTask(network, config.task.motion, config.task.augment, objective=objective)
 
 
 def test_the_prior_costs_what_it_says(batch):

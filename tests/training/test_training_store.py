@@ -1,6 +1,7 @@
 """Runs in an object store: the same results, whole checkpoints, one run at a time."""
 
 import dataclasses
+import importlib.util
 import json
 import os
 import re
@@ -50,6 +51,15 @@ def test_a_run_in_a_store_is_continued_and_ends_as_one_on_a_disk(gs, place, tmp_
     assert there.step == here.step
     assert there.values == here.values
     np.testing.assert_array_equal(there.variables["params"]["a"], here.variables["params"]["a"])
+
+
+@pytest.mark.usefixtures("own_cache")
+def test_a_profile_gets_there_as_the_log_does(gs, place):
+    if importlib.util.find_spec("libtpu") and os.environ.get("JAX_PLATFORMS") != "cpu":
+        pytest.skip("libtpu is installed: JAX_PLATFORMS=cpu runs this")
+    run_line(place, dataclasses.replace(SHORT, profile_steps="3:9"))
+    traces = [name for name in names(gs, place) if name.startswith("tensorboard/plugins/profile/")]
+    assert any(name.endswith(".xplane.pb") for name in traces)
 
 
 def test_a_checkpoint_without_its_last_object_does_not_count(gs, place, tmp_path, own_cache):

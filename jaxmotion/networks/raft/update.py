@@ -131,15 +131,17 @@ class Mask(nn.Module):
     Attributes:
         features: number of channels inside.
         precision: precision of the convolutions.
+        factor: factor by which the flow is enlarged.
     """
 
     features: int
     precision: Any
+    factor: int = 8
 
     @nn.compact
     def __call__(self, state: jax.Array) -> jax.Array:
-        """`[B, H, W, hidden]` to logits `[B, H, W, 9, 8, 8]`: of neighbors, at (y, x) inside."""
+        """`[B, H, W, hidden]` to logits `[B, H, W, 9, s, s]`: of neighbors, at (y, x) inside."""
         x = nn.relu(conv(self.features, 3, 1, self.precision, name="conv1")(state))
         # The published code scales here, "to balance gradients"; the weights expect it.
-        x = 0.25 * conv(9 * 64, 1, 1, self.precision, name="conv2")(x)
-        return x.reshape(*x.shape[:3], 9, 8, 8)
+        x = 0.25 * conv(9 * self.factor**2, 1, 1, self.precision, name="conv2")(x)
+        return x.reshape(*x.shape[:3], 9, self.factor, self.factor)

@@ -1,4 +1,4 @@
-"""Flow at an eighth of the size to flow at the full size, vectors eight times as long."""
+"""Coarse flow to flow at the full size, with vectors longer by as much."""
 
 import jax
 import jax.numpy as jnp
@@ -11,22 +11,23 @@ def upsample_convex(flow: jax.Array, logits: jax.Array) -> jax.Array:
 
     Args:
         flow: coarse flow, `[B, H, W, 2]`, in coarse pixels.
-        logits: logits of the weights, `[B, H, W, 9, 8, 8]`: neighbors row by row, then y and x
+        logits: logits of the weights, `[B, H, W, 9, s, s]`: neighbors row by row, then y and x
             inside.
 
     Returns:
-        `[B, 8 H, 8 W, 2]`, in fine pixels.
+        `[B, s H, s W, 2]`, in fine pixels.
 
     References:
         Teed and Deng, ECCV 2020, sect. 3.3.
     """
     batch, height, width, _ = flow.shape
-    padded = jnp.pad(8.0 * flow, ((0, 0), (1, 1), (1, 1), (0, 0)))
+    factor = logits.shape[-1]
+    padded = jnp.pad(factor * flow, ((0, 0), (1, 1), (1, 1), (0, 0)))
     around = [padded[:, y : y + height, x : x + width] for y in range(3) for x in range(3)]
     weights = jax.nn.softmax(logits, axis=3)
     # Written as nine terms: a contraction over nine is poor work for a matrix unit.
     fine = sum(weights[:, :, :, k, ..., None] * around[k][..., None, None, :] for k in range(9))
-    return jnp.swapaxes(fine, 2, 3).reshape(batch, 8 * height, 8 * width, 2)
+    return jnp.swapaxes(fine, 2, 3).reshape(batch, factor * height, factor * width, 2)
 
 
 def upsample_bilinear(flow: jax.Array) -> jax.Array:

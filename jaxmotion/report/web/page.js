@@ -34,7 +34,7 @@ function start() {
     state.shown = new Set(dataset.columns.filter((c) => isEvaluated(c) || c === first || published.includes(c)).map((c) => c.label));
     byId("terms").replaceChildren(...terms(dataset));
     byId("headline").replaceChildren(...[datasets.length > 1 ? overviewTable(datasets) : null, aboutDataset(dataset),
-      headlineTable(dataset)].filter(Boolean));
+      headlineTable(dataset), groupTable(dataset)].filter(Boolean));
     sequences = makeSequences(d, dataset, state, remember);
     byId("sequences").replaceChildren(controls(dataset, state, update, sequences.arrange), sequences.element);
     byId("toolbar").replaceChildren(...toolbar(datasets, state, choose, update));

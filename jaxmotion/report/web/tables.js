@@ -46,6 +46,8 @@ function statisticsTable(dataset, rows) {
   const columns = [
     { title: "method", value: (c) => c.name, cell: methodCell },
     ...both,
+    ...(rows.some((column) => isNumber(column.means.T_mean))
+      ? [{ title: "T", hint: "change of the outline from frame to frame; lower is steadier", value: (c) => c.means.T_mean, cell: (c) => (isNumber(c.means.T_mean) ? score(c.means.T_mean) : "–") }] : []),
     ...shown.map(([measure, name]) => {
       const key = `${measure}_${name}`;
       return {
@@ -57,6 +59,30 @@ function statisticsTable(dataset, rows) {
       cell: (c) => (c.count == null ? "all" : c.partial ? `${c.count} of ${dataset.sequences.length}` : c.count) },
   ];
   return sortableTable(`Every method on ${dataset.name}. A click on a title sorts.`, columns, rows, "table");
+}
+
+// One row a group of sequences or frames: the first measure of each method in it, and how much it is above the rest.
+function groupTable(dataset) {
+  if (!dataset.groups.length) return null;
+  const measure = dataset.measures[0], key = `${measure}_mean`;
+  const methods = dataset.columns.filter((column) => column.groups && hasSequences(column));
+  const columns = [
+    { title: "group", value: (g) => g.name, cell: (g) => make("span", { class: "method" }, g.name, make("small", {}, g.about)) },
+    { title: "size", hint: "number of sequences or frames in it", value: (g) => g.count, cell: (g) => plural(g.count, g.unit.slice(0, -1)) },
+    ...methods.map((column) => ({
+      title: column.name, hint: `mean ${measure} in the group, and how much that is above the mean of the rest`,
+      value: (g) => column.groups[g.name]?.inside[key], cell: (g) => groupCell(column.groups[g.name], key),
+    })),
+  ];
+  return sortableTable(`Mean ${measure} by groups, and how far from the rest. A click on a title sorts.`, columns, [...dataset.groups]);
+}
+
+function groupCell(group, key) {
+  if (!group) return "";
+  const inside = group.inside[key], outside = group.outside[key];
+  return make("span", { class: "method" }, meter(inside), make("small", {},
+    isNumber(inside) && isNumber(outside) ? `${signed(inside - outside)} ` : "",
+    group.lost ? "mostly not found again" : isNumber(group.recovery) ? `found again after ${plural(group.recovery, "frame")}` : ""));
 }
 
 // One row a method, over all datasets, the first measure of each.

@@ -1,0 +1,202 @@
+"""The objects of a user's own video: masks of each, in one color all along, and a page."""
+
+import csv
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from tqdm import tqdm
+
+from jaxmotion.answer.exports import EXPORTED, EXPORTS, Subject
+from jaxmotion.answer.page import Gatherer, render
+from jaxmotion.answer.pictures import Pictures, write_answer
+from jaxmotion.answer.stages import open_fields
+from jaxmotion.data.video import Video, open_video
+from jaxmotion.errors import InputError
+from jaxmotion.files import atomic_path
+from jaxmotion.inference.instance_segmenter import InstanceSegmenter, TrackRecords
+from jaxmotion.inference.motions import MotionFitter
+from jaxmotion.inference.tracks import TrackedFrame
+from jaxmotion.motion import MotionModel
+from jaxmotion.optical_flow.estimators import Estimator
+from jaxmotion.output_folder import Results
+from jaxmotion.saliency.residuals import ResidualMeter
+
+RESULTS = ("index.html", "masks", "moving", "overlay.mp4", "theta.npz", "tracks.csv", *EXPORTED)
+
+_MODEL = MotionModel("quadratic", "polynomial")
+_MOST = 255  # labels of a picture
+
+
+class _Held(NamedTuple):
+    """A frame in memory, at the size that the network works at."""
+
+    flow: np.ndarray
+    valid: np.ndarray
+    found: TrackedFrame
+
+
+class Counted(NamedTuple):
+    """The result of `segment_instances`, for the one who called it.
+
+    Attributes:
+        tracks: number of objects.
+        longest: number of frames in which the longest-lived one is seen.
+        frames: number of frames of the video.
+    """
+
+    tracks: int
+    longest: int
+    frames: int
+
+    def __str__(self) -> str:
+        if not self.tracks:
+            return "no object moves on its own"
+        objects = "object" if self.tracks == 1 else "objects"
+        return f"{self.tracks} {objects}, seen in up to {self.longest} of {self.frames} frames"
+
+
+def segment_instances(
+    path: Path,
+    segmenter: InstanceSegmenter,
+    out: Path,
+    flow: Estimator | Path,
+    settings: dict[str, str] | None = None,
+    exports: Sequence[str] = (),
+    dilate: int = 0,
+) -> Counted:
+    """Finds the objects of a video file or a folder of frames.
+
+    Into ``out`` go, all at once and in the place of what an earlier run left there:
+
+    - ``index.html``: a page to look at it all.
+    - ``masks/NAME.png``, indexed pictures: 0, or the number of the object, the same in all frames.
+    - ``moving/NAME.png``: 255 where any object is, else 0.
+    - ``overlay.mp4``: the objects in color over the frames.
+    - ``tracks.csv``: of each object its number, first and last frame, frames in which it is seen,
+      score (mean seediness) and mean area.
+    - ``theta.npz``: the motion of the objects in each of the N windows that the network saw:
+      ``theta`` `[N, 1 + K, P]`, quadratic in space and linear in time, the background first;
+      ``start`` and ``length`` `[N]` of the windows.
+    - what ``exports`` names.
+
+    Flow and objects of the whole video are held in memory, at the size that the network works at
+    (about 0.1 MB a frame at 64×112). The last frame has no flow. Its objects are those of the frame
+    before.
+
+    Args:
+        path: video file, or folder of frames.
+        segmenter: trained network of instances.
+        out: folder to write to.
+        flow: estimator of the flow, or flow that is there already (`GivenFlow`).
+        settings: settings of the run that the page lists, by name.
+        exports: names of further files to write, keys of `EXPORTS`.
+        dilate: pixels by which the masks of ``colmap`` and ``nerfstudio`` are widened.
+
+    Returns:
+        How many objects there are.
+
+    Raises:
+        InputError: on an unreadable video, flow that does not belong to it, an unknown export, or a
+            folder whose files are somebody else's. Nothing has changed there then.
+    """
+    if unknown := set(exports) - EXPORTS.keys():
+        raise InputError(f"export {', '.join(unknown)}: expected some of {', '.join(EXPORTS)}")
+    video = open_video(path)
+    fields, flow_files = open_fields(video, flow, segmenter.working_size(video.height, video.width))
+    results = Results(out, "instances", RESULTS, video.path.name)
+    total = None if video.num_frames is None else video.num_frames - 1
+    with (
+        results.claimed([video.path, *video.files, *flow_files]),
+        results.replaced() as new,
+    ):
+        with tqdm(desc="flow and objects", unit="frame", total=total) as bar:
+            held, records = _find(segmenter, fields, bar)
+        tracks = records.longest(min(segmenter.task.most_tracks, _MOST))
+        names, gatherer = _write_pictures(new, video, held, tracks)
+        moving = np.arange(1 + len(tracks)) > 0
+        subject = Subject(video, tuple(range(1, 1 + len(tracks))), dilate)
+        with ExitStack() as stack:
+            chosen = [stack.enter_context(EXPORTS[name](new, subject)) for name in exports]
+            write_answer(new, names, video, moving, chosen)
+        meter = ResidualMeter(len(moving))
+        for frame in held:
+            masks = frame.found.masks(tracks)
+            meter.add(masks.argmax(axis=-1), frame.flow.astype(np.float32), frame.valid)
+        page = render(video, gatherer, meter.residuals(), moving, settings or {})
+        (new / "index.html").write_text(page, encoding="utf-8")
+        _write_motions(new / "theta.npz", segmenter, held, tracks)
+        _write_table(new / "tracks.csv", names, held, tracks, records, gatherer)
+    longest = max((records.lifetimes[track] for track in tracks), default=0)
+    return Counted(len(tracks), longest, len(held))
+
+
+def _find(segmenter: InstanceSegmenter, fields, bar: tqdm) -> tuple[list[_Held], TrackRecords]:
+    """The objects of all frames."""
+    kept: list[tuple[np.ndarray, np.ndarray]] = []
+
+    def remembered() -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        for flow, valid in fields:
+            kept.append((flow.astype(np.float16), valid > 0))
+            bar.update()
+            yield flow, valid
+
+    found, records = [], TrackRecords()
+    for frame in segmenter.track(remembered()):
+        records.add(frame)
+        small = frame._replace(
+            probability=frame.probability.astype(np.float16),
+            seediness=frame.seediness.astype(np.float16),
+        )
+        found.append(_Held(*kept[len(found)], small))
+    return found, records
+
+
+def _write_pictures(
+    new: Path, video: Video, held: list[_Held], tracks: list[int]
+) -> tuple[list[str], Gatherer]:
+    """Writes masks and overlay; gives the names of the frames, and what the page needs."""
+    gatherer = Gatherer(1 + len(tracks))
+    with Pictures(new, video) as pictures:
+        for t, (name, frame) in enumerate(zip(video.frame_names(), video, strict=False)):
+            flow, valid, found = held[min(t, len(held) - 1)]
+            masks = found.masks(tracks)
+            labels = pictures.write(name, frame, masks)
+            if t < len(held):
+                gatherer.add(frame, labels, flow.astype(np.float32), masks, valid)
+            else:
+                gatherer.add_last(frame, labels)
+    return pictures.names, gatherer
+
+
+def _write_motions(
+    path: Path, segmenter: InstanceSegmenter, held: list[_Held], tracks: list[int]
+) -> None:
+    fitter = MotionFitter(_MODEL, "l1")
+    frames = (
+        (f.flow.astype(np.float32), f.found.masks(tracks), f.valid.astype(np.float32)) for f in held
+    )
+    start, length, theta = zip(*fitter.stream(frames, segmenter.inference), strict=True)
+    np.savez(path, theta=theta, start=start, length=length)
+
+
+def _write_table(
+    path: Path,
+    names: list[str],
+    held: list[_Held],
+    tracks: list[int],
+    records: TrackRecords,
+    gatherer: Gatherer,
+) -> None:
+    areas = np.array(gatherer.areas)
+    seen = np.stack([np.isin(tracks, frame.found.labels) for frame in held])
+    with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        table = csv.writer(file)
+        table.writerow(["track", "first", "last", "frames", "score", "area"])
+        for place, track in enumerate(tracks):
+            frames = np.flatnonzero(seen[:, place])
+            area = areas[frames, place + 1].mean()
+            row = [place + 1, names[frames[0]], names[frames[-1]], records.lifetimes[track]]
+            table.writerow([*row, f"{records.score(track):.4f}", f"{area:.6g}"])
