@@ -76,7 +76,8 @@ LEVELS = {level: (LEAST_AREA[level], size) for level, size in SIZES.items()}
 FACTORS = tuple(0.5 + 0.25 * step for step in range(30))
 MARGIN = 5  # pixels around what moves that are filled with it
 WAYS: tuple[tuple[Parts, int], ...] = (
-    ("alike", 4),
+    ("spots", 4),
+    ("spots", 1),
     ("alike", 1),
     ("alike_published", 1),
     ("layers", 1),
