@@ -48,5 +48,5 @@ class Presence:
 
     def _ask(self) -> None:
         flow, valid = (np.stack(arrays) for arrays in zip(*self._waiting, strict=True))
-        self._logits.append(self.detector(flow, valid).logits)
+        self._logits.append(self.detector.logits(flow, valid))
         self._waiting.clear()
