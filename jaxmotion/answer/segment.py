@@ -124,8 +124,8 @@ def segment_video(
         answer: optional outputs, beside those above.
         settings: settings of the run that the page lists, by name.
         detector: frame classifier that tells whether anything moves at all (`Presence`); where it
-            says no, no segment does. The page shows how likely it is in each frame. None leaves
-            that to the residuals of the segments alone.
+            says no, no segment does, unless all that do are smaller than what it can see. The page
+            shows how likely it is in each frame. None leaves that to the residuals alone.
 
     Returns:
         Which segments move on their own, and how long the stages took.
@@ -157,7 +157,9 @@ def segment_video(
         seen = run_stages(video, segmenter, fields, Pictures(new, video), gatherer, sinks, writing)
         moving = salient(seen.residuals)
         likely = None if presence is None else presence.probabilities().tolist()
-        if presence is not None and not presence.anything():
+        pixels = seen.residuals.pixels
+        area = float(pixels[moving].sum() / max(pixels.sum(), 1))
+        if presence is not None and moving.any() and presence.denies(area):
             moving = np.zeros_like(moving)
         np.savez(new / "theta.npz", **seen.motions, moving=moving)
         if answer.latents:

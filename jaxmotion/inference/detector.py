@@ -93,6 +93,11 @@ class FrameDetector:
         """
         return cls(trained.config, trained.params)
 
+    @property
+    def least_area(self) -> float:
+        """The share of a frame that what moves covers at least, in what it was trained to find."""
+        return self._task.least_area
+
     def randomized(self, seed: int = 0) -> "FrameDetector":
         """The same network with fresh parameters, whose logits are above zero.
 
