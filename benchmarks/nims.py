@@ -179,19 +179,17 @@ def frames(config: BenchmarkConfig) -> None:
 def still(config: BenchmarkConfig) -> None:
     """Prints of videos whether anything moves: by the floor, by the classifier, by both."""
     detector, segmenter = FrameDetector.load(config.checkpoint), Segmenter.load(config.segmenter)
-    found: dict[str, list[tuple[bool, float]]] = {}
+    found: dict[str, list[tuple[bool, bool, bool]]] = {}
     for kind, name, flow in _videos(config, segmenter):
         masks = segmenter(flow)
         area = float(salient_segments(masks, flow)[masks.argmax(axis=-1)].mean())
-        floor, share = area > 0, float((detector.logits(flow) > 0).mean())
-        if area < detector.least_area:  # smaller than what it can see: it has no say
-            share = 1.0
-        found.setdefault(kind, []).append((floor, share))
+        share = float((detector.logits(flow) > 0).mean())
+        yes = share >= LEAST_FRAMES
+        both = area > 0 and (yes or area < detector.least_area)  # as `Presence.denies` has it
+        found.setdefault(kind, []).append((area > 0, yes, both))
         print(f"  {kind:22s} {name:28s} {area:.4f} {share:.3f}", flush=True)
     for kind, answers in found.items():
-        floor = sum(floor for floor, _ in answers)
-        classifier = sum(share > LEAST_FRAMES for _, share in answers)
-        both = sum(floor and share > LEAST_FRAMES for floor, share in answers)
+        floor, classifier, both = np.sum(answers, axis=0)
         print(
             f"{kind}: of {len(answers)} videos something moves in {floor} by the floor, in "
             f"{classifier} by the classifier, in {both} by both"

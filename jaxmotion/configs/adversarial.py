@@ -16,9 +16,11 @@ def config() -> Config:
     return Config(
         data=DataConfig(source="scenes:crowd", height=64, width=112),
         task=AdversarialConfig(
-            network=NetworkConfig(input="raw_and_residual", threshold_start=1.0)
+            # From empty masks: a classifier of a crowd has seen no frame without one.
+            network=NetworkConfig(input="raw_and_residual", threshold_start=0.0, favoured_bias=1.0),
+            constraint=ConstraintConfig(start=1.0),
         ),
-        optimizer=OptimizerConfig(learning_rate=2e-3, warmup_steps=20, ema_decay=0.98),
+        optimizer=OptimizerConfig(learning_rate=3e-3, warmup_steps=20, ema_decay=0.98),
         steps=600,
         batch_size=16,
         validate_every=100,
