@@ -76,7 +76,8 @@ LEVELS = {level: (LEAST_AREA[level], size) for level, size in SIZES.items()}
 FACTORS = tuple(0.5 + 0.25 * step for step in range(30))
 MARGIN = 5  # pixels around what moves that are filled with it
 WAYS: tuple[tuple[Parts, int], ...] = (
-    ("alike", 4),
+    ("spots", 4),
+    ("spots", 1),
     ("alike", 1),
     ("alike_published", 1),
     ("layers", 1),
@@ -165,7 +166,7 @@ def frames(config: BenchmarkConfig) -> None:
         wide = widened(moving)
         elsewhere = np.roll(wide, (flow.shape[1] // 2, flow.shape[2] // 2), (1, 2)) & ~wide
         views = (flow, filled(flow, wide, ~wide), filled(flow, elsewhere, ~wide & ~elsewhere))
-        rows.append([float((detector(view).logits > 0).mean()) for view in views])
+        rows.append([float((detector.logits(view) > 0).mean()) for view in views])
         print(
             f"  {sequence.name:20s} " + " ".join(f"{share:6.3f}" for share in rows[-1]), flush=True
         )
@@ -180,10 +181,13 @@ def still(config: BenchmarkConfig) -> None:
     detector, segmenter = FrameDetector.load(config.checkpoint), Segmenter.load(config.segmenter)
     found: dict[str, list[tuple[bool, float]]] = {}
     for kind, name, flow in _videos(config, segmenter):
-        floor = bool(salient_segments(segmenter(flow), flow).any())
-        share = float((detector(flow).logits > 0).mean())
+        masks = segmenter(flow)
+        area = float(salient_segments(masks, flow)[masks.argmax(axis=-1)].mean())
+        floor, share = area > 0, float((detector.logits(flow) > 0).mean())
+        if area < detector.least_area:  # smaller than what it can see: it has no say
+            share = 1.0
         found.setdefault(kind, []).append((floor, share))
-        print(f"  {kind:22s} {name:28s} {floor!s:5s} {share:.3f}", flush=True)
+        print(f"  {kind:22s} {name:28s} {area:.4f} {share:.3f}", flush=True)
     for kind, answers in found.items():
         floor = sum(floor for floor, _ in answers)
         classifier = sum(share > LEAST_FRAMES for _, share in answers)
@@ -248,7 +252,7 @@ def masks(config: BenchmarkConfig) -> None:
             evidence = judge(flow)
             for label, selection in SELECTIONS.items():
                 for kind, labels in parts.items():
-                    moving = chosen_regions(evidence, flow, labels, selection)
+                    moving = chosen_regions(evidence, flow, labels, selection, gt.shape[1:])
                     if kind == "segments":
                         moving = softened(moving, soft)
                         if selection.over_time:
@@ -285,7 +289,7 @@ def crowd(config: BenchmarkConfig) -> None:
         scores = mask_scores(moving, test.moving, truth)
         both = jaccard(test.moving, moving)[called & truth].mean()
         left = filled(test.flow, moving, ~moving)
-        flipped = detector(left).logits[called & truth] < 0
+        flipped = detector.logits(left)[called & truth] < 0
         scores |= {"flipped": float(flipped.mean())}
         words = ", ".join(f"{key} {value:.3f}" for key, value in scores.items())
         print(f"{name:31s} J {both:.3f} on salient frames called so; {words}")

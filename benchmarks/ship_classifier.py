@@ -24,6 +24,7 @@ from jaxmotion.experiments.frames import (
 from jaxmotion.experiments.scenes import TUNING_SEED
 from jaxmotion.models.files import write_model
 from jaxmotion.models.loading import load_trained
+from jaxmotion.models.zoo import export_model
 from jaxmotion.tasks.classification import ClassificationTask
 
 TAUGHT_BY = (
@@ -66,10 +67,12 @@ def main(options: Options) -> None:
         replace(config, evals=replace(config.evals, frames=500)), {"params": params}, False
     )
     shifted = f"logits shifted by {shift:.3f}, so that both errors are as frequent on other scenes"
-    said = {"trained_on": f"{options.taught_by}; {shifted}", "command": options.command}
-    metrics = {f"{config.evals.scenes}_{name}": value for name, value in scores.items()}
-    write_model(options.out, trained._replace(params=params, provenance=said, metrics=metrics))
-    print(f"{options.out}: {shifted}; {metrics}")
+    found = {f"{config.evals.scenes}_{name}": value for name, value in scores.items()}
+    metrics = {**trained.metrics, **found}
+    write_model(options.out, trained._replace(params=params, metrics=metrics))
+    taught_by = f"{options.taught_by}; {shifted}"
+    export_model(options.out, options.out, trained_on=taught_by, command=options.command)
+    print(f"{options.out}: {shifted}; {found}")
 
 
 if __name__ == "__main__":

@@ -77,9 +77,13 @@ def untrained_run(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def _toy_folder(untrained_run, tmp_path_factory) -> Path:
+    from classifier_run import write_classifier
+
     from jaxmotion.models.zoo import export_model
 
     folder = tmp_path_factory.mktemp("models")
+    classifier = write_classifier(tmp_path_factory.mktemp("classifier"), bias=50.0)
+    export_model(classifier, folder / "saliency.safetensors", trained_on="nothing")
     for name in ("em-k2", "st-ms-k4", "lt-ms-k4"):
         export_model(untrained_run, folder / f"{name}.safetensors", trained_on="nothing")
     return folder

@@ -25,8 +25,11 @@ SHORT = (
     *("--picture-every", "0", "--data.height", "40", "--data.width", "64"),
     *("--data.validation-clips", "2", "--evals.frames", "2", "--no-baselines"),
 )
+SMALL = ("--network.widths", "4", "8", "--network.input", "scaled")
 SHORT_OF = {
-    "segmentation": ("--network.widths", "4", "8", "--network.input", "scaled"),
+    "segmentation": SMALL,
+    "foreground": SMALL,
+    "instances": SMALL,
     "soflow": ("--objective.crop", "32", "--network.iterations", "1"),
 }
 SUITE = '[[dataset]]\ndata = "path/to/DAVIS"\nselect = "best_subset"\ncut = [10, 0]\n'

@@ -16,7 +16,9 @@ from jaxmotion.answer.stages import Segmented, Sink, open_fields, run_stages
 from jaxmotion.answer.timing import Stopwatch, Timing
 from jaxmotion.data.video import Video, open_video
 from jaxmotion.errors import InputError
+from jaxmotion.inference.detector import FrameDetector
 from jaxmotion.inference.latents import write_latents
+from jaxmotion.inference.presence import Presence
 from jaxmotion.inference.segmenter import Segmenter
 from jaxmotion.optical_flow.estimators import Estimator
 from jaxmotion.output_folder import Results
@@ -90,6 +92,7 @@ def segment_video(
     flow: Estimator | Path,
     answer: Answer = Answer(),
     settings: dict[str, str] | None = None,
+    detector: FrameDetector | None = None,
 ) -> Report:
     """Tells what moves in a video file or a folder of frames.
 
@@ -120,6 +123,9 @@ def segment_video(
             the next. What is unknown in it counts nowhere.
         answer: optional outputs, beside those above.
         settings: settings of the run that the page lists, by name.
+        detector: frame classifier that tells whether anything moves at all (`Presence`); where it
+            says no, no segment does, unless all that do are smaller than what it can see. The page
+            shows how likely it is in each frame. None leaves that to the residuals alone.
 
     Returns:
         Which segments move on their own, and how long the stages took.
@@ -142,17 +148,25 @@ def segment_video(
         whole,
     ):
         sinks: list[Sink] = [kept.add] if answer.probabilities or answer.saliency else []
+        presence = None if detector is None else Presence(detector)
+        if presence is not None:
+            sinks.append(lambda flow, _, valid: presence.add(flow, valid))
         held: list[Segmented] = []
         if answer.latents:
             sinks.append(lambda *frame: held.append(frame))
         seen = run_stages(video, segmenter, fields, Pictures(new, video), gatherer, sinks, writing)
         moving = salient(seen.residuals)
+        likely = None if presence is None else presence.probabilities().tolist()
+        pixels = seen.residuals.pixels
+        area = float(pixels[moving].sum() / max(pixels.sum(), 1))
+        if presence is not None and moving.any() and presence.denies(area):
+            moving = np.zeros_like(moving)
         np.savez(new / "theta.npz", **seen.motions, moving=moving)
         if answer.latents:
             _write_latents(new, segmenter, held)
         with writing:
             _write_chosen(new, video, seen.names, moving, kept, answer)
-            page = render(video, gatherer, seen.residuals, moving, settings or {})
+            page = render(video, gatherer, seen.residuals, moving, settings or {}, likely)
             (new / "index.html").write_text(page, encoding="utf-8")
         written = tuple(name for name in RESULTS if (new / name).exists())
 

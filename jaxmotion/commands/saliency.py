@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import tyro
 
 from jaxmotion.commands.parsing import parse_options
+from jaxmotion.models import DEFAULT_CLASSIFIER
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class Saliency:
 
     video: tyro.conf.Positional[Path]
     out: Path
-    checkpoint: str
+    checkpoint: str = DEFAULT_CLASSIFIER
     segments: str | None = None
     rule: Literal["share", "above_largest"] = "share"
     share: float = 0.2

@@ -9,7 +9,7 @@ import tyro
 
 from jaxmotion.commands.parsing import parse_options
 from jaxmotion.errors import InputError
-from jaxmotion.models import DEFAULT_MODEL
+from jaxmotion.models import DEFAULT_CLASSIFIER, DEFAULT_MODEL
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,8 @@ class Segment:
         dilate: pixels by which the masks for colmap and nerfstudio are widened.
         checkpoint: the name of a shipped model (`jaxmotion models` lists them), the folder of a
             training run, or a file that `jaxmotion export` wrote.
+        classifier: the frame classifier that tells whether anything moves at all, named as a
+            checkpoint is; none leaves that to a floor on the residuals of the segments.
         estimator: estimator of the flow: dis (refined for masks), raft, raft_small, or soflow for
             small objects that move little; auto is raft where its weights are there and an
             accelerator makes it quick, else dis.
@@ -50,6 +52,7 @@ class Segment:
     export: tuple[Literal["colmap", "nerfstudio", "coco", "cutout", "alpha", "davis"], ...] = ()
     dilate: int = 0
     checkpoint: str = DEFAULT_MODEL
+    classifier: str = DEFAULT_CLASSIFIER
     estimator: str = "auto"
     scale: Literal[1, 2, 3] = 1
     weights: Path | None = None
@@ -71,6 +74,7 @@ def main(argv: Sequence[str], prog: str = "jaxmotion segment") -> None:
     options = parse_options(Segment, argv, prog=prog)
     from jaxmotion.answer import Answer, segment_video
     from jaxmotion.answer.instances import segment_instances
+    from jaxmotion.inference.detector import FrameDetector
     from jaxmotion.inference.instance_segmenter import InstanceSegmenter
     from jaxmotion.inference.segmenter import Segmenter
     from jaxmotion.models.loading import load_trained
@@ -105,6 +109,7 @@ def main(argv: Sequence[str], prog: str = "jaxmotion segment") -> None:
     windows = segmenter.inference
     settings = {
         "Network": options.checkpoint,
+        **({} if of_instances else {"Classifier": options.classifier}),
         "Flow": made_by,
         "Windows": f"{windows.window} frames, sharing {windows.overlap}"
         if windows.window
@@ -115,7 +120,12 @@ def main(argv: Sequence[str], prog: str = "jaxmotion segment") -> None:
         found = segment_instances(options.video, segmenter, options.out, flow, settings, *exported)
         print(f"{options.out}: index.html, masks, moving, overlay.mp4, tracks.csv; {found}")
     else:
-        report = segment_video(options.video, segmenter, options.out, flow, answer, settings)
+        detector = None
+        if options.classifier != "none":
+            detector = FrameDetector.load(options.classifier)
+        report = segment_video(
+            options.video, segmenter, options.out, flow, answer, settings, detector
+        )
         print(f"{options.out}: {', '.join(report.written)}; {report}")
     if advice:
         print(advice)

@@ -16,6 +16,7 @@ null in JSON.
 """
 
 import json
+import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -88,7 +89,8 @@ class Run:
         if not scored:
             return {}
         tables = [sequence.statistics() for sequence in scored]
-        means = {key: mean_of(table[key] for table in tables) for key in tables[0]}
+        names = dict.fromkeys(name for table in tables for name in table)
+        means = {name: mean_of(table.get(name, math.nan) for table in tables) for name in names}
         for measure in scored[0].measures:
             if average == "frame":
                 frames = np.concatenate([sequence.per_frame(measure) for sequence in scored])

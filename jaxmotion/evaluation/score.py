@@ -81,7 +81,7 @@ class SequenceScores:
             evaluation's folder, in `/`; None if there is none.
         strata: whether each scored frame is in a stratum, by its name; empty where nobody asked.
         stability: mean T of the foreground in the scored frames (`metrics.temporal_stability`); NaN
-            where there is none, None where nobody asked.
+            where it is not measured.
     """
 
     name: str
@@ -93,7 +93,7 @@ class SequenceScores:
     cuts: tuple[Cut, ...]
     pictures: str | None = None
     strata: dict[str, tuple[bool, ...]] = field(default_factory=dict)
-    stability: Figure | None = None
+    stability: Figure = math.nan
 
     @property
     def measures(self) -> tuple[str, ...]:
@@ -112,8 +112,8 @@ class SequenceScores:
         return _nanmean(table) if len(table) else np.full(len(self.frames), np.nan)
 
     def statistics(self) -> Statistics:
-        """Mean, recall and decay of every measure, each a mean over the objects; and mean T."""
-        stability = {} if self.stability is None else {STABILITY: self.stability}
+        """Mean, recall and decay of every measure, each a mean over the objects; T if measured."""
+        stability = {} if math.isnan(self.stability) else {STABILITY: self.stability}
         return stability | {
             f"{measure}_{name}": mean_of(column)
             for measure in self.measures

@@ -229,7 +229,7 @@ def _measures(evaluation: Evaluation) -> list[str]:
 
 def _statistics(evaluation: Evaluation) -> list[str]:
     names = [f"{measure}_{name}" for measure in _measures(evaluation) for name in STATISTICS]
-    measured = any(scores.stability is not None for _, _, scores in _each(evaluation))
+    measured = any(not math.isnan(scores.stability) for _, _, scores in _each(evaluation))
     return [*names, STABILITY] if measured else names
 
 

@@ -10,11 +10,11 @@ import numpy as np
 from jaxmotion.inference.detector import Evidence, FrameDetector
 from jaxmotion.inference.segmenter import Segmenter
 from jaxmotion.motion.inpainting import frame_motion
-from jaxmotion.saliency.layers import alike, motion_layers
+from jaxmotion.saliency.layers import alike, alike_spots, motion_layers
 from jaxmotion.saliency.maps import saliency_map
 from jaxmotion.saliency.regions import SHARE, Regions, Rule, chosen, components, tracks
 
-Parts = Literal["layers", "alike", "alike_published"]
+Parts = Literal["layers", "spots", "alike", "alike_published"]
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,8 @@ def salient_regions(
         flow: `[T, H, W, 2]`, pixels per frame.
         valid: `[T, H, W]` in {0, 1}, where it is known; None for everywhere.
         parts: what regions are connected parts of: ``"layers"`` of motion (`motion_layers`, as in
-            table 5.1), the pixels ``"alike"`` what is relevant (`layers.alike`, for crowds; and
+            table 5.1), the pixels around ``"spots"`` of relevance (`layers.alike_spots`, for
+            crowds), the pixels ``"alike"`` what is relevant (`layers.alike`; and
             ``"alike_published"`` with the thresholds of the thesis), or labels `[T, H, W]`, as a
             segmenter gives them (as in table 5.2).
         selection: which regions move. The default is that of the thesis.
@@ -108,6 +109,8 @@ def _labels(
         return np.asarray(parts).astype(np.uint8)
     if parts == "layers":
         return motion_layers(flow, known)
+    if parts == "spots":
+        return alike_spots(flow, evidence.relevance, known).astype(np.uint8)
     options = {"least": -0.01, "remove_global_motion": False} if parts == "alike_published" else {}
     return alike(flow, evidence.relevance, known, **options).astype(np.uint8)
 

@@ -41,12 +41,17 @@ class Presence:
         logits = np.concatenate(self._logits) if self._logits else np.zeros(0)
         return 1 / (1 + np.exp(-np.clip(logits, -60, 60)))
 
-    def anything(self) -> bool:
-        """Whether something moves on its own: in `LEAST_FRAMES` of the frames at least."""
+    def denies(self, area: float) -> bool:
+        """Whether nothing moves on its own: in less than `LEAST_FRAMES` of the frames.
+
+        Args:
+            area: mean share of the picture that is said to move. A classifier says nothing of what
+                is smaller than what it was trained to find.
+        """
         found = self.probabilities()
-        return bool(len(found) and (found > 0.5).mean() >= LEAST_FRAMES)
+        return area >= self.detector.least_area and bool((found > 0.5).mean() < LEAST_FRAMES)
 
     def _ask(self) -> None:
         flow, valid = (np.stack(arrays) for arrays in zip(*self._waiting, strict=True))
-        self._logits.append(self.detector(flow, valid).logits)
+        self._logits.append(self.detector.logits(flow, valid))
         self._waiting.clear()

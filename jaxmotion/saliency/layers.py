@@ -3,6 +3,7 @@
 import functools
 from typing import NamedTuple
 
+import cv2
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -17,6 +18,10 @@ LEAST_PIXELS = 50
 
 _AFFINE = MotionModel(spatial="affine")
 _DELTA = 1.35  # of Huber's penalty, in standard deviations: 95 % efficient for Gaussian errors
+_SPOT_BLUR = 0.7  # pixels
+_SPOT_LEVEL = 0.15  # of the greatest relevance of a frame, above which there is a spot
+_SPOT_COSINE = 0.7  # least cosine between the flow of a pixel and that of a spot
+_SPOT_SHARE = 0.3  # of the relevance of the connected part that has most of it
 _AT_ONCE = 16  # frames of one call of the compiled program
 _MOST_LAYERS = 254
 
@@ -155,17 +160,70 @@ def alike(
     flow = np.asarray(flow, np.float32)
     known = np.ones(flow.shape[:-1], np.float32) if valid is None else np.asarray(valid > 0)
     if remove_global_motion:
-        residual = [
-            np.asarray(_residual(flow[t : t + 1, None], np.float32(known[t : t + 1, None])))[0, 0]
-            for t in range(len(flow))
-        ]
-        flow = np.stack(residual)
+        flow = _residuals(flow, known)
     weight = np.square(relevance) * known
     total = weight.sum(axis=(1, 2))
     mean = (weight[..., None] * flow).sum(axis=(1, 2)) / np.maximum(total, 1e-30)[:, None]
     square = (mean**2).sum(axis=-1)[:, None, None]
     along = (flow * mean[:, None, None]).sum(axis=-1) / np.maximum(square, 1e-30) - 1
     return (along > least) & (along < most) & (known > 0) & (square > 0)
+
+
+def alike_spots(
+    flow: np.ndarray,
+    relevance: np.ndarray,
+    valid: np.ndarray | None = None,
+    *,
+    least: float = -0.5,
+    most: float = 4.0,
+) -> np.ndarray:
+    """The pixels around each spot of relevance whose flow is like that of the spot.
+
+    Of several things that move, each in its own direction, the mean flow of all that is relevant
+    (`alike`) is the flow of none. Here each spot has its mean, of the flow without the motion of
+    the frame, and what is alike counts where it is connected with the spot.
+
+    Args:
+        flow: `[T, H, W, 2]`, pixels per frame.
+        relevance: `[T, H, W]`, not negative.
+        valid: `[T, H, W]` in {0, 1}, where the flow is known; None for everywhere.
+        least: least `w · w' / |w'|² - 1` for the flow w of a pixel and the mean w' of the spot.
+        most: its greatest value.
+
+    Returns:
+        bool `[T, H, W]`.
+    """
+    flow = np.asarray(flow, np.float32)
+    known = np.ones(flow.shape[:-1], np.float32) if valid is None else np.asarray(valid > 0)
+    flow, found = _residuals(flow, known), np.zeros(flow.shape[:-1], bool)
+    for t, frame in enumerate(flow):
+        weight = np.asarray(relevance[t], np.float32) * known[t]
+        blurred = cv2.GaussianBlur(weight, (0, 0), _SPOT_BLUR)
+        spots = (blurred > _SPOT_LEVEL * blurred.max()).astype(np.uint8)
+        count, numbers = cv2.connectedComponents(spots, connectivity=8)
+        length = np.linalg.norm(frame, axis=-1)
+        for number in range(1, count):
+            spot = numbers == number
+            share = np.where(spot, weight, 0) ** 2
+            if not share.sum() > 0:
+                continue
+            mean = np.tensordot(share, frame, 2) / share.sum()
+            square, along = float(mean @ mean), frame @ mean
+            part = along / max(square, 1e-30) - 1
+            like = (part > least) & (part < most) & (along > _SPOT_COSINE * length * square**0.5)
+            _, regions = cv2.connectedComponents((like & (known[t] > 0)).astype(np.uint8))
+            evidence = np.bincount(regions[spot], weight[spot], regions.max() + 1)
+            evidence[0] = 0
+            kept = np.flatnonzero(evidence > max(_SPOT_SHARE * evidence.max(), 0))
+            found[t] |= np.isin(regions, kept)
+    return found
+
+
+def _residuals(flow: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """The flow `[T, H, W, 2]` without the motion of each frame, one frame at a time."""
+    known = np.asarray(known, np.float32)
+    frames = [_residual(flow[t : t + 1, None], known[t : t + 1, None]) for t in range(len(flow))]
+    return np.concatenate([np.asarray(frame)[0] for frame in frames])
 
 
 _residual = jax.jit(global_residual)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from classifier_run import write_classifier
 
 import jaxmotion as jm
 from jaxmotion.answer import Answer, segment_video
@@ -13,6 +14,7 @@ from jaxmotion.data import open_video, read_image, write_image
 from jaxmotion.data.transforms import resize_masks
 from jaxmotion.data.windows import InferenceConfig
 from jaxmotion.inference import segmenter as segmenter_module
+from jaxmotion.inference.detector import FrameDetector
 from jaxmotion.optical_flow import Refined, read_flo, write_flo, write_flow_npz
 from jaxmotion.saliency import salient_segments
 from jaxmotion.tasks.segmentation_config import ObjectiveConfig
@@ -279,3 +281,18 @@ def test_unknown_vectors_stay_unknown(video, segmenter, tmp_path):
     assert same_partition(labels_of(tmp_path / "out")[:-1], expected)
     zeros = segmenter(np.where(valid[..., None], flow, 0)).argmax(-1)
     assert (zeros != expected).any()
+
+
+def test_nothing_moves_where_a_classifier_says_so(answered, segmenter, tmp_path):
+    """Of a video in which a square moves by 6 pixels a frame; what it says is on the page too."""
+    flow = answered.frames.parent / "flow.npz"
+    for bias, moves in ((50.0, True), (-50.0, False)):
+        run = write_classifier(tmp_path / str(bias), bias=bias)
+        out = tmp_path / f"out{bias}"
+        report = segment_video(
+            answered.frames, segmenter, out, flow, detector=FrameDetector.load(run)
+        )
+        assert report.moving.any() == moves
+        pictures = [read_image(path) for path in sorted((out / "moving").iterdir())]
+        assert bool(np.max(pictures)) == moves
+        assert "likely" in (out / "index.html").read_text()

@@ -250,10 +250,19 @@ def test_results_survive_json():
     assert again.datasets[0].published == published_scores()[:2]
 
 
+def holds(values, earlier):
+    """Whether everything of an earlier file is there; fields that are newer may be too."""
+    if isinstance(earlier, dict):
+        return all(name in values and holds(values[name], earlier[name]) for name in earlier)
+    if isinstance(earlier, list):
+        return len(values) == len(earlier) and all(map(holds, values, earlier))
+    return values == earlier
+
+
 def test_an_evaluation_of_an_earlier_version_is_read():
     text = (Path(__file__).parent / "earlier_evaluation.json").read_text()
     (dataset,) = loads(text).datasets
-    assert dumps(Evaluation((dataset,))) == text
+    assert holds(json.loads(dumps(Evaluation((dataset,)))), json.loads(text))
     assert [run.method for run in dataset.runs] == ["broken", "otsu"]
     assert [failure.sequence for failure in dataset.runs[0].failures] == ["unused", "dog"]
     assert np.isnan(dataset.differences[0].low)  # one sequence has no interval

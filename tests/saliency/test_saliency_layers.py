@@ -5,7 +5,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jaxmotion.saliency.layers import LEAST_PIXELS, _fitted, alike, layer_fit, motion_layers
+from jaxmotion.saliency.layers import (
+    LEAST_PIXELS,
+    _fitted,
+    alike,
+    alike_spots,
+    layer_fit,
+    motion_layers,
+)
 
 H, W = 40, 56
 
@@ -130,3 +137,25 @@ def test_pixels_alike_are_those_that_move_as_what_is_relevant():
     found = alike(flow[None].astype(np.float32), relevance)[0]
     assert (found == (labels == 1)).mean() > 0.97
     assert not alike(flow[None].astype(np.float32), 0 * relevance).any()
+
+
+def test_what_is_alike_each_spot_of_relevance_is_found_though_they_move_apart():
+    """Three squares over a pan; two of them are relevant at one pixel each, and move apart."""
+    height, width = 24, 40
+    y, x = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j]
+    flow = np.stack([3 + x, 1 - y], -1)[None].astype(np.float32)
+    corners = ((4, 9, 5, 11), (14, 20, 8, 14), (6, 11, 28, 33))
+    squares = [(slice(top, end), slice(left, right)) for top, end, left, right in corners]
+    for (rows, columns), velocity in zip(squares, [(2, 0), (-2, 0), (0, 2)], strict=True):
+        flow[0, rows, columns] += velocity
+    relevance = np.zeros((1, height, width), np.float32)
+    relevance[0, 6, 7], relevance[0, 16, 10] = 1.0, 0.6
+    expected = np.zeros((height, width), bool)
+    for rows, columns in squares[:2]:
+        expected[rows, columns] = True
+    found = alike_spots(flow, relevance)
+    np.testing.assert_array_equal(found[0], expected)
+    np.testing.assert_array_equal(alike_spots(5 * flow, relevance), found)
+    assert not alike_spots(flow, 0 * relevance).any()
+    # One mean for both is the flow of none.
+    assert (alike(flow, relevance)[0] != expected).any()

@@ -40,7 +40,7 @@ def masks_of(params, seen):
 
 
 def task_with(objective, augmentation=AugmentConfig()):  # noqa: B008
-    return GivenMasks(NetworkConfig(input="raw"), MOTION, objective, augmentation)
+    return GivenMasks(NetworkConfig(input="raw"), MOTION, augmentation, objective=objective)
 
 
 @pytest.fixture(scope="module")
@@ -194,7 +194,7 @@ def test_the_network_sees_the_corrupted_clip_and_the_loss_explains_the_clean_one
     loss = jax.jit(task_with(config, augmentation).loss)
     for step, ramp in ((0, 0.0), (5, 0.25), (20, 1.0), (50, 1.0)):
         key = jax.random.key(step)
-        seen, same, _ = augment(key, flow, valid, augmentation, MOTION)
+        seen, same, *_ = augment(key, flow, valid, augmentation, MOTION)
         np.testing.assert_array_equal(same, np.where(valid[..., None] > 0, flow, 0))
         assert all(np.any(np.asarray(seen)[b] != flow[b]) for b in range(B))
         expected = expected_loss(config, flow, valid, masks_of(params, seen), ramp)
