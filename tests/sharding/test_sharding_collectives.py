@@ -58,7 +58,6 @@ def case(method: str, mesh: list[int]) -> str:
         ("st_ms", 4, [1, DEVICES]),
         ("lt_ms", 4, [1, DEVICES]),
         ("lt_ms_sa", 4, [1, DEVICES]),
-        ("instances", 7, [1, DEVICES]),  # maps of the head, in the place of masks
         ("st_ms", 4, [2, DEVICES // 2]),
         ("lt_ms", 4, [2, DEVICES // 2]),
     ],
