@@ -28,6 +28,7 @@ SHORT = (
 SMALL = ("--network.widths", "4", "8", "--network.input", "scaled")
 SHORT_OF = {
     "segmentation": SMALL,
+    "adversarial": SMALL,
     "foreground": SMALL,
     "instances": SMALL,
     "soflow": ("--objective.crop", "32", "--network.iterations", "1"),
