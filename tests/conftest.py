@@ -17,6 +17,14 @@ sys.path += [str(ROOT), str(ROOT / "benchmarks"), str(ROOT / "tests")]
 os.environ.setdefault("XLA_FLAGS", f"{FAST_COMPILATION} {PATIENCE}")
 
 
+@pytest.fixture(scope="module", autouse=True)
+def drop_programs() -> Iterator[None]:
+    """Lets go of a module's compiled programs: thousands of them exceed the maps of a process."""
+    yield
+    if "jax" in sys.modules:
+        sys.modules["jax"].clear_caches()
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder of real data and oracles; the test is skipped where it is absent."""
