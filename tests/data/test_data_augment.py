@@ -167,8 +167,9 @@ def test_padding_behind_a_clip_changes_no_draw():
     )
     model = MotionModel("quadratic", "bspline")
     valid = jnp.ones(flow.shape[:-1])
+    labels = (flow[..., 0] > 0).astype(jnp.int32)
     padding = [(0, 0), (0, 3), (0, 0), (0, 0)]
-    expected = augment(jax.random.key(1), flow, valid, config, model)
+    expected = augment(jax.random.key(1), flow, valid, config, model, labels=labels)
     found = augment(
         jax.random.key(1),
         jnp.pad(flow, [*padding, (0, 0)]),
@@ -176,6 +177,7 @@ def test_padding_behind_a_clip_changes_no_draw():
         config,
         model,
         clip_length=9,
+        labels=jnp.pad(labels, padding),
     )
     for one, other in zip(expected, found, strict=True):
         np.testing.assert_allclose(other[:, :9], one, rtol=1e-5, atol=1e-5)
