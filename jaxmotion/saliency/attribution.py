@@ -223,7 +223,10 @@ class _Bounded(NamedTuple):
         total, back = jax.vjp(self.linear, x)
         low_total, low_back = jax.vjp(self.positive, self.low)
         high_total, high_back = jax.vjp(self.negative, self.high)
-        ratio, lost = _ratio(relevance, total - low_total - high_total)
+        # Of three large numbers nothing but rounding may be left, which is no share of anything.
+        size = jnp.abs(total) + jnp.abs(low_total) + jnp.abs(high_total)
+        rounding = 8 * jnp.finfo(size.dtype).eps * size
+        ratio, lost = _ratio(relevance, total - low_total - high_total, rounding)
         parts = x * back(ratio)[0] - self.low * low_back(ratio)[0] - self.high * high_back(ratio)[0]
         # Each part is at least zero but for rounding.
         return jnp.maximum(parts, 0), lost
@@ -232,9 +235,11 @@ class _Bounded(NamedTuple):
 _Rule = _Positive | _Bounded
 
 
-def _ratio(relevance: jax.Array, total: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Relevance over what it is shared by, and what is lost where that is nothing."""
-    there = total > 0
+def _ratio(
+    relevance: jax.Array, total: jax.Array, nothing: jax.Array | float = 0.0
+) -> tuple[jax.Array, jax.Array]:
+    """Relevance over what it is shared by, and what is lost where that is ``nothing`` or less."""
+    there = total > nothing
     ratio = jnp.where(there, relevance / jnp.where(there, total, 1), 0)
     return ratio, jnp.where(there, 0, relevance)
 

@@ -195,7 +195,7 @@ def on_accelerator(monkeypatch):
 def test_auto_is_refined_dis_without_an_accelerator(server):
     chosen = choose_estimator("auto", may_download=True)
     assert chosen[:2] == ("dis", None)
-    assert "DIS, refined (masks of J 0.733" in chosen.reason
+    assert "DIS, refined (masks of J 0.734" in chosen.reason
     assert "jaxmotion weights fetch raft-sintel, then --estimator raft" in chosen.reason
     official.fetch("raft-sintel")
     assert "weights fetch" not in choose_estimator("auto").reason

@@ -186,7 +186,8 @@ def test_a_frame_that_is_not_salient_has_nothing_to_attribute():
 
 def test_what_is_alive_by_its_bias_alone_loses_its_relevance():
     module, params, x = flow_net()
-    params["Dense_0"] = {"kernel": -jnp.ones((8, 1)), "bias": jnp.full(1, 100.0)}
+    against = -jnp.ones_like(params["Dense_0"]["kernel"])
+    params["Dense_0"] = {"kernel": against, "bias": jnp.full(1, 100.0)}
     found = attribute(lambda y: module.apply({"params": params}, y), x)
     np.testing.assert_allclose(found.lost, found.logits, rtol=1e-6)
     assert not np.asarray(found.relevance).any()
