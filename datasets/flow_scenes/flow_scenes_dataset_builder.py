@@ -15,6 +15,9 @@ from jaxmotion.scenes import LEVELS, generate
 # `jaxmotion.data.SceneSource` draws training scenes from.
 FIRST_SEED = {"train": 2**62, "validation": 2**62 + 2**32, "test": 2**62 + 2**33}
 
+# Sizes other than those of `FlowScenesConfig`.
+SIZES: dict[str, dict[str, Any]] = {"long": {"num_frames": 60, "num_clips": (60, 20, 20)}}
+
 
 @dataclasses.dataclass(kw_only=True)
 class FlowScenesConfig(tfds.core.BuilderConfig):
@@ -51,13 +54,9 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         "1.1.0": "With name and valid, which the trainer reads.",
         "1.0.0": "First release.",
     }
+    # Every level has one; the first one is the one without a name.
     BUILDER_CONFIGS = [  # noqa: RUF012
-        _config("default"),  # the first one is the one without a name
-        _config("easy"),
-        _config("hard"),
-        _config("long", num_frames=60, num_clips=(60, 20, 20)),
-        _config("parallax"),
-        _config("crowd"),
+        _config(level, **SIZES.get(level, {})) for level in sorted(LEVELS, key="default".__ne__)
     ]
 
     @property
