@@ -71,6 +71,9 @@ PROGRAMS = {
     "nims_train": Program("nims", "train", 32, 1),
     "nims_validate": Program("nims", "validate", 32, 1),
     "nims_segment": Program("nims", "segment", 32, 1),
+    "foreground_train": Program("foreground", "train", 2, 12),
+    "instances_train": Program("instances", "train", 2, 8),
+    "soflow_train": Program("soflow", "train", 3, 2),
     "lt_ms_8x1_train": Program("lt_ms", "train", 1, 9, data=8),
     "lt_ms_480_train": Program("lt_ms", "train", 1, 480, time=8),
 }

@@ -40,6 +40,7 @@ _TRIPS = re.compile(r'"known_trip_count":\{"n":"(\d+)"\}')
 _CONDITION = re.compile(r"condition=%?([\w.-]+)")
 _BOUND = re.compile(r"%?([\w.-]+) = s32\[\]\S* constant\((\d+)\)")
 _CYCLES = re.compile(r'"estimated_cycles":"(\d+)"')
+_UNKNOWN_CYCLES = 2**62  # the compiler writes the largest number where it has no estimate
 _ARRAY = re.compile(r"\b([a-z]+\d*\w*)\[([\d,]*)\]")
 _LOGICAL = re.compile(r'op_name="([^"]*)"')
 
@@ -160,7 +161,8 @@ def work(text: str) -> Work:
             kernels += instruction.times
             written += 1
             estimate = _CYCLES.search(instruction.text)
-            cycles += instruction.times * int(estimate[1]) if estimate else 0
+            if estimate and int(estimate[1]) < _UNKNOWN_CYCLES:
+                cycles += instruction.times * int(estimate[1])
     return Work(products, exact, touched, kernels, written, cycles)
 
 
