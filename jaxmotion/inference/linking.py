@@ -5,7 +5,7 @@ The frames that two clips share tell which label of one is which of the other.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
@@ -84,14 +84,15 @@ def link_masks(
             yield start, linked
 
 
-def unroll(clips: Iterable[tuple[int, np.ndarray]]) -> Iterator[np.ndarray]:
+def unroll(clips: Iterable[tuple[int, Sequence[Any] | np.ndarray]]) -> Iterator[Any]:
     """Yields each frame of a video once, from the clip in which it lies most central (fig. 3.4).
 
     Args:
-        clips: the number of each clip's first frame, and its frames `[T_c, ...]`, in order.
+        clips: the number of each clip's first frame, and its frames, an array `[T_c, ...]` or a
+            list of anything, in order.
 
     Yields:
-        The frames `[...]`; of two clips in which a frame is as central the earlier one's.
+        The frames; of two clips in which a frame is as central the earlier one's.
     """
     previous, given = None, 0
     for start, clip in clips:
