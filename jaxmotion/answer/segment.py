@@ -105,7 +105,8 @@ def segment_video(
 
     - ``index.html``: a page to look at it all, which needs nothing but itself (`render`).
     - ``moving/NAME.png``, 255 where something moves on its own and 0 elsewhere: the union of the
-      segments that are salient over the whole video (`jaxmotion.saliency`).
+      segments that are salient over the whole video (`jaxmotion.saliency`), or the foreground of
+      a network that was taught one.
     - ``masks/NAME.png``, indexed pictures: the label of each pixel, a label being the same segment
       in all frames.
     - ``overlay.mp4``: the segments in color over the frames.
@@ -163,6 +164,8 @@ def segment_video(
             sinks.append(lambda *frame: held.append(frame))
         seen = run_stages(video, segmenter, fields, Pictures(new, video), gatherer, sinks, writing)
         moving = salient(seen.residuals)
+        if segmenter.select == "nonzero":  # the network itself was taught what moves
+            moving = np.arange(network.num_masks) > 0
         likely = None if presence is None else presence.probabilities().tolist()
         pixels = seen.residuals.pixels
         area = float(pixels[moving].sum() / max(pixels.sum(), 1))

@@ -21,13 +21,7 @@ from jaxmotion.inference.fields import (
     working_size,
 )
 from jaxmotion.inference.motions import MotionFitter, WindowMotions
-from jaxmotion.inference.stream import (
-    Attended,
-    apply_network,
-    attended,
-    segment_stream,
-    warned_of_cuts,
-)
+from jaxmotion.inference.stream import Attended, apply_network, attended, segment_stream, warned
 from jaxmotion.inference.windows import ShapedFunction, bucket_length, clip_size
 from jaxmotion.models.loading import load_trained
 from jaxmotion.models.trained import Trained
@@ -184,7 +178,7 @@ class Segmenter:
         """
         inference, fields = self._for_streams(), checked_fields(frames)
         if inference != self.inference:
-            fields = warned_of_cuts(fields, inference)
+            fields = warned(fields, inference)
         return segment_stream(self._segment, fields, self.working_size, inference)
 
     def describe(self, flow: np.ndarray, valid: np.ndarray | None = None) -> Segmentation:
@@ -279,6 +273,11 @@ class Segmenter:
         with ThreadPoolExecutor(2) as pool:
             pool.submit(self._program.prepare, self.params, flow, valid)
             pool.submit(self._fitter.prepare, fitted, self.task.network.num_masks)
+
+    @property
+    def select(self) -> str | None:
+        """The rule by which an evaluation reads the masks; None for that of its protocol."""
+        return self.task.select
 
     @property
     def compilation_seconds(self) -> float:

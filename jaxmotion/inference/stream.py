@@ -111,7 +111,7 @@ def segment_stream(
         yield Attended(resize_masks(masks, size), attention)
 
 
-def warned_of_cuts(
+def warned(
     fields: Iterable[tuple[np.ndarray, np.ndarray]], inference: InferenceConfig
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Passes fields on, and warns where they are more than a window, which was not asked for."""

@@ -1,0 +1,215 @@
+"""What attention over space and time gains, at the same number of parameters, and what it costs.
+
+    python benchmarks/attention.py scores --with RUN RUN RUN --without RUN RUN RUN
+    python benchmarks/attention.py step
+
+`scores` compares runs with attention and without on scenes that no run trains on (hard and long in
+turn, 12 frames of 64×112), each clip in one go. Printed are mean and standard deviation over the
+runs of each list:
+
+- IoU: mean over frames; at rest, in frames whose object moves as the scene does; after occlusion,
+  in the 4 frames behind a stay in the stratum `occluded` (`jaxmotion.evaluation.strata`). A frame
+  without an object counts in none.
+- AUC of frames: how surely a clean frame weighs more than a wrecked one of its clip; mean over the
+  clips that have both.
+- AUC of regions: how surely a region with foreground weighs more than one without; over all clips.
+
+The lists are comparable if their numbers of parameters are. These two differ by 2 %:
+
+    python train.py foreground --seed 0 --workdir runs/with_0
+    python train.py foreground --seed 0 --workdir runs/without_0 \
+        --network.widths 17 34 68 136 --network.attention.layers 0 --network.attention.no-gate
+
+`step` prints the milliseconds of a training step of both, of batches of two such clips.
+"""
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Annotated, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import tyro
+from scipy.stats import rankdata
+
+from jaxmotion.configs import get_config
+from jaxmotion.evaluation.strata import find_strata
+from jaxmotion.experiments.scenes import TEST_SEED
+from jaxmotion.inference.segmenter import Segmenter
+from jaxmotion.metrics.davis import jaccard
+from jaxmotion.metrics.foreground import select_foreground
+from jaxmotion.networks.config import AttentionConfig
+from jaxmotion.scenes import LEVELS, Scene, generate
+from jaxmotion.training.step import init_state, make_train_step
+
+TAKING_TURNS = ("hard", "long")
+SHAPE = (12, 64, 112)
+AFTER = 4  # frames behind an occlusion
+TWIN_WIDTHS = (17, 34, 68, 136)
+MOST_APART = 0.05
+
+
+@dataclass(frozen=True)
+class Options:
+    """Measures attention.
+
+    Attributes:
+        what: what to measure.
+        attended: runs with attention.
+        plain: runs without.
+        scenes: number of scenes.
+        steps: number of steps that are timed.
+    """
+
+    what: tyro.conf.Positional[Literal["scores", "step"]]
+    attended: Annotated[tuple[str, ...], tyro.conf.arg(name="with")] = ()
+    plain: Annotated[tuple[str, ...], tyro.conf.arg(name="without")] = ()
+    scenes: int = 200
+    steps: int = 20
+
+
+@dataclass(frozen=True)
+class Test:
+    """A scene, and the frames of it that a row of the table is about."""
+
+    scene: Scene
+    frames: dict[str, np.ndarray]
+
+
+def draw_tests(count: int) -> Iterator[Test]:
+    """Draws the scenes on which runs are compared."""
+    for number in range(count):
+        level = LEVELS[TAKING_TURNS[number % 2]]
+        scene = generate(level, *SHAPE, seed=TEST_SEED * 2**32 + number // 2)
+        strata = find_strata(scene.labels, np.arange(SHAPE[0]), scene.flow)
+        occluded, at_rest = np.array(strata["occluded"]), np.array(strata["at rest"])
+        yield Test(
+            scene,
+            {
+                "IoU": np.ones(SHAPE[0], bool),
+                "IoU at rest": at_rest,
+                "IoU after occlusion": after(occluded, AFTER),
+            },
+        )
+
+
+def after(inside: np.ndarray, reach: int) -> np.ndarray:
+    """Frames that are not inside, of which one of the few before is."""
+    seen = np.zeros_like(inside)
+    for back in range(1, reach + 1):
+        seen[back:] |= inside[:-back]
+    return seen & ~inside
+
+
+def auc(high: np.ndarray, low: np.ndarray) -> float:
+    """How surely a value of the first is above one of the second; equal ones count half."""
+    ranks = rankdata(np.concatenate([high, low]))
+    excess = ranks[: len(high)].sum() - len(high) * (len(high) + 1) / 2
+    return float(excess / (len(high) * len(low)))
+
+
+def score(segmenter: Segmenter, tests: list[Test]) -> dict[str, float]:
+    """The rows of the table for a network; those of weights only where it has a gate."""
+    found: dict[str, list[np.ndarray]] = {name: [] for name in tests[0].frames}
+    frames, regions = [], ([], [])
+    side = segmenter.task.network.reduction
+    for test in tests:
+        flow, truth = test.scene.flow, test.scene.labels > 0
+        output = segmenter.describe(flow)
+        labels = np.asarray(output.logits).argmax(axis=-1)
+        chosen = select_foreground(labels, truth, segmenter.select or "except_largest")
+        iou, shown = jaccard(truth, chosen), truth.any(axis=(1, 2))
+        for name, inside in test.frames.items():
+            found[name].append(iou[inside & shown])
+        if output.attention is None:
+            continue
+        weights, wrecked = np.asarray(output.attention.frames), test.scene.corrupted
+        if wrecked.any() and not wrecked.all():
+            frames.append(auc(weights[~wrecked], weights[wrecked]))
+        cells = truth.reshape(len(truth), SHAPE[1] // side, side, SHAPE[2] // side, side)
+        holds = cells.any(axis=(2, 4))
+        for kind, values in zip((holds, ~holds), regions, strict=True):
+            values.append(np.asarray(output.attention.regions)[kind])
+    scores = {name: float(np.concatenate(values).mean()) for name, values in found.items()}
+    if frames:
+        scores["AUC of frames"] = float(np.mean(frames))
+        scores["AUC of regions"] = auc(*(np.concatenate(values) for values in regions))
+    return scores
+
+
+def print_scores(options: Options) -> None:
+    """Prints a line for each measure: both lists, and the difference of their means."""
+    tests = list(draw_tests(options.scenes))
+    counts = {name: sum(int(t.frames[name].sum()) for t in tests) for name in tests[0].frames}
+    lists = {"with": options.attended, "without": options.plain}
+    sizes, scores = {}, {}
+    for kind, runs in lists.items():
+        segmenters = [Segmenter.load(run) for run in runs]
+        sizes[kind] = [num_parameters(segmenter.params) for segmenter in segmenters]
+        scores[kind] = [score(segmenter, tests) for segmenter in segmenters]
+        for run, size, values in zip(runs, sizes[kind], scores[kind], strict=True):
+            words = ", ".join(f"{name} {value:.3f}" for name, value in values.items())
+            print(f"{kind:8s} {run}: {size} parameters; {words}", flush=True)
+    print(f"\n{len(tests)} scenes {SHAPE}; frames: {counts}")
+    if not all(lists.values()):
+        return
+    means = {kind: float(np.mean(values)) for kind, values in sizes.items()}
+    apart = means["without"] / means["with"] - 1
+    print(f"parameters without attention: {apart:+.1%}")
+    if abs(apart) > MOST_APART:
+        print(f"more than {MOST_APART:.0%} apart: the lists are not comparable")
+    print(f"{'':20s} {'with':>15s} {'without':>15s} {'difference':>10s}")
+    for name in scores["with"][0]:
+        values = {kind: [s[name] for s in rows if name in s] for kind, rows in scores.items()}
+        cells = [f"{np.mean(v):7.3f} ± {np.std(v):.3f}" if v else "–" for v in values.values()]
+        gain = [np.mean(v) for v in values.values() if v]
+        words = f"{gain[0] - gain[1]:+10.3f}" if len(gain) == 2 else ""
+        print(f"{name:20s} {cells[0]:>15s} {cells[1]:>15s} {words}")
+
+
+def num_parameters(params) -> int:
+    """Number of parameters of a network."""
+    return sum(leaf.size for leaf in jax.tree.leaves(params))
+
+
+def print_steps(options: Options) -> None:
+    """Prints the time of a training step with attention and without."""
+    config = get_config("foreground")
+    network = config.task.network  # pyright: ignore[reportAttributeAccessIssue]
+    twin = replace(network, widths=TWIN_WIDTHS, attention=AttentionConfig())
+    scenes = [generate(LEVELS["hard"], *SHAPE, seed=seed) for seed in range(config.batch_size)]
+    flow, labels = (jnp.stack([getattr(s, name) for s in scenes]) for name in ("flow", "labels"))
+    batch = {"flow": flow, "valid": jnp.ones(flow.shape[:-1]), "labels": labels}
+    words = []
+    for kind, net in (("with", network), ("without", twin)):
+        task = replace(config.task, network=net).build(config.data)  # pyright: ignore[reportCallIssue]
+        state = jax.jit(lambda b, task=task: init_state(task, config.optimizer, b, 0))(batch)
+        step = make_train_step(task, config.optimizer, config.steps, 0)
+        seconds = timed(jax.jit(step, donate_argnums=0), state, batch, options.steps)
+        size = num_parameters(state.params)
+        words.append(f"{kind} attention {1e3 * seconds:.0f} ms a step ({size} parameters)")
+    device = f"{jax.default_backend()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}"
+    print(f"{', '.join(words)}; {flow.shape[0]} clips {SHAPE}, median of {options.steps}, {device}")
+
+
+def timed(step: Callable, state, batch, count: int) -> float:
+    """Median seconds of a step, after one that compiles."""
+    seconds = []
+    for _ in range(count + 1):
+        start = time.perf_counter()
+        state, metrics = step(state, batch)
+        jax.block_until_ready(metrics)
+        seconds.append(time.perf_counter() - start)
+    return float(np.median(seconds[1:]))
+
+
+def main(options: Options) -> None:
+    """Prints what was asked for."""
+    {"scores": print_scores, "step": print_steps}[options.what](options)
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Options))
