@@ -36,6 +36,7 @@ import tyro
 from scipy.stats import rankdata
 
 from jaxmotion.configs import get_config
+from jaxmotion.errors import InputError
 from jaxmotion.evaluation.strata import find_strata
 from jaxmotion.experiments.scenes import TEST_SEED
 from jaxmotion.inference.segmenter import Segmenter
@@ -43,10 +44,10 @@ from jaxmotion.metrics.davis import jaccard
 from jaxmotion.metrics.foreground import select_foreground
 from jaxmotion.networks.config import AttentionConfig
 from jaxmotion.scenes import LEVELS, Scene, generate
+from jaxmotion.tasks.foreground_config import ForegroundConfig
 from jaxmotion.training.step import init_state, make_train_step
 
 TAKING_TURNS = ("hard", "long")
-SHAPE = (12, 64, 112)
 AFTER = 4  # frames behind an occlusion
 TWIN_WIDTHS = (17, 34, 68, 136)
 MOST_APART = 0.05
@@ -61,6 +62,7 @@ class Options:
         attended: runs with attention.
         plain: runs without.
         scenes: number of scenes.
+        shape: frames, rows and columns of a scene; the size is that of the runs' training.
         steps: number of steps that are timed.
     """
 
@@ -68,6 +70,7 @@ class Options:
     attended: Annotated[tuple[str, ...], tyro.conf.arg(name="with")] = ()
     plain: Annotated[tuple[str, ...], tyro.conf.arg(name="without")] = ()
     scenes: int = 200
+    shape: tuple[int, int, int] = (12, 64, 112)
     steps: int = 20
 
 
@@ -79,17 +82,17 @@ class Test:
     frames: dict[str, np.ndarray]
 
 
-def draw_tests(count: int) -> Iterator[Test]:
-    """Draws the scenes on which runs are compared."""
+def draw_tests(count: int, shape: tuple[int, int, int]) -> Iterator[Test]:
+    """Draws the scenes on which runs are compared: those of `--evals.scenes hard+long`."""
     for number in range(count):
         level = LEVELS[TAKING_TURNS[number % 2]]
-        scene = generate(level, *SHAPE, seed=TEST_SEED * 2**32 + number // 2)
-        strata = find_strata(scene.labels, np.arange(SHAPE[0]), scene.flow)
+        scene = generate(level, *shape, seed=TEST_SEED * 2**32 + number)
+        strata = find_strata(scene.labels, np.arange(shape[0]), scene.flow)
         occluded, at_rest = np.array(strata["occluded"]), np.array(strata["at rest"])
         yield Test(
             scene,
             {
-                "IoU": np.ones(SHAPE[0], bool),
+                "IoU": np.ones(shape[0], bool),
                 "IoU at rest": at_rest,
                 "IoU after occlusion": after(occluded, AFTER),
             },
@@ -114,7 +117,7 @@ def auc(high: np.ndarray, low: np.ndarray) -> float:
 def score(segmenter: Segmenter, tests: list[Test]) -> dict[str, float]:
     """The rows of the table for a network; those of weights only where it has a gate."""
     found: dict[str, list[np.ndarray]] = {name: [] for name in tests[0].frames}
-    frames, regions = [], ([], [])
+    frames, by_content = [], ([], [])
     side = segmenter.task.network.reduction
     for test in tests:
         flow, truth = test.scene.flow, test.scene.labels > 0
@@ -129,31 +132,38 @@ def score(segmenter: Segmenter, tests: list[Test]) -> dict[str, float]:
         weights, wrecked = np.asarray(output.attention.frames), test.scene.corrupted
         if wrecked.any() and not wrecked.all():
             frames.append(auc(weights[~wrecked], weights[wrecked]))
-        cells = truth.reshape(len(truth), SHAPE[1] // side, side, SHAPE[2] // side, side)
-        holds = cells.any(axis=(2, 4))
-        for kind, values in zip((holds, ~holds), regions, strict=True):
-            values.append(np.asarray(output.attention.regions)[kind])
+        regions = np.asarray(output.attention.regions)
+        holds = with_foreground(truth, side, regions.shape)
+        for kind, values in zip((holds, ~holds), by_content, strict=True):
+            values.append(regions[kind])
     scores = {name: float(np.concatenate(values).mean()) for name, values in found.items()}
     if frames:
         scores["AUC of frames"] = float(np.mean(frames))
-        scores["AUC of regions"] = auc(*(np.concatenate(values) for values in regions))
+        scores["AUC of regions"] = auc(*(np.concatenate(values) for values in by_content))
     return scores
+
+
+def with_foreground(truth: np.ndarray, side: int, shape: tuple[int, ...]) -> np.ndarray:
+    """Which regions, of so many pixels a side, hold some foreground: bool of that shape."""
+    beyond = [(0, side * cells - size) for cells, size in zip(shape, truth.shape, strict=True)]
+    padded = np.pad(truth, [(0, 0), *beyond[1:]])
+    return padded.reshape(shape[0], shape[1], side, shape[2], side).any(axis=(2, 4))
 
 
 def print_scores(options: Options) -> None:
     """Prints a line for each measure: both lists, and the difference of their means."""
-    tests = list(draw_tests(options.scenes))
+    tests = list(draw_tests(options.scenes, options.shape))
     counts = {name: sum(int(t.frames[name].sum()) for t in tests) for name in tests[0].frames}
     lists = {"with": options.attended, "without": options.plain}
     sizes, scores = {}, {}
     for kind, runs in lists.items():
-        segmenters = [Segmenter.load(run) for run in runs]
+        segmenters = [load(run, options.shape) for run in runs]
         sizes[kind] = [num_parameters(segmenter.params) for segmenter in segmenters]
         scores[kind] = [score(segmenter, tests) for segmenter in segmenters]
         for run, size, values in zip(runs, sizes[kind], scores[kind], strict=True):
             words = ", ".join(f"{name} {value:.3f}" for name, value in values.items())
             print(f"{kind:8s} {run}: {size} parameters; {words}", flush=True)
-    print(f"\n{len(tests)} scenes {SHAPE}; frames: {counts}")
+    print(f"\n{len(tests)} scenes {options.shape}; frames: {counts}")
     if not all(lists.values()):
         return
     means = {kind: float(np.mean(values)) for kind, values in sizes.items()}
@@ -170,6 +180,14 @@ def print_scores(options: Options) -> None:
         print(f"{name:20s} {cells[0]:>15s} {cells[1]:>15s} {words}")
 
 
+def load(run: str, shape: tuple[int, int, int]) -> Segmenter:
+    """Loads a run that sees scenes of that shape as they are."""
+    segmenter = Segmenter.load(run)
+    if segmenter.working_size(*shape[1:]) != shape[1:]:
+        raise InputError(f"{run}: trained on another size than --shape {shape}")
+    return segmenter
+
+
 def num_parameters(params) -> int:
     """Number of parameters of a network."""
     return sum(leaf.size for leaf in jax.tree.leaves(params))
@@ -178,21 +196,24 @@ def num_parameters(params) -> int:
 def print_steps(options: Options) -> None:
     """Prints the time of a training step with attention and without."""
     config = get_config("foreground")
-    network = config.task.network  # pyright: ignore[reportAttributeAccessIssue]
-    twin = replace(network, widths=TWIN_WIDTHS, attention=AttentionConfig())
-    scenes = [generate(LEVELS["hard"], *SHAPE, seed=seed) for seed in range(config.batch_size)]
+    assert isinstance(config.task, ForegroundConfig)
+    twin = replace(config.task.network, widths=TWIN_WIDTHS, attention=AttentionConfig())
+    count, data = config.batch_size, replace(config.data, clip_length=options.shape[0])
+    scenes = [generate(LEVELS["hard"], *options.shape, seed=seed) for seed in range(count)]
     flow, labels = (jnp.stack([getattr(s, name) for s in scenes]) for name in ("flow", "labels"))
     batch = {"flow": flow, "valid": jnp.ones(flow.shape[:-1]), "labels": labels}
     words = []
-    for kind, net in (("with", network), ("without", twin)):
-        task = replace(config.task, network=net).build(config.data)  # pyright: ignore[reportCallIssue]
+    for kind, network in (("with", config.task.network), ("without", twin)):
+        task = replace(config.task, network=network).build(data)
         state = jax.jit(lambda b, task=task: init_state(task, config.optimizer, b, 0))(batch)
+        size = num_parameters(state.params)
         step = make_train_step(task, config.optimizer, config.steps, 0)
         seconds = timed(jax.jit(step, donate_argnums=0), state, batch, options.steps)
-        size = num_parameters(state.params)
         words.append(f"{kind} attention {1e3 * seconds:.0f} ms a step ({size} parameters)")
-    device = f"{jax.default_backend()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}"
-    print(f"{', '.join(words)}; {flow.shape[0]} clips {SHAPE}, median of {options.steps}, {device}")
+    print(
+        f"{', '.join(words)}; {count} clips {options.shape}, median of {options.steps} steps on "
+        f"{jax.default_backend()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}"
+    )
 
 
 def timed(step: Callable, state, batch, count: int) -> float:
