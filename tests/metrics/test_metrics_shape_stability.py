@@ -25,7 +25,7 @@ def flower(petals, turn=0.0, x=32, y=24, size=12.0, depth=3.0):
 
 
 def traced(mask):
-    """The outline of a mask that touches itself nowhere, as corners (x, y), clockwise to the eye."""
+    """The outline of a mask that touches itself nowhere, as corners (x, y), clockwise."""
     after = {}
     for y, x in zip(*np.nonzero(mask), strict=True):
         corners = [(x, y), (x + 1, y), (x + 1, y + 1), (x, y + 1)]
