@@ -7,9 +7,9 @@
 turn, 12 frames of 64×112), each clip in one go. Printed are mean and standard deviation over the
 runs of each list:
 
-- IoU: mean over frames; at rest, in frames whose object moves as the scene does; after occlusion,
-  in the 4 frames behind a stay in the stratum `occluded` (`jaxmotion.evaluation.strata`). A frame
-  without an object counts in none.
+- IoU: mean over frames; at rest, in frames whose objects move as the scene does; after occlusion,
+  in frames in which an object is back that was hidden in one of the 4 frames before, and seen
+  before that (strata of `jaxmotion.evaluation.strata`). A frame without an object counts in none.
 - AUC of frames: how surely a clean frame weighs more than a wrecked one of its clip; mean over the
   clips that have both.
 - AUC of regions: how surely a region with foreground weighs more than one without; over all clips.
@@ -45,10 +45,11 @@ from jaxmotion.metrics.foreground import select_foreground
 from jaxmotion.networks.config import AttentionConfig
 from jaxmotion.scenes import LEVELS, Scene, generate
 from jaxmotion.tasks.foreground_config import ForegroundConfig
+from jaxmotion.training.compilation_cache import enable_compilation_cache
 from jaxmotion.training.step import init_state, make_train_step
 
 TAKING_TURNS = ("hard", "long")
-AFTER = 4  # frames behind an occlusion
+AFTER = 4  # frames
 TWIN_WIDTHS = (17, 34, 68, 136)
 MOST_APART = 0.05
 
@@ -88,23 +89,27 @@ def draw_tests(count: int, shape: tuple[int, int, int]) -> Iterator[Test]:
         level = LEVELS[TAKING_TURNS[number % 2]]
         scene = generate(level, *shape, seed=TEST_SEED * 2**32 + number)
         strata = find_strata(scene.labels, np.arange(shape[0]), scene.flow)
-        occluded, at_rest = np.array(strata["occluded"]), np.array(strata["at rest"])
         yield Test(
             scene,
             {
                 "IoU": np.ones(shape[0], bool),
-                "IoU at rest": at_rest,
-                "IoU after occlusion": after(occluded, AFTER),
+                "IoU at rest": np.array(strata["at rest"]),
+                "IoU after occlusion": after_occlusion(scene.labels),
             },
         )
 
 
-def after(inside: np.ndarray, reach: int) -> np.ndarray:
-    """Frames that are not inside, of which one of the few before is."""
-    seen = np.zeros_like(inside)
-    for back in range(1, reach + 1):
-        seen[back:] |= inside[:-back]
-    return seen & ~inside
+def after_occlusion(labels: np.ndarray) -> np.ndarray:
+    """Frames `[T]` in which an object is back that was seen before, and hidden in between."""
+    back = np.zeros(len(labels), bool)
+    for label in range(1, labels.max() + 1):
+        inside = labels == label
+        hidden = np.array(find_strata(inside, np.arange(len(labels)), None)["occluded"])
+        shown = inside.any(axis=(1, 2)) & ~hidden
+        lost = hidden & np.maximum.accumulate(shown)
+        for reach in range(1, AFTER + 1):
+            back[reach:] |= lost[:-reach] & shown[reach:]
+    return back
 
 
 def auc(high: np.ndarray, low: np.ndarray) -> float:
@@ -136,11 +141,16 @@ def score(segmenter: Segmenter, tests: list[Test]) -> dict[str, float]:
         holds = with_foreground(truth, side, regions.shape)
         for kind, values in zip((holds, ~holds), by_content, strict=True):
             values.append(regions[kind])
-    scores = {name: float(np.concatenate(values).mean()) for name, values in found.items()}
+    scores = {name: mean(np.concatenate(values)) for name, values in found.items()}
     if frames:
         scores["AUC of frames"] = float(np.mean(frames))
         scores["AUC of regions"] = auc(*(np.concatenate(values) for values in by_content))
     return scores
+
+
+def mean(values: np.ndarray) -> float:
+    """The mean, NaN of nothing."""
+    return float(values.mean()) if len(values) else float("nan")
 
 
 def with_foreground(truth: np.ndarray, side: int, shape: tuple[int, ...]) -> np.ndarray:
@@ -155,14 +165,18 @@ def print_scores(options: Options) -> None:
     tests = list(draw_tests(options.scenes, options.shape))
     counts = {name: sum(int(t.frames[name].sum()) for t in tests) for name in tests[0].frames}
     lists = {"with": options.attended, "without": options.plain}
-    sizes, scores = {}, {}
+    sizes, scores, compiled = {}, {}, {}
     for kind, runs in lists.items():
-        segmenters = [load(run, options.shape) for run in runs]
-        sizes[kind] = [num_parameters(segmenter.params) for segmenter in segmenters]
-        scores[kind] = [score(segmenter, tests) for segmenter in segmenters]
-        for run, size, values in zip(runs, sizes[kind], scores[kind], strict=True):
-            words = ", ".join(f"{name} {value:.3f}" for name, value in values.items())
-            print(f"{kind:8s} {run}: {size} parameters; {words}", flush=True)
+        sizes[kind], scores[kind] = [], []
+        for run in runs:
+            loaded = load(run, options.shape)
+            # The same program for all seeds.
+            segmenter = compiled.setdefault(loaded.task, loaded)
+            segmenter.params = loaded.params
+            sizes[kind].append(num_parameters(segmenter.params))
+            scores[kind].append(score(segmenter, tests))
+            words = ", ".join(f"{name} {value:.3f}" for name, value in scores[kind][-1].items())
+            print(f"{kind:8s} {run}: {sizes[kind][-1]} parameters; {words}", flush=True)
     print(f"\n{len(tests)} scenes {options.shape}; frames: {counts}")
     if not all(lists.values()):
         return
@@ -229,6 +243,7 @@ def timed(step: Callable, state, batch, count: int) -> float:
 
 def main(options: Options) -> None:
     """Prints what was asked for."""
+    enable_compilation_cache()
     {"scores": print_scores, "step": print_steps}[options.what](options)
 
 
