@@ -19,7 +19,7 @@ from jaxmotion.configs import get_config
 from jaxmotion.data import VideoWriter
 from jaxmotion.optical_flow import write_flow_npz
 
-FRAMES, HEIGHT, WIDTH = 12, 48, 80
+FRAMES, HEIGHT, WIDTH = 13, 48, 80
 SHORT = (
     *("--steps", "2", "--batch-size", "2", "--validate-every", "2", "--checkpoint-every", "2"),
     *("--picture-every", "0", "--data.height", "40", "--data.width", "64"),

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from tqdm import tqdm
 
+from jaxmotion.answer.attention import check_gate
 from jaxmotion.answer.exports import EXPORTED, EXPORTS, Subject
 from jaxmotion.answer.page import Gatherer, render
 from jaxmotion.answer.pictures import Pictures, write_answer
@@ -66,6 +67,7 @@ def segment_instances(
     settings: dict[str, str] | None = None,
     exports: Sequence[str] = (),
     dilate: int = 0,
+    attention: bool = False,
 ) -> Counted:
     """Finds the objects of a video file or a folder of frames.
 
@@ -94,14 +96,20 @@ def segment_instances(
         settings: settings of the run that the page lists, by name.
         exports: names of further files to write, keys of `EXPORTS`.
         dilate: pixels by which the masks of ``colmap`` and ``nerfstudio`` are widened.
+        attention: whether the page shows the weights that the network's gate gives to frames and
+            regions.
 
     Returns:
         How many objects there are.
 
     Raises:
-        InputError: on an unreadable video, flow that does not belong to it, an unknown export, or a
-            folder whose files are somebody else's. Nothing has changed there then.
+        InputError: on an unreadable video, flow that does not belong to it, an unknown export,
+            weights of a network that has no gate, or a folder whose files are somebody else's.
+            Nothing has changed there then.
     """
+    network = segmenter.task.network
+    if attention:
+        check_gate(network)
     if unknown := set(exports) - EXPORTS.keys():
         raise InputError(f"export {', '.join(unknown)}: expected some of {', '.join(EXPORTS)}")
     video = open_video(path)
@@ -115,7 +123,8 @@ def segment_instances(
         with tqdm(desc="flow and objects", unit="frame", total=total) as bar:
             held, records = _find(segmenter, fields, bar)
         tracks = records.longest(min(segmenter.task.most_tracks, _MOST))
-        names, gatherer = _write_pictures(new, video, held, tracks)
+        gatherer = Gatherer(1 + len(tracks), network.reduction if attention else 0)
+        names = _write_pictures(new, video, held, tracks, gatherer)
         moving = np.arange(1 + len(tracks)) > 0
         subject = Subject(video, tuple(range(1, 1 + len(tracks))), dilate)
         with ExitStack() as stack:
@@ -155,20 +164,20 @@ def _find(segmenter: InstanceSegmenter, fields, bar: tqdm) -> tuple[list[_Held],
 
 
 def _write_pictures(
-    new: Path, video: Video, held: list[_Held], tracks: list[int]
-) -> tuple[list[str], Gatherer]:
-    """Writes masks and overlay; gives the names of the frames, and what the page needs."""
-    gatherer = Gatherer(1 + len(tracks))
+    new: Path, video: Video, held: list[_Held], tracks: list[int], gatherer: Gatherer
+) -> list[str]:
+    """Writes masks and overlay, and shows them to the gatherer; gives the names of the frames."""
     with Pictures(new, video) as pictures:
         for t, (name, frame) in enumerate(zip(video.frame_names(), video, strict=False)):
             flow, valid, found = held[min(t, len(held) - 1)]
             masks = found.masks(tracks)
             labels = pictures.write(name, frame, masks)
             if t < len(held):
-                gatherer.add(frame, labels, flow.astype(np.float32), masks, valid)
+                flow = flow.astype(np.float32)
+                gatherer.add(frame, labels, flow, masks, valid, found.attention)
             else:
                 gatherer.add_last(frame, labels)
-    return pictures.names, gatherer
+    return pictures.names
 
 
 def _write_motions(

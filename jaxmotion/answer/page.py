@@ -13,9 +13,12 @@ import jax
 import numpy as np
 
 import jaxmotion
+from jaxmotion.answer.attention import regions_picture
 from jaxmotion.answer.pictures import salience
 from jaxmotion.data.transforms import resize_flow, resize_labels
 from jaxmotion.data.video import Video
+from jaxmotion.inference.stream import weights_of_pixels
+from jaxmotion.networks import Attention
 from jaxmotion.optical_flow.colors import flow_to_color, label_palette
 from jaxmotion.report.document import asset, document
 from jaxmotion.report.encoding import (
@@ -44,6 +47,7 @@ class _Shown(NamedTuple):
     flow: np.ndarray | None  # at the network's size, with what belongs to it
     masks: np.ndarray | None
     valid: np.ndarray | None
+    regions: str | None
 
 
 class Gatherer:
@@ -51,16 +55,21 @@ class Gatherer:
 
     Attributes:
         areas: the share of each segment in each frame so far, `[K]` each.
+        weights: the weight that the gate gives each frame so far, where it is shown.
     """
 
-    def __init__(self, num_labels: int) -> None:
+    def __init__(self, num_labels: int, cell: int = 0) -> None:
         """Makes a gatherer that has seen no frame.
 
         Args:
             num_labels: number K of labels.
+            cell: side in pixels of the regions that a gate weighs (`NetworkConfig.reduction`), to
+                show its weights; 0 to show none.
         """
         self.areas: list[np.ndarray] = []
+        self.weights: list[float] = []
         self.shown: list[_Shown] = []
+        self._cell = cell
         self._num_labels, self._step = num_labels, 1
         self._speed, self._pixels = np.zeros(num_labels), np.zeros(num_labels)
 
@@ -76,6 +85,7 @@ class Gatherer:
         flow: np.ndarray,
         masks: np.ndarray,
         valid: np.ndarray,
+        attention: Attention | None = None,
     ) -> None:
         """Adds a frame.
 
@@ -85,13 +95,18 @@ class Gatherer:
             flow: `[h, w, 2]`, pixels of the frame.
             masks: `[h, w, K]`, probabilities of the segments.
             valid: `[h, w]` in {0, 1}; where the flow is known.
+            attention: weights of the frame and of its regions; None where there are none.
         """
         known = valid > 0
         segments = masks.argmax(axis=-1)[known]
         speeds = np.linalg.norm(flow[known], axis=-1)
         self._speed += np.bincount(segments, speeds, self._num_labels)
         self._pixels += np.bincount(segments, minlength=self._num_labels)
-        self._show(frame, labels, np.where(known[..., None], flow, 0), masks, known)
+        regions = None
+        if self._cell and attention is not None:
+            self.weights.append(float(attention.frames))
+            regions = weights_of_pixels(attention, self._cell, (flow.shape[0], flow.shape[1]))
+        self._show(frame, labels, regions, np.where(known[..., None], flow, 0), masks, known)
 
     def add_last(self, frame: np.ndarray, labels: np.ndarray) -> None:
         """Adds the last frame, which has no flow.
@@ -102,7 +117,13 @@ class Gatherer:
         """
         self._show(frame, labels)
 
-    def _show(self, frame: np.ndarray, labels: np.ndarray, *rest: Any) -> None:
+    def _show(
+        self,
+        frame: np.ndarray,
+        labels: np.ndarray,
+        regions: np.ndarray | None = None,
+        *rest: np.ndarray,
+    ) -> None:
         index = len(self.areas)
         self.areas.append(np.bincount(labels.ravel(), minlength=self._num_labels) / labels.size)
         if index % self._step:
@@ -110,7 +131,8 @@ class Gatherer:
         flow, masks, valid = rest or (None, None, None)
         picture = webp(shrunk(frame), FRAME_QUALITY)
         small = resize_labels(labels, small_size(labels.shape)).astype(np.uint8)
-        self.shown.append(_Shown(index, picture, small, flow, masks, valid))
+        weighed = None if regions is None else webp(regions_picture(frame, regions), FRAME_QUALITY)
+        self.shown.append(_Shown(index, picture, small, flow, masks, valid, weighed))
         if len(self.shown) > MAX_FRAMES:
             self._step *= 2
             self.shown = self.shown[::2]
@@ -164,6 +186,7 @@ def render(
         "segments": segments,
         "moving": areas[:, moving].sum(axis=1).tolist(),
         "likely": likely,
+        "weights": gatherer.weights or None,
         "wheel": flow_wheel(),
         "settings": {
             "Video": f"{video.width} × {video.height}, {len(areas)} frames",
@@ -197,6 +220,7 @@ def _pictures(shown: list[_Shown], moving: np.ndarray) -> dict[str, Any]:
         segments = pool.map(lambda frame: indexed(frame.labels, len(moving)), shown)
         saliency = pool.map(saliency_picture, with_flow, maps)
         outlines = [svg_path(moving[frame.labels]) for frame in shown]
+        regions = [frame.regions for frame in shown]
         missing = [None] * (len(shown) - len(with_flow))  # the last frames
         return {
             "frames": [frame.picture for frame in shown],
@@ -204,5 +228,6 @@ def _pictures(shown: list[_Shown], moving: np.ndarray) -> dict[str, Any]:
             "segments": list(segments),
             "flow": [*flows, *missing],
             "saliency": [*saliency, *missing],
+            "regions": regions if any(regions) else None,
             "full_color": speed,
         }

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from jaxmotion.answer.attention import check_gate
 from jaxmotion.answer.earlier import of_an_earlier_version
 from jaxmotion.answer.exports import EXPORTED, EXPORTS, Subject
 from jaxmotion.answer.page import Gatherer, render
@@ -42,6 +43,7 @@ class Answer:
             (`write_latents`); for that the video is seen in one go, in memory that grows with it.
         exports: names of the exports to write, keys of `EXPORTS`.
         dilate: pixels by which the masks of ``colmap`` and ``nerfstudio`` are widened.
+        attention: on the page, the weights that the network's gate gives to frames and regions.
     """
 
     probabilities: bool = False
@@ -49,6 +51,7 @@ class Answer:
     latents: bool = False
     exports: tuple[str, ...] = ()
     dilate: int = 0
+    attention: bool = False
 
     def __post_init__(self) -> None:
         for name in self.exports:
@@ -102,7 +105,8 @@ def segment_video(
 
     - ``index.html``: a page to look at it all, which needs nothing but itself (`render`).
     - ``moving/NAME.png``, 255 where something moves on its own and 0 elsewhere: the union of the
-      segments that are salient over the whole video (`jaxmotion.saliency`).
+      segments that are salient over the whole video (`jaxmotion.saliency`), or the foreground of
+      a network that was taught one.
     - ``masks/NAME.png``, indexed pictures: the label of each pixel, a label being the same segment
       in all frames.
     - ``overlay.mp4``: the segments in color over the frames.
@@ -131,16 +135,20 @@ def segment_video(
         Which segments move on their own, and how long the stages took.
 
     Raises:
-        InputError: on an unreadable video, flow that does not belong to it, or a folder whose files
-            are somebody else's (`Results.claimed`). Nothing has changed there then.
+        InputError: on an unreadable video, flow that does not belong to it, weights of a network
+            that has no gate, or a folder whose files are somebody else's (`Results.claimed`).
+            Nothing has changed there then.
     """
+    network = segmenter.task.network
+    if answer.attention:
+        check_gate(network)
     video = open_video(path)
     size = segmenter.working_size(video.height, video.width)
     fields, flow_files = open_fields(video, flow, size)
     results = Results(out, "segment", RESULTS, video.path.name, of_an_earlier_version(out))
     whole, writing = Stopwatch(), Stopwatch()
     compiled = segmenter.compilation_seconds
-    gatherer = Gatherer(segmenter.task.network.num_masks)
+    gatherer = Gatherer(network.num_masks, network.reduction if answer.attention else 0)
     with (
         results.claimed([video.path, *video.files, *flow_files]),
         results.replaced() as new,
@@ -156,6 +164,8 @@ def segment_video(
             sinks.append(lambda *frame: held.append(frame))
         seen = run_stages(video, segmenter, fields, Pictures(new, video), gatherer, sinks, writing)
         moving = salient(seen.residuals)
+        if segmenter.select == "nonzero":  # the network itself was taught what moves
+            moving = np.arange(network.num_masks) > 0
         likely = None if presence is None else presence.probabilities().tolist()
         pixels = seen.residuals.pixels
         area = float(pixels[moving].sum() / max(pixels.sum(), 1))

@@ -16,6 +16,7 @@ from jaxmotion.data.transforms import resize_flow_and_valid
 from jaxmotion.data.video import Video
 from jaxmotion.inference.given_flow import GivenFlow
 from jaxmotion.inference.segmenter import Segmenter
+from jaxmotion.inference.stream import Attended
 from jaxmotion.optical_flow.arrays import known_flow
 from jaxmotion.optical_flow.estimators import Estimator, estimate_sequence
 from jaxmotion.optical_flow.refinement import Refined, concurrent_calls
@@ -85,7 +86,7 @@ def run_stages(
         pictures,
     ):
         waited = Timed(source)
-        segmented = Timed(segmenter.stream(_remembered(waited, passed)))
+        segmented = Timed(segmenter.stream_attended(_remembered(waited, passed)))
         with in_background(_counted(segmented, masks_bar), _AHEAD) as masks:
             frames = zip(video.frame_names(), video, strict=False)
             written = _written(masks, passed, frames, pictures, gatherer, writing)
@@ -143,7 +144,7 @@ def _remembered(fields: Iterable[Field], passed: deque[Field]) -> Iterator[Field
 
 
 def _written(
-    masks: Iterable[np.ndarray],
+    masks: Iterable[Attended],
     fields: deque[Field],
     frames: Iterator[tuple[str, np.ndarray]],
     pictures: Pictures,
@@ -152,11 +153,11 @@ def _written(
 ) -> Iterator[Segmented]:
     """Passes on flow, masks and valid of each frame once its pictures are written."""
     segments = None
-    for segments, (name, frame) in zip(masks, frames, strict=False):
+    for (segments, attention), (name, frame) in zip(masks, frames, strict=False):
         flow, valid = fields.popleft()
         with writing:
             labels = pictures.write(name, frame, segments)
-            gatherer.add(frame, labels, flow, segments, valid)
+            gatherer.add(frame, labels, flow, segments, valid, attention)
         yield flow, segments, valid
     if segments is not None:
         for name, frame in frames:

@@ -43,6 +43,8 @@ class Segment:
         overlap: number of frames that two windows share, by which their labels are linked.
         num_masks: number of segments of a network with slots, if not as in training.
         latents: also write latents.npz and latents.png, the latent motion of the segments.
+        attention: show on the page the weights that the network's gate gives to frames and regions;
+            for networks that were trained with one.
     """
 
     video: tyro.conf.Positional[Path]
@@ -62,6 +64,7 @@ class Segment:
     overlap: int | None = None
     num_masks: int | None = None
     latents: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    attention: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
 
 
 def main(argv: Sequence[str], prog: str = "jaxmotion segment") -> None:
@@ -83,7 +86,12 @@ def main(argv: Sequence[str], prog: str = "jaxmotion segment") -> None:
     from jaxmotion.training.compilation_cache import enable_compilation_cache
 
     answer = Answer(
-        options.probabilities, options.saliency, options.latents, options.export, options.dilate
+        options.probabilities,
+        options.saliency,
+        options.latents,
+        options.export,
+        options.dilate,
+        options.attention,
     )
     enable_compilation_cache()
     of_instances = load_trained(options.checkpoint).config.task.kind == "instances"
@@ -116,8 +124,8 @@ def main(argv: Sequence[str], prog: str = "jaxmotion segment") -> None:
         else "the whole video",
     }
     if isinstance(segmenter, InstanceSegmenter):
-        exported = (options.export, options.dilate)
-        found = segment_instances(options.video, segmenter, options.out, flow, settings, *exported)
+        chosen = (options.export, options.dilate, options.attention)
+        found = segment_instances(options.video, segmenter, options.out, flow, settings, *chosen)
         print(f"{options.out}: index.html, masks, moving, overlay.mp4, tracks.csv; {found}")
     else:
         detector = None

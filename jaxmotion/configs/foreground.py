@@ -30,7 +30,7 @@ def config() -> Config:
                 corrupted_frames=(1, 3),
                 still_share=0.5,
             ),
-            inference=InferenceConfig(window=12, overlap=4),
+            inference=InferenceConfig(window=12, overlap=4, linking="none"),
         ),
         optimizer=OptimizerConfig(kind="adamw", learning_rate=2e-3, ema_decay=0.998),
         steps=2000,

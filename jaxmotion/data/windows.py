@@ -11,7 +11,7 @@ from jaxmotion.options import Meta, check_fields
 
 T = TypeVar("T")
 
-Linking = Literal["assignment", "published"]
+Linking = Literal["assignment", "published", "none"]
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,7 @@ class InferenceConfig:
         linking: way to link labels. ``"assignment"`` links windows, and then each frame to those
             before, one-to-one (`jaxmotion.inference.tracking`). ``"published"`` links windows as
             thesis eq. 3.9 has it, and takes labels within a window as the network gives them.
+            ``"none"`` takes all as the network gives them: for labels that mean the same always.
     """
 
     window: Annotated[int, Meta(ge=0, le=1_000_000)] = 1

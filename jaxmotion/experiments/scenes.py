@@ -96,8 +96,8 @@ def scene_scores(
     """Foreground IoU of a predictor and of the baselines on the same clips.
 
     Args:
-        predict: function from flow `[T, H, W, 2]` to masks `[T, H, W, K]`; None for the baselines
-            alone.
+        predict: function from flow `[T, H, W, 2]` to masks `[T, H, W, K]`, which may name its
+            ``select``, the rule by which they are read; None for the baselines alone.
         samples: clips with `flow` `[T, H, W, 2]` and `labels` `[T, H, W]`, 0 = background; all of
             one size.
         tuning_samples: other clips of the same kind, on which the one factor of the tuned threshold
@@ -111,7 +111,8 @@ def scene_scores(
     scores = {}
     if predict is not None:
         labels = np.stack([np.argmax(np.asarray(predict(flow)), axis=-1) for flow in flows])
-        scores["network"] = foreground_iou(labels, gt)
+        rule = getattr(predict, "select", None) or "except_largest"
+        scores["network"] = foreground_iou(labels, gt, rule)
     if tuning_samples is None:
         return scores
 

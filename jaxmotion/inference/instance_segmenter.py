@@ -17,6 +17,7 @@ from jaxmotion.inference.tracks import TrackedFrame, stream_tracks
 from jaxmotion.inference.windows import ShapedFunction
 from jaxmotion.models.loading import load_trained
 from jaxmotion.models.trained import Trained
+from jaxmotion.networks import Attention
 from jaxmotion.tasks.instances import InstancesTask
 from jaxmotion.tasks.instances_config import InstancesConfig
 from jaxmotion.training.config import Config
@@ -203,23 +204,25 @@ class InstanceSegmenter:
             height: number of rows of the flow.
             width: number of columns of the flow.
         """
-        data, network = self.config.data, self.task.network
-        reduction = network.stem * 2 ** (len(network.widths) - 1)
+        data, reduction = self.config.data, self.task.network.reduction
         return working_size((height, width), (data.height, data.width), reduction)
 
-    def _find(self, flow: np.ndarray, valid: np.ndarray) -> np.ndarray:
+    def _find(self, flow: np.ndarray, valid: np.ndarray) -> tuple[np.ndarray, Attention | None]:
         return self._program(self.params, flow, valid)
 
 
-def _planes(task: InstancesTask, params: Any, flow: jax.Array, valid: jax.Array) -> jax.Array:
-    """What `stream_tracks` asks of clips `[N, T, h, w, 2]`: `[N, T, h, w, 3]`."""
+def _planes(
+    task: InstancesTask, params: Any, flow: jax.Array, valid: jax.Array
+) -> tuple[jax.Array, Attention | None]:
+    """What `stream_tracks` asks of clips `[N, T, h, w, 2]`: `[N, T, h, w, 3]`, and weights."""
     embedding, said = task.embed(params, flow, valid)
     found = task.find(embedding, said, valid)
     best = 1 + jnp.argmax(found.probability, axis=1)
     number = jnp.where(found.labels > 0, found.labels, best)
     chance = jnp.take_along_axis(found.probability, number[:, None] - 1, axis=1)[:, 0]
     number = jnp.where(found.labels > 0, number, -number) * (chance > 0)
-    return jnp.stack([number.astype(chance.dtype), chance, said.seed], axis=-1)
+    planes = jnp.stack([number.astype(chance.dtype), chance, said.seed], axis=-1)
+    return planes, said.attention
 
 
 class TrackRecords:

@@ -5,7 +5,7 @@ The frames that two clips share tell which label of one is which of the other.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
@@ -33,7 +33,8 @@ def link_clips(
         starts: the number of each clip's first frame. Each clip begins and ends after the one
             before it, and leaves no frame out between the two.
         num_labels: number K of labels.
-        method: ``"assignment"``, one-to-one, or ``"published"``, which can make two labels one.
+        method: ``"assignment"``, one-to-one; ``"published"``, which can make two labels one; or
+            ``"none"``.
 
     Returns:
         Labels `[T, H, W]` from the first clip's first frame to the last clip's last, and tables
@@ -61,7 +62,8 @@ def link_masks(
 
     Args:
         clips: the number of each clip's first frame, and its masks `[T_c, H, W, K]`, in order.
-        method: ``"assignment"``, one-to-one, or ``"published"``, which can make two labels one.
+        method: ``"assignment"``, one-to-one; ``"published"``, which can make two labels one; or
+            ``"none"``.
 
     Yields:
         The same clips with their masks in the order of the first clip's. Where two labels became
@@ -84,14 +86,15 @@ def link_masks(
             yield start, linked
 
 
-def unroll(clips: Iterable[tuple[int, np.ndarray]]) -> Iterator[np.ndarray]:
+def unroll(clips: Iterable[tuple[int, Sequence[Any] | np.ndarray]]) -> Iterator[Any]:
     """Yields each frame of a video once, from the clip in which it lies most central (fig. 3.4).
 
     Args:
-        clips: the number of each clip's first frame, and its frames `[T_c, ...]`, in order.
+        clips: the number of each clip's first frame, and its frames, an array `[T_c, ...]` or a
+            list of anything, in order.
 
     Yields:
-        The frames `[...]`; of two clips in which a frame is as central the earlier one's.
+        The frames; of two clips in which a frame is as central the earlier one's.
     """
     previous, given = None, 0
     for start, clip in clips:
@@ -115,7 +118,8 @@ class Linker:
 
     Attributes:
         num_labels: number K of labels.
-        method: ``"assignment"``, one-to-one, or ``"published"``, which can make two labels one.
+        method: ``"assignment"``, one-to-one; ``"published"``, which can make two labels one; or
+            ``"none"``.
     """
 
     def __init__(self, num_labels: int, method: Linking = "assignment") -> None:
@@ -186,7 +190,7 @@ def link_labels(
         num_labels: number K of labels.
         method: ``"assignment"`` pairs the labels one-to-one so that the total is greatest.
             ``"published"`` takes for each label by itself the most alike one, as eq. 3.9 has it, so
-            that two labels can become one.
+            that two labels can become one. ``"none"`` leaves labels as they are.
 
     Returns:
         int `[K]`: ``table[current]`` has the labels of ``previous``.
@@ -197,6 +201,8 @@ def link_labels(
     _check_method(method)
     if previous.shape != current.shape:
         raise ValueError(f"segmentations {previous.shape} and {current.shape} differ in shape")
+    if method == "none":
+        return np.arange(num_labels)
     likeness = sum(
         (_jaccard_matrix(a, b, num_labels) for a, b in zip(previous, current, strict=True)),
         np.zeros((num_labels, num_labels)),

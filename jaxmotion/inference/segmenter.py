@@ -1,11 +1,11 @@
 """A trained segmenter: from a checkpoint to masks of any flow."""
 
-import logging
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import jax
 import numpy as np
@@ -21,17 +21,13 @@ from jaxmotion.inference.fields import (
     working_size,
 )
 from jaxmotion.inference.motions import MotionFitter, WindowMotions
-from jaxmotion.inference.stream import segment_stream
+from jaxmotion.inference.stream import Attended, apply_network, attended, segment_stream, warned
 from jaxmotion.inference.windows import ShapedFunction, bucket_length, clip_size
 from jaxmotion.models.loading import load_trained
 from jaxmotion.models.trained import Trained
-from jaxmotion.networks import Segmentation, build_segmenter
-from jaxmotion.networks.attention import Attention
-from jaxmotion.tasks.observation import observe
+from jaxmotion.networks import Attention, Segmentation
 from jaxmotion.tasks.segmentation_config import MaskTaskConfig
 from jaxmotion.training.config import Config
-
-_log = logging.getLogger(__name__)
 
 
 class Segmenter:
@@ -69,8 +65,8 @@ class Segmenter:
         self.inference = self.task.inference if inference is None else inference
         self.step = step
         self.params = jax.device_put(params)
-        self._describe = jax.jit(self._apply)
-        self._program = ShapedFunction(lambda *arguments: self._apply(*arguments).masks)
+        self._describe = jax.jit(partial(apply_network, self.task.network))
+        self._program = ShapedFunction(partial(attended, self.task.network))
         self._fitter = MotionFitter(self.task.motion, self.task.penalty)
 
     @classmethod
@@ -143,9 +139,9 @@ class Segmenter:
         flow, valid = checked_flow(flow, valid)
         masks = np.empty((*flow.shape[:3], self.task.network.num_masks), np.float32)
         frames = zip(flow, valid, strict=True)
-        segmented = segment_stream(self._masks, frames, self.working_size, self.inference)
+        segmented = segment_stream(self._segment, frames, self.working_size, self.inference)
         for index, frame in enumerate(segmented):
-            masks[index] = frame
+            masks[index] = frame.masks
         return masks
 
     def stream(self, frames: Iterable[Field]) -> Iterator[np.ndarray]:
@@ -165,19 +161,25 @@ class Segmenter:
         Raises:
             InputError: as `__call__`.
         """
-        inference = self._for_streams()
+        return (frame.masks for frame in self.stream_attended(frames))
 
-        def checked() -> Iterator[tuple[np.ndarray, np.ndarray]]:
-            for index, frame in enumerate(checked_fields(frames)):
-                if index == inference.window and inference != self.inference:
-                    _log.warning(
-                        "more than %d frames: segmented in windows of that length, linked by %d",
-                        inference.window,
-                        inference.overlap,
-                    )
-                yield frame
+    def stream_attended(self, frames: Iterable[Field]) -> Iterator[Attended]:
+        """Segments a video as `stream` does, and gives the weights of the network's gate as well.
 
-        return segment_stream(self._masks, checked(), self.working_size, inference)
+        Args:
+            frames: as in `stream`.
+
+        Yields:
+            Of each frame in turn its masks, and the `Attention` of the window that they are from:
+            the weight of the frame, and those of its cells `[h, w]`; None without a gate.
+
+        Raises:
+            InputError: as `__call__`.
+        """
+        inference, fields = self._for_streams(), checked_fields(frames)
+        if inference != self.inference:
+            fields = warned(fields, inference)
+        return segment_stream(self._segment, fields, self.working_size, inference)
 
     def describe(self, flow: np.ndarray, valid: np.ndarray | None = None) -> Segmentation:
         """Applies the network to a video in one go, at the size that it works at.
@@ -253,8 +255,7 @@ class Segmenter:
             ``(rows, columns)``: the flow's own size where training had it, else about the same
             aspect ratio with about as many pixels as in training.
         """
-        data, network = self.config.data, self.task.network
-        reduction = network.stem * 2 ** (len(network.widths) - 1)
+        data, reduction = self.config.data, self.task.network.reduction
         return working_size((height, width), (data.height, data.width), reduction)
 
     def prepare(self, num_frames: int, height: int, width: int) -> None:
@@ -274,6 +275,11 @@ class Segmenter:
             pool.submit(self._fitter.prepare, fitted, self.task.network.num_masks)
 
     @property
+    def select(self) -> str | None:
+        """The rule by which an evaluation reads the masks; None for that of its protocol."""
+        return self.task.select
+
+    @property
     def compilation_seconds(self) -> float:
         """Time spent on compiling so far."""
         return self._program.seconds + self._fitter.compilation_seconds
@@ -284,14 +290,7 @@ class Segmenter:
             return self.inference
         return replace(LONG_VIDEO, linking=self.inference.linking)
 
-    def _apply(self, params: Any, flow: jax.Array, valid: jax.Array) -> Segmentation:
-        """Applies the network to clips `[B, T, H, W, 2]`."""
-        network = self.task.network
-        seen = observe(flow, valid, network)
-        output = build_segmenter(network).apply({"params": params}, seen.features, seen.valid)
-        return cast(Segmentation, output)
-
-    def _masks(self, flow: np.ndarray, valid: np.ndarray) -> np.ndarray:
+    def _segment(self, flow: np.ndarray, valid: np.ndarray) -> Attended:
         return self._program(self.params, flow, valid)
 
 

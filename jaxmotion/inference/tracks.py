@@ -7,7 +7,8 @@ import numpy as np
 
 from jaxmotion.data.windows import InferenceConfig
 from jaxmotion.embeddings import TrackLinker
-from jaxmotion.inference.windows import run_windows
+from jaxmotion.inference.windows import by_frame, run_windows
+from jaxmotion.networks import Attention
 
 
 class TrackedFrame(NamedTuple):
@@ -18,12 +19,15 @@ class TrackedFrame(NamedTuple):
         nearest: int32 `[h, w]`, the track that suits each pixel best: its own if it has one.
         probability: float32 `[h, w]`, how well that one suits it.
         seediness: float32 `[h, w]`, how surely a pixel stands for an object.
+        attention: weight of the frame in its window, and of its cells `[h', w']`; None without a
+            gate.
     """
 
     labels: np.ndarray
     nearest: np.ndarray
     probability: np.ndarray
     seediness: np.ndarray
+    attention: Attention | None = None
 
     def masks(self, tracks: Sequence[int]) -> np.ndarray:
         """Probabilities of the background and of some tracks.
@@ -47,7 +51,7 @@ class TrackedFrame(NamedTuple):
 
 
 def stream_tracks(
-    find: Callable[[np.ndarray, np.ndarray], np.ndarray],
+    find: Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, Attention | None]],
     frames: Iterable[tuple[np.ndarray, np.ndarray]],
     inference: InferenceConfig,
 ) -> Iterator[TrackedFrame]:
@@ -60,7 +64,7 @@ def stream_tracks(
         find: function from flow `[N, T, h, w, 2]` and valid `[N, T, h, w]` to three numbers for
             each pixel, `[N, T, h, w, 3]`: the object of its window that suits it best, from 1 on,
             0 for none, with a minus where the pixel is not of it; how well it does, from 0 to 1;
-            the seediness.
+            the seediness. Beside them the weights of the clips; None without a gate.
         frames: flow `[h, w, 2]` and valid `[h, w]` of each frame.
         inference: length and overlap of the windows.
 
@@ -68,7 +72,8 @@ def stream_tracks(
         The objects of each frame in turn.
     """
     linker, done = TrackLinker(), 0
-    for start, length, planes in run_windows(find, frames, inference, bucketed=True):
+    for start, length, (planes, attention) in run_windows(find, frames, inference, bucketed=True):
+        weights = by_frame(attention, length)
         numbers = np.rint(planes[:length, ..., 0]).astype(np.int32)
         labels = linker.link(start, np.maximum(numbers, 0))
         suited = linker.names[np.minimum(np.abs(numbers), len(linker.names) - 1)]
@@ -76,5 +81,6 @@ def stream_tracks(
             inside = labels[index] > 0
             nearest = np.where(inside, labels[index], suited[index])
             probability = np.where(nearest > 0, planes[index, ..., 1], 0)
-            yield TrackedFrame(labels[index], nearest, probability, planes[index, ..., 2])
+            seediness = planes[index, ..., 2]
+            yield TrackedFrame(labels[index], nearest, probability, seediness, weights[index])
         done = start + length

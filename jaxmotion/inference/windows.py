@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
+from operator import itemgetter
 from typing import Any
 
 import jax
@@ -20,24 +21,24 @@ _ON_CPU: dict[str, Any] = {"xla_backend_optimization_level": 1}
 
 
 class ShapedFunction:
-    """A function of arrays, and trees of arrays, compiled once for all that have the same shapes.
+    """A function of trees of arrays, compiled once for all that have the same shapes.
 
     Attributes:
         seconds: seconds spent on compiling so far.
     """
 
-    def __init__(self, function: Callable[..., jax.Array]) -> None:
-        """Makes the function of one that gives an array; nothing is compiled yet."""
+    def __init__(self, function: Callable[..., Any]) -> None:
+        """Makes the function of one that gives a tree of arrays; nothing is compiled yet."""
         self._function = jax.jit(function)
-        self._compiled: dict[tuple[tuple[int, ...], ...], Callable[..., jax.Array]] = {}
+        self._compiled: dict[tuple[tuple[int, ...], ...], Callable[..., Any]] = {}
         self._lock = threading.Lock()
         self.seconds = 0.0
 
-    def __call__(self, *arguments: Any) -> np.ndarray:
-        """Applies the function to these arguments."""
-        return np.asarray(self.prepare(*arguments)(*arguments))
+    def __call__(self, *arguments: Any) -> Any:
+        """Applies the function to these arguments; its arrays are numpy's."""
+        return jax.tree.map(np.asarray, self.prepare(*arguments)(*arguments))
 
-    def prepare(self, *arguments: Any) -> Callable[..., jax.Array]:
+    def prepare(self, *arguments: Any) -> Callable[..., Any]:
         """Compiles the function for such arguments, unless that is done or under way.
 
         Args:
@@ -57,18 +58,19 @@ class ShapedFunction:
 
 
 def run_windows(
-    function: Callable[..., np.ndarray],
+    function: Callable[..., Any],
     frames: Iterable[tuple[np.ndarray, ...]],
     inference: InferenceConfig,
     *,
     bucketed: bool,
-) -> Iterator[tuple[int, int, np.ndarray]]:
+) -> Iterator[tuple[int, int, Any]]:
     """Applies a function of clips to the windows of a video, some at a time.
 
     The function always gets the same number of windows; the last ones are filled up with zeros.
 
     Args:
-        function: function from arrays `[N, T, ...]`, one for each part of a frame, to `[N, ...]`.
+        function: function from arrays `[N, T, ...]`, one for each part of a frame, to a tree of
+            arrays `[N, ...]`.
         frames: the parts `[...]` of each frame.
         inference: length and overlap of the windows.
         bucketed: whether windows are filled up with frames of zeros to a `bucket_length`.
@@ -85,8 +87,22 @@ def run_windows(
             for index, parts in enumerate(window):
                 for clip, part in zip(clips, parts, strict=True):
                     clip[number, index] = part
-        for (start, window), result in zip(group, function(*clips), strict=False):
-            yield start, len(window), result
+        results = function(*clips)
+        for number, (start, window) in enumerate(group):
+            yield start, len(window), jax.tree.map(itemgetter(number), results)
+
+
+def by_frame(result: Any, length: int) -> list[Any]:
+    """Takes the result of a window apart, frame by frame.
+
+    Args:
+        result: tree of arrays `[T, ...]`.
+        length: number of frames of the window, at most T; what is behind them is left out.
+
+    Returns:
+        A tree of arrays `[...]` for each frame.
+    """
+    return [jax.tree.map(itemgetter(index), result) for index in range(length)]
 
 
 def clip_size(num_frames: int, inference: InferenceConfig, *, bucketed: bool) -> tuple[int, int]:

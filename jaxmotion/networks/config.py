@@ -148,6 +148,11 @@ class NetworkConfig:
                 f"of network.widths, {self.widths[-1]}"
             )
 
+    @property
+    def reduction(self) -> int:
+        """Number of pixels of a side that become one cell at the coarsest level."""
+        return self.stem * 2 ** (len(self.widths) - 1)
+
     def with_num_masks(self, num_masks: int) -> "NetworkConfig":
         """This network, trained already, for another number of masks.
 

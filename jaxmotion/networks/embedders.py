@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxmotion.networks import parts
+from jaxmotion.networks.attention import Attention
 from jaxmotion.networks.backbone import Backbone, BackboneOutput, build_backbone
 from jaxmotion.networks.config import NetworkConfig
 from jaxmotion.networks.squeeze_expand import SqueezeExpandDecoder
@@ -20,11 +21,13 @@ class Embedded(NamedTuple):
         log_bandwidth: `[B, T, H, W, E - F]` float32, logarithm of a tenth of the bandwidth of each
             channel that is not free.
         seed: `[B, T, H, W]` float32 in (0, 1), how surely a pixel stands for its whole object.
+        attention: weights of frames and regions, read from the bottleneck; None without a gate.
     """
 
     raw: jax.Array
     log_bandwidth: jax.Array
     seed: jax.Array
+    attention: Attention | None = None
 
 
 class EmbeddingHead(nn.Module):
@@ -70,7 +73,7 @@ class EmbeddingHead(nn.Module):
         if self.stem > 1:
             found = parts.enlarge(found, self.stem)
         found = found[:, :, :height, :width]
-        return split_maps(found, self.channels)
+        return split_maps(found, self.channels)._replace(attention=encoded.attention)
 
 
 class UNetEmbedder(nn.Module):

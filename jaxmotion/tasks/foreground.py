@@ -12,7 +12,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxmotion import losses
-from jaxmotion.data.augmentation import augment
 from jaxmotion.networks import Segmentation
 from jaxmotion.tasks.foreground_config import ForegroundLossConfig
 from jaxmotion.tasks.masks import MaskTask
@@ -45,24 +44,10 @@ class ForegroundTask(MaskTask):
         Its parts are metrics, and so is the IoU of the foreground over all frames of a clip. A clip
         without flow counts nowhere.
         """
-        seen, labels = None, batch["labels"]
-        if key is not None:
-            changed = augment(
-                key,
-                batch["flow"],
-                batch["valid"],
-                self.augment,
-                self.motion,
-                self.clip_length,
-                labels,
-            )
-            seen, labels = changed.network_input, changed.labels
-            batch = {"flow": changed.flow, "valid": changed.valid}
-            key = jax.random.fold_in(key, 1)
-        observation = self.observe(batch, seen)
-        valid = observation.valid
+        observation, labels = self.observe_changed(batch, key)
+        assert labels is not None, "spec asks for labels"
+        valid, targets = observation.valid, labels > 0
         output = self.segment(variables["params"], observation, key)
-        targets = labels > 0  # pyright: ignore[reportOptionalOperand]
         parts = self._parts(output, targets, valid, observation.flow)
         config = self.objective
         weights = {
@@ -96,11 +81,12 @@ class ForegroundTask(MaskTask):
             parts["consistency"] = losses.temporal_consistency(output.masks, flow, valid=valid)
         if output.attention is not None:
             regions = output.attention.regions
-            cells = _cells(targets & (valid > 0), regions.shape)
+            side = self.network.reduction
+            cells = _cells(targets & (valid > 0), side, regions.shape)
             parts["regions"] = losses.balanced_cross_entropy(
                 jax.scipy.special.logit(jnp.clip(regions, 1e-6, 1 - 1e-6)),
                 cells > 0,
-                valid=_cells(valid > 0, regions.shape),
+                valid=_cells(valid > 0, side, regions.shape),
             )
         return parts
 
@@ -122,11 +108,9 @@ def _overlap(
     return shared, jnp.sum((found | targets) & known, axis=axes, dtype=jnp.float32)
 
 
-def _cells(pixels: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+def _cells(pixels: jax.Array, side: int, shape: tuple[int, ...]) -> jax.Array:
     """Whether the cells of the bottleneck `[B, T, h, w]` hold one of the pixels `[B, T, H, W]`."""
-    height, width = pixels.shape[2:]
-    rows, columns = -(-height // shape[2]), -(-width // shape[3])
-    padding = ((0, 0), (0, 0), (0, rows * shape[2] - height), (0, columns * shape[3] - width))
-    padded = jnp.pad(pixels.astype(jnp.float32), padding)
-    window = (1, 1, rows, columns)
+    beyond = [(0, side * cells - size) for cells, size in zip(shape, pixels.shape, strict=True)]
+    padded = jnp.pad(pixels.astype(jnp.float32), [(0, 0), (0, 0), *beyond[2:]])
+    window = (1, 1, side, side)
     return jax.lax.reduce_window(padded, 0.0, jax.lax.max, window, window, "VALID")

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from tyro.conf import Suppress
 
@@ -47,6 +47,8 @@ class ForegroundConfig(MaskTaskConfig):
 
     kind: Annotated[Literal["foreground"], Suppress] = "foreground"
     objective: ForegroundLossConfig = field(default_factory=ForegroundLossConfig)
+
+    select: ClassVar[str | None] = "nonzero"
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -8,6 +8,7 @@ from typing import cast
 import jax
 import jax.numpy as jnp
 
+from jaxmotion.data.augmentation import augment
 from jaxmotion.data.config import AugmentConfig
 from jaxmotion.motion import MotionModel
 from jaxmotion.networks import (
@@ -60,6 +61,33 @@ class MaskTask(Task):
         """
         return observe(batch["flow"], batch["valid"], self.network, seen=seen)
 
+    def observe_changed(
+        self, batch: Batch, key: jax.Array | None
+    ) -> tuple[Observation, jax.Array | None]:
+        """Prepares clips of a step: changed at random in training, as they are in validation.
+
+        Args:
+            batch: as in `observe`; ``labels`` `[B, T, H, W]`, where it has them, change along.
+            key: randomness of the changes; None for none.
+
+        Returns:
+            The observation, and the labels; None without.
+        """
+        labels = batch.get("labels")
+        if key is None:
+            return self.observe(batch), labels
+        changed = augment(
+            key,
+            batch["flow"],
+            batch["valid"],
+            self.augment,
+            self.motion,
+            self.clip_length,
+            labels,
+        )
+        clips = {"flow": changed.flow, "valid": changed.valid}
+        return self.observe(clips, changed.network_input), changed.labels
+
     def segment(
         self, params: Params, observation: Observation, key: jax.Array | None = None
     ) -> Segmentation:
@@ -68,14 +96,15 @@ class MaskTask(Task):
         Args:
             params: parameters of the network.
             observation: the clips, as `observe` prepares them.
-            key: randomness of the network's dropout; None for no dropout.
+            key: randomness of the step, for the network's dropout; None for no dropout.
         """
         output = self.module.apply(
             {"params": params},
             observation.features,
             observation.valid,
             deterministic=key is None,
-            rngs=None if key is None else {"dropout": key},
+            # Not the key of the changes that the clips went through.
+            rngs=None if key is None else {"dropout": jax.random.fold_in(key, 1)},
         )
         return cast(Segmentation, output)
 

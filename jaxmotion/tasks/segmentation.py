@@ -13,7 +13,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxmotion import losses
-from jaxmotion.data.augmentation import augment
 from jaxmotion.motion import fit, parametric_flow
 from jaxmotion.tasks.masks import MaskTask
 from jaxmotion.tasks.observation import Observation, observe
@@ -52,19 +51,7 @@ class SegmentationTask(MaskTask):
 
         The parts of the loss are metrics. A clip without flow counts nowhere.
         """
-        seen = None
-        if key is not None:
-            changed = augment(
-                key,
-                batch["flow"],
-                batch["valid"],
-                self.augment,
-                self.motion,
-                self.clip_length,
-            )
-            seen, batch = changed.network_input, {"flow": changed.flow, "valid": changed.valid}
-            key = jax.random.fold_in(key, 1)
-        observation = self.observe(batch, seen)
+        observation, _ = self.observe_changed(batch, key)
         flow, valid = observation.flow, observation.valid
         masks = self.masks(variables["params"], observation, key)
         target, weights = self._target(observation)

@@ -83,6 +83,8 @@ class MaskTaskConfig(TaskConfig):
     inference: InferenceConfig = field(default_factory=InferenceConfig)
 
     changeable: ClassVar[tuple[str, ...]] = ("network.remat", "network.compute_dtype")
+    # The rule by which masks are read as one foreground, where they mean something by themselves.
+    select: ClassVar[str | None] = None
 
     @property
     def penalty(self) -> PenaltyName:

@@ -22,7 +22,8 @@ def planes(flow, valid):
     shift = int(flow[0, 0, 0, 0, 1]) % 3
     named = np.where(number > 0, (number + shift) % 3 + 1, 0)
     nearest = np.where(named > 0, named, -1)
-    return np.stack([nearest, np.where(named > 0, 0.8, 0.2), named > 0], axis=-1).astype(float)
+    found = np.stack([nearest, np.where(named > 0, 0.8, 0.2), named > 0], axis=-1).astype(float)
+    return found, None
 
 
 def fields(num_frames):

@@ -15,6 +15,7 @@ from jaxmotion.data.windows import InferenceConfig
 from jaxmotion.errors import InputError
 from jaxmotion.inference import segmenter as segmenter_module
 from jaxmotion.inference.linking import link_masks, unroll
+from jaxmotion.inference.stream import Attended
 from jaxmotion.inference.tracking import bridge_gaps, keep_labels
 from jaxmotion.networks import INPUT_CHANNELS, DecoderConfig, NetworkConfig, build_segmenter
 from jaxmotion.options import to_json
@@ -218,9 +219,9 @@ def test_labels_stay_the_same_though_the_network_names_them_anew_in_each_window(
         new = [rng.permutation(3) for _ in flow]
         orders.extend(new)
         labels = zip(new, flow[..., 0].astype(int), strict=True)
-        return np.stack([np.eye(3)[order[clip]] for order, clip in labels])
+        return Attended(np.stack([np.eye(3)[order[clip]] for order, clip in labels]), None)
 
-    vars(segmenter)["_masks"] = network  # in the place of the compiled one
+    vars(segmenter)["_segment"] = network  # in the place of the compiled one
     masks = segmenter(np.stack([truth, truth], -1).astype(np.float32))
     np.testing.assert_array_equal(masks.argmax(-1), orders[0][truth])
 
@@ -240,9 +241,9 @@ def test_labels_stay_the_same_though_the_network_names_them_anew_in_each_frame(
     named = np.stack([order[frame] for order, frame in zip(orders, truth, strict=True)])
 
     def network(flow, valid):
-        return np.eye(3, dtype=np.float32)[flow[..., 0].astype(int)]
+        return Attended(np.eye(3, dtype=np.float32)[flow[..., 0].astype(int)], None)
 
-    vars(segmenter)["_masks"] = network
+    vars(segmenter)["_segment"] = network
     flow = np.stack([named, named], -1).astype(np.float32)
     labels = segmenter(flow).argmax(-1)
     kept = (labels == orders[0][truth]).all()

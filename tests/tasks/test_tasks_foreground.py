@@ -8,9 +8,11 @@ import pytest
 from jaxmotion.configs import get_config
 from jaxmotion.data.config import DataConfig
 from jaxmotion.errors import InputError
+from jaxmotion.inference.linking import link_labels
 from jaxmotion.losses import balanced_cross_entropy
 from jaxmotion.networks import NetworkConfig
 from jaxmotion.networks.config import AttentionConfig
+from jaxmotion.tasks.foreground import _cells
 from jaxmotion.tasks.foreground_config import ForegroundConfig, ForegroundLossConfig
 
 NETWORK = NetworkConfig(
@@ -115,3 +117,30 @@ def test_two_masks_and_no_others():
     with pytest.raises(InputError, match=r"network.num_masks 3: expected 2"):
         ForegroundConfig(network=NetworkConfig(num_masks=3))
     assert get_config("foreground").task.network.attention.gate
+
+
+@pytest.mark.parametrize(("size", "stem"), [((20, 30), 2), ((45, 63), 1)])
+def test_cells_are_those_of_the_bottleneck(size, stem):
+    """Wherever a pixel is, also where the last cells reach beyond the frame."""
+    network = replace(NETWORK, stem=stem, widths=(2, 2, 2), attention=AttentionConfig(gate=True))
+    built = task(replace(CONFIG, network=network))
+    flow = jnp.zeros((1, 1, *size, 2))
+    clips = {"flow": flow, "valid": jnp.ones(flow.shape[:-1])}
+    params = built.init(jax.random.key(0), clips)["params"]
+    shape = jax.eval_shape(built.segment, params, built.observe(clips)).attention.regions.shape
+    for y, x in ((0, 0), (size[0] // 2, size[1] // 3), (size[0] - 1, size[1] - 1)):
+        pixels = jnp.zeros((1, 1, *size)).at[0, 0, y, x].set(1)
+        found = np.argwhere(_cells(pixels, network.reduction, shape)[0, 0])
+        assert found.tolist() == [[y // network.reduction, x // network.reduction]]
+
+
+def test_its_labels_mean_the_same_always():
+    """No tracking takes one for the other, and an evaluation reads the second as the foreground."""
+    config = get_config("foreground")
+    assert config.task.select == "nonzero"
+    labels = np.zeros((2, 4, 6), int)
+    labels[0, 1:3] = 1
+    labels[1] = 1 - labels[0]
+    assert link_labels(labels[:1], labels[1:], 2).tolist() == [1, 0]
+    method = config.task.inference.linking
+    assert link_labels(labels[:1], labels[1:], 2, method).tolist() == [0, 1]

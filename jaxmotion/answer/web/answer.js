@@ -6,6 +6,7 @@ const LAYERS = {
   segments: ["Segments", true],
   flow: ["Flow", false],
   saliency: ["Saliency", false],
+  regions: ["Region weights", true],
 };
 const percent = (share) => `${(100 * share).toFixed(share < 0.0995 ? 1 : 0)} %`;
 
@@ -47,22 +48,30 @@ function panelOf(layer, { pictures, size, segments, wheel }) {
     flow: () => make("span", {}, make("img", { src: wheel, alt: "", width: 18, height: 18 }),
       `hue: direction; full color: ${pictures.full_color.toPrecision(2)} pixels a frame`),
     saliency: () => make("span", {}, "bright: far from the motion of the rest"),
+    regions: () => make("span", {}, "bright: weighs more, from 0 to 1"),
   };
   return makePanel(title, notes[layer]?.() ?? null, size, pictures[layer], []);
 }
 
 function player(data) {
-  const panels = Object.keys(LAYERS).map((layer) => panelOf(layer, data));
+  const layers = Object.keys(LAYERS).filter((layer) => layer !== "regions" || data.pictures.regions);
+  const panels = layers.map((layer) => panelOf(layer, data));
   const show = (i, on) => { panels[i].element.hidden = !on; };
-  byId("toolbar").replaceChildren(pills("Show", "checkbox", Object.values(LAYERS).map(([label, checked], value) =>
-    ({ value, label, checked })), show));
-  Object.values(LAYERS).forEach(([, checked], i) => show(i, checked));
+  const switches = layers.map((layer, value) => ({ value, label: LAYERS[layer][0], checked: LAYERS[layer][1] }));
+  byId("toolbar").replaceChildren(pills("Show", "checkbox", switches, show));
+  switches.forEach(({ checked }, i) => show(i, checked));
+  const mark = make("span", { class: "cursor" }); // that of the weights, which follows the one of the timeline
   const fps = Math.round(data.fps ?? 12);
   const transport = makeTransport({
     shown: data.shown, total: data.total, frame: 0, panels,
     speed: String(SPEEDS.reduce((best, speed) => (Math.abs(speed - fps) < Math.abs(best - fps) ? speed : best))),
-    describe: (frame) => `, ${percent(data.moving[frame])} moves${data.likely ? `, ${percent(likelyAt(data, frame))} likely that anything does` : ""}`,
-    drawTimeline: (cursor, handlers) => timeline(data, cursor, handlers),
+    describe: (frame) => {
+      mark.style.left = `${(100 * frame) / Math.max(1, data.total - 1)}%`;
+      return `, ${percent(data.moving[frame])} moves${data.likely ? `, ${percent(valueAt(data.likely, frame))} likely that anything does` : ""}`
+        + (data.weights ? `, weighs ${valueAt(data.weights, frame).toFixed(2)}` : "");
+    },
+    drawTimeline: (cursor, handlers) => make("div", {}, timeline(data, cursor, handlers),
+      ...(data.weights ? weightsPlot(data, mark, handlers) : [])),
   });
   return make("div", { class: "player", tabindex: 0, role: "group", onkeydown: transport.onkeydown,
     "aria-label": `Player of ${data.name}: arrow keys step, space plays, Home and End jump` },
@@ -71,23 +80,42 @@ function player(data) {
 }
 
 // The last frame has no flow: it is judged as the one before.
-const likelyAt = ({ likely }, frame) => likely[Math.min(frame, likely.length - 1)];
+const valueAt = (values, frame) => values[Math.min(frame, values.length - 1)];
 
-// How much moves over the frames. Stretches to its box.
-function timeline(data, cursor, handlers) {
-  const { moving } = data;
-  const last = Math.max(1, moving.length - 1);
+// How much moves over the frames.
+function timeline({ moving, likely }, cursor, handlers) {
   const top = Math.max(0.01, ...moving);
-  const line = moving.map((share, i) => `${i ? "L" : "M"}${i} ${(1 - share / top).toFixed(4)}`).join("");
-  const svg = draw("svg", { class: "curve", viewBox: `0 0 ${last} 1`, preserveAspectRatio: "none", role: "img",
-    "aria-label": `Share of the picture that moves, at most ${percent(top)}` },
-    ...[0, 0.5, 1].map((y) => draw("line", { class: "grid", x1: 0, x2: last, y1: y, y2: y, "vector-effect": "non-scaling-stroke" })),
+  const line = curve(moving, moving.length, top);
+  return plot(moving.length, `Share of the picture that moves, at most ${percent(top)}`, [top, top / 2, 0].map(percent), cursor, handlers,
     draw("path", { class: "area", d: `${line}L${moving.length - 1} 1L0 1z` }),
     draw("path", { d: line, "vector-effect": "non-scaling-stroke", style: { stroke: "var(--run-0)" } }),
-    ...(data.likely ? [draw("path", { class: "baseline", "vector-effect": "non-scaling-stroke", style: { stroke: "var(--run-1)" },
-      d: moving.map((_, i) => `${i ? "L" : "M"}${i} ${(1 - likelyAt(data, i)).toFixed(4)}`).join("") })] : []));
-  const ends = [top, top / 2, 0].map((value) => make("span", {}, percent(value)));
-  return make("div", { class: "plot timeline", ...handlers }, make("div", { class: "ends", "aria-hidden": "true" }, ...ends), svg, cursor);
+    ...(likely ? [draw("path", { class: "baseline", "vector-effect": "non-scaling-stroke", style: { stroke: "var(--run-1)" },
+      d: curve(likely, moving.length, 1) })] : []));
+}
+
+// What the gate of the network makes of each frame.
+function weightsPlot({ weights, total }, cursor, handlers) {
+  const top = Math.max(2, ...weights);
+  return [
+    make("p", { class: "note unit" }, "Weight of each frame; 1 is the mean of the frames that the network sees at once"),
+    plot(total, `Weight of each frame, from ${Math.min(...weights).toFixed(2)} to ${Math.max(...weights).toFixed(2)}`,
+      [top, top / 2, 0].map((value) => value.toFixed(1)), cursor, handlers,
+      draw("path", { d: curve(weights, total, top), "vector-effect": "non-scaling-stroke", style: { stroke: "var(--run-2)" } })),
+  ];
+}
+
+// Values of the frames as a path, 0 at the bottom and the top at the top.
+const curve = (values, total, top) =>
+  Array.from({ length: total }, (_, i) => `${i ? "L" : "M"}${i} ${(1 - valueAt(values, i) / top).toFixed(4)}`).join("");
+
+// A box as wide as the frames are many, with paths that stretch to it.
+function plot(total, label, ends, cursor, handlers, ...paths) {
+  const last = Math.max(1, total - 1);
+  const svg = draw("svg", { class: "curve", viewBox: `0 0 ${last} 1`, preserveAspectRatio: "none", role: "img", "aria-label": label },
+    ...[0, 0.5, 1].map((y) => draw("line", { class: "grid", x1: 0, x2: last, y1: y, y2: y, "vector-effect": "non-scaling-stroke" })),
+    ...paths);
+  return make("div", { class: "plot timeline", ...handlers },
+    make("div", { class: "ends", "aria-hidden": "true" }, ...ends.map((text) => make("span", {}, text))), svg, cursor);
 }
 
 function segmentTable({ segments, total }) {
