@@ -157,7 +157,8 @@ def with_foreground(truth: np.ndarray, side: int, shape: tuple[int, ...]) -> np.
     """Which regions, of so many pixels a side, hold some foreground: bool of that shape."""
     beyond = [(0, side * cells - size) for cells, size in zip(shape, truth.shape, strict=True)]
     padded = np.pad(truth, [(0, 0), *beyond[1:]])
-    return padded.reshape(shape[0], shape[1], side, shape[2], side).any(axis=(2, 4))
+    cells = padded.reshape(shape[0], shape[1], side, shape[2], side)
+    return np.any(cells, axis=(2, 4), keepdims=True)[:, :, 0, :, 0]
 
 
 def print_scores(options: Options) -> None:
