@@ -1,7 +1,7 @@
 """Long scenes in which objects do something, one thing after the other, and rest in between.
 
-First the timeline is drawn: which object does what in which frames, and which two of them meet. Then
-the objects go through it together, frame by frame, since where one has got to by then decides
+First the timeline is drawn: which object does what in which frames, and which two of them meet.
+Then the objects go through it together, frame by frame, since where one has got to by then decides
 whither it goes next. The camera sways, so that the place stays in sight.
 
 The events are the ten motions of `jaxmotion.scenes.actions`; `go` and `stop`, the bouts in which an

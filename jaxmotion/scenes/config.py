@@ -179,7 +179,7 @@ class BehaviorConfig(SceneConfig):
     rest_length: tuple[Count, Count] = (14, 30)
     meetings: Share = 0.8
     leaving: Share = 0.5
-    deformation: NotNegative = 0.06
+    deformation: NotNegative = 0.05
 
     def __post_init__(self) -> None:
         super().__post_init__()
