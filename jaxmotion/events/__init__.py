@@ -1,0 +1,22 @@
+"""What happens in a video, where and when. `tracks` measures each track in each frame, `rules` tell
+events from these numbers without training, `changes` where a track begins to do something else,
+`scores` compares with the truth, and `files` writes events for people and other programs.
+Numpy only; labels and flow are all that it knows of segmentation.
+"""
+
+from jaxmotion.events.changes import change_points
+from jaxmotion.events.rules import KINDS, Event, Rules, bouts, find_events
+from jaxmotion.events.tracks import DESCRIPTORS, TrackMeter, Tracks, describe_tracks
+
+__all__ = [
+    "DESCRIPTORS",
+    "KINDS",
+    "Event",
+    "Rules",
+    "TrackMeter",
+    "Tracks",
+    "bouts",
+    "change_points",
+    "describe_tracks",
+    "find_events",
+]

@@ -72,20 +72,20 @@ class Rules:
         around: frames before and after in which a track shows how large it is unoccluded.
     """
 
-    speed: float = 0.025
+    speed: float = 0.02
     noise: float = 3.0
     turn: float = 0.04
-    growth: float = 0.01
+    growth: float = 0.013
     shear: float = 0.02
-    closing: float = 0.004
+    closing: float = 0.003
     near: float = 0.08
     hold: int = 8
-    low: float = 0.6
+    low: float = 0.5
     smooth: int = 7
     least: int = 5
     bridge: int = 3
     pause: int = 11
-    around: int = 45
+    around: int = 30
 
 
 def find_events(tracks: Tracks, rules: Rules = Rules()) -> list[Event]:
@@ -211,6 +211,8 @@ class _Track:
         deformed: list[Event] = []
         for kind, (signal, rival) in signals.items():
             for start, stop in self._bouts(signal, 5 if kind == "deform" else None):
+                if stop - start < 2 * r.least:
+                    continue
                 here, there = (np.nanmedian(part[start:stop]) for part in (signal, rival))
                 sure = _sure(here / max(1.0, there)) * min(1.0, (stop - start) / 15)
                 if any(_within(event, start, stop) > 0.5 for event in deformed):
@@ -271,7 +273,9 @@ class _Track:
         least = np.minimum(np.hypot(*before.T), np.hypot(*after.T))
         against = np.full(len(self.speed), np.nan)
         against[reach:-reach] = np.where(
-            least > self.rules.low * self.go, -(before * after).sum(axis=1) / (lengths + 1e-12), np.nan
+            least > self.rules.low * self.go,
+            -(before * after).sum(axis=1) / (lengths + 1e-12),
+            np.nan,
         )
         slow = np.convolve(self.speed < 0.3 * self.go, np.ones(2 * reach - 1), "same")
         against = np.where(slow > 4, np.nan, against)

@@ -65,10 +65,10 @@ def tube_iou(one: Tube, other: Tube) -> float:
     last = min(one.start + len(one.boxes), other.start + len(other.boxes))
     shared = 0.0
     if last > first:
-        a, b = (
-            np.asarray(t.boxes, float)[first - t.start : last - t.start] for t in (one, other)
+        a, b = (np.asarray(t.boxes, float)[first - t.start : last - t.start] for t in (one, other))
+        corners = np.concatenate(
+            [np.maximum(a[:, :2], b[:, :2]), np.minimum(a[:, 2:], b[:, 2:])], 1
         )
-        corners = np.concatenate([np.maximum(a[:, :2], b[:, :2]), np.minimum(a[:, 2:], b[:, 2:])], 1)
         shared = float(_areas(corners).sum())
     either = float(sum(volumes)) - shared
     return shared / either if either > 0 else 0.0

@@ -1,8 +1,8 @@
 """What each track of a video does in each frame: a few numbers, from labels and flow.
 
 The background's motion (quadratic, robust) is taken off the flow; what is left on the pixels of a
-track is fitted by an affine motion. Lengths are frame sizes, `sqrt(height * width)` pixels, so that
-the numbers do not depend on the resolution, and but for `place` and `box` not on where the track is.
+track is fitted by an affine motion. Lengths are frame sizes, `sqrt(height * width)` pixels: the
+numbers do not depend on the resolution, nor, but for `place` and `box`, on where the track is.
 """
 
 from __future__ import annotations
@@ -162,7 +162,9 @@ class TrackMeter:
             name: np.full((*shape, *sides), np.nan)
             for name, sides in {"place": (2,), "box": (4,), "velocity": (2,)}.items()
         }
-        arrays |= {n: np.full(shape, np.nan) for n in ("area", "growth", "turn", "shear", "residual")}
+        arrays |= {
+            n: np.full(shape, np.nan) for n in ("area", "growth", "turn", "shear", "residual")
+        }
         arrays["border"] = np.zeros(shape, bool)
         for t, rows in enumerate(self._rows):
             for label, row in rows.items():

@@ -3,9 +3,9 @@
 `config.py` holds the knobs, `levels.py` their named settings, `camera.py` the camera's motion and
 the flow of the background's depth under it, `layers.py` outlines and how they move and deform,
 `occluders.py` static things, `water.py` what ripples without being an object, `flow_noise.py` what
-a flow estimator gets wrong, `crowd.py` people on a plane, `actions.py` and `behavior.py` objects that
-do one thing after the other, `events.py` what happens and when, and `generator.py` draws all of
-these and renders the clip.
+a flow estimator gets wrong, `crowd.py` people on a plane, `actions.py` and `behavior.py` objects
+that do one thing after the other, `events.py` what happens and when, and `generator.py` draws all
+of these and renders the clip.
 `aerial.py` draws frames with their flow, small vehicles seen from above, over the pictures of
 `grounds.py`.
 Everything is numpy and a function of the seed.
