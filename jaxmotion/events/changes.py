@@ -41,11 +41,10 @@ def change_points(
     frames = len(signal)
     if frames < 2 * least:
         return ()
-    if penalty is None:
-        penalty = (signal.shape[1] + 1) * float(np.log(frames))
+    each = (signal.shape[1] + 1) * float(np.log(frames)) if penalty is None else penalty
     cost = _Cost(signal / noise(signal))
     best = np.full(frames + 1, np.inf)
-    best[0] = -penalty
+    best[0] = -each
     before = np.zeros(frames + 1, int)
     starts = np.zeros(1, int)  # of the last segment; those that can still be best
     until = np.array([frames + 1])  # the end from which on each of them cannot
@@ -54,7 +53,7 @@ def change_points(
         starts, until = starts[alive], until[alive]
         totals = best[starts] + cost(starts, end)
         place = int(totals.argmin())
-        best[end], before[end] = totals[place] + penalty, starts[place]
+        best[end], before[end] = totals[place] + each, starts[place]
         # A start that is worse than a new one here stays worse, once the new one may be used.
         until = np.where(totals > best[end], np.minimum(until, end + least), until)
         # The next end can have a last segment that starts here or before.

@@ -147,7 +147,7 @@ class TrackMeter:
     def _measure_gaps(self, labels: np.ndarray, rows: Iterable[int], size: float) -> None:
         names = sorted(rows)
         for place, one in enumerate(names[:-1]):
-            away = cv2.distanceTransform(np.uint8(labels != one), cv2.DIST_L2, 5)
+            away = cv2.distanceTransform((labels != one).astype(np.uint8), cv2.DIST_L2, 5)
             for other in names[place + 1 :]:
                 # Pixels that touch are one apart.
                 gap = max(float(away[labels == other].min()) - 1, 0.0) / size

@@ -46,12 +46,13 @@ class _Actor:
     radius: float
     speed: float
     path: np.ndarray
-    own: np.ndarray
-    turn: np.ndarray
-    growth: np.ndarray
-    wobble: np.ndarray
     slots: list[_Slot] = field(default_factory=list)
     events: list[SceneEvent] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        frames = len(self.path) - 1
+        self.own = np.zeros((frames, 2))
+        self.turn, self.growth, self.wobble = (np.zeros(frames) for _ in range(3))
 
     def size(self, t: int) -> float:
         """Radius in frame t."""
@@ -99,9 +100,8 @@ def draw_behavior(
         spread = config.object_speed_spread * np.clip(rng.normal(), -2, 2)
         path = np.empty((num_frames + 1, 2))
         path[0] = home
-        zeros = (np.zeros(num_frames) for _ in range(3))
-        speed, own = config.object_speed * float(np.exp(spread)), np.zeros((num_frames, 2))
-        actors.append(_Actor(index + 1, radius, speed, path, own, *zeros))
+        speed = config.object_speed * float(np.exp(spread))
+        actors.append(_Actor(index + 1, radius, speed, path))
     _plan(rng, config, num_frames, actors)
     for t in range(num_frames):
         for actor in actors:
