@@ -95,7 +95,9 @@ class Scores:
                 f"{kind:12s} {len(truth):6d} {len(found):6d} {by_kind[kind]:7.3f} "
                 f"{f1(truth, found):7.3f} {frame_f1(truth, found):9.3f} {tubes[kind]:6.3f}"
             )
-        means = {least: mean_average_precision(self.truth, self.found, least)[0] for least in THRESHOLDS}
+        means = {
+            least: mean_average_precision(self.truth, self.found, least)[0] for least in THRESHOLDS
+        }
         print("mAP", "  ".join(f"@{least} {mean:.3f}" for least, mean in means.items()), end="  ")
         print(f"mean {np.mean(list(means.values())):.3f}  tube {np.mean(list(tubes.values())):.3f}")
 
@@ -124,9 +126,7 @@ def main() -> None:
         size = (options.frames, options.height, options.width)
         scene = generate(LEVELS["behavior"], *size, first + clip)
         true = describe_tracks(scene.labels, scene.flow)
-        scores["true masks"].add(
-            clip, scene, true, true, find_events(true, Rules()), scene.labels
-        )
+        scores["true masks"].add(clip, scene, true, true, find_events(true, Rules()), scene.labels)
         for name, network in networks.items():
             began = time.perf_counter()
             soft = network(scene.flow)
@@ -137,7 +137,10 @@ def main() -> None:
             seconds[name] += time.perf_counter() - began
             scores[name].add(clip, scene, true, tracks, events, masks)
     for name, found in scores.items():
-        print(f"\n{name}, {options.clips} scenes" + (f", {seconds[name]:.0f} s" if name in seconds else ""))
+        print(
+            f"\n{name}, {options.clips} scenes"
+            + (f", {seconds[name]:.0f} s" if name in seconds else "")
+        )
         found.report()
 
 

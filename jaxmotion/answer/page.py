@@ -5,6 +5,7 @@ it is, so that neither memory nor page grow with it.
 """
 
 import platform
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
@@ -14,8 +15,10 @@ import numpy as np
 
 import jaxmotion
 from jaxmotion.answer.pictures import salience
+from jaxmotion.answer.timeline import timeline_rows
 from jaxmotion.data.transforms import resize_flow, resize_labels
 from jaxmotion.data.video import Video
+from jaxmotion.events import Event
 from jaxmotion.optical_flow.colors import flow_to_color, label_palette
 from jaxmotion.report.document import asset, document
 from jaxmotion.report.encoding import (
@@ -33,6 +36,7 @@ from jaxmotion.saliency import SegmentResiduals
 
 MAX_FRAMES = 100  # with pictures; of a longer video every second has some, or every fourth, ...
 SCRIPTS = ("elements.js", "sortable.js", "panels.js", "transport.js")
+_OWN_SCRIPTS = ("events.js", "answer.js")
 
 
 class _Shown(NamedTuple):
@@ -123,6 +127,7 @@ def render(
     moving: np.ndarray,
     settings: dict[str, str],
     likely: list[float] | None = None,
+    events: Sequence[Event] = (),
 ) -> str:
     """Makes the page.
 
@@ -133,6 +138,7 @@ def render(
         moving: bool `[K]`, which segments move on their own.
         settings: settings of the run that the page lists, by name.
         likely: probability of each frame with flow that something moves; None where none is known.
+        events: what happens, shown in bars under the player.
 
     Returns:
         The HTML.
@@ -164,6 +170,7 @@ def render(
         "segments": segments,
         "moving": areas[:, moving].sum(axis=1).tolist(),
         "likely": likely,
+        "events": [_bars(track, kind, events) for track, kind in timeline_rows(events)],
         "wheel": flow_wheel(),
         "settings": {
             "Video": f"{video.width} × {video.height}, {len(areas)} frames",
@@ -172,10 +179,20 @@ def render(
             f"NumPy {np.__version__}, Python {platform.python_version()}",
         },
     }
-    scripts = [*map(asset, SCRIPTS), asset("answer.js", "jaxmotion.answer")]
+    scripts = [*map(asset, SCRIPTS), *(asset(n, "jaxmotion.answer") for n in _OWN_SCRIPTS)]
     return document(
         asset("answer.html", "jaxmotion.answer"), f"What moves in {video.path.name}", scripts, data
     )
+
+
+def _bars(track: int, kind: str, events: Sequence[Event]) -> dict[str, Any]:
+    """A row of the timeline: the spans of one kind of event of one track."""
+    spans = [
+        [event.start, event.stop, event.score]
+        for event in events
+        if (event.track, event.kind) == (track, kind)
+    ]
+    return {"track": track, "kind": kind, "spans": spans}
 
 
 def _pictures(shown: list[_Shown], moving: np.ndarray) -> dict[str, Any]:

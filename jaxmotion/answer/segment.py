@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxmotion.answer.earlier import of_an_earlier_version
+from jaxmotion.answer.events import EVENT_FILES, EventAnswer, segment_tracks, write_events
 from jaxmotion.answer.exports import EXPORTED, EXPORTS, Subject
 from jaxmotion.answer.page import Gatherer, render
 from jaxmotion.answer.pictures import Kept, Pictures, salience, write_answer
@@ -16,6 +17,7 @@ from jaxmotion.answer.stages import Segmented, Sink, open_fields, run_stages
 from jaxmotion.answer.timing import Stopwatch, Timing
 from jaxmotion.data.video import Video, open_video
 from jaxmotion.errors import InputError
+from jaxmotion.events import Event
 from jaxmotion.inference.detector import FrameDetector
 from jaxmotion.inference.latents import write_latents
 from jaxmotion.inference.presence import Presence
@@ -26,7 +28,7 @@ from jaxmotion.saliency import salient
 
 RESULTS = (
     *("index.html", "masks", "moving", "probabilities", "saliency", "overlay.mp4", "theta.npz"),
-    *("latents.npz", "latents.png", *EXPORTED),
+    *("latents.npz", "latents.png", *EXPORTED, *EVENT_FILES),
 )
 
 
@@ -42,6 +44,7 @@ class Answer:
             (`write_latents`); for that the video is seen in one go, in memory that grows with it.
         exports: names of the exports to write, keys of `EXPORTS`.
         dilate: pixels by which the masks of ``colmap`` and ``nerfstudio`` are widened.
+        events: how to tell events, and write the files of `write_events`; None for not at all.
     """
 
     probabilities: bool = False
@@ -49,6 +52,7 @@ class Answer:
     latents: bool = False
     exports: tuple[str, ...] = ()
     dilate: int = 0
+    events: EventAnswer | None = None
 
     def __post_init__(self) -> None:
         for name in self.exports:
@@ -70,11 +74,13 @@ class Report(NamedTuple):
         moving: bool `[K]`, which segments move on their own.
         written: names in the folder, those to look at first.
         timing: seconds that each stage took.
+        events: what happens; none where events were not asked for.
     """
 
     moving: np.ndarray
     written: tuple[str, ...]
     timing: Timing
+    events: tuple[Event, ...] = ()
 
     def __str__(self) -> str:
         segments = np.flatnonzero(self.moving)
@@ -82,6 +88,8 @@ class Report(NamedTuple):
         found = "nothing moves on its own"
         if len(segments):
             found = f"segment{'s' * (len(segments) > 1)} {names} moving"
+        if self.events:
+            found += f", {len(self.events)} event{'s' * (len(self.events) > 1)}"
         return f"{found} ({self.timing})"
 
 
@@ -147,7 +155,8 @@ def segment_video(
         Kept(new) as kept,
         whole,
     ):
-        sinks: list[Sink] = [kept.add] if answer.probabilities or answer.saliency else []
+        keeps = answer.probabilities or answer.saliency or answer.events
+        sinks: list[Sink] = [kept.add] if keeps else []
         presence = None if detector is None else Presence(detector)
         if presence is not None:
             sinks.append(lambda flow, _, valid: presence.add(flow, valid))
@@ -166,13 +175,18 @@ def segment_video(
             _write_latents(new, segmenter, held)
         with writing:
             _write_chosen(new, video, seen.names, moving, kept, answer)
-            page = render(video, gatherer, seen.residuals, moving, settings or {}, likely)
+            events: list[Event] = []
+            if answer.events is not None:
+                tracks = segment_tracks(kept, moving)
+                events = write_events(new, video, len(seen.names), tracks, answer.events)
+            page = render(video, gatherer, seen.residuals, moving, settings or {}, likely, events)
             (new / "index.html").write_text(page, encoding="utf-8")
         written = tuple(name for name in RESULTS if (new / name).exists())
 
     seconds = (whole.seconds, seen.flow_seconds, seen.masks_seconds, writing.seconds)
     compilation = segmenter.compilation_seconds - compiled
-    return Report(moving, written, Timing(len(seen.names), *seconds, compilation))
+    timing = Timing(len(seen.names), *seconds, compilation)
+    return Report(moving, written, timing, tuple(events))
 
 
 def _write_latents(new: Path, segmenter: Segmenter, frames: Sequence[Segmented]) -> None:

@@ -87,7 +87,8 @@ function timeline(data, cursor, handlers) {
     ...(data.likely ? [draw("path", { class: "baseline", "vector-effect": "non-scaling-stroke", style: { stroke: "var(--run-1)" },
       d: moving.map((_, i) => `${i ? "L" : "M"}${i} ${(1 - likelyAt(data, i)).toFixed(4)}`).join("") })] : []));
   const ends = [top, top / 2, 0].map((value) => make("span", {}, percent(value)));
-  return make("div", { class: "plot timeline", ...handlers }, make("div", { class: "ends", "aria-hidden": "true" }, ...ends), svg, cursor);
+  const curve = make("div", { class: "plot timeline" }, make("div", { class: "ends", "aria-hidden": "true" }, ...ends), svg, cursor);
+  return withEvents(curve, cursor, data, handlers);
 }
 
 function segmentTable({ segments, total }) {
