@@ -4,9 +4,9 @@
     python benchmarks/events.py --checkpoints lt-ms-k4
 
 Scores of the rules on 50 scenes of level `behavior` (256 frames, 64×112). No constant of a rule was
-chosen on their seeds. From true masks, and from those of networks, whose tracks are the segments
-that move; an event of such a track counts for the object that most of the track's pixels belong to
-in these frames, if that is at least half of them.
+chosen on their seeds. From true masks, and from those of networks, of which what moves is followed
+as `jaxmotion events` does; an event of such a track counts for the object that most of the track's
+pixels belong to in these frames, if that is at least half of them.
 
 `tube` is the average precision of boxes in space and time, at a 3-D IoU of 0.5.
 """
@@ -19,8 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 import tyro
 
-from jaxmotion.answer.events import moving_tracks
-from jaxmotion.events import KINDS, Event, Rules, Tracks, describe_tracks, find_events
+from jaxmotion.events import KINDS, Event, Tracks, describe_tracks, find_events, follow
 from jaxmotion.events.scores import (
     THRESHOLDS,
     Span,
@@ -126,12 +125,12 @@ def main() -> None:
         size = (options.frames, options.height, options.width)
         scene = generate(LEVELS["behavior"], *size, first + clip)
         true = describe_tracks(scene.labels, scene.flow)
-        scores["true masks"].add(clip, scene, true, true, find_events(true, Rules()), scene.labels)
+        scores["true masks"].add(clip, scene, true, true, find_events(true), scene.labels)
         for name, network in networks.items():
             began = time.perf_counter()
             soft = network(scene.flow)
             moving = salient_segments(soft, scene.flow)
-            masks = moving_tracks(soft.argmax(axis=-1), moving)
+            masks = follow(moving[soft.argmax(axis=-1)].astype(int), scene.flow)
             tracks = describe_tracks(masks, scene.flow)
             events = find_events(tracks)
             seconds[name] += time.perf_counter() - began

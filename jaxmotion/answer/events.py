@@ -1,17 +1,18 @@
 """What happens in a user's own video: events of its tracks, in files and in a picture."""
 
-import dataclasses
-from collections.abc import Iterable
+import tempfile
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
+from jaxmotion.answer.pictures import Kept
 from jaxmotion.answer.timeline import draw_timeline
 from jaxmotion.data.pictures import write_image
 from jaxmotion.data.video import Video
 from jaxmotion.errors import InputError
-from jaxmotion.events import Event, Rules, TrackMeter, Tracks, find_events
+from jaxmotion.events import Event, Rules, TrackMeter, Tracks, find_events, follow
 from jaxmotion.events.files import Film, write_boris, write_boris_table, write_csv, write_json
 
 EVENT_FILES = ("events.json", "events.csv", "boris.xlsx", "boris.csv", "timeline.png")
@@ -37,30 +38,45 @@ class EventAnswer:
             raise InputError(f"fps {self.fps}: expected a number above 0")
 
 
-def moving_tracks(labels: np.ndarray, moving: np.ndarray) -> np.ndarray:
-    """Labels of tracks: 0 for what does not move on its own, and one more than that of a segment.
+def follow_segments(folder: Path, kept: Kept, moving: np.ndarray) -> tuple[np.ndarray, Tracks]:
+    """Follows what moves through a video, and measures it.
 
     Args:
-        labels: int `[..., H, W]`, segments from 0 to K - 1.
-        moving: bool `[K]`, which of them move on their own.
+        folder: folder for a file without a name, that is gone with the process.
+        kept: flow, masks and validity of the frames.
+        moving: bool `[K]`, which segments move on their own.
+
+    Returns:
+        Labels `[T, h, w]` of the tracks, on disk, and what is known of them.
     """
-    return np.where(moving[labels], labels.astype(int) + 1, 0)
-
-
-def segment_tracks(
-    frames: Iterable[tuple[np.ndarray, np.ndarray, np.ndarray]], moving: np.ndarray
-) -> Tracks:
-    """Measures the segments that move, as tracks that are called like them.
-
-    Args:
-        frames: flow `[h, w, 2]`, masks `[h, w, K]` and valid `[h, w]` of each frame.
-        moving: bool `[K]`, which of them move on their own.
-    """
+    flow, segments, valid = (
+        _Column(kept, 0),
+        _Column(kept, 1, lambda masks: moving[masks.argmax(axis=-1)].astype(int)),
+        _Column(kept, 2),
+    )
+    with tempfile.TemporaryFile(dir=folder) as file:
+        shape = (len(kept), *segments[0].shape)
+        labels = np.memmap(file, np.int32, "w+", shape=shape)  # outlives the file's name
+    follow(segments, flow, valid, out=labels)
     meter = TrackMeter()
-    for flow, masks, valid in frames:
-        meter.add(moving_tracks(masks.argmax(axis=-1), moving), flow, valid)
-    tracks = meter.tracks()
-    return dataclasses.replace(tracks, labels=tracks.labels - 1)
+    for t in range(len(kept)):
+        meter.add(labels[t], flow[t], valid[t])
+    return labels, meter.tracks()
+
+
+class _Column(Sequence[np.ndarray]):
+    """One of the arrays of each frame, read when asked for."""
+
+    def __init__(
+        self, kept: Kept, place: int, then: Callable[[np.ndarray], np.ndarray] = np.asarray
+    ) -> None:
+        self._kept, self._place, self._then = kept, place, then
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def __getitem__(self, t):  # pyright: ignore[reportIncompatibleMethodOverride]
+        return self._then(self._kept[t][self._place])
 
 
 def write_events(

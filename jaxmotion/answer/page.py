@@ -36,6 +36,7 @@ from jaxmotion.saliency import SegmentResiduals
 
 MAX_FRAMES = 100  # with pictures; of a longer video every second has some, or every fourth, ...
 SCRIPTS = ("elements.js", "sortable.js", "panels.js", "transport.js")
+_COLORS = 256  # of a picture of tracks
 _OWN_SCRIPTS = ("events.js", "answer.js")
 
 
@@ -128,6 +129,7 @@ def render(
     settings: dict[str, str],
     likely: list[float] | None = None,
     events: Sequence[Event] = (),
+    tracks: np.ndarray | None = None,
 ) -> str:
     """Makes the page.
 
@@ -139,11 +141,15 @@ def render(
         settings: settings of the run that the page lists, by name.
         likely: probability of each frame with flow that something moves; None where none is known.
         events: what happens, shown in bars under the player.
+        tracks: int `[T, h, w]`, the tracks of the events, 0 for none; None where they are the
+            segments.
 
     Returns:
         The HTML.
     """
     pictures = _pictures(gatherer.shown, moving)
+    if tracks is not None:
+        pictures["tracks"] = _track_pictures(gatherer.shown, tracks)
     areas = np.array(gatherer.areas)
     background = int(residuals.pixels.argmax())
     colors = ["#" + bytes(color).hex() for color in label_palette(len(moving))]
@@ -192,7 +198,24 @@ def _bars(track: int, kind: str, events: Sequence[Event]) -> dict[str, Any]:
         for event in events
         if (event.track, event.kind) == (track, kind)
     ]
-    return {"track": track, "kind": kind, "spans": spans}
+    color = "#" + bytes(label_palette(_COLORS)[_color_of(np.array(track))]).hex()
+    return {"track": track, "kind": kind, "color": color, "spans": spans}
+
+
+def _track_pictures(shown: list[_Shown], tracks: np.ndarray) -> list[str | None]:
+    """The tracks in the frames of which there are pictures; none in those without flow."""
+    size = small_size(shown[0].labels.shape)
+    return [
+        indexed(resize_labels(_color_of(tracks[frame.index]), size), _COLORS)
+        if frame.index < len(tracks)
+        else None
+        for frame in shown
+    ]
+
+
+def _color_of(tracks: np.ndarray) -> np.ndarray:
+    """Places of the tracks' colors: 0 for none, and of many the same ones again."""
+    return np.where(tracks > 0, 1 + (tracks - 1) % (_COLORS - 1), 0)
 
 
 def _pictures(shown: list[_Shown], moving: np.ndarray) -> dict[str, Any]:

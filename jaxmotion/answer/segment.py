@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxmotion.answer.earlier import of_an_earlier_version
-from jaxmotion.answer.events import EVENT_FILES, EventAnswer, segment_tracks, write_events
+from jaxmotion.answer.events import EVENT_FILES, EventAnswer, follow_segments, write_events
 from jaxmotion.answer.exports import EXPORTED, EXPORTS, Subject
 from jaxmotion.answer.page import Gatherer, render
 from jaxmotion.answer.pictures import Kept, Pictures, salience, write_answer
@@ -175,11 +175,12 @@ def segment_video(
             _write_latents(new, segmenter, held)
         with writing:
             _write_chosen(new, video, seen.names, moving, kept, answer)
-            events: list[Event] = []
+            events, labels = list[Event](), None
             if answer.events is not None:
-                tracks = segment_tracks(kept, moving)
+                labels, tracks = follow_segments(new, kept, moving)
                 events = write_events(new, video, len(seen.names), tracks, answer.events)
-            page = render(video, gatherer, seen.residuals, moving, settings or {}, likely, events)
+            found = (gatherer, seen.residuals, moving)
+            page = render(video, *found, settings or {}, likely, events, labels)
             (new / "index.html").write_text(page, encoding="utf-8")
         written = tuple(name for name in RESULTS if (new / name).exists())
 

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jaxmotion.answer.events import moving_tracks, segment_tracks
+from jaxmotion.answer.events import follow_segments
+from jaxmotion.answer.pictures import Kept
 from jaxmotion.answer.timeline import draw_timeline, timeline_rows
 from jaxmotion.cli import main
 from jaxmotion.data import write_image
-from jaxmotion.events import KINDS, Event
+from jaxmotion.events import KINDS, Event, follow
 from jaxmotion.optical_flow import write_flow_npz
 
 HEIGHT, WIDTH, FRAMES = 45, 63, 30
@@ -48,10 +49,9 @@ def test_the_files_tell_the_same_events(out):
     assert (content["fps"], content["frames"]) == (10, FRAMES)
     assert (content["height"], content["width"]) == (HEIGHT, WIDTH)
     assert events
-    moving = set(np.flatnonzero(np.load(out / "theta.npz")["moving"]).tolist())
     for event in events:
         assert event["kind"] in KINDS
-        assert event["track"] in moving
+        assert event["track"] >= 1
         assert event["stop_s"] == pytest.approx(event["stop"] / 10)
         assert len(event["boxes"]) == event["stop"] - event["start"]
         known = np.array([box for box in event["boxes"] if box is not None])
@@ -72,7 +72,9 @@ def test_the_page_has_a_row_for_each_kind_of_a_track(out):
     text = (out / "index.html").read_text()
     data = json.loads(re.search(r'id="data">(.*?)</script>', text, re.DOTALL)[1])
     events = json.loads((out / "events.json").read_text())["events"]
-    told = [(row["track"], row["kind"], *span[:2]) for row in data["events"] for span in row["spans"]]
+    told = [
+        (row["track"], row["kind"], *span[:2]) for row in data["events"] for span in row["spans"]
+    ]
     assert sorted(told) == sorted((e["track"], e["kind"], e["start"], e["stop"]) for e in events)
     assert "function withEvents" in text
 
@@ -92,17 +94,22 @@ def test_a_wrong_rate_is_refused(clip, untrained_run, tmp_path, capsys, fps):
     assert not (tmp_path / "o").exists()
 
 
-def test_tracks_are_called_like_their_segments():
-    labels = np.zeros((20, 30), int)
-    labels[5:15, 5:15], labels[5:15, 18:28] = 2, 1
-    np.testing.assert_array_equal(
-        moving_tracks(labels, np.array([False, False, True])), np.where(labels == 2, 3, 0)
-    )
-    masks, flow = np.eye(3, dtype=np.float32)[labels], np.zeros((20, 30, 2), np.float32)
-    frames = [(flow, masks, np.ones((20, 30)))] * 3
-    tracks = segment_tracks(frames, np.array([True, False, True]))
-    assert tracks.labels.tolist() == [0, 2]  # what is 1 is the background
-    np.testing.assert_allclose(tracks.box[1, 0], (5 / 30, 0.25, 0.5, 0.75))
+def test_what_moves_is_followed_on_disk_as_in_memory(tmp_path):
+    rng, frames = np.random.default_rng(0), 25
+    masks = np.zeros((frames, 40, 60, 3), np.float32)
+    flow = rng.normal(0, 0.05, (frames, 40, 60, 2)).astype(np.float16).astype(np.float32)
+    for t in range(frames):
+        masks[t, 10:20, 5 + t : 17 + t, 1 + t % 2] = 1  # another segment in every frame
+        flow[t, 10:20, 5 + t : 17 + t, 0] += 1
+    masks[..., 0] = 1 - masks.sum(axis=-1)
+    with Kept(tmp_path) as kept:
+        for t in range(frames):
+            kept.add(flow[t], masks[t], np.ones((40, 60)))
+        labels, tracks = follow_segments(tmp_path, kept, np.array([False, True, True]))
+    np.testing.assert_array_equal(labels, follow((masks.argmax(axis=-1) > 0).astype(int), flow))
+    np.testing.assert_array_equal(labels, masks[..., 0] == 0)
+    assert tracks.labels.tolist() == [1]
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_bars_are_where_their_events_are():

@@ -4,6 +4,7 @@ const LAYERS = {
   moving: ["What moves", true],
   frames: ["Video", false],
   segments: ["Segments", true],
+  tracks: ["Tracks", true],
   flow: ["Flow", false],
   saliency: ["Saliency", false],
 };
@@ -46,17 +47,20 @@ function panelOf(layer, { pictures, size, segments, wheel }) {
         role === "moves" ? make("b", { title: "moves" }, "✓") : null))),
     flow: () => make("span", {}, make("img", { src: wheel, alt: "", width: 18, height: 18 }),
       `hue: direction; full color: ${pictures.full_color.toPrecision(2)} pixels a frame`),
+    tracks: () => make("span", {}, "what moves, followed; what stops stays"),
     saliency: () => make("span", {}, "bright: far from the motion of the rest"),
   };
   return makePanel(title, notes[layer]?.() ?? null, size, pictures[layer], []);
 }
 
 function player(data) {
-  const panels = Object.keys(LAYERS).map((layer) => panelOf(layer, data));
+  const layers = Object.keys(LAYERS).filter((layer) => data.pictures[layer]);
+  const panels = layers.map((layer) => panelOf(layer, data));
   const show = (i, on) => { panels[i].element.hidden = !on; };
-  byId("toolbar").replaceChildren(pills("Show", "checkbox", Object.values(LAYERS).map(([label, checked], value) =>
-    ({ value, label, checked })), show));
-  Object.values(LAYERS).forEach(([, checked], i) => show(i, checked));
+  const chosen = (layer) => LAYERS[layer][1] && !(layer === "segments" && data.pictures.tracks);
+  byId("toolbar").replaceChildren(pills("Show", "checkbox", layers.map((layer, value) =>
+    ({ value, label: LAYERS[layer][0], checked: chosen(layer) })), show));
+  layers.forEach((layer, i) => show(i, chosen(layer)));
   const fps = Math.round(data.fps ?? 12);
   const transport = makeTransport({
     shown: data.shown, total: data.total, frame: 0, panels,
