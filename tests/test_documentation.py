@@ -13,6 +13,7 @@ from jaxmotion.commands import train
 from jaxmotion.commands.eval import EvalConfig
 from jaxmotion.commands.export import Export
 from jaxmotion.commands.flow import Flow
+from jaxmotion.commands.events import Events
 from jaxmotion.commands.instances import Instances
 from jaxmotion.commands.label import Label
 from jaxmotion.commands.models import Models
@@ -60,6 +61,7 @@ OPTIONS = {
     "segment": Segment,
     "flow": Flow,
     "label": Label,
+    "events": Events,
     "instances": Instances,
     "saliency": Saliency,
     "export": Export,

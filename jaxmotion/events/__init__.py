@@ -7,7 +7,8 @@ Numpy only; labels and flow are all that it knows of segmentation.
 
 from jaxmotion.events.changes import change_points
 from jaxmotion.events.following import Following, follow
-from jaxmotion.events.rules import KINDS, Event, Rules, bouts, find_events
+from jaxmotion.events.rules import KINDS, Event, Rules, find_events
+from jaxmotion.events.signals import bouts
 from jaxmotion.events.tracks import DESCRIPTORS, TrackMeter, Tracks, describe_tracks
 
 __all__ = [

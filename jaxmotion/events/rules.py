@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 
+from jaxmotion.events.signals import bouts, running_median, upper_fifth
 from jaxmotion.events.tracks import Tracks
 
 TURN_REACH = 4
@@ -40,7 +40,7 @@ class Event(NamedTuple):
         track: label of the track.
         start: first frame.
         stop: one past the last frame.
-        score: how far above its threshold it is, from 0.5 to 1.
+        score: how sure it is, from 0 to 1; 0.5 is just above the threshold.
     """
 
     kind: str
@@ -105,59 +105,6 @@ def find_events(tracks: Tracks, rules: Rules = Rules()) -> list[Event]:
     return sorted(found, key=lambda e: (e.start, e.stop, e.track, e.kind))
 
 
-def bouts(
-    signal: np.ndarray, high: float, low: float, least: int = 1, bridge: int = 0
-) -> list[tuple[int, int]]:
-    """Stretches in which a signal is above `low` and somewhere above `high`.
-
-    Args:
-        signal: `[T]`; NaN is below everything.
-        high: what begins a bout.
-        low: what ends it.
-        least: frames of the shortest bout.
-        bridge: frames of the longest gap that is closed.
-
-    Returns:
-        `(start, stop)` of each, `stop` being one past the last frame.
-    """
-    signal = np.where(np.isnan(signal), -np.inf, signal)
-    joined: list[tuple[int, int]] = []
-    for start, stop in _runs(signal > low):
-        if not (signal[start:stop] > high).any():
-            continue
-        if joined and start - joined[-1][1] <= bridge:
-            joined[-1] = (joined[-1][0], stop)
-        else:
-            joined.append((start, stop))
-    return [(start, stop) for start, stop in joined if stop - start >= least]
-
-
-def _runs(flags: np.ndarray) -> list[tuple[int, int]]:
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], flags.astype(np.int8), [0]])))
-    return [(int(start), int(stop)) for start, stop in edges.reshape(-1, 2)]
-
-
-def _smooth(signal: np.ndarray, width: int) -> np.ndarray:
-    """Running median over `[T]`, through short gaps; NaN where the signal is and stays so."""
-    known = np.flatnonzero(~np.isnan(signal))
-    if not len(known):
-        return signal
-    filled = np.interp(np.arange(len(signal)), known, signal[known])
-    padded = np.pad(filled, width // 2, mode="edge")
-    smooth = np.median(sliding_window_view(padded, width), axis=-1)
-    return np.where(np.isnan(signal), np.nan, smooth)
-
-
-def _upper(signal: np.ndarray, reach: int) -> np.ndarray:
-    """What a fifth of the values within `reach` frames is above, of those that are known, `[T]`."""
-    padded = np.pad(np.where(np.isnan(signal), -np.inf, signal), reach, constant_values=-np.inf)
-    ordered = np.sort(sliding_window_view(padded, 2 * reach + 1), axis=-1)
-    known = (ordered > -np.inf).sum(axis=-1)
-    place = 2 * reach - np.minimum(known // 5, 2 * reach)
-    upper = np.take_along_axis(ordered, place[:, None], axis=-1)[:, 0]
-    return np.where(np.isfinite(upper), upper, np.nan)
-
-
 def _sure(ratio: float) -> float:
     """Score of what is `ratio` times its threshold."""
     return float(ratio / (1 + ratio)) if np.isfinite(ratio) else 0.5
@@ -173,22 +120,19 @@ class _Track:
         self.area, self.border = tracks.area[place], tracks.border[place]
         self.body = float(np.sqrt(np.median(self.area[self.seen])))
         self.velocity = np.stack(
-            [_smooth(tracks.velocity[place, :, axis], width) for axis in range(2)], axis=1
+            [running_median(tracks.velocity[place, :, axis], width) for axis in range(2)], axis=1
         )
         self.speed = np.hypot(*self.velocity.T)
-        self.turning = _smooth(tracks.turn[place], width)
-        self.growing = _smooth(tracks.growth[place], width)
-        self.shear = _smooth(tracks.shear[place], width)
-        ground = float(np.nanmedian(tracks.ground))
+        self.turning = running_median(tracks.turn[place], width)
+        self.growing = running_median(tracks.growth[place], width)
+        self.shear = running_median(tracks.shear[place], width)
+        known = tracks.ground[~np.isnan(tracks.ground)]
+        ground = float(np.median(known)) if len(known) else 0.0
         self.go = max(rules.speed * self.body, rules.noise * ground)
 
     def events(self, together: list[Event]) -> list[Event]:
         """All events but those of two tracks, which are given."""
-        return [
-            *self._places(together),
-            *self._rates(),
-            *self._sight(),
-        ]
+        return [*self._places(together), *self._rates(), *self._sight()]
 
     def _event(self, kind: str, start: int, stop: int, score: float) -> Event:
         return Event(kind, self.label, start, stop, score)
@@ -297,7 +241,7 @@ class _Track:
             if stop < num_frames and stop - last - 1 >= r.least - 1:
                 yield self._event("leave", last + 1, stop, 0.9)
         whole = np.where(self.border, np.nan, self.area)
-        usual = _upper(whole, r.around)
+        usual = upper_fifth(whole, r.around)
         hidden = usual / whole
         for start, stop in bouts(hidden, 2.2, 1.8, r.least, 2):
             yield self._event("occluded", start, stop, _sure(np.nanmedian(hidden[start:stop]) - 1))
@@ -315,7 +259,7 @@ def _within(event: Event, start: int, stop: int) -> float:
 def _meetings(states: list[_Track], tracks: Tracks, rules: Rules) -> Iterator[Event]:
     """`meet` and `part` of every two tracks, an event for each of them."""
     for pair, gap in tracks.gaps.items():
-        gap = _smooth(gap, rules.smooth)
+        gap = running_median(gap, rules.smooth)
         closing = np.full(len(gap), np.nan)
         closing[2:-2] = (gap[:-4] - gap[4:]) / 4
         busy = np.fmax.reduce([states[place].speed / states[place].go for place in pair])
