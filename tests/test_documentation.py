@@ -11,9 +11,9 @@ import pytest
 from jaxmotion import cli
 from jaxmotion.commands import train
 from jaxmotion.commands.eval import EvalConfig
+from jaxmotion.commands.events import Events
 from jaxmotion.commands.export import Export
 from jaxmotion.commands.flow import Flow
-from jaxmotion.commands.events import Events
 from jaxmotion.commands.instances import Instances
 from jaxmotion.commands.label import Label
 from jaxmotion.commands.models import Models

@@ -14,6 +14,9 @@ from dataclasses import dataclass, field
 import cv2
 import numpy as np
 
+Frames = Sequence[np.ndarray] | np.ndarray
+"""An array of each frame, in memory or read when asked for."""
+
 
 @dataclass(frozen=True)
 class Following:
@@ -57,9 +60,9 @@ class _Held:
 
 
 def follow(
-    segments: Sequence[np.ndarray],
-    flow: Sequence[np.ndarray],
-    valid: Sequence[np.ndarray] | None = None,
+    segments: Frames,
+    flow: Frames,
+    valid: Frames | None = None,
     settings: Following = Following(),
     out: np.ndarray | None = None,
 ) -> np.ndarray:

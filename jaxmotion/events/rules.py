@@ -70,6 +70,7 @@ class Rules:
         bridge: frames of the longest gap in an event.
         pause: frames of the longest pause of `stop_and_go`.
         around: frames before and after in which a track shows how large it is unoccluded.
+        sure: least score of an event that is told.
     """
 
     speed: float = 0.02
@@ -86,6 +87,7 @@ class Rules:
     bridge: int = 3
     pause: int = 11
     around: int = 30
+    sure: float = 0.25
 
 
 def find_events(tracks: Tracks, rules: Rules = Rules()) -> list[Event]:
@@ -102,7 +104,8 @@ def find_events(tracks: Tracks, rules: Rules = Rules()) -> list[Event]:
     found = list(_meetings(states, tracks, rules))
     for state in states:
         found += state.events([event for event in found if event.track == state.label])
-    return sorted(found, key=lambda e: (e.start, e.stop, e.track, e.kind))
+    told = [event for event in found if event.score >= rules.sure]
+    return sorted(told, key=lambda e: (e.start, e.stop, e.track, e.kind))
 
 
 def _sure(ratio: float) -> float:
