@@ -173,11 +173,14 @@ def _paint(
     opacity = np.clip(opacity + np.float32(0.5), 0.0, 1.0)
     edge = (4.0 * config.edge_error) * opacity * (1 - opacity)
     region += opacity * jump + edge * np.hypot(*jump) * fine[1:3]
-    rows, columns = np.nonzero(inside)
-    rows, columns = rows + (box[0].start or 0), columns + (box[1].start or 0)
-    height, width = labels.shape
-    ends = (rows == 0) | (rows == height - 1) | (columns == 0) | (columns == width - 1)
-    return inside, bool(ends.any())
+    (rows, columns), (height, width) = box, labels.shape
+    at_border = (
+        (rows.start == 0 and inside[0].any())
+        or (rows.stop == height and inside[-1].any())
+        or (columns.start == 0 and inside[:, 0].any())
+        or (columns.stop == width and inside[:, -1].any())
+    )
+    return inside, bool(at_border)
 
 
 def _draw(
