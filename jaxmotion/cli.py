@@ -22,6 +22,7 @@ COMMANDS = {
     "eval": "score segmentations on annotated videos",
     "segment": "tell what moves in a video of your own",
     "instances": "tell which objects move, however many",
+    "events": "tell what happens in a video, where and when",
     "saliency": "tell in which frames anything moves, and what",
     "label": "label what moves in videos, to train from",
     "flow": "estimate the optical flow of a video",

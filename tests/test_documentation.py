@@ -11,6 +11,7 @@ import pytest
 from jaxmotion import cli
 from jaxmotion.commands import train
 from jaxmotion.commands.eval import EvalConfig
+from jaxmotion.commands.events import Events
 from jaxmotion.commands.export import Export
 from jaxmotion.commands.flow import Flow
 from jaxmotion.commands.instances import Instances
@@ -60,6 +61,7 @@ OPTIONS = {
     "segment": Segment,
     "flow": Flow,
     "label": Label,
+    "events": Events,
     "instances": Instances,
     "saliency": Saliency,
     "export": Export,

@@ -16,7 +16,10 @@ from jaxmotion.scenes import LEVELS, generate
 FIRST_SEED = {"train": 2**62, "validation": 2**62 + 2**32, "test": 2**62 + 2**33}
 
 # Sizes other than those of `FlowScenesConfig`.
-SIZES: dict[str, dict[str, Any]] = {"long": {"num_frames": 60, "num_clips": (60, 20, 20)}}
+SIZES: dict[str, dict[str, Any]] = {
+    "long": {"num_frames": 60, "num_clips": (60, 20, 20)},
+    "behavior": {"num_frames": 256, "num_clips": (20, 10, 50)},
+}
 
 
 @dataclasses.dataclass(kw_only=True)

@@ -10,12 +10,14 @@ import numpy as np
 from tqdm import tqdm
 
 from jaxmotion.answer.attention import check_gate
+from jaxmotion.answer.events import EVENT_FILES, EventAnswer, write_events
 from jaxmotion.answer.exports import EXPORTED, EXPORTS, Subject
 from jaxmotion.answer.page import Gatherer, render
 from jaxmotion.answer.pictures import Pictures, write_answer
 from jaxmotion.answer.stages import open_fields
 from jaxmotion.data.video import Video, open_video
 from jaxmotion.errors import InputError
+from jaxmotion.events import Event, TrackMeter
 from jaxmotion.files import atomic_path
 from jaxmotion.inference.instance_segmenter import InstanceSegmenter, TrackRecords
 from jaxmotion.inference.motions import MotionFitter
@@ -25,7 +27,10 @@ from jaxmotion.optical_flow.estimators import Estimator
 from jaxmotion.output_folder import Results
 from jaxmotion.saliency.residuals import ResidualMeter
 
-RESULTS = ("index.html", "masks", "moving", "overlay.mp4", "theta.npz", "tracks.csv", *EXPORTED)
+RESULTS = (
+    *("index.html", "masks", "moving", "overlay.mp4", "theta.npz", "tracks.csv"),
+    *(*EXPORTED, *EVENT_FILES),
+)
 
 _MODEL = MotionModel("quadratic", "polynomial")
 _MOST = 255  # labels of a picture
@@ -46,17 +51,20 @@ class Counted(NamedTuple):
         tracks: number of objects.
         longest: number of frames in which the longest-lived one is seen.
         frames: number of frames of the video.
+        events: number of events; 0 where they were not asked for.
     """
 
     tracks: int
     longest: int
     frames: int
+    events: int = 0
 
     def __str__(self) -> str:
         if not self.tracks:
             return "no object moves on its own"
         objects = "object" if self.tracks == 1 else "objects"
-        return f"{self.tracks} {objects}, seen in up to {self.longest} of {self.frames} frames"
+        found = f"{self.tracks} {objects}, seen in up to {self.longest} of {self.frames} frames"
+        return f"{found}, {self.events} events" if self.events else found
 
 
 def segment_instances(
@@ -68,6 +76,7 @@ def segment_instances(
     exports: Sequence[str] = (),
     dilate: int = 0,
     attention: bool = False,
+    events: EventAnswer | None = None,
 ) -> Counted:
     """Finds the objects of a video file or a folder of frames.
 
@@ -82,7 +91,7 @@ def segment_instances(
     - ``theta.npz``: the motion of the objects in each of the N windows that the network saw:
       ``theta`` `[N, 1 + K, P]`, quadratic in space and linear in time, the background first;
       ``start`` and ``length`` `[N]` of the windows.
-    - what ``exports`` names.
+    - what ``exports`` names, and of events what `write_events` says.
 
     Flow and objects of the whole video are held in memory, at the size that the network works at
     (about 0.1 MB a frame at 64×112). The last frame has no flow. Its objects are those of the frame
@@ -98,6 +107,7 @@ def segment_instances(
         dilate: pixels by which the masks of ``colmap`` and ``nerfstudio`` are widened.
         attention: whether the page shows the weights that the network's gate gives to frames and
             regions.
+        events: how to tell events; None for not at all.
 
     Returns:
         How many objects there are.
@@ -134,12 +144,15 @@ def segment_instances(
         for frame in held:
             masks = frame.found.masks(tracks)
             meter.add(masks.argmax(axis=-1), frame.flow.astype(np.float32), frame.valid)
-        page = render(video, gatherer, meter.residuals(), moving, settings or {})
+        told: list[Event] = []
+        if events is not None:
+            told = _write_events(new, video, len(names), held, tracks, events)
+        page = render(video, gatherer, meter.residuals(), moving, settings or {}, events=told)
         (new / "index.html").write_text(page, encoding="utf-8")
         _write_motions(new / "theta.npz", segmenter, held, tracks)
         _write_table(new / "tracks.csv", names, held, tracks, records, gatherer)
     longest = max((records.lifetimes[track] for track in tracks), default=0)
-    return Counted(len(tracks), longest, len(held))
+    return Counted(len(tracks), longest, len(held), len(told))
 
 
 def _find(segmenter: InstanceSegmenter, fields, bar: tqdm) -> tuple[list[_Held], TrackRecords]:
@@ -189,6 +202,21 @@ def _write_motions(
     )
     start, length, theta = zip(*fitter.stream(frames, segmenter.inference), strict=True)
     np.savez(path, theta=theta, start=start, length=length)
+
+
+def _write_events(
+    folder: Path,
+    video: Video,
+    num_frames: int,
+    held: list[_Held],
+    tracks: list[int],
+    wanted: EventAnswer,
+) -> list[Event]:
+    meter = TrackMeter()
+    for frame in held:
+        labels = frame.found.masks(tracks).argmax(axis=-1)
+        meter.add(labels, frame.flow.astype(np.float32), frame.valid)
+    return write_events(folder, video, num_frames, meter.tracks(), wanted)
 
 
 def _write_table(

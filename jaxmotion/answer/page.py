@@ -5,6 +5,7 @@ it is, so that neither memory nor page grow with it.
 """
 
 import platform
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
@@ -15,8 +16,10 @@ import numpy as np
 import jaxmotion
 from jaxmotion.answer.attention import regions_picture
 from jaxmotion.answer.pictures import salience
+from jaxmotion.answer.timeline import timeline_rows
 from jaxmotion.data.transforms import resize_flow, resize_labels
 from jaxmotion.data.video import Video
+from jaxmotion.events import Event
 from jaxmotion.inference.stream import weights_of_pixels
 from jaxmotion.networks import Attention
 from jaxmotion.optical_flow.colors import flow_to_color, label_palette
@@ -36,6 +39,8 @@ from jaxmotion.saliency import SegmentResiduals
 
 MAX_FRAMES = 100  # with pictures; of a longer video every second has some, or every fourth, ...
 SCRIPTS = ("elements.js", "sortable.js", "panels.js", "transport.js")
+_COLORS = 256  # of a picture of tracks
+_OWN_SCRIPTS = ("events.js", "answer.js")
 
 
 class _Shown(NamedTuple):
@@ -145,6 +150,8 @@ def render(
     moving: np.ndarray,
     settings: dict[str, str],
     likely: list[float] | None = None,
+    events: Sequence[Event] = (),
+    tracks: np.ndarray | None = None,
 ) -> str:
     """Makes the page.
 
@@ -155,11 +162,16 @@ def render(
         moving: bool `[K]`, which segments move on their own.
         settings: settings of the run that the page lists, by name.
         likely: probability of each frame with flow that something moves; None where none is known.
+        events: what happens, shown in bars under the player.
+        tracks: int `[T, h, w]`, the tracks of the events, 0 for none; None where they are the
+            segments.
 
     Returns:
         The HTML.
     """
     pictures = _pictures(gatherer.shown, moving)
+    if tracks is not None:
+        pictures["tracks"] = _track_pictures(gatherer.shown, tracks)
     areas = np.array(gatherer.areas)
     background = int(residuals.pixels.argmax())
     colors = ["#" + bytes(color).hex() for color in label_palette(len(moving))]
@@ -187,6 +199,7 @@ def render(
         "moving": areas[:, moving].sum(axis=1).tolist(),
         "likely": likely,
         "weights": gatherer.weights or None,
+        "events": [_bars(track, kind, events) for track, kind in timeline_rows(events)],
         "wheel": flow_wheel(),
         "settings": {
             "Video": f"{video.width} × {video.height}, {len(areas)} frames",
@@ -195,10 +208,37 @@ def render(
             f"NumPy {np.__version__}, Python {platform.python_version()}",
         },
     }
-    scripts = [*map(asset, SCRIPTS), asset("answer.js", "jaxmotion.answer")]
+    scripts = [*map(asset, SCRIPTS), *(asset(n, "jaxmotion.answer") for n in _OWN_SCRIPTS)]
     return document(
         asset("answer.html", "jaxmotion.answer"), f"What moves in {video.path.name}", scripts, data
     )
+
+
+def _bars(track: int, kind: str, events: Sequence[Event]) -> dict[str, Any]:
+    """A row of the timeline: the spans of one kind of event of one track."""
+    spans = [
+        [event.start, event.stop, event.score]
+        for event in events
+        if (event.track, event.kind) == (track, kind)
+    ]
+    color = "#" + bytes(label_palette(_COLORS)[_color_of(np.array(track))]).hex()
+    return {"track": track, "kind": kind, "color": color, "spans": spans}
+
+
+def _track_pictures(shown: list[_Shown], tracks: np.ndarray) -> list[str | None]:
+    """The tracks in the frames of which there are pictures; none in those without flow."""
+    size = small_size(shown[0].labels.shape)
+    return [
+        indexed(resize_labels(_color_of(tracks[frame.index]), size), _COLORS)
+        if frame.index < len(tracks)
+        else None
+        for frame in shown
+    ]
+
+
+def _color_of(tracks: np.ndarray) -> np.ndarray:
+    """Places of the tracks' colors: 0 for none, and of many the same ones again."""
+    return np.where(tracks > 0, 1 + (tracks - 1) % (_COLORS - 1), 0)
 
 
 def _pictures(shown: list[_Shown], moving: np.ndarray) -> dict[str, Any]:

@@ -78,12 +78,19 @@ class Kept:
         for array in (np.float16(flow), np.uint8(np.rint(255 * masks)), valid.astype(bool)):
             np.save(self._file, array)
 
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Reads float32 flow, masks and bool valid of a frame."""
+        self._file.seek(self._places[index])  # others may read as well
+        flow, masks, valid = (np.load(self._file) for _ in range(3))
+        return flow.astype(np.float32), masks.astype(np.float32) / 255, valid
+
     def __iter__(self) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
         """Yields float32 flow, masks and bool valid, as they were added."""
-        for place in self._places:
-            self._file.seek(place)  # others may read as well
-            flow, masks, valid = (np.load(self._file) for _ in range(3))
-            yield flow.astype(np.float32), masks.astype(np.float32) / 255, valid
+        for index in range(len(self)):
+            yield self[index]
 
     def __exit__(self, *error_details: object) -> None:
         self._file.close()

@@ -10,6 +10,7 @@ import numpy as np
 
 from jaxmotion.answer.attention import check_gate
 from jaxmotion.answer.earlier import of_an_earlier_version
+from jaxmotion.answer.events import EVENT_FILES, EventAnswer, follow_segments, write_events
 from jaxmotion.answer.exports import EXPORTED, EXPORTS, Subject
 from jaxmotion.answer.page import Gatherer, render
 from jaxmotion.answer.pictures import Kept, Pictures, salience, write_answer
@@ -17,6 +18,7 @@ from jaxmotion.answer.stages import Segmented, Sink, open_fields, run_stages
 from jaxmotion.answer.timing import Stopwatch, Timing
 from jaxmotion.data.video import Video, open_video
 from jaxmotion.errors import InputError
+from jaxmotion.events import Event
 from jaxmotion.inference.detector import FrameDetector
 from jaxmotion.inference.latents import write_latents
 from jaxmotion.inference.presence import Presence
@@ -27,7 +29,7 @@ from jaxmotion.saliency import salient
 
 RESULTS = (
     *("index.html", "masks", "moving", "probabilities", "saliency", "overlay.mp4", "theta.npz"),
-    *("latents.npz", "latents.png", *EXPORTED),
+    *("latents.npz", "latents.png", *EXPORTED, *EVENT_FILES),
 )
 
 
@@ -44,6 +46,7 @@ class Answer:
         exports: names of the exports to write, keys of `EXPORTS`.
         dilate: pixels by which the masks of ``colmap`` and ``nerfstudio`` are widened.
         attention: on the page, the weights that the network's gate gives to frames and regions.
+        events: how to tell events, and write the files of `write_events`; None for not at all.
     """
 
     probabilities: bool = False
@@ -52,6 +55,7 @@ class Answer:
     exports: tuple[str, ...] = ()
     dilate: int = 0
     attention: bool = False
+    events: EventAnswer | None = None
 
     def __post_init__(self) -> None:
         for name in self.exports:
@@ -73,11 +77,13 @@ class Report(NamedTuple):
         moving: bool `[K]`, which segments move on their own.
         written: names in the folder, those to look at first.
         timing: seconds that each stage took.
+        events: what happens; none where events were not asked for.
     """
 
     moving: np.ndarray
     written: tuple[str, ...]
     timing: Timing
+    events: tuple[Event, ...] = ()
 
     def __str__(self) -> str:
         segments = np.flatnonzero(self.moving)
@@ -85,6 +91,8 @@ class Report(NamedTuple):
         found = "nothing moves on its own"
         if len(segments):
             found = f"segment{'s' * (len(segments) > 1)} {names} moving"
+        if self.events:
+            found += f", {len(self.events)} event{'s' * (len(self.events) > 1)}"
         return f"{found} ({self.timing})"
 
 
@@ -155,7 +163,8 @@ def segment_video(
         Kept(new) as kept,
         whole,
     ):
-        sinks: list[Sink] = [kept.add] if answer.probabilities or answer.saliency else []
+        keeps = answer.probabilities or answer.saliency or answer.events
+        sinks: list[Sink] = [kept.add] if keeps else []
         presence = None if detector is None else Presence(detector)
         if presence is not None:
             sinks.append(lambda flow, _, valid: presence.add(flow, valid))
@@ -176,13 +185,19 @@ def segment_video(
             _write_latents(new, segmenter, held)
         with writing:
             _write_chosen(new, video, seen.names, moving, kept, answer)
-            page = render(video, gatherer, seen.residuals, moving, settings or {}, likely)
+            events, labels = list[Event](), None
+            if answer.events is not None:
+                labels, tracks = follow_segments(new, kept, moving)
+                events = write_events(new, video, len(seen.names), tracks, answer.events)
+            found = (gatherer, seen.residuals, moving)
+            page = render(video, *found, settings or {}, likely, events, labels)
             (new / "index.html").write_text(page, encoding="utf-8")
         written = tuple(name for name in RESULTS if (new / name).exists())
 
     seconds = (whole.seconds, seen.flow_seconds, seen.masks_seconds, writing.seconds)
     compilation = segmenter.compilation_seconds - compiled
-    return Report(moving, written, Timing(len(seen.names), *seconds, compilation))
+    timing = Timing(len(seen.names), *seconds, compilation)
+    return Report(moving, written, timing, tuple(events))
 
 
 def _write_latents(new: Path, segmenter: Segmenter, frames: Sequence[Segmented]) -> None:

@@ -7,12 +7,15 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import ndtri
 
+from jaxmotion.scenes.behavior import draw_behavior
 from jaxmotion.scenes.camera import Camera, Depth, swing, velocity
-from jaxmotion.scenes.config import CrowdConfig, SceneConfig
+from jaxmotion.scenes.config import BehaviorConfig, CrowdConfig, SceneConfig
 from jaxmotion.scenes.crowd import draw_crowd
+from jaxmotion.scenes.events import SceneEvent, Sight, motion_events
 from jaxmotion.scenes.flow_noise import SmoothNoise, wreck
 from jaxmotion.scenes.layers import Deformation, Layer
-from jaxmotion.scenes.outlines import draw_occluder, draw_outline
+from jaxmotion.scenes.occluders import draw_occluders, free_position
+from jaxmotion.scenes.outlines import draw_outline
 from jaxmotion.scenes.water import Water
 
 
@@ -24,11 +27,14 @@ class Scene(NamedTuple):
         labels: int32 `[T, H, W]`, 0 for the background and static occluders, 1, 2, ... for the
             moving objects; the same object keeps its label.
         corrupted: bool `[T]`, frames whose flow was wrecked (their labels are still right).
+        events: what the labeled objects do, and when, in the order of time; a crowd has none but
+            those of sight. See `jaxmotion.scenes.behavior` for the kinds.
     """
 
     flow: np.ndarray
     labels: np.ndarray
     corrupted: np.ndarray
+    events: tuple[SceneEvent, ...] = ()
 
 
 def generate(config: SceneConfig, num_frames: int, height: int, width: int, seed: int) -> Scene:
@@ -45,7 +51,7 @@ def generate(config: SceneConfig, num_frames: int, height: int, width: int, seed
         seed: seed of the random draws, a non-negative integer.
 
     Returns:
-        The flow of T frames, its labels, and which frames were wrecked.
+        The flow of T frames, its labels, which frames were wrecked, and what happens.
 
     Raises:
         ValueError: if a size is below one or the seed negative.
@@ -61,7 +67,10 @@ def generate(config: SceneConfig, num_frames: int, height: int, width: int, seed
     if isinstance(config, CrowdConfig):
         camera, depth, layers = draw_crowd(scene_rng, config, num_frames, extent)
     else:
-        camera, layers = _draw(scene_rng, config, num_frames, extent)
+        if isinstance(config, BehaviorConfig):
+            camera, layers = draw_behavior(scene_rng, config, num_frames, extent)
+        else:
+            camera, layers = _draw(scene_rng, config, num_frames, extent)
         depth = Depth(scene_rng, config, camera)
         rng = np.random.default_rng([seed, 3])
         if rng.uniform() < config.empty_probability:
@@ -75,13 +84,18 @@ def generate(config: SceneConfig, num_frames: int, height: int, width: int, seed
 
     flow = np.empty((num_frames, height, width, 2), np.float32)
     labels = np.zeros((num_frames, height, width), np.int32)
+    last = max((layer.label for layer in layers), default=0)
+    sight = Sight(last, num_frames, height * width)
     for t in range(num_frames):
         coarse, fine = noise(t, height, width)
         frame = np.stack(camera.flow(t, x[None, :], y[:, None], depth(t, x, y)))
         if water is not None:
             frame += water(t, x, y)
         for layer in _far_to_near(layers, t):
-            _paint(frame, labels[t], layer, t, x, y, camera, config, fine)
+            inside, at_border = _paint(frame, labels[t], layer, t, x, y, camera, config, fine)
+            if layer.label:
+                sight.add(t, layer.label, inside, at_border)
+        sight.finish(t, labels[t])
         # A fraction of the fine error on top of the coarse one: a falling spectrum.
         scale = float(np.mean(np.hypot(*frame)))
         error = config.noise_relative * scale + config.noise_absolute
@@ -96,7 +110,8 @@ def generate(config: SceneConfig, num_frames: int, height: int, width: int, seed
         if corrupted[t]:
             frame = wreck(wreck_rng, frame, coarse)
         flow[t] = np.moveaxis(frame, 0, -1)
-    return Scene(flow, labels, corrupted)
+    acts = (event for layer in layers for event in layer.acts)
+    return Scene(flow, labels, corrupted, sight.events(acts))
 
 
 def _without_objects(
@@ -132,15 +147,20 @@ def _paint(
     camera: Camera,
     config: SceneConfig,
     fine: np.ndarray,
-) -> None:
-    """Lays a layer over the flow `[2, H, W]` and the labels `[H, W]`, in place."""
+) -> tuple[np.ndarray, bool]:
+    """Lays a layer over the flow `[2, H, W]` and the labels `[H, W]`, in place.
+
+    Returns:
+        Its pixels, bool, in a part of the frame; whether some are at the border of the frame.
+    """
     box = layer.box(t, x, y, config.blur + 3 * config.edge_shift)
     x, y = x[box[1]], y[box[0]]
     if not (len(x) and len(y)):
-        return
+        return np.zeros((0, 0), bool), False
     qx, qy = layer.rest_position(t, x, y)
     distance = layer.outline.distance(qx, qy) * np.float32(np.exp(layer.log_scale[t]))
-    labels[box][distance > 0] = layer.label
+    inside = distance > 0
+    labels[box][inside] = layer.label
     if layer.label or not layer.static:
         u, v = layer.displacement(t, x, y, qx, qy)
     else:
@@ -153,6 +173,14 @@ def _paint(
     opacity = np.clip(opacity + np.float32(0.5), 0.0, 1.0)
     edge = (4.0 * config.edge_error) * opacity * (1 - opacity)
     region += opacity * jump + edge * np.hypot(*jump) * fine[1:3]
+    (rows, columns), (height, width) = box, labels.shape
+    at_border = (
+        (rows.start == 0 and inside[0].any())
+        or (rows.stop == height and inside[-1].any())
+        or (columns.start == 0 and inside[:, 0].any())
+        or (columns.stop == width and inside[:, -1].any())
+    )
+    return inside, bool(at_border)
 
 
 def _draw(
@@ -181,32 +209,13 @@ def _draw(
     homes: list[tuple[np.ndarray, float]] = []
     for index in range(num_objects):
         radius = np.sqrt(np.exp(rng.uniform(*np.log(config.object_area))) / np.pi)
-        home = _free_position(rng, extent, radius, homes)
+        home = free_position(rng, extent, radius, homes)
         tracked = index == 0 and rng.uniform() < config.tracking_probability
         objects.append(_draw_object(rng, config, camera, times, index + 1, radius, home, tracked))
         homes.append((home, radius))
     rng.shuffle(objects)  # type: ignore[arg-type]
 
-    behind, before = [], []
-    num_occluders = rng.choice(
-        len(config.occluder_probabilities), p=_normalized(config.occluder_probabilities)
-    )
-    for _ in range(num_occluders):
-        outline, position = draw_occluder(rng, extent)
-        # In front only where the objects' centers stay in sight.
-        clear = all(outline.distance(*(home - position)) < -0.3 * radius for home, radius in homes)
-        rho = 1 + rng.uniform(*config.occluder_depth)
-        frame = int(rng.integers(num_frames))
-        still = np.zeros_like(camera.pan)
-        layer = Layer(
-            outline,
-            label=0,
-            rho=rho,
-            path=camera.follow(position, frame, rho, still),
-            angle=camera.roll - camera.roll[frame],
-            log_scale=rho * (camera.zoom - camera.zoom[frame]),
-        )
-        (before if clear and rng.uniform() < 0.6 else behind).append(layer)
+    behind, before = draw_occluders(rng, config, camera, homes, extent)
     return camera, behind + objects + before
 
 
@@ -260,22 +269,8 @@ def _draw_object(
         angle=angle,
         log_scale=grow - grow[frame] + camera.zoom - camera.zoom[frame],
         deformation=deformation,
+        acts=tuple(motion_events(label, own, awake == 0)),
     )
-
-
-def _free_position(
-    rng: np.random.Generator,
-    extent: tuple[float, float],
-    radius: float,
-    taken: list[tuple[np.ndarray, float]],
-) -> np.ndarray:
-    """A position in the frame, away from the objects there if that can be had."""
-    position = np.zeros(2)
-    for _ in range(20):
-        position = rng.uniform(-0.75, 0.75, 2) * extent
-        if all(np.hypot(*(position - at)) > 0.9 * (radius + other) for at, other in taken):
-            break
-    return position
 
 
 def _lognormal(rng: np.random.Generator, spread: float) -> float:

@@ -8,6 +8,7 @@ from typing import Protocol
 import numpy as np
 
 from jaxmotion.scenes.camera import Camera, swing
+from jaxmotion.scenes.events import SceneEvent
 
 _ANGLES = 256
 
@@ -196,6 +197,7 @@ class Layer:
         static: whether it moves with the scene alone, as what has the label 0 mostly does.
         nearness: `[T]` or longer, layers with more of it are in front, and those with minus
             infinity are not there; None for the order of the list.
+        acts: what it does, and when, seen or not.
     """
 
     outline: Outline
@@ -207,6 +209,7 @@ class Layer:
     deformation: Deformation | None = field(default=None)
     static: bool = True
     nearness: np.ndarray | None = None
+    acts: tuple[SceneEvent, ...] = ()
 
     def at_rest(self, camera: Camera, rho: float) -> Layer:
         """A static thing that is seen in the first frame where this layer is.

@@ -22,7 +22,7 @@ from jaxmotion.options import (
     shown,
     to_json,
 )
-from jaxmotion.scenes.config import LEVELS
+from jaxmotion.scenes.levels import LEVELS
 from jaxmotion.tasks.config import TaskConfig
 from jaxmotion.tasks.kinds import TASKS
 from jaxmotion.tasks.segmentation_config import SegmentationConfig

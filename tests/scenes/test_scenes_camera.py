@@ -49,7 +49,7 @@ def test_background_without_depth_waves_follows_the_eight_parameters_of_a_plane(
     )
     curved = []
     for seed in range(10):
-        flow, labels, _ = generate(config, 1, 48, 80, seed)
+        flow, labels, *_ = generate(config, 1, 48, 80, seed)
         y, x = np.meshgrid(np.linspace(-1, 1, 48), np.linspace(-1, 1, 80), indexing="ij")
         y *= 48 / 80  # the shared parameters need one unit of length
         one, zero = np.ones_like(x), np.zeros_like(x)

@@ -85,7 +85,7 @@ def test_moving_a_label_along_the_flow_lands_on_the_label_of_the_next_frame():
     config = replace(ONE_OBJECT, object_area=(0.05, 0.2), object_speed=0.03, nonrigid=0.5)
     landed, covered, object_travel = [], [], []
     for seed in range(12):
-        flow, labels, _ = generate(config, 4, 96, 128, seed)
+        flow, labels, *_ = generate(config, 4, 96, 128, seed)
         for t in range(3):
             # A pixel of margin: positions are rounded to pixels.
             core = ndimage.binary_erosion(labels[t] == 1, border_value=1)
@@ -133,7 +133,7 @@ def test_static_occluders_are_background_and_differ_in_flow_by_parallax_only():
     jumps = []
     for seed in range(12):
         for case in (config, rotating):
-            flow, labels, _ = generate(case, 1, 64, 112, seed)
+            flow, labels, *_ = generate(case, 1, 64, 112, seed)
             clear = ~ndimage.binary_dilation(labels[0] > 0, iterations=2)
             jump = np.linalg.norm(np.diff(flow[0], axis=1), axis=-1)
             jumps.append(jump[clear[:, 1:] & clear[:, :-1]].max())
@@ -171,12 +171,12 @@ def test_long_clips_have_objects_that_enter_leave_and_rest():
     enters_or_leaves, rests = 0, 0
     for seed in range(12):
         config = replace(LEVELS["long"], **CLEAN, occluder_probabilities=(1.0,))
-        _, labels, _ = generate(config, 60, 24, 40, seed)
+        _, labels, *_ = generate(config, 60, 24, 40, seed)
         for k in range(1, labels.max() + 1):
             present = (labels == k).any((1, 2))
             enters_or_leaves += bool(present.any() and not present.all())
         config = replace(config, object_probabilities=(1.0,), depth_slant=0.0, depth_variation=0.0)
-        flow, labels, _ = generate(config, 60, 24, 40, seed)
+        flow, labels, *_ = generate(config, 60, 24, 40, seed)
         contrast = [
             np.linalg.norm(np.median(f[m == 1], 0) - np.median(f[m == 0], 0))
             for f, m in zip(flow, labels, strict=True)
@@ -215,7 +215,7 @@ def _threshold_iou(config: SceneConfig, num_scenes: int) -> float:
     """Mean IoU of an Otsu threshold on the residual of a global motion."""
     scores = []
     for seed in range(num_scenes):
-        flow, labels, _ = generate(replace(config, corrupted_probability=0.0), 1, 32, 56, seed)
+        flow, labels, *_ = generate(replace(config, corrupted_probability=0.0), 1, 32, 56, seed)
         residual, gt = _residual_norm(flow[0]), labels[0] > 0
         found = residual >= _otsu(residual)
         scores.append((found & gt).sum() / max((found | gt).sum(), 1))

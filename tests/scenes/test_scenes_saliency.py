@@ -111,7 +111,7 @@ def test_the_flow_of_people_carries_their_labels():
     config = replace(CROWD, **CLEAN, label_everyone=True, people=(20, 25))
     landed = []
     for seed in range(4):
-        flow, labels, _ = generate(config, 6, 96, 168, seed)
+        flow, labels, *_ = generate(config, 6, 96, 168, seed)
         for t in range(5):
             y, x = np.nonzero(labels[t])
             u, v = np.rint(flow[t, y, x]).astype(int).T

@@ -4,6 +4,7 @@ const LAYERS = {
   moving: ["What moves", true],
   frames: ["Video", false],
   segments: ["Segments", true],
+  tracks: ["Tracks", true],
   flow: ["Flow", false],
   saliency: ["Saliency", false],
   regions: ["Region weights", true],
@@ -47,6 +48,7 @@ function panelOf(layer, { pictures, size, segments, wheel }) {
         role === "moves" ? make("b", { title: "moves" }, "✓") : null))),
     flow: () => make("span", {}, make("img", { src: wheel, alt: "", width: 18, height: 18 }),
       `hue: direction; full color: ${pictures.full_color.toPrecision(2)} pixels a frame`),
+    tracks: () => make("span", {}, "what moves, followed; what stops stays"),
     saliency: () => make("span", {}, "bright: far from the motion of the rest"),
     regions: () => make("span", {}, "bright: weighs more, from 0 to 1"),
   };
@@ -54,12 +56,13 @@ function panelOf(layer, { pictures, size, segments, wheel }) {
 }
 
 function player(data) {
-  const layers = Object.keys(LAYERS).filter((layer) => layer !== "regions" || data.pictures.regions);
+  const layers = Object.keys(LAYERS).filter((layer) => data.pictures[layer]);
   const panels = layers.map((layer) => panelOf(layer, data));
   const show = (i, on) => { panels[i].element.hidden = !on; };
-  const switches = layers.map((layer, value) => ({ value, label: LAYERS[layer][0], checked: LAYERS[layer][1] }));
-  byId("toolbar").replaceChildren(pills("Show", "checkbox", switches, show));
-  switches.forEach(({ checked }, i) => show(i, checked));
+  const chosen = (layer) => LAYERS[layer][1] && !(layer === "segments" && data.pictures.tracks);
+  byId("toolbar").replaceChildren(pills("Show", "checkbox", layers.map((layer, value) =>
+    ({ value, label: LAYERS[layer][0], checked: chosen(layer) })), show));
+  layers.forEach((layer, i) => show(i, chosen(layer)));
   const mark = make("span", { class: "cursor" }); // that of the weights, which follows the one of the timeline
   const fps = Math.round(data.fps ?? 12);
   const transport = makeTransport({
@@ -70,8 +73,10 @@ function player(data) {
       return `, ${percent(data.moving[frame])} moves${data.likely ? `, ${percent(valueAt(data.likely, frame))} likely that anything does` : ""}`
         + (data.weights ? `, weighs ${valueAt(data.weights, frame).toFixed(2)}` : "");
     },
-    drawTimeline: (cursor, handlers) => make("div", {}, timeline(data, cursor, handlers),
-      ...(data.weights ? weightsPlot(data, mark, handlers) : [])),
+    drawTimeline: (cursor, handlers) => {
+      const shares = timeline(data, cursor, handlers);
+      return data.weights ? make("div", {}, shares, ...weightsPlot(data, mark, handlers)) : shares;
+    },
   });
   return make("div", { class: "player", tabindex: 0, role: "group", onkeydown: transport.onkeydown,
     "aria-label": `Player of ${data.name}: arrow keys step, space plays, Home and End jump` },
@@ -83,14 +88,16 @@ function player(data) {
 const valueAt = (values, frame) => values[Math.min(frame, values.length - 1)];
 
 // How much moves over the frames.
-function timeline({ moving, likely }, cursor, handlers) {
+function timeline(data, cursor, handlers) {
+  const { moving, likely } = data;
   const top = Math.max(0.01, ...moving);
   const line = curve(moving, moving.length, top);
-  return plot(moving.length, `Share of the picture that moves, at most ${percent(top)}`, [top, top / 2, 0].map(percent), cursor, handlers,
+  const drawn = plot(moving.length, `Share of the picture that moves, at most ${percent(top)}`, [top, top / 2, 0].map(percent), cursor, {},
     draw("path", { class: "area", d: `${line}L${moving.length - 1} 1L0 1z` }),
     draw("path", { d: line, "vector-effect": "non-scaling-stroke", style: { stroke: "var(--run-0)" } }),
     ...(likely ? [draw("path", { class: "baseline", "vector-effect": "non-scaling-stroke", style: { stroke: "var(--run-1)" },
       d: curve(likely, moving.length, 1) })] : []));
+  return withEvents(drawn, cursor, data, handlers);
 }
 
 // What the gate of the network makes of each frame.

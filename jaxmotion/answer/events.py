@@ -1,0 +1,110 @@
+"""What happens in a user's own video: events of its tracks, in files and in a picture."""
+
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from jaxmotion.answer.pictures import Kept
+from jaxmotion.answer.timeline import draw_timeline
+from jaxmotion.data.pictures import write_image
+from jaxmotion.data.video import Video
+from jaxmotion.errors import InputError
+from jaxmotion.events import Event, Rules, TrackMeter, Tracks, find_events, follow
+from jaxmotion.events.files import Film, write_boris, write_boris_table, write_csv, write_json
+
+EVENT_FILES = ("events.json", "events.csv", "boris.xlsx", "boris.csv", "timeline.png")
+"""Names of the files of events."""
+
+_FPS = 25.0  # where nothing tells
+
+
+@dataclass(frozen=True)
+class EventAnswer:
+    """How events are told.
+
+    Attributes:
+        fps: frames per second; None for what the video says, or 25.
+        rules: thresholds of the rules.
+    """
+
+    fps: float | None = None
+    rules: Rules = field(default_factory=Rules)
+
+    def __post_init__(self) -> None:
+        if self.fps is not None and not 0 < self.fps < float("inf"):
+            raise InputError(f"fps {self.fps}: expected a number above 0")
+
+
+def follow_segments(folder: Path, kept: Kept, moving: np.ndarray) -> tuple[np.ndarray, Tracks]:
+    """Follows what moves through a video, and measures it.
+
+    Args:
+        folder: folder for a file without a name, that is gone with the process.
+        kept: flow, masks and validity of the frames.
+        moving: bool `[K]`, which segments move on their own.
+
+    Returns:
+        Labels `[T, h, w]` of the tracks, on disk, and what is known of them.
+    """
+    flow, segments, valid = (
+        _Column(kept, 0),
+        _Column(kept, 1, lambda masks: moving[masks.argmax(axis=-1)].astype(int)),
+        _Column(kept, 2),
+    )
+    with tempfile.TemporaryFile(dir=folder) as file:
+        shape = (len(kept), *segments[0].shape)
+        labels = np.memmap(file, np.int32, "w+", shape=shape)  # outlives the file's name
+    follow(segments, flow, valid, out=labels)
+    meter = TrackMeter()
+    for t in range(len(kept)):
+        meter.add(labels[t], flow[t], valid[t])
+    return labels, meter.tracks()
+
+
+class _Column(Sequence[np.ndarray]):
+    """One of the arrays of each frame, read when asked for."""
+
+    def __init__(
+        self, kept: Kept, place: int, then: Callable[[np.ndarray], np.ndarray] = np.asarray
+    ) -> None:
+        self._kept, self._place, self._then = kept, place, then
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def __getitem__(self, t):  # pyright: ignore[reportIncompatibleMethodOverride]
+        return self._then(self._kept[t][self._place])
+
+
+def write_events(
+    folder: Path, video: Video, num_frames: int, tracks: Tracks, wanted: EventAnswer
+) -> list[Event]:
+    """Tells the events, and writes them into files.
+
+    - ``events.json``: each event with the box of its track in each frame (`write_json`).
+    - ``events.csv``: a row for each event.
+    - ``boris.xlsx`` and ``boris.csv``: the same for BORIS (`jaxmotion.events.files`).
+    - ``timeline.png``: a bar for each event, along the frames.
+
+    Args:
+        folder: folder to write to.
+        video: the video.
+        num_frames: number of its frames.
+        tracks: its tracks.
+        wanted: how events are told.
+
+    Returns:
+        The events, in the order of time.
+    """
+    events = find_events(tracks, wanted.rules)
+    fps = wanted.fps or video.fps or _FPS
+    film = Film(video.path.name, fps, num_frames, video.height, video.width)
+    write_json(folder / "events.json", film, events, tracks)
+    write_csv(folder / "events.csv", film, events)
+    write_boris(folder / "boris.xlsx", film, events)
+    write_boris_table(folder / "boris.csv", film, events)
+    write_image(folder / "timeline.png", draw_timeline(events, num_frames, fps))
+    return events
