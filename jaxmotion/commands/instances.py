@@ -1,4 +1,4 @@
-"""``jaxmotion instances VIDEO --checkpoint RUN --out OUT``: which objects move, however many."""
+"""``jaxmotion instances VIDEO --out OUT``: which objects move, however many."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,6 +8,7 @@ from typing import Annotated
 import tyro
 
 from jaxmotion.commands.parsing import parse_options
+from jaxmotion.models import DEFAULT_INSTANCES
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Instances:
 
     video: tyro.conf.Positional[Path]
     out: Path
-    checkpoint: str
+    checkpoint: str = DEFAULT_INSTANCES
     export: tuple[str, ...] = ()
     dilate: int = 0
     estimator: str = "auto"
