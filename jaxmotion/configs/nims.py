@@ -36,7 +36,7 @@ def crowd() -> Config:
         base,
         data=replace(base.data, source="scenes:crowd", height=64, width=112),
         optimizer=replace(base.optimizer, learning_rate=5e-3),
-        steps=600,
+        steps=2000,
         task=ClassificationConfig(
             least_area=0.001,
             fill=FillConfig(hide_probability=0.25, other_probability=0.25, margin=1),
