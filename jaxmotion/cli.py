@@ -147,8 +147,18 @@ def _ended_in_order() -> Iterator[None]:
     def end(number: int, frame: object) -> NoReturn:
         raise _TerminatedError(number)
 
-    earlier = {}
+    def again(lost: "sys.UnraisableHookArgs") -> None:
+        # What a signal raises in a destructor, or in what JAX does when garbage is collected, goes
+        # nowhere. So the signal comes once more, when that is over.
+        if isinstance(lost.exc_value, KeyboardInterrupt | _TerminatedError):
+            number = getattr(lost.exc_value, "number", signal.SIGINT)
+            threading.Timer(0.05, signal.raise_signal, (number,)).start()
+        else:
+            hook(lost)
+
+    earlier, hook = {}, sys.unraisablehook
     if threading.current_thread() is threading.main_thread():  # only there can signals be caught
+        sys.unraisablehook = again
         for name in ("SIGTERM", "SIGHUP"):
             number = getattr(signal, name, None)
             # What ignores a signal, as `nohup` does, or heeds it already is left to do so.
@@ -157,5 +167,6 @@ def _ended_in_order() -> Iterator[None]:
     try:
         yield
     finally:
+        sys.unraisablehook = hook
         for number, handler in earlier.items():
             signal.signal(number, handler)

@@ -596,6 +596,27 @@ def test_a_program_of_a_checkout_is_the_command(name, capsys):
         assert f"{name}.py" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(("ending", "expected"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_that_meets_a_destructor_still_ends_the_command(ending, expected):
+    """Python ignores what a destructor raises, an interrupt too."""
+    meeting = f"""
+import signal, sys, time
+from jaxmotion.cli import run_command
+signal.signal(signal.SIGINT, signal.default_int_handler)
+class Last:
+    def __del__(self):
+        signal.raise_signal({int(ending)})
+def command(argv):
+    Last()
+    for _ in range(200):
+        time.sleep(0.05)
+sys.exit(run_command(command, []))
+"""
+    done = subprocess.run([sys.executable, "-c", meeting], capture_output=True, text=True)
+    assert done.returncode == expected, done.stderr
+    assert done.stderr.strip() in ("terminated", "interrupted")
+
+
 @pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_process_told_to_end_leaves_nothing_behind(frames, untrained_run, tmp_path, ending):
     argv = ("segment", frames, "--out", "out", "--checkpoint", untrained_run)

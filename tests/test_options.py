@@ -111,7 +111,7 @@ WRONG = {
     InferenceConfig: {
         "window": [-1, 10**30, 1.0],
         "overlap": [-1, 1],
-        "linking": ["none"],
+        "linking": ["nearest"],
     },
     AugmentConfig: {
         "global_motion": [-1, NAN],
