@@ -18,8 +18,8 @@ def config() -> Config:
         task=AdversarialConfig(
             # From empty masks: a classifier of a crowd has seen no frame without one.
             network=NetworkConfig(input="raw_and_residual", threshold_start=0.0, favoured_bias=1.0),
-            # Who walks against a crowd covers a two-hundredth of the frame: with a multiplier above
-            # 1 the area would count nothing beside the violation.
+            # Who walks against a crowd covers a percent or two of the frame: with a multiplier far
+            # above 1 the area would count nothing beside the violation.
             constraint=ConstraintConfig(start=0.3, rate=0.002),
         ),
         optimizer=OptimizerConfig(learning_rate=3e-3, warmup_steps=20, ema_decay=0.98),
