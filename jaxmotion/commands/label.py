@@ -23,6 +23,8 @@ class Label:
         flow: name of the flow folder, DATA/Flows/NAME, of a DAVIS-layout root; that of OUT too.
         split: name of the list of sequences DATA/ImageSets/SPLIT.txt; all sequences if not given.
         checkpoint: network that segments: the name of a shipped model, a run, or a model file.
+        objects: give the parts of what moves, connected in space and time, labels of their own;
+            `python train.py instances --data.source scenes:crowd_of_objects,OUT` trains on them.
     """
 
     data: tyro.conf.Positional[str]
@@ -30,6 +32,7 @@ class Label:
     flow: str = "raft"
     split: str | None = None
     checkpoint: str = DEFAULT_MODEL
+    objects: bool = False
 
 
 def main(argv: Sequence[str], prog: str = "jaxmotion label") -> None:
@@ -56,5 +59,6 @@ def main(argv: Sequence[str], prog: str = "jaxmotion label") -> None:
         raise InputError(f"{options.data}: expected flow of videos; scenes have labels already")
     enable_compilation_cache()
     segmenter = Segmenter.load(options.checkpoint)
-    for name, share in write_own_labels(source, segmenter, options.out, options.flow):
+    written = write_own_labels(source, segmenter, options.out, options.flow, options.objects)
+    for name, share in written:
         print(f"{name}: {100 * share:.1f} % moves")

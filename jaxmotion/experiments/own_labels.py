@@ -8,14 +8,20 @@ import numpy as np
 from jaxmotion.data.masks import write_label_pictures
 from jaxmotion.data.sources import FlowSource
 from jaxmotion.data.transforms import resize_flow_and_valid
+from jaxmotion.experiments.instances import connected_parts
 from jaxmotion.inference.segmenter import Segmenter
 from jaxmotion.saliency import salient_segments
 
 _LABELS = "Annotations/480p"  # as `jaxmotion.data.LAYOUTS` has it
+_LEAST_PART = 1e-3  # of all pixels of what moves in a video; smaller parts are no objects
 
 
 def write_own_labels(
-    source: FlowSource, segmenter: Segmenter, out: Path, flow_name: str = "raft"
+    source: FlowSource,
+    segmenter: Segmenter,
+    out: Path,
+    flow_name: str = "raft",
+    objects: bool = False,
 ) -> Iterator[tuple[str, float]]:
     """Segments videos, chooses what moves in each, and writes both flow and labels.
 
@@ -27,6 +33,8 @@ def write_own_labels(
         segmenter: network that segments them.
         out: folder to write to.
         flow_name: name of the folder of the flow, OUT/Flows/NAME.
+        objects: whether the parts of what moves, connected in space and time, get labels of their
+            own, the largest first; else all that moves has the label 1.
 
     Yields:
         The name of each sequence once it is written, and the share of its pixels that moves.
@@ -42,6 +50,8 @@ def write_own_labels(
         flow, valid = resize_flow_and_valid(read["flow"], read["valid"], size)
         masks = segmenter(flow, valid)
         moving = salient_segments(masks, flow, valid=valid)[masks.argmax(axis=-1)]
+        if objects:
+            moving = connected_parts(moving, int(_LEAST_PART * moving.sum()))
         flows = out / "Flows" / flow_name
         flows.mkdir(parents=True, exist_ok=True)
         np.savez(flows / f"{sequence.name}.npz", flow=np.float16(flow), valid=valid > 0)
@@ -49,4 +59,4 @@ def write_own_labels(
         labels = np.concatenate([moving, moving[-1:]]).astype(np.uint8)
         names = [f"{t:05d}" for t in range(len(labels))]
         write_label_pictures(out / _LABELS / sequence.name, names, labels)
-        yield sequence.name, float(moving.mean())
+        yield sequence.name, float((moving > 0).mean())

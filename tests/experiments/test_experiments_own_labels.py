@@ -1,6 +1,7 @@
 """`jaxmotion label`: labels without annotation, in a folder that training reads."""
 
 import dataclasses
+from typing import cast
 
 import numpy as np
 import pytest
@@ -9,6 +10,8 @@ from classifier_run import classifier_config
 from jaxmotion.cli import main
 from jaxmotion.data import open_source
 from jaxmotion.experiments.experiment import run_experiment
+from jaxmotion.experiments.own_labels import write_own_labels
+from jaxmotion.inference.segmenter import Segmenter
 from jaxmotion.optical_flow import write_flow_npz
 
 T, H, W = 6, 40, 64
@@ -49,6 +52,30 @@ def test_labels_are_written_beside_their_flow_and_can_be_trained_on(
         config.data, source=f"scenes:parallax,{out}", validation_clips=4, validation_fraction=0.3
     )
     run_experiment(dataclasses.replace(config, data=data, steps=1, batch_size=4), tmp_path / "run")
+
+
+def test_parts_of_what_moves_are_objects_of_their_own(tmp_path):
+    # Left half and right half of a strip that moves, with a column between them that does not.
+    still = np.ones((T, H, W), bool)
+    still[:, 10:30, 15:25] = still[:, 10:30, 26:50] = False
+    flow = np.repeat(np.where(still, 0, 8.0)[..., None], 2, axis=-1).astype(np.float32)
+    write_flow_npz(tmp_path / "flows" / "two.npz", flow)
+
+    class Two:
+        def working_size(self, height, width):
+            return height, width
+
+        def __call__(self, flow, valid):
+            moves = flow[..., 0] > 4
+            return np.stack([~moves, moves], axis=-1).astype(np.float32)
+
+    source = open_source(tmp_path / "flows")
+    for objects, values in ((False, [1, 1]), (True, [2, 1])):  # the larger one first
+        out = tmp_path / f"own_{objects}"
+        list(write_own_labels(source, cast(Segmenter, Two()), out, objects=objects))
+        labels = open_source(out, fields=("flow", "labels"))[3]["labels"][0]
+        assert [labels[20, 20], labels[20, 40]] == values
+        np.testing.assert_array_equal(labels == 0, still[0])
 
 
 def test_scenes_need_no_labels(tmp_path, capsys):
