@@ -28,6 +28,8 @@ class Flow:
         correlation: how raft and raft_small look up correlations: all_pairs, on_demand (less
             memory), or auto.
         refine: also estimate the flow back, and fill in where the two do not agree.
+        planar: take the camera's motion wherever it explains the frames as well as the flow does,
+            for views from far above; what refine fills in is smoother then.
         backward: flow to the frame before instead of the one after.
         gap: number of frames from one to the other; 1 for neighbors.
         format: file format: a .flo or a KITTI .png for each frame, or one .npz for all.
@@ -44,6 +46,7 @@ class Flow:
     iterations: int | None = None
     correlation: str | None = None
     refine: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    planar: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     backward: bool = False
     gap: int = 1
     format: Literal["flo", "png", "npz"] = "flo"
@@ -62,6 +65,8 @@ def main(argv: Sequence[str], prog: str = "jaxmotion flow") -> None:
     from jaxmotion.data import open_video
     from jaxmotion.optical_flow import (
         FLOW_STRENGTH,
+        SMALL_STRENGTH,
+        Planar,
         Refined,
         enlarged,
         make_estimator,
@@ -87,7 +92,10 @@ def main(argv: Sequence[str], prog: str = "jaxmotion flow") -> None:
     )
     estimator = enlarged(estimator, options.scale)
     if options.refine:
-        estimator = Refined(estimator, FLOW_STRENGTH)
+        strength = SMALL_STRENGTH if options.planar else FLOW_STRENGTH
+        estimator = Refined(estimator, strength)
+    if options.planar:
+        estimator = Planar(estimator)
     report = write_flow_folder(
         video,
         options.out,

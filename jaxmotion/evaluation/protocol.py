@@ -25,6 +25,7 @@ class Protocol:
     Attributes:
         select: rule that reads the segments as one foreground, see `SELECTION_RULES`; of no
             meaning where objects are matched.
+        overrules: whether that rule also reads methods that have a rule of their own.
         cut: frames given to the predictor at once, and for which the foreground is selected
             together; 0 takes the whole sequence. The last cut may be shorter.
         frames: `"flow"` scores every annotated frame that has a flow: all but the last.
@@ -45,6 +46,7 @@ class Protocol:
     """
 
     select: str = "except_largest"
+    overrules: bool = False
     cut: int = 0
     frames: ScoredFrames = "flow"
     name: str = "davis2016"
@@ -132,7 +134,8 @@ def preset(name: str, **changes) -> Protocol:
 
     Args:
         name: name of the protocol, a key of `PRESETS`.
-        changes: fields to replace; None leaves one as it is.
+        changes: fields to replace; None leaves one as it is. A rule of selection that is asked for
+            is that of all methods.
 
     Raises:
         InputError: the name, or what a field became, is unknown.
@@ -140,4 +143,4 @@ def preset(name: str, **changes) -> Protocol:
     if name not in PRESETS:
         raise InputError(f"--protocol {name}: unknown, expected {', '.join(PRESETS)}")
     given = {key: value for key, value in changes.items() if value is not None}
-    return replace(PRESETS[name], **given)
+    return replace(PRESETS[name], overrules="select" in given, **given)

@@ -229,7 +229,7 @@ def _evaluate_method(
     out: Path, plan: DatasetPlan, video: AnnotatedVideo, method: Method, options: Options
 ) -> SequenceScores:
     labeled, protocol = method.label(video, plan.protocol), plan.protocol
-    if labeled.select is not None:
+    if labeled.select is not None and not protocol.overrules:
         protocol = replace(protocol, select=labeled.select)
     name, labels = video.sequence.name, labeled.labels
     scores, packed = score_labels(

@@ -265,11 +265,12 @@ class TrackMasks:
 
     Attributes:
         segmenter: the network.
-        select: rule that reads the masks as one foreground: all but the background.
+        select: rule that reads the masks as one foreground: the objects that move on their own
+            over the whole video.
         background: number of the mask that is no object.
     """
 
-    select = "nonzero"
+    select = "salient"
     background = 0
 
     def __init__(self, segmenter: InstanceSegmenter) -> None:

@@ -4,8 +4,8 @@
 archives of unknown origin; `fields` finds and reads those of a whole video. `arrays` says what they
 take for flow, and which vectors are known.
 `colors` renders flow and labels; `estimators` turns two frames, or many, into flow; `raft` and
-`soflow` are two of them, networks; `enlarged` shows them larger frames, and `refinement` betters
-what they give. `quality` judges flow without ground
+`soflow` are two of them, networks; `enlarged` shows them larger frames, `refinement` and `planar`
+better what they give. `quality` judges flow without ground
 truth. `folders` does it all for a whole video, which `stores` keep as it comes; `origin` says what
 made a flow, `notes` of which frames it is, `quality_file` how good it is.
 """
@@ -33,18 +33,26 @@ from jaxmotion.optical_flow.formats import (
 from jaxmotion.optical_flow.kitti import read_kitti_png, write_kitti_png
 from jaxmotion.optical_flow.origin import FlowOrigin, read_flow_origin
 from jaxmotion.optical_flow.pfm import read_pfm, read_pfm_flow
+from jaxmotion.optical_flow.planar import Planar
 from jaxmotion.optical_flow.quality import FlowQuality, consistency, flow_quality, warp
-from jaxmotion.optical_flow.refinement import FLOW_STRENGTH, Refined, estimator_for_masks
+from jaxmotion.optical_flow.refinement import (
+    FLOW_STRENGTH,
+    SMALL_STRENGTH,
+    Refined,
+    estimator_for_masks,
+)
 
 __all__ = [
     "DIS",
     "ESTIMATORS",
     "Enlarged",
     "FLOW_STRENGTH",
+    "SMALL_STRENGTH",
     "Estimator",
     "FlowFolderReport",
     "FlowOrigin",
     "FlowQuality",
+    "Planar",
     "Refined",
     "color_labels",
     "color_wheel",

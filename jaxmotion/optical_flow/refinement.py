@@ -16,11 +16,12 @@ from scipy.linalg import solveh_banded
 from jaxmotion.motion import frame_motion
 from jaxmotion.optical_flow.enlarged import Enlarged, enlarged
 from jaxmotion.optical_flow.estimators import DIS, Estimator, make_estimator
+from jaxmotion.optical_flow.planar import Planar
 
 Size = tuple[int, int]  # height, width
 
-# How strong the smoothing is where the flow shall become masks, or be flow.
-MASK_STRENGTH, FLOW_STRENGTH = 3000.0, 100.0
+# How strong the smoothing is where the flow shall become masks, be flow, or show small objects.
+MASK_STRENGTH, FLOW_STRENGTH, SMALL_STRENGTH = 3000.0, 100.0, 300.0
 
 # A flow and the one back differ by chance where |f + b|² is about 0.05 (|f|² + |b|²) + 0.5, and the
 # colors of a match by 20 gray levels. Nothing is less certain than 0.0001, so that there is an
@@ -92,7 +93,10 @@ class Refined:
 
 
 def estimator_for_masks(name: str, scale: int = 1, **settings: Any) -> Estimator:
-    """Makes an estimator of `ESTIMATORS` as it serves masks best: DIS is refined, no other is.
+    """Makes an estimator of `ESTIMATORS` as it serves masks best.
+
+    DIS is refined. SoFlow, which is for views from far above, is refined less, and is over a plane
+    (`Planar`). Others are as they are.
 
     Args:
         name: name of the estimator, as `make_estimator` takes it.
@@ -106,6 +110,9 @@ def estimator_for_masks(name: str, scale: int = 1, **settings: Any) -> Estimator
     Raises:
         InputError: an unknown name, a setting that the estimator does not have, or a bad one.
     """
+    if name == "soflow":
+        base = enlarged(make_estimator(name, **settings), scale)
+        return Planar(Refined(base, SMALL_STRENGTH))
     if name != "dis":
         return enlarged(make_estimator(name, **settings), scale)
     return Refined(enlarged(make_estimator(name, **{"preset": "medium", **settings}), scale))
@@ -121,7 +128,7 @@ def concurrent_calls(estimator: Estimator) -> int:
         As many as there are cores for DIS, refined or not, which works on one; else 1.
     """
     base = estimator
-    while isinstance(base, Refined | Enlarged):
+    while isinstance(base, Refined | Enlarged | Planar):
         base = base.base
     return min(_MOST_CALLS, os.cpu_count() or 1) if isinstance(base, DIS) else 1
 

@@ -9,6 +9,7 @@ from classifier_run import classifier_config
 
 from jaxmotion.cli import main
 from jaxmotion.data import open_source
+from jaxmotion.data.sources import FlowSource
 from jaxmotion.experiments.experiment import run_experiment
 from jaxmotion.experiments.own_labels import write_own_labels
 from jaxmotion.inference.segmenter import Segmenter
@@ -70,6 +71,7 @@ def test_parts_of_what_moves_are_objects_of_their_own(tmp_path):
             return np.stack([~moves, moves], axis=-1).astype(np.float32)
 
     source = open_source(tmp_path / "flows")
+    assert isinstance(source, FlowSource)
     for objects, values in ((False, [1, 1]), (True, [2, 1])):  # the larger one first
         out = tmp_path / f"own_{objects}"
         list(write_own_labels(source, cast(Segmenter, Two()), out, objects=objects))
