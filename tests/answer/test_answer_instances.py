@@ -1,17 +1,24 @@
 """`jaxmotion instances` on a made-up video, and the tables and pictures that it writes."""
 
 import csv
+import tracemalloc
 
 import jax
 import numpy as np
 import pytest
 from PIL import Image
 
+from jaxmotion.answer.instances import segment_instances
+from jaxmotion.answer.kept import KeptTracks
 from jaxmotion.cli import main
 from jaxmotion.data import DataConfig, write_image
 from jaxmotion.data.windows import InferenceConfig
+from jaxmotion.inference.instance_segmenter import InstanceSegmenter
+from jaxmotion.inference.tracks import TrackedFrame
+from jaxmotion.networks import Attention
 from jaxmotion.networks.config import NetworkConfig
 from jaxmotion.optical_flow import write_flow_npz
+from jaxmotion.optical_flow.formats import write_flo
 from jaxmotion.options import to_json
 from jaxmotion.tasks.instances_config import ClusteringConfig, InstancesConfig
 from jaxmotion.training.checkpoints import Checkpoints
@@ -85,3 +92,55 @@ def test_a_segmenter_finds_no_instances(clip, untrained_run, tmp_path, capsys):
     assert main(["instances", str(clip / "clip"), *options]) == 2
     assert "expected one of instances" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("gate", [False, True])
+def test_what_waits_on_disk_comes_back_as_it_was(tmp_path, gate):
+    rng = np.random.default_rng(0)
+    frames = []
+    for _ in range(3):
+        flow, valid = rng.normal(size=(6, 8, 2)), rng.random((6, 8)) > 0.2
+        labels, nearest = rng.integers(0, 9, (2, 6, 8)).astype(np.int32)
+        weights = Attention(np.float32(1.5), rng.random((3, 4))) if gate else None
+        found = TrackedFrame(labels, nearest, *rng.random((2, 6, 8)), weights)
+        frames.append((flow, valid, found))
+    with KeptTracks(tmp_path) as kept:
+        for flow, valid, found in frames:
+            kept.add(flow, valid.astype(np.float32), found)
+        assert len(kept) == 3
+        for index, again in [*enumerate(kept), (1, kept[1]), (0, kept[0])]:
+            flow, valid, found = frames[index]
+            np.testing.assert_array_equal(again.flow, np.float32(np.float16(flow)))
+            np.testing.assert_array_equal(again.valid, valid)
+            np.testing.assert_array_equal(again.found.labels, found.labels)
+            np.testing.assert_array_equal(again.found.nearest, found.nearest)
+            np.testing.assert_array_equal(again.found.probability, np.float16(found.probability))
+            assert (again.found.attention is None) == (found.attention is None)
+            for a, b in zip(again.found.attention or (), found.attention or (), strict=True):
+                np.testing.assert_array_equal(a, b)
+        assert list(tmp_path.iterdir()) == []  # its file has no name
+
+
+@pytest.mark.slow
+def test_memory_does_not_grow_with_the_video(run, tmp_path):
+    """Beyond the pictures of the page, which are at most 100 frames, and some numbers a frame."""
+    rng = np.random.default_rng(0)
+    segmenter = InstanceSegmenter.load(run)
+    peaks = []
+    for count in (250, 1000):
+        root = tmp_path / str(count)
+        for t in range(count + 1):
+            write_image(root / "clip" / f"{t:04d}.png", np.full((32, 48, 3), t % 251, np.uint8))
+        flow = rng.normal(0, 1, (count, 32, 48, 2)).astype(np.float16)
+        (root / "flow").mkdir()
+        for t, field in enumerate(flow):
+            write_flo(root / "flow" / f"{t:04d}.flo", field.astype(np.float32))
+        del flow, field
+        if not peaks:  # compiles
+            segment_instances(root / "clip", segmenter, root / "first", root / "flow")
+        tracemalloc.start()
+        found = segment_instances(root / "clip", segmenter, root / "out", root / "flow")
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+        assert found.frames == count
+    assert peaks[1] < peaks[0] + 750 * 3000  # of 20 kB that a frame takes on disk
