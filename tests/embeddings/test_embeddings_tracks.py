@@ -98,4 +98,4 @@ def test_a_linker_holds_no_more_after_many_tracks_than_after_a_few():
         linker.link(2 * window, labels)
         sizes.append(len(pickle.dumps(linker)))
     assert linker.count > 600
-    assert max(sizes[10:]) <= max(sizes[:10])
+    assert max(sizes) <= sizes[0] + 16  # bytes of longer numbers

@@ -106,7 +106,7 @@ def test_a_video_of_any_length_and_size(segmenter):
 
 
 @pytest.mark.slow
-def test_a_stream_of_a_thousand_frames_needs_no_more_memory_than_a_short_one(segmenter):
+def test_a_stream_of_many_frames_needs_no_more_memory_than_a_short_one(segmenter):
     rng = np.random.default_rng(0)
     some = rng.normal(size=(7, H, W, 2)).astype(np.float32)
 
@@ -120,8 +120,8 @@ def test_a_stream_of_a_thousand_frames_needs_no_more_memory_than_a_short_one(seg
         return peak, len(names)
 
     most_memory(60)  # compiles
-    (short, few), (long, many) = most_memory(60), most_memory(1000)
-    assert many > 5 * few  # the noise is new tracks all along
+    (short, few), (long, many) = most_memory(60), most_memory(400)
+    assert many > 4 * few  # the noise is new tracks all along
     assert long < 1.3 * short + 100 * many  # bytes of this test's own names
 
 
