@@ -2,11 +2,22 @@
 
     python benchmarks/instances.py scenes --checkpoint runs/instances
     python benchmarks/instances.py flies --checkpoint runs/instances --data path/to/flies
+    python benchmarks/instances.py ablate --checkpoint runs/instances
+    python benchmarks/instances.py losses
+    python benchmarks/instances.py stream --frames 256 1000 10000
 
 `scenes` prints scores on 60 scenes of level hard in which at least two objects are seen (8 frames,
-64×112; no run trains on them): of the network, of the same network told the true foreground
+64×112; no run trains on them): of each network, of the same network told the true foreground
 ("grouping": only how it is parted counts), of segmenters (labels as they are, and the connected
 parts of all but the largest segment), and of the connected parts of the true foreground.
+
+`ablate` prints scores on the same scenes with other settings of the clustering: its rule, and the
+seeds that an object is grown from and that its pixels must have.
+
+`losses` compares the Lovász hinge by histogram and by sorting, with six objects in a clip: value,
+gradient, and processor time of both together.
+
+`stream` prints the peak memory of a process of its own that streams flow of 64×112 of some length.
 
 `flies` follows two flies through a video whose body points are known: clip.mp4, tracks.npz,
 events.npz. Of each fly in each frame in which it walks: whether 80 % of its points lie in one
@@ -14,19 +25,25 @@ track; whether both flies lie in different ones where both walk; how often a fly
 """
 
 import itertools
-from collections.abc import Callable
+import multiprocessing
+import time
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
 import jax
 import numpy as np
 import tyro
+from memory import peak
 
 from jaxmotion.data.video import open_video
 from jaxmotion.experiments.instances import connected_parts, instance_scores, mean_scores
 from jaxmotion.inference.instance_segmenter import InstanceSegmenter
 from jaxmotion.inference.segmenter import Segmenter
+from jaxmotion.losses.embeddings import lovasz_hinge
 from jaxmotion.optical_flow.estimators import DIS, estimate_sequence
 from jaxmotion.scenes import LEVELS, generate
 from jaxmotion.tasks.instances import InstancesTask
@@ -43,15 +60,17 @@ class Options:
 
     Attributes:
         what: what to measure.
-        checkpoint: network of instances.
+        checkpoint: networks of instances; `scenes` takes several.
+        frames: lengths of the videos that `stream` streams.
         segmenters: networks that segments come from, beside it.
         scenes: number of scenes.
         level: level of the scenes.
         data: folder of the flies' video.
     """
 
-    what: tyro.conf.Positional[Literal["scenes", "flies"]]
-    checkpoint: str
+    what: tyro.conf.Positional[Literal["scenes", "flies", "ablate", "losses", "stream"]]
+    checkpoint: tuple[str, ...] = ("instances",)
+    frames: tuple[int, ...] = (256, 1000, 10000)
     segmenters: tuple[str, ...] = ("lt-ms-k4",)
     scenes: int = 60
     level: str = "hard"
@@ -89,13 +108,15 @@ def grouping(segmenter: InstanceSegmenter) -> Callable[[np.ndarray, np.ndarray],
 
 
 def measure_scenes(options: Options) -> None:
-    network = InstanceSegmenter.load(options.checkpoint)
-    group = grouping(network)
-    methods: dict[str, Callable] = {
-        options.checkpoint: lambda s: network(s.flow).labels,
-        "the same, on the true foreground": lambda s: group(s.flow, s.labels > 0),
-        "parts of the true foreground": lambda s: connected_parts(s.labels > 0),
-    }
+    methods: dict[str, Callable] = {}
+    for name in options.checkpoint:
+        network = InstanceSegmenter.load(name)
+        group = grouping(network)
+        methods[name] = lambda s, network=network: network(s.flow).labels
+        methods[f"{name}, on the true foreground"] = lambda s, group=group: group(
+            s.flow, s.labels > 0
+        )
+    methods["parts of the true foreground"] = lambda s: connected_parts(s.labels > 0)
     for name in options.segmenters:
         segments = Segmenter.load(name)
 
@@ -110,8 +131,82 @@ def measure_scenes(options: Options) -> None:
     scenes = list(scenes_of_several(options.level, options.scenes))
     print(f"{len(scenes)} scenes, {sum(int(s.labels.max()) for s in scenes)} objects")
     for name, find in methods.items():
-        scores = mean_scores(instance_scores(s.labels, find(s).astype(np.int32)) for s in scenes)
-        print(f"{name:40s}", "  ".join(f"{key} {value:.3f}" for key, value in scores.items()))
+        print_scores(name, (instance_scores(s.labels, find(s).astype(np.int32)) for s in scenes))
+
+
+def print_scores(name: str, scores: Iterable[Mapping[str, float]]) -> None:
+    row = (f"{key} {value:.3f}" for key, value in mean_scores(scores).items())
+    print(f"{name:40s}", "  ".join(row), flush=True)
+
+
+def measure_clustering(options: Options) -> None:
+    """The network sees each clip once; all settings cluster the same embedding."""
+    (name,) = options.checkpoint
+    network = InstanceSegmenter.load(name)
+    embed = jax.jit(InstancesTask(network.task).embed)
+    scenes = list(scenes_of_several(options.level, options.scenes))
+    known = np.ones(SIZE, np.float32)[None]
+    said = [embed(network.params, scene.flow[None], known) for scene in scenes]
+    usual = network.task.clustering
+    settings = [
+        *({"rule": rule} for rule in ("paper", "released")),
+        *({"min_seed": seed} for seed in (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)),
+        *({"least_seed": seed} for seed in (0.05, 0.15, 0.25, 0.35, 0.5)),
+    ]
+    print(f"{len(scenes)} scenes; otherwise {usual}")
+    for changes in settings:
+        task = InstancesTask(replace(network.task, clustering=replace(usual, **changes)))
+        find = jax.jit(task.find)
+        found = (np.asarray(find(*each, known).labels)[0] for each in said)
+        rows = (instance_scores(s.labels, labels) for s, labels in zip(scenes, found, strict=True))
+        print_scores(" ".join(f"{key} {value}" for key, value in changes.items()), rows)
+
+
+def measure_losses(options: Options) -> None:
+    """Errors as those of a network in training: of some objects right, of others wrong."""
+    del options
+    rng = np.random.default_rng(0)
+    objects = 6
+    labels = next(scenes_of_several("crowd_of_objects", 1)).labels.ravel()
+    members = (labels == np.arange(1, objects + 1)[:, None]).astype(np.float32)
+    right = rng.uniform(-0.5, 1.0, (objects, 1))
+    # Not clipped: pixels of the same error have gradients that only their sum tells.
+    logits = np.tanh(right * (2 * members - 1) + rng.normal(0, 0.4, members.shape))
+    logits = logits.astype(np.float32)
+    found = {}
+    for name, bins in (("sort", None), ("histogram", 1024)):
+        value = partial(lovasz_hinge, bins=bins)
+        both = jax.jit(jax.value_and_grad(lambda x, m, value=value: value(x, m).sum()))
+        found[name] = [np.asarray(array) for array in both(logits, members)]
+        times = []
+        for _ in range(20):
+            start = time.process_time()
+            jax.block_until_ready(both(logits, members))
+            times.append(time.process_time() - start)
+        middle = 1000 * float(np.median(times))
+        print(f"{name:10s} value {found[name][0]:.6f}, {middle:.1f} ms of processor time")
+    (exact, gradient), (near, other) = found["sort"], found["histogram"]
+    away = np.abs(other - gradient).sum() / np.abs(gradient).sum()
+    print(f"difference of the value {abs(near - exact):.1e}, of the gradient (L1) {away:.1e}")
+
+
+def measure_stream(options: Options) -> None:
+    (name,) = options.checkpoint
+    context = multiprocessing.get_context("spawn")
+    for count in options.frames:
+        with ProcessPoolExecutor(1, context) as pool:  # the peak is that of the whole process
+            seen, tracks, megabytes = pool.submit(stream_peak, name, count).result()
+        print(f"{seen} frames, {tracks} tracks: peak {megabytes:.0f} MB", flush=True)
+
+
+def stream_peak(checkpoint: str, count: int) -> tuple[int, int, float]:
+    """Frames, tracks and MB that the process peaks at where so many frames are streamed."""
+    flow = generate(LEVELS["long"], 240, *SIZE[1:], seed=FIRST_SEED).flow
+    frames = (flow[t % len(flow)] for t in range(count))
+    seen = tracks = 0
+    for frame in InstanceSegmenter.load(checkpoint).stream(frames):
+        seen, tracks = seen + 1, max(tracks, *frame.tracks.tolist(), 0)
+    return seen, tracks, peak()
 
 
 def fly_flow(video: Path) -> np.ndarray:
@@ -122,7 +217,8 @@ def fly_flow(video: Path) -> np.ndarray:
 
 def measure_flies(options: Options) -> None:
     flow = fly_flow(options.data / "clip.mp4")
-    found = InstanceSegmenter.load(options.checkpoint).stream(iter(flow))
+    (name,) = options.checkpoint
+    found = InstanceSegmenter.load(name).stream(iter(flow))
     labels = np.stack([frame.labels.astype(np.int16) for frame in found])
     points = np.load(options.data / "tracks.npz")["tracks"] - (COLUMNS.start, ROWS.start)
     walks = np.zeros(points.shape[:2], bool)
@@ -154,7 +250,14 @@ def measure_flies(options: Options) -> None:
 
 def main() -> None:
     options = tyro.cli(Options)
-    {"scenes": measure_scenes, "flies": measure_flies}[options.what](options)
+    measure = {
+        "scenes": measure_scenes,
+        "flies": measure_flies,
+        "ablate": measure_clustering,
+        "losses": measure_losses,
+        "stream": measure_stream,
+    }
+    measure[options.what](options)
 
 
 if __name__ == "__main__":

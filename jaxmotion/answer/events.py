@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from jaxmotion.answer.pictures import Kept
+from jaxmotion.answer.kept import Kept
 from jaxmotion.answer.timeline import draw_timeline
 from jaxmotion.data.pictures import write_image
 from jaxmotion.data.video import Video

@@ -1,7 +1,8 @@
 """The objects of a user's own video: masks of each, in one color all along, and a page."""
 
 import csv
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
@@ -12,20 +13,20 @@ from tqdm import tqdm
 from jaxmotion.answer.attention import check_gate
 from jaxmotion.answer.events import EVENT_FILES, EventAnswer, write_events
 from jaxmotion.answer.exports import EXPORTED, EXPORTS, Subject
+from jaxmotion.answer.kept import KeptTracks
 from jaxmotion.answer.page import Gatherer, render
 from jaxmotion.answer.pictures import Pictures, write_answer
-from jaxmotion.answer.stages import open_fields
+from jaxmotion.answer.stages import Field, open_fields
 from jaxmotion.data.video import Video, open_video
 from jaxmotion.errors import InputError
 from jaxmotion.events import Event, TrackMeter
 from jaxmotion.files import atomic_path
 from jaxmotion.inference.instance_segmenter import InstanceSegmenter, TrackRecords
 from jaxmotion.inference.motions import MotionFitter
-from jaxmotion.inference.tracks import TrackedFrame
 from jaxmotion.motion import MotionModel
 from jaxmotion.optical_flow.estimators import Estimator
 from jaxmotion.output_folder import Results
-from jaxmotion.saliency.residuals import ResidualMeter
+from jaxmotion.saliency import ResidualMeter, SegmentResiduals
 
 RESULTS = (
     *("index.html", "masks", "moving", "overlay.mp4", "theta.npz", "tracks.csv"),
@@ -34,14 +35,6 @@ RESULTS = (
 
 _MODEL = MotionModel("quadratic", "polynomial")
 _MOST = 255  # labels of a picture
-
-
-class _Held(NamedTuple):
-    """A frame in memory, at the size that the network works at."""
-
-    flow: np.ndarray
-    valid: np.ndarray
-    found: TrackedFrame
 
 
 class Counted(NamedTuple):
@@ -93,9 +86,10 @@ def segment_instances(
       ``start`` and ``length`` `[N]` of the windows.
     - what ``exports`` names, and of events what `write_events` says.
 
-    Flow and objects of the whole video are held in memory, at the size that the network works at
-    (about 0.1 MB a frame at 64×112). The last frame has no flow. Its objects are those of the frame
-    before.
+    Only the objects that live longest are written, so all wait for the end of the video. Until then
+    flow and objects are on the disk of ``out``, at the size that the network works at (0.1 MB a
+    frame at 64×112); memory does not grow with the video but for some numbers of each frame and
+    track. The last frame has no flow. Its objects are those of the frame before.
 
     Args:
         path: video file, or folder of frames.
@@ -125,81 +119,86 @@ def segment_instances(
     video = open_video(path)
     fields, flow_files = open_fields(video, flow, segmenter.working_size(video.height, video.width))
     results = Results(out, "instances", RESULTS, video.path.name)
-    total = None if video.num_frames is None else video.num_frames - 1
     with (
         results.claimed([video.path, *video.files, *flow_files]),
         results.replaced() as new,
+        KeptTracks(new) as kept,
     ):
-        with tqdm(desc="flow and objects", unit="frame", total=total) as bar:
-            held, records = _find(segmenter, fields, bar)
+        total = None if video.num_frames is None else video.num_frames - 1
+        records = _find(segmenter, fields, kept, total)
         tracks = records.longest(min(segmenter.task.most_tracks, _MOST))
         gatherer = Gatherer(1 + len(tracks), network.reduction if attention else 0)
-        names = _write_pictures(new, video, held, tracks, gatherer)
-        moving = np.arange(1 + len(tracks)) > 0
-        subject = Subject(video, tuple(range(1, 1 + len(tracks))), dilate)
-        with ExitStack() as stack:
-            chosen = [stack.enter_context(EXPORTS[name](new, subject)) for name in exports]
-            write_answer(new, names, video, moving, chosen)
-        meter = ResidualMeter(len(moving))
-        for frame in held:
-            masks = frame.found.masks(tracks)
-            meter.add(masks.argmax(axis=-1), frame.flow.astype(np.float32), frame.valid)
+        names = _write_pictures(new, video, kept, tracks, gatherer)
+        _write_moving(new, video, names, len(tracks), exports, dilate)
+        _write_motions(new / "theta.npz", segmenter, kept, tracks)
+        _write_table(new / "tracks.csv", names, kept, tracks, records, gatherer)
         told: list[Event] = []
         if events is not None:
-            told = _write_events(new, video, len(names), held, tracks, events)
-        page = render(video, gatherer, meter.residuals(), moving, settings or {}, events=told)
+            told = _write_events(new, video, len(names), kept, tracks, events)
+        moving, residuals = np.arange(1 + len(tracks)) > 0, _residuals(kept, tracks)
+        page = render(video, gatherer, residuals, moving, settings or {}, events=told)
         (new / "index.html").write_text(page, encoding="utf-8")
-        _write_motions(new / "theta.npz", segmenter, held, tracks)
-        _write_table(new / "tracks.csv", names, held, tracks, records, gatherer)
-    longest = max((records.lifetimes[track] for track in tracks), default=0)
-    return Counted(len(tracks), longest, len(held), len(told))
+        longest = max((records.lifetimes[track] for track in tracks), default=0)
+        return Counted(len(tracks), longest, len(kept), len(told))
 
 
-def _find(segmenter: InstanceSegmenter, fields, bar: tqdm) -> tuple[list[_Held], TrackRecords]:
-    """The objects of all frames."""
-    kept: list[tuple[np.ndarray, np.ndarray]] = []
+def _find(
+    segmenter: InstanceSegmenter, fields: Iterable[Field], kept: KeptTracks, total: int | None
+) -> TrackRecords:
+    """Keeps flow and objects of all frames."""
+    records, passed = TrackRecords(), deque[Field]()
+    with tqdm(desc="flow and objects", unit="frame", total=total) as bar:
 
-    def remembered() -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        for flow, valid in fields:
-            kept.append((flow.astype(np.float16), valid > 0))
-            bar.update()
-            yield flow, valid
+        def remembered() -> Iterator[Field]:
+            for field in fields:
+                passed.append(field)
+                bar.update()
+                yield field
 
-    found, records = [], TrackRecords()
-    for frame in segmenter.track(remembered()):
-        records.add(frame)
-        small = frame._replace(
-            probability=frame.probability.astype(np.float16),
-            seediness=frame.seediness.astype(np.float16),
-        )
-        found.append(_Held(*kept[len(found)], small))
-    return found, records
+        for frame in segmenter.track(remembered()):
+            records.add(frame)
+            kept.add(*passed.popleft(), frame)
+    return records
 
 
 def _write_pictures(
-    new: Path, video: Video, held: list[_Held], tracks: list[int], gatherer: Gatherer
+    new: Path, video: Video, kept: KeptTracks, tracks: list[int], gatherer: Gatherer
 ) -> list[str]:
     """Writes masks and overlay, and shows them to the gatherer; gives the names of the frames."""
     with Pictures(new, video) as pictures:
         for t, (name, frame) in enumerate(zip(video.frame_names(), video, strict=False)):
-            flow, valid, found = held[min(t, len(held) - 1)]
+            flow, valid, found = kept[min(t, len(kept) - 1)]
             masks = found.masks(tracks)
             labels = pictures.write(name, frame, masks)
-            if t < len(held):
-                flow = flow.astype(np.float32)
+            if t < len(kept):
                 gatherer.add(frame, labels, flow, masks, valid, found.attention)
             else:
                 gatherer.add_last(frame, labels)
     return pictures.names
 
 
+def _write_moving(
+    new: Path, video: Video, names: list[str], count: int, exports: Sequence[str], dilate: int
+) -> None:
+    """Writes where any object is, and the exports."""
+    subject = Subject(video, tuple(range(1, 1 + count)), dilate)
+    with ExitStack() as stack:
+        chosen = [stack.enter_context(EXPORTS[name](new, subject)) for name in exports]
+        write_answer(new, names, video, np.arange(1 + count) > 0, chosen)
+
+
+def _residuals(kept: KeptTracks, tracks: list[int]) -> SegmentResiduals:
+    meter = ResidualMeter(1 + len(tracks))
+    for flow, valid, found in kept:
+        meter.add(found.masks(tracks).argmax(axis=-1), flow, valid)
+    return meter.residuals()
+
+
 def _write_motions(
-    path: Path, segmenter: InstanceSegmenter, held: list[_Held], tracks: list[int]
+    path: Path, segmenter: InstanceSegmenter, kept: KeptTracks, tracks: list[int]
 ) -> None:
     fitter = MotionFitter(_MODEL, "l1")
-    frames = (
-        (f.flow.astype(np.float32), f.found.masks(tracks), f.valid.astype(np.float32)) for f in held
-    )
+    frames = ((flow, found.masks(tracks), np.float32(valid)) for flow, valid, found in kept)
     start, length, theta = zip(*fitter.stream(frames, segmenter.inference), strict=True)
     np.savez(path, theta=theta, start=start, length=length)
 
@@ -208,27 +207,26 @@ def _write_events(
     folder: Path,
     video: Video,
     num_frames: int,
-    held: list[_Held],
+    kept: KeptTracks,
     tracks: list[int],
     wanted: EventAnswer,
 ) -> list[Event]:
     meter = TrackMeter()
-    for frame in held:
-        labels = frame.found.masks(tracks).argmax(axis=-1)
-        meter.add(labels, frame.flow.astype(np.float32), frame.valid)
+    for flow, valid, found in kept:
+        meter.add(found.masks(tracks).argmax(axis=-1), flow, valid)
     return write_events(folder, video, num_frames, meter.tracks(), wanted)
 
 
 def _write_table(
     path: Path,
     names: list[str],
-    held: list[_Held],
+    kept: KeptTracks,
     tracks: list[int],
     records: TrackRecords,
     gatherer: Gatherer,
 ) -> None:
     areas = np.array(gatherer.areas)
-    seen = np.stack([np.isin(tracks, frame.found.labels) for frame in held])
+    seen = np.stack([np.isin(tracks, frame.found.labels) for frame in kept])
     with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         table = csv.writer(file)
         table.writerow(["track", "first", "last", "frames", "score", "area"])

@@ -1,7 +1,5 @@
 """The pictures of the answer: segments as they come, what moves when it is known."""
 
-import os
-import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -54,49 +52,6 @@ class Pictures:
         self._video.write(overlay(frame, labels))
         self.names.append(name)
         return labels
-
-
-class Kept:
-    """Flow, masks and validity of each frame, on disk until it is known what moves.
-
-    Its file has no name, and is gone with the process.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 (closed by __exit__)
-        self._places: list[int] = []
-
-    def add(self, flow: np.ndarray, masks: np.ndarray, valid: np.ndarray) -> None:
-        """Adds a frame.
-
-        Args:
-            flow: `[h, w, 2]`, kept in half precision.
-            masks: `[h, w, K]`, kept in 8 bits.
-            valid: `[h, w]` in {0, 1}.
-        """
-        self._places.append(self._file.seek(0, os.SEEK_END))
-        for array in (np.float16(flow), np.uint8(np.rint(255 * masks)), valid.astype(bool)):
-            np.save(self._file, array)
-
-    def __len__(self) -> int:
-        return len(self._places)
-
-    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Reads float32 flow, masks and bool valid of a frame."""
-        self._file.seek(self._places[index])  # others may read as well
-        flow, masks, valid = (np.load(self._file) for _ in range(3))
-        return flow.astype(np.float32), masks.astype(np.float32) / 255, valid
-
-    def __iter__(self) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-        """Yields float32 flow, masks and bool valid, as they were added."""
-        for index in range(len(self)):
-            yield self[index]
-
-    def __exit__(self, *error_details: object) -> None:
-        self._file.close()
-
-    def __enter__(self) -> "Kept":
-        return self
 
 
 def salience(

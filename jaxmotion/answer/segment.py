@@ -12,8 +12,9 @@ from jaxmotion.answer.attention import check_gate
 from jaxmotion.answer.earlier import of_an_earlier_version
 from jaxmotion.answer.events import EVENT_FILES, EventAnswer, follow_segments, write_events
 from jaxmotion.answer.exports import EXPORTED, EXPORTS, Subject
+from jaxmotion.answer.kept import Kept
 from jaxmotion.answer.page import Gatherer, render
-from jaxmotion.answer.pictures import Kept, Pictures, salience, write_answer
+from jaxmotion.answer.pictures import Pictures, salience, write_answer
 from jaxmotion.answer.stages import Segmented, Sink, open_fields, run_stages
 from jaxmotion.answer.timing import Stopwatch, Timing
 from jaxmotion.data.video import Video, open_video

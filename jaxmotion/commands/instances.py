@@ -8,6 +8,7 @@ from typing import Annotated
 import tyro
 
 from jaxmotion.commands.parsing import parse_options
+from jaxmotion.commands.segmenting import choose_flow
 from jaxmotion.models import DEFAULT_INSTANCES
 
 
@@ -55,23 +56,13 @@ def main(argv: Sequence[str], prog: str = "jaxmotion instances") -> None:
     options = parse_options(Instances, argv, prog=prog)
     from jaxmotion.answer.instances import segment_instances
     from jaxmotion.inference.instance_segmenter import InstanceSegmenter
-    from jaxmotion.optical_flow import estimator_for_masks
-    from jaxmotion.optical_flow.choice import ask_at_terminal, choose_estimator
     from jaxmotion.training.compilation_cache import enable_compilation_cache
 
     enable_compilation_cache()
     segmenter = InstanceSegmenter.load(options.checkpoint)
     windows = segmenter.inference = segmenter.inference.override(options.window, options.overlap)
-    flow, made_by = options.flow, f"from {options.flow}"
-    if flow is None:
-        chosen = choose_estimator(
-            options.estimator,
-            options.weights,
-            may_download=options.download,
-            ask=ask_at_terminal(),
-        )
-        flow = estimator_for_masks(chosen.name, weights=chosen.weights)
-        made_by = flow.name
+    flow, _ = choose_flow(options)
+    made_by = f"from {flow}" if isinstance(flow, Path) else flow.name
     settings = {
         "Network": options.checkpoint,
         "Flow": made_by,

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import tyro
 
 from jaxmotion.commands.parsing import parse_options
+from jaxmotion.commands.segmenting import choose_flow
 from jaxmotion.models import DEFAULT_CLASSIFIER
 
 
@@ -57,23 +58,13 @@ def main(argv: Sequence[str], prog: str = "jaxmotion saliency") -> None:
     from jaxmotion.inference.detector import FrameDetector
     from jaxmotion.inference.nims import Selection
     from jaxmotion.inference.segmenter import Segmenter
-    from jaxmotion.optical_flow import estimator_for_masks
-    from jaxmotion.optical_flow.choice import ask_at_terminal, choose_estimator
     from jaxmotion.training.compilation_cache import enable_compilation_cache
 
     enable_compilation_cache()
     detector = FrameDetector.load(options.checkpoint)
     segmenter = None if options.segments is None else Segmenter.load(options.segments)
-    flow, made_by = options.flow, f"from {options.flow}"
-    if flow is None:
-        chosen = choose_estimator(
-            options.estimator,
-            options.weights,
-            may_download=options.download,
-            ask=ask_at_terminal(),
-        )
-        flow = estimator_for_masks(chosen.name, weights=chosen.weights)
-        made_by = flow.name
+    flow, _ = choose_flow(options)
+    made_by = f"from {flow}" if isinstance(flow, Path) else flow.name
     selection = Selection(options.rule, options.share, options.rule == "share")
     settings = {
         "Classifier": options.checkpoint,

@@ -1,11 +1,11 @@
-"""What ``jaxmotion segment`` and ``jaxmotion events`` share: a video, a network, and its flow."""
+"""What commands share that take a video: a network, and the choice of its flow."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, Protocol
 
 import tyro
 
@@ -58,6 +58,46 @@ class Segmenting:
     num_masks: int | None = None
 
 
+class FlowOptions(Protocol):
+    """Options of a command that say where its flow comes from, as those of `Segmenting` do."""
+
+    @property
+    def estimator(self) -> str: ...
+    @property
+    def weights(self) -> Path | None: ...
+    @property
+    def download(self) -> bool: ...
+    @property
+    def flow(self) -> Path | None: ...
+
+
+def choose_flow(options: FlowOptions, scale: Literal[1, 2, 3] = 1) -> tuple[Estimator | Path, str]:
+    """Chooses the estimator of a video's flow, unless the flow is there already.
+
+    Args:
+        options: options of the command.
+        scale: factor by which frames are enlarged for the estimator.
+
+    Returns:
+        The estimator, or where the flow is; what there is to say of the estimator.
+
+    Raises:
+        InputError: on an estimator or weights that are not there.
+    """
+    from jaxmotion.optical_flow import estimator_for_masks
+    from jaxmotion.optical_flow.choice import ask_at_terminal, choose_estimator
+
+    if options.flow is not None:
+        return options.flow, ""
+    chosen = choose_estimator(
+        options.estimator,
+        options.weights,
+        may_download=options.download,
+        ask=ask_at_terminal(),
+    )
+    return estimator_for_masks(chosen.name, scale, weights=chosen.weights), chosen.reason
+
+
 class Prepared(NamedTuple):
     """All that a video needs to be segmented.
 
@@ -95,20 +135,10 @@ def prepare(options: Segmenting) -> Prepared:
     from jaxmotion.inference.detector import FrameDetector
     from jaxmotion.inference.instance_segmenter import InstanceSegmenter
     from jaxmotion.inference.segmenter import Segmenter
-    from jaxmotion.optical_flow import estimator_for_masks
-    from jaxmotion.optical_flow.choice import ask_at_terminal, choose_estimator
 
-    flow = options.flow
-    made_by, advice = f"from {options.flow}", ""
-    if flow is None:
-        chosen = choose_estimator(
-            options.estimator,
-            options.weights,
-            may_download=options.download,
-            ask=ask_at_terminal(),
-        )
-        advice = chosen.reason
-        flow = estimator_for_masks(chosen.name, options.scale, weights=chosen.weights)
+    flow, advice = choose_flow(options, options.scale)
+    made_by = f"from {flow}"
+    if not isinstance(flow, Path):
         made_by = ", ".join([flow.name, *_words(flow.settings)])
     of_instances = is_of_instances(options)
     if of_instances:

@@ -11,13 +11,10 @@ import jax
 import numpy as np
 
 from jaxmotion.data.windows import InferenceConfig
+from jaxmotion.training.compilation_cache import quick_compilation
 
 # Windows are run together until they are about this many frames.
 _FRAMES_AT_ONCE = 8
-
-
-# LLVM's further levels take XLA half as long again for programs that are not faster.
-_ON_CPU: dict[str, Any] = {"xla_backend_optimization_level": 1}
 
 
 class ShapedFunction:
@@ -51,7 +48,7 @@ class ShapedFunction:
         with self._lock:
             if shapes not in self._compiled:
                 start = time.perf_counter()
-                options = _ON_CPU if jax.default_backend() == "cpu" else None
+                options = quick_compilation(jax.default_backend())
                 self._compiled[shapes] = self._function.lower(*arguments).compile(options)
                 self.seconds += time.perf_counter() - start
             return self._compiled[shapes]

@@ -31,6 +31,7 @@ class SceneConfig:
         object_parts: greatest number of outlines (body, limbs) whose union is one object.
         nonrigid: root-mean-square speed of an object's deformation, relative to its speed.
         stop_probability: probability that an object rests for a while (as long as one `period`).
+        earliest_stop: frame from which on a rest may begin; below 0, before the first frame.
         tracking_probability: probability that the camera follows the first object.
         camera_speed: median speed of the camera's own pan, added to the tracking.
         camera_translation: share of the pan that is translation, which depth turns into parallax;
@@ -57,6 +58,10 @@ class SceneConfig:
         patch_share: share of the frame in textureless patches.
         patch_error: error of the flow within these (it rises from their rim), relative to the
             mean magnitude of the frame's flow.
+        spots: mean number of spots in a frame where the estimator sees motion on a ground that
+            shows none. They come and go.
+        spot_radius: least and greatest radius of a spot (log-uniform).
+        spot_speed: median speed in the middle of a spot.
         corrupted_probability: probability that a frame's flow is wrecked.
     """
 
@@ -70,6 +75,7 @@ class SceneConfig:
     object_parts: Annotated[int, Meta(ge=1, le=100)] = 3
     nonrigid: NotNegative = 0.4
     stop_probability: Share = 0.0
+    earliest_stop: float = 1.0
     tracking_probability: Share = 0.6
     camera_speed: NotNegative = 0.008
     camera_translation: NotNegative = 1.0
@@ -92,6 +98,9 @@ class SceneConfig:
     noise_white: NotNegative = 0.01
     patch_share: Annotated[float, Meta(ge=0, lt=1)] = 0.15
     patch_error: NotNegative = 0.6
+    spots: NotNegative = 0.0
+    spot_radius: tuple[Positive, Positive] = (0.022, 0.066)
+    spot_speed: NotNegative = 7.5e-5
     corrupted_probability: Share = 0.0
 
     def __post_init__(self) -> None:
@@ -99,7 +108,7 @@ class SceneConfig:
         for name in ("object_probabilities", "occluder_probabilities"):
             if not sum(getattr(self, name)):
                 raise InputError(f"SceneConfig.{name} {getattr(self, name)}: expected one above 0")
-        for name in ("object_area", "occluder_depth"):
+        for name in ("object_area", "occluder_depth", "spot_radius"):
             least, greatest = getattr(self, name)
             if least > greatest:
                 raise InputError(

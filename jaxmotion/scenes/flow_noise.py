@@ -1,4 +1,4 @@
-"""Errors of a flow estimator: correlated errors, textureless patches, wrecked frames."""
+"""Errors of a flow estimator: correlated errors, textureless patches, spots, wrecked frames."""
 
 from __future__ import annotations
 
@@ -6,9 +6,15 @@ from functools import lru_cache
 
 import numpy as np
 
+from jaxmotion.scenes.config import SceneConfig
+
 _NODES = ((5, 7), (10, 15))  # rows, columns of the coarse and of the fine grid of random numbers
 _CHANNELS = (4, 6)
 _PERSISTENCE = 0.7  # share of the error's standard deviation that stays from frame to frame
+
+_LASTS = 2.0  # mean number of frames in which a spot is there
+_SPREAD = 0.8  # standard deviation of the logarithm of a spot's speed
+_BUMPS = 3  # that a spot is made of
 
 
 @lru_cache(maxsize=64)
@@ -47,6 +53,63 @@ class SmoothNoise:
             for (rows, columns), coefficients in zip(_NODES, self._coefficients, strict=True)
         )
         return coarse, fine
+
+
+class Spots:
+    """Spots on a still ground without texture in which an estimator sees some motion.
+
+    The flow of a spot is nearly uniform, as that of a small object is. But it is there for a frame
+    or a few, and stays where it is.
+    """
+
+    def __init__(
+        self,
+        rng: np.random.Generator,
+        config: SceneConfig,
+        num_frames: int,
+        extent: tuple[float, float],
+    ):
+        """Draws all spots of a scene.
+
+        Args:
+            rng: source of everything.
+            config: distribution of the scene, of which what it says of spots counts.
+            num_frames: T, number of frames.
+            extent: half width and half height of the frame, in frame sizes.
+        """
+        lasts = rng.geometric(1 / _LASTS, rng.poisson(config.spots * (num_frames + 20) / _LASTS))
+        count = len(lasts)
+        begins = rng.integers(-20, num_frames, count)  # some are there already
+        self._there = begins, begins + lasts
+        radius = np.exp(rng.uniform(*np.log(config.spot_radius), count))
+        speed = config.spot_speed * np.exp(_SPREAD * np.clip(rng.normal(size=count), -2, 2))
+        # Bumps a little apart, which move in a little different directions.
+        middle = rng.uniform(-1, 1, (count, 1, 2)) * extent
+        self._radius = 0.8 * radius
+        self._middle = middle + 0.35 * radius[:, None, None] * rng.normal(size=(count, _BUMPS, 2))
+        angle = rng.uniform(0, 2 * np.pi, (count, 1)) + 0.7 * rng.normal(size=(count, _BUMPS))
+        length = speed[:, None] * rng.uniform(0.3, 1.0, (count, _BUMPS))
+        self._flow = length[..., None] * np.stack([np.cos(angle), np.sin(angle)], axis=-1)
+        turn = 0.7 * rng.normal(size=(num_frames, _BUMPS))
+        cos, sin = np.cos(turn), np.sin(turn)
+        self._turn = np.moveaxis(np.array([[cos, -sin], [sin, cos]]), (0, 1), (2, 3))
+
+    def add_to(self, flow: np.ndarray, frame: int, x: np.ndarray, y: np.ndarray) -> None:
+        """Adds them to the flow of a frame, in place.
+
+        Args:
+            flow: `[2, H, W]`, frame sizes per frame.
+            frame: index of the frame.
+            x: positions of the columns, `[W]`.
+            y: positions of the rows, `[H]`.
+        """
+        begin, end = self._there
+        for spot in np.flatnonzero((begin <= frame) & (frame < end)):
+            vectors = np.einsum("bij,bj->bi", self._turn[frame], self._flow[spot])
+            for (mx, my), vector in zip(self._middle[spot], vectors, strict=True):
+                square = ((x - mx) ** 2 + (y[:, None] - my) ** 2) / self._radius[spot] ** 2
+                bump = np.clip(1 - square, 0, None) ** 2
+                flow += (vector[:, None, None] * bump).astype(np.float32)
 
 
 def wreck(rng: np.random.Generator, flow: np.ndarray, coarse: np.ndarray) -> np.ndarray:

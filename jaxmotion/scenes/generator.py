@@ -12,7 +12,7 @@ from jaxmotion.scenes.camera import Camera, Depth, swing, velocity
 from jaxmotion.scenes.config import BehaviorConfig, CrowdConfig, SceneConfig
 from jaxmotion.scenes.crowd import draw_crowd
 from jaxmotion.scenes.events import SceneEvent, Sight, motion_events
-from jaxmotion.scenes.flow_noise import SmoothNoise, wreck
+from jaxmotion.scenes.flow_noise import SmoothNoise, Spots, wreck
 from jaxmotion.scenes.layers import Deformation, Layer
 from jaxmotion.scenes.occluders import draw_occluders, free_position
 from jaxmotion.scenes.outlines import draw_outline
@@ -79,6 +79,7 @@ def generate(config: SceneConfig, num_frames: int, height: int, width: int, seed
     if water_rng.uniform() < config.water_probability:
         water = Water(water_rng, config, camera, extent)
     noise = SmoothNoise(error_rng, num_frames)
+    spots = Spots(np.random.default_rng([seed, 5]), config, num_frames, extent)
     corrupted = wreck_rng.uniform(size=num_frames) < config.corrupted_probability
     patch_level = float(ndtri(1 - config.patch_share)) if config.patch_share > 0 else np.inf
 
@@ -103,6 +104,7 @@ def generate(config: SceneConfig, num_frames: int, height: int, width: int, seed
         if config.patch_share > 0:
             patch = np.clip(fine[3] - np.float32(patch_level), 0.0, 1.0)
             frame += np.float32(config.patch_error * scale) * patch * coarse[2:]
+        spots.add_to(frame, t, x, y)
         frame *= np.float32(size)
         if config.noise_white > 0:
             white = error_rng.standard_normal(frame.shape, dtype=np.float32)
@@ -234,7 +236,7 @@ def _draw_object(
     speed = config.object_speed * _lognormal(rng, config.object_speed_spread)
     awake = np.ones(num_frames)
     if rng.uniform() < config.stop_probability and num_frames > 3:
-        start = rng.uniform(1, num_frames)
+        start = rng.uniform(config.earliest_stop, num_frames)
         inside = np.minimum(times[:-1] - start, start + config.period - times[:-1])
         awake = 1 - np.clip(inside / 3 + 0.5, 0, 1)
     clock = np.concatenate([[0.0], np.cumsum(awake)])  # the object's own time stops with it

@@ -93,6 +93,34 @@ LEVELS: dict[str, SceneConfig] = {
         patch_error=0.8,
         corrupted_probability=0.02,
     ),
+    # Small animals before a camera that stands still: up to four objects about 3 to 12 pixels wide
+    # in a frame of 64×112, which often rest, on a ground whose flow is 0 but for spots of noise.
+    # Set by the flow of DIS in frames 0 to 200 of one video of two flies, without any label of it:
+    # number, size, speed and duration of its spots, and an object's speed from that of the fastest
+    # pixel there on (`benchmarks/spots.py` prints these figures of both).
+    "small_objects": replace(
+        _DEFAULT,
+        object_probabilities=(0.25, 0.35, 0.25, 0.15),
+        empty_probability=0.25,
+        object_area=(0.001, 0.015),
+        object_speed=0.003,
+        object_speed_spread=0.7,
+        stop_probability=0.6,
+        earliest_stop=-4.0,
+        period=8.0,
+        tracking_probability=0.0,
+        camera_speed=0.0,
+        camera_zoom=0.0,
+        camera_roll=0.0,
+        occluder_probabilities=(0.8, 0.2),
+        blur=0.03,
+        noise_relative=0.01,
+        noise_absolute=0.0,
+        noise_white=0.0,
+        patch_share=0.0,
+        spots=1.6,
+        corrupted_probability=0.01,
+    ),
     # Does anybody walk against the stream?
     "crowd": CrowdConfig(camera_speed=0.002, camera_roll=0.001, patch_share=0.1, patch_error=0.4),
     # What happens, and when? For clips of 256 to 1,024 frames: up to three objects, each of which

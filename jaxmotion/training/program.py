@@ -17,6 +17,7 @@ from jaxmotion.data.held_out import HeldOut
 from jaxmotion.data.loader import HostBatch
 from jaxmotion.errors import InputError
 from jaxmotion.tasks.task import Batch, Task, Variables
+from jaxmotion.training.compilation_cache import quick_compilation
 from jaxmotion.training.config import Config
 from jaxmotion.training.distributed import is_main
 from jaxmotion.training.shardings import (
@@ -164,7 +165,11 @@ def jit_functions(
         batch=batch,
         real=jax.ShapeDtypeStruct((clips,), np.float32, sharding=of_clips),
         state=state,
-        init=jax.jit(init, out_shardings=of_state, compiler_options=_quick(mesh)),
+        init=jax.jit(
+            init,
+            out_shardings=of_state,
+            compiler_options=quick_compilation(mesh.devices.flat[0].platform),
+        ),
         start=jax.jit(start, out_shardings=of_state),
         train_step=jax.jit(
             make_train_step(task, config.optimizer, config.steps, config.seed, config.accumulate),
@@ -178,15 +183,6 @@ def jit_functions(
             out_shardings=everywhere,
         ),
     )
-
-
-def _quick(mesh: Mesh) -> dict[str, int] | None:
-    """Options to compile a program that runs once.
-
-    On a CPU at its highest level LLVM takes ten times as long over draws of random numbers, and
-    gives the same ones.
-    """
-    return {"xla_backend_optimization_level": 1} if mesh.devices.flat[0].platform == "cpu" else None
 
 
 def check_parts(config: Config, mesh: Mesh) -> None:

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from jaxmotion.answer.events import follow_segments
-from jaxmotion.answer.pictures import Kept
+from jaxmotion.answer.kept import Kept
 from jaxmotion.answer.timeline import draw_timeline, timeline_rows
 from jaxmotion.cli import main
 from jaxmotion.data import write_image

@@ -1,15 +1,21 @@
 """`jaxmotion instances` on a made-up video, and the tables and pictures that it writes."""
 
 import csv
+import weakref
 
 import jax
 import numpy as np
 import pytest
 from PIL import Image
 
+from jaxmotion.answer.instances import segment_instances
+from jaxmotion.answer.kept import KeptTracks
 from jaxmotion.cli import main
 from jaxmotion.data import DataConfig, write_image
 from jaxmotion.data.windows import InferenceConfig
+from jaxmotion.inference.instance_segmenter import InstanceSegmenter
+from jaxmotion.inference.tracks import TrackedFrame
+from jaxmotion.networks import Attention
 from jaxmotion.networks.config import NetworkConfig
 from jaxmotion.optical_flow import write_flow_npz
 from jaxmotion.options import to_json
@@ -85,3 +91,64 @@ def test_a_segmenter_finds_no_instances(clip, untrained_run, tmp_path, capsys):
     assert main(["instances", str(clip / "clip"), *options]) == 2
     assert "expected one of instances" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("gate", [False, True])
+def test_what_waits_on_disk_comes_back_as_it_was(tmp_path, gate):
+    rng = np.random.default_rng(0)
+    frames = []
+    for _ in range(3):
+        flow, valid = rng.normal(size=(6, 8, 2)), rng.random((6, 8)) > 0.2
+        labels, nearest = rng.integers(0, 9, (2, 6, 8)).astype(np.int32)
+        weights = Attention(np.float32(1.5), rng.random((3, 4))) if gate else None
+        found = TrackedFrame(labels, nearest, *rng.random((2, 6, 8)), weights)
+        frames.append((flow, valid, found))
+    with KeptTracks(tmp_path) as kept:
+        for flow, valid, found in frames:
+            kept.add(flow, valid.astype(np.float32), found)
+        assert len(kept) == 3
+        for index, again in [*enumerate(kept), (1, kept[1]), (0, kept[0])]:
+            flow, valid, found = frames[index]
+            np.testing.assert_array_equal(again.flow, np.float32(np.float16(flow)))
+            np.testing.assert_array_equal(again.valid, valid)
+            np.testing.assert_array_equal(again.found.labels, found.labels)
+            np.testing.assert_array_equal(again.found.nearest, found.nearest)
+            np.testing.assert_array_equal(again.found.probability, np.float16(found.probability))
+            assert (again.found.attention is None) == (found.attention is None)
+            for a, b in zip(again.found.attention or (), found.attention or (), strict=True):
+                np.testing.assert_array_equal(a, b)
+        assert list(tmp_path.iterdir()) == []  # its file has no name
+
+
+def test_only_a_few_frames_are_in_memory(run, tmp_path, monkeypatch):
+    """Of the flow that comes, and of the objects that are found in it."""
+    alive, most = {"flow": 0, "objects": 0}, {"flow": 0, "objects": 0}
+
+    def counted(kind, array):
+        def gone():
+            alive[kind] -= 1
+
+        alive[kind] += 1
+        most[kind] = max(most[kind], alive[kind])
+        weakref.finalize(array, gone)
+        return array
+
+    def fields(video, flow, size):
+        rng = np.random.default_rng(0)
+        made = (rng.normal(size=(*size, 2)).astype(np.float32) for _ in range(80))
+        return ((counted("flow", field), np.ones(size, np.float32)) for field in made), ()
+
+    class Counting(KeptTracks):
+        def add(self, flow, valid, found):
+            super().add(flow, valid, found)
+            counted("objects", found.labels)
+
+    for t in range(81):
+        write_image(tmp_path / "clip" / f"{t:04d}.png", np.full((24, 36, 3), t, np.uint8))
+    monkeypatch.setattr("jaxmotion.answer.instances.open_fields", fields)
+    monkeypatch.setattr("jaxmotion.answer.instances.KeptTracks", Counting)
+    segmenter = InstanceSegmenter.load(run)
+    found = segment_instances(tmp_path / "clip", segmenter, tmp_path / "out", tmp_path)
+    assert found.frames == 80
+    assert 1 <= most["flow"] <= 20
+    assert 1 <= most["objects"] <= 20

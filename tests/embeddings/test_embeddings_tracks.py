@@ -1,5 +1,7 @@
 """Tracks over windows: those of the oracle, and what joins no two objects."""
 
+import pickle
+
 import numpy as np
 import pytest
 
@@ -84,3 +86,16 @@ def test_the_longest_tracks_stay():
     np.testing.assert_array_equal(np.unique(longest_tracks(labels, 2)), [0, 3, 8])
     np.testing.assert_array_equal(longest_tracks(labels, 9), labels)
     assert not longest_tracks(labels, 0).any()
+
+
+def test_a_linker_holds_no_more_after_many_tracks_than_after_a_few():
+    """Windows of 4 frames that share 2, each with two objects that are new."""
+    rng = np.random.default_rng(0)
+    linker, sizes = TrackLinker(), []
+    for window in range(400):
+        labels = np.zeros((4, 8, 8), int)
+        labels[2:, rng.integers(0, 4)], labels[2:, rng.integers(4, 8)] = 1, 2
+        linker.link(2 * window, labels)
+        sizes.append(len(pickle.dumps(linker)))
+    assert linker.count > 600
+    assert max(sizes) <= sizes[0] + 16  # bytes of longer numbers

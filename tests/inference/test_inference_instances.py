@@ -1,5 +1,7 @@
 """Objects of a video: windows, tracks, probabilities, from a network made by hand."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -101,6 +103,26 @@ def test_a_video_of_any_length_and_size(segmenter):
             assert ((frame.labels > 0) == (labels > 0)).mean() > 0.9
     masks = TrackMasks(segmenter)
     np.testing.assert_array_equal(masks(flow), found.probabilities)
+
+
+@pytest.mark.slow
+def test_a_stream_of_many_frames_needs_no_more_memory_than_a_short_one(segmenter):
+    rng = np.random.default_rng(0)
+    some = rng.normal(size=(7, H, W, 2)).astype(np.float32)
+
+    def most_memory(num_frames):
+        tracemalloc.start()
+        names = set()
+        for frame in segmenter.stream(some[t % 7] for t in range(num_frames)):
+            names |= {*frame.tracks.tolist()}
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return peak, len(names)
+
+    most_memory(60)  # compiles
+    (short, few), (long, many) = most_memory(60), most_memory(400)
+    assert many > 4 * few  # the noise is new tracks all along
+    assert long < 1.3 * short + 100 * many  # bytes of this test's own names
 
 
 def test_a_single_frame_and_unknown_flow(segmenter):

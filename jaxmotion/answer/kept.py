@@ -1,0 +1,113 @@
+"""What is known of the frames of a video, on disk until the whole of it has been seen.
+
+Memory does not grow with the video then. The file has no name, and is gone with the process.
+"""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple, Self
+
+import numpy as np
+
+from jaxmotion.inference.tracks import TrackedFrame
+from jaxmotion.networks import Attention
+
+
+class _Spool:
+    """Arrays of each frame, in a file."""
+
+    def __init__(self, folder: Path) -> None:
+        """Makes an empty file.
+
+        Args:
+            folder: folder on the disk to write to; nothing is seen there.
+        """
+        self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 (closed by __exit__)
+        self._places: list[tuple[int, int]] = []  # where the arrays of a frame begin; their number
+
+    def _append(self, *arrays: np.ndarray) -> None:
+        self._places.append((self._file.seek(0, os.SEEK_END), len(arrays)))
+        for array in arrays:
+            np.save(self._file, array)
+
+    def _read(self, index: int) -> list[np.ndarray]:
+        place, count = self._places[index]
+        self._file.seek(place)  # others may read as well
+        return [np.load(self._file) for _ in range(count)]
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __exit__(self, *error_details: object) -> None:
+        self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+
+class Kept(_Spool):
+    """Flow, masks and validity of each frame, until it is known what moves."""
+
+    def add(self, flow: np.ndarray, masks: np.ndarray, valid: np.ndarray) -> None:
+        """Adds a frame.
+
+        Args:
+            flow: `[h, w, 2]`, kept in half precision.
+            masks: `[h, w, K]`, kept in 8 bits.
+            valid: `[h, w]` in {0, 1}.
+        """
+        self._append(np.float16(flow), np.uint8(np.rint(255 * masks)), valid.astype(bool))
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Reads float32 flow, masks and bool valid of a frame."""
+        flow, masks, valid = self._read(index)
+        return flow.astype(np.float32), masks.astype(np.float32) / 255, valid
+
+    def __iter__(self) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        """Yields float32 flow, masks and bool valid, as they were added."""
+        for index in range(len(self)):
+            yield self[index]
+
+
+class TrackedField(NamedTuple):
+    """Flow of a frame and the objects in it, at the size that the network works at.
+
+    Attributes:
+        flow: float32 `[h, w, 2]`.
+        valid: bool `[h, w]`, where the flow is known.
+        found: the objects; their seediness and probability in half precision.
+    """
+
+    flow: np.ndarray
+    valid: np.ndarray
+    found: TrackedFrame
+
+
+class KeptTracks(_Spool):
+    """Flow and objects of each frame, until it is known which of them live long."""
+
+    def add(self, flow: np.ndarray, valid: np.ndarray, found: TrackedFrame) -> None:
+        """Adds a frame.
+
+        Args:
+            flow: `[h, w, 2]`, kept in half precision.
+            valid: `[h, w]` in {0, 1}.
+            found: the objects of the frame.
+        """
+        soft = np.float16(found.probability), np.float16(found.seediness)
+        weights = () if found.attention is None else found.attention
+        self._append(np.float16(flow), valid > 0, found.labels, found.nearest, *soft, *weights)
+
+    def __getitem__(self, index: int) -> TrackedField:
+        """Reads a frame."""
+        flow, valid, labels, nearest, probability, seediness, *weights = self._read(index)
+        attention = Attention(*weights) if weights else None
+        found = TrackedFrame(labels, nearest, probability, seediness, attention)
+        return TrackedField(flow.astype(np.float32), valid, found)
+
+    def __iter__(self) -> Iterator[TrackedField]:
+        """Yields the frames, as they were added."""
+        for index in range(len(self)):
+            yield self[index]
