@@ -21,7 +21,7 @@ from jaxmotion.optical_flow.planar import Planar
 Size = tuple[int, int]  # height, width
 
 # How strong the smoothing is where the flow shall become masks, be flow, or show small objects.
-MASK_STRENGTH, FLOW_STRENGTH, SMALL_STRENGTH = 3000.0, 100.0, 300.0
+MASK_STRENGTH, FLOW_STRENGTH, SMALL_STRENGTH = 3000.0, 100.0, 500.0
 
 # A flow and the one back differ by chance where |f + b|² is about 0.05 (|f|² + |b|²) + 0.5, and the
 # colors of a match by 20 gray levels. Nothing is less certain than 0.0001, so that there is an
