@@ -1,17 +1,17 @@
 """Scores of networks of hidden flow, beside fills that need no training."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
 import jax
 import numpy as np
 
-from jaxmotion.baselines.fills import FILLS, hidden_error
+from jaxmotion.baselines.fills import FILLS, Fill, hidden_error
 from jaxmotion.data.scene_source import SceneSource
 from jaxmotion.experiments.instances import mean_scores
 from jaxmotion.experiments.scenes import TEST_SEED, scenes_of
 from jaxmotion.inference.inpainter import FlowInpainter
-from jaxmotion.tasks.masked_config import TubesConfig
+from jaxmotion.tasks.masked_config import MaskedConfig, TubesConfig
 from jaxmotion.tasks.task import Variables
 from jaxmotion.tasks.tubes import draw_tubes
 from jaxmotion.training.config import Config
@@ -40,7 +40,9 @@ def score_masked(config: Config, variables: Variables, baselines: bool) -> dict[
     size, length = (config.data.height, config.data.width), config.data.clip_length
     source = SceneSource(level, length, size, TEST_SEED, -(-config.evals.frames // length))
     clips = [source[index] for index in range(len(source))]
-    fills = {"": network, **({f"_{name}": fill for name, fill in FILLS.items()} * baselines)}
+    fills: dict[str, Fill] = {"": network}
+    if baselines:
+        fills |= {f"_{name}": fill for name, fill in FILLS.items()}
     errors = fill_errors(fills, clips, hidden_of(config, clips))
     scores = {f"hidden_L1{name}": error for name, error in errors.items()}
     if baselines:
@@ -60,10 +62,17 @@ def hidden_of(config: Config, clips: Iterable[Clip]) -> list[np.ndarray]:
         config: configuration of a network of hidden flow.
         clips: clips with ``flow`` and ``valid``.
     """
-    horizon = FlowInpainter(config, {}).horizon
-    if horizon:
-        return [np.arange(len(clip["flow"]))[:, None, None] >= 0 for clip in clips]
-    return tubes_of(config.task.tubes, clips)
+    task = config.task
+    assert isinstance(task, MaskedConfig)
+    horizon = task.build(config.data).horizon
+    if not horizon:
+        return tubes_of(task.tubes, clips)
+    known = [clip["valid"] > 0 for clip in clips]
+    frames = [np.arange(len(where)) >= len(where) - horizon for where in known]
+    return [
+        np.broadcast_to(ahead[:, None, None], where.shape)
+        for ahead, where in zip(frames, known, strict=True)
+    ]
 
 
 def tubes_of(tubes: TubesConfig, clips: Iterable[Clip]) -> list[np.ndarray]:
@@ -83,7 +92,7 @@ def tubes_of(tubes: TubesConfig, clips: Iterable[Clip]) -> list[np.ndarray]:
 
 
 def fill_errors(
-    fills: Mapping[str, Callable[..., np.ndarray]],
+    fills: Mapping[str, Fill],
     clips: Iterable[Clip],
     hidden: Iterable[np.ndarray],
 ) -> dict[str, float]:
@@ -98,7 +107,9 @@ def fill_errors(
     for clip, where in zip(clips, hidden, strict=True):
         flow, valid = clip["flow"], clip["valid"]
         shown = np.where(where[..., None], 0, flow)  # nothing may leak
-        rows.append(
-            {name: hidden_error(fill(shown, where, valid), flow, where) for name, fill in fills.items()}
-        )
+        counted = where & (valid > 0)
+        errors = {
+            n: hidden_error(fill(shown, where, valid), flow, counted) for n, fill in fills.items()
+        }
+        rows.append(errors)
     return mean_scores(rows)
