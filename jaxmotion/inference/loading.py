@@ -33,8 +33,7 @@ def load(path_or_name: str | Path) -> Any:
 
     Returns:
         A `Segmenter`, a `FrameDetector`, `SalientMasks`, an `InstanceSegmenter`, a
-        `FlowInpainter`, or what else
-        belongs to the task that the network was trained for.
+        `FlowInpainter`, or what else belongs to the task that the network was trained for.
 
     Raises:
         InputError: where there is no readable network, or nothing here predicts with it.

@@ -115,8 +115,8 @@ class NetworkConfig:
             direction of the residual speaks for the masks after the first, each for another one.
             Masks that start alike would not part later: the one that explains a little more takes
             all that moves. Of two masks only one is after the first, and no direction is its own.
-        known_channel: whether the stem sees, beside the features, which pixels are known. An unknown
-            one enters as 0, like one that rests. It needs a stem of 2.
+        known_channel: whether the stem, which has to be 2 then, sees beside the features which
+            pixels are known. An unknown one enters as 0, like one that rests.
         attention: options of the attention over space and time at the bottleneck.
         decoder: options of the decoder, which makes masks of the features.
         compute_dtype: type of the convolutions; parameters, norms and logits are float32.

@@ -177,8 +177,6 @@ def test_the_residual_is_what_both_inputs_share():
     residual, both = (
         replace(LINEAR, input=kind, num_masks=2) for kind in ("residual", "raw_and_residual")
     )
-    rng = np.random.default_rng(0)
-    features = jnp.asarray(rng.normal(size=(1, 2, 16, 24, 5)), jnp.float32)
     params = {k: v for k, v in trained(residual).items() if k != "shortcut"}
     started = warm_start(fresh(both), params)
     here, there = (
@@ -193,7 +191,6 @@ def test_the_residual_is_what_both_inputs_share():
     assert back["stem"]["Conv_0"]["kernel"].shape == there.shape
     assert "stem (without raw flow)" in match_params(shapes(residual), shapes(both)).words
     assert "stem (raw flow from zero)" in match_params(shapes(both), shapes(residual)).words
-    assert features.shape[-1] == INPUT_CHANNELS["raw_and_residual"]
 
 
 def test_a_reach_in_time_may_grow_twice():

@@ -56,7 +56,7 @@ def variables(task):
     return jax.tree.map(lambda x: x + rng.normal(0, 0.2, x.shape).astype(np.float32), fresh)
 
 
-@pytest.mark.parametrize("low, high", [(0.5, 0.5), (0.75, 0.9)])
+@pytest.mark.parametrize(("low", "high"), [(0.5, 0.5), (0.75, 0.9)])
 @pytest.mark.parametrize("following", [0.0, 1.0])
 def test_just_so_much_is_hidden(low, high, following):
     config = TubesConfig(size=4, share=(low, high), following=following)
@@ -206,7 +206,7 @@ def test_at_first_each_frame_moves_as_a_whole():
 
 
 @pytest.mark.parametrize(
-    "wrong, said",
+    ("wrong", "said"),
     [
         (lambda: TubesConfig(share=(0.9, 0.5)), "expected the least share and the greatest"),
         (lambda: TubesConfig(share=(0.0, 0.5)), "above 0"),
