@@ -31,6 +31,7 @@ SHORT_OF = {
     "adversarial": SMALL,
     "foreground": SMALL,
     "instances": SMALL,
+    "masked": SMALL,
     "soflow": ("--objective.crop", "32", "--network.iterations", "1"),
 }
 SUITE = '[[dataset]]\ndata = "path/to/DAVIS"\nselect = "best_subset"\ncut = [10, 0]\n'

@@ -9,7 +9,7 @@ import numpy as np
 from jaxmotion.data.transforms import resize_flow, resize_flow_and_valid
 from jaxmotion.errors import InputError
 from jaxmotion.inference.fields import checked_flow, working_size
-from jaxmotion.inference.windows import ShapedFunction, run_windows
+from jaxmotion.inference.windows import ShapedFunction, each_frame_once, run_windows
 from jaxmotion.models.loading import load_trained
 from jaxmotion.models.trained import Trained
 from jaxmotion.tasks.masked_config import MaskedConfig
@@ -126,14 +126,9 @@ class FlowInpainter:
 
     def _within(self, flow: np.ndarray, valid: np.ndarray) -> np.ndarray:
         """The flow of all frames, each from the first window that has it."""
-        result = np.empty_like(flow)
-        filled = 0
         frames = zip(flow, valid, strict=True)
-        for start, length, found in run_windows(self._run, frames, self.inference, bucketed=True):
-            stop = start + length
-            result[filled:stop] = found[filled - start : length]
-            filled = stop
-        return result
+        windows = run_windows(self._run, frames, self.inference, bucketed=True)
+        return np.stack(list(each_frame_once(windows)))
 
     def _ahead(self, flow: np.ndarray, valid: np.ndarray, hidden: np.ndarray) -> np.ndarray:
         """The flow of all frames, of which those at the end are predicted."""

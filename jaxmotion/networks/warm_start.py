@@ -65,6 +65,15 @@ def warm_start(fresh: Params, trained: Params) -> Params:
     return unflatten_dict(started, sep="/")
 
 
+def backbone_params(params: Params) -> Params:
+    """The parameters of the backbone alone, of any network that has one.
+
+    Args:
+        params: parameters of the network.
+    """
+    return {name: params[name] for name in (*_BACKBONE, _KNOWN) if name in params}
+
+
 def match_params(fresh: Params, trained: Params) -> Match:
     """Matches the parameters of a new network with those of a trained one, by shapes alone.
 
