@@ -112,7 +112,7 @@ def test_the_way_back_of_a_turning_frame_is_that_of_its_rotation():
 
 
 def test_what_is_hidden_never_reaches_the_network(task, variables):
-    """The output has no gradient by what is hidden, and one by what is seen."""
+    """Whatever stands where it is hidden, the output stays; it changes with what is seen."""
     batch = clips(1)
     hidden = task.hide(jax.random.key(2), batch["flow"], batch["valid"])
     if task.config.reconstruct == "variational":  # sees all of a clip, but what is not known
