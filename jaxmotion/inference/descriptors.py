@@ -5,7 +5,7 @@ here, so that a linear classifier on top tells what the features know (`evaluati
 """
 
 from functools import lru_cache, partial
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol, cast
 
 import jax
 import jax.numpy as jnp
@@ -18,7 +18,7 @@ from jaxmotion.inference.fields import checked_flow
 from jaxmotion.inference.instance_segmenter import InstanceSegmenter
 from jaxmotion.inference.segmenter import Segmenter
 from jaxmotion.inference.windows import ShapedFunction, each_frame_once, run_windows
-from jaxmotion.networks import NetworkConfig, build_backbone
+from jaxmotion.networks import BackboneOutput, NetworkConfig, build_backbone
 from jaxmotion.networks.inputs import mean_absolute
 from jaxmotion.networks.norm import known_share, shrink
 from jaxmotion.networks.unet import pad_to_multiple
@@ -144,9 +144,10 @@ def _program(network: NetworkConfig) -> ShapedFunction:
 def _encode(network: NetworkConfig, params: Any, flow: jax.Array, valid: jax.Array) -> _Features:
     """Features of clips `[N, T, h, w, 2]`."""
     seen = observe(flow, valid, network, with_residual=True)
-    encoded = build_backbone(network).apply({"params": params}, seen.features, seen.valid)
-    weight = known_share(seen.valid)
+    found = build_backbone(network).apply({"params": params}, seen.features, seen.valid)
+    encoded, weight = cast(BackboneOutput, found), known_share(seen.valid)
     assert weight is not None
+    assert encoded.known is not None
     pixels = shrink(pad_to_multiple(weight, network.stem), network.stem)
     maps = [(encoded.pixels, pixels), (encoded.bottleneck.astype(jnp.float32), encoded.known)]
     assert seen.residual is not None

@@ -28,7 +28,7 @@ def fit_global_motion(flow: jax.Array, valid: jax.Array | None = None) -> jax.Ar
         ValueError: for shapes that do not belong together.
     """
     check_shapes(flow=(flow, "B T H W 2"), valid=(valid, "B T H W"))
-    theta = _theta_of_frames(flow, valid)[:, 0]
+    theta = _theta_of_frames(fold_time(flow)[:, None], valid)[:, 0]
     return jax.lax.stop_gradient(unfold_time(theta, flow.shape[1]))
 
 
@@ -67,15 +67,14 @@ def global_residual(flow: jax.Array, valid: jax.Array | None = None) -> jax.Arra
     check_shapes(flow=(flow, "B T H W 2"), valid=(valid, "B T H W"))
     num_frames, height, width = flow.shape[1:4]
     frames = fold_time(flow)[:, None]
-    theta = _theta_of_frames(flow, valid)
+    theta = _theta_of_frames(frames, valid)
     residual = frames - parametric_flow(_GLOBAL_MOTION, theta, (1, height, width))[:, 0]
     residual = jax.lax.stop_gradient(unfold_time(residual[:, 0], num_frames))
     return residual if valid is None else jnp.where(valid[..., None] > 0, residual, 0)
 
 
-def _theta_of_frames(flow: jax.Array, valid: jax.Array | None) -> jax.Array:
-    """Each frame as a clip of its own: `[B·T, 1, 12]`."""
-    frames = fold_time(flow)[:, None]
+def _theta_of_frames(frames: jax.Array, valid: jax.Array | None) -> jax.Array:
+    """Theta `[B·T, 1, 12]` of frames `[B·T, 1, H, W, 2]`, each a clip of its own."""
     frame_valid = None if valid is None else fold_time(valid)[:, None]
-    everything = jnp.ones((*frames.shape[:-1], 1), flow.dtype)
+    everything = jnp.ones((*frames.shape[:-1], 1), frames.dtype)
     return fit(frames, everything, _GLOBAL_MOTION, penalty="l1", valid=frame_valid).theta

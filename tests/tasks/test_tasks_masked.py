@@ -12,10 +12,12 @@ from jaxmotion.data import DataConfig
 from jaxmotion.errors import InputError
 from jaxmotion.experiments.evals import final_scores
 from jaxmotion.experiments.experiment import run_experiment
+from jaxmotion.models.loading import load_trained
 from jaxmotion.motion import global_flow
 from jaxmotion.networks.config import NetworkConfig
 from jaxmotion.networks.reconstructors import Latent, Reconstruction
 from jaxmotion.options import from_json, to_json
+from jaxmotion.tasks.fields import example_batch
 from jaxmotion.tasks.masked import divergences, reconstruction_errors
 from jaxmotion.tasks.masked_config import MaskedConfig, TubesConfig
 from jaxmotion.tasks.tubes import draw_tubes, origins
@@ -237,6 +239,49 @@ def test_wrong_options_are_refused(wrong, said):
 def test_the_configuration_is_read_again():
     config = get_config("masked")
     assert from_json(type(config), to_json(config)) == config
+
+
+def shapes_of(name):
+    """The task of an experiment, and the shapes of its variables."""
+    config = get_config(name)
+    task = config.task.build(config.data)
+    batch = example_batch(task.spec, {"H": 64, "W": 112})
+    return task, jax.eval_shape(task.init, jax.random.key(0), batch)
+
+
+def words_of_start(task, fresh, trained):
+    words = []
+
+    def transfer(fresh, trained):
+        variables, said = task.transfer(fresh, trained)
+        words.append(said)
+        return variables
+
+    started = jax.eval_shape(transfer, fresh, trained)
+    assert jax.tree.map(lambda x: x.shape, started) == jax.tree.map(lambda x: x.shape, fresh)
+    return words[0]
+
+
+@pytest.mark.parametrize("name", ["em", "st_ms", "lt_ms", "instances", "foreground"])
+def test_other_methods_start_from_it(name):
+    _, trained = shapes_of("masked")
+    words = words_of_start(*shapes_of(name), trained)
+    assert "stem (without raw flow), unet" in words
+    assert "known (all counts as known)" in words.partition("not used")[2]
+    assert ("unet (summed over time)" in words) == (name == "em")
+
+
+@pytest.mark.parametrize("reconstruct", KINDS)
+def test_it_starts_from_a_shipped_segmenter(reconstruct):
+    config = get_config("masked")
+    assert isinstance(config.task, MaskedConfig)
+    task = dataclasses.replace(config.task, reconstruct=reconstruct).build(config.data)
+    batch = example_batch(task.spec, {"H": 64, "W": 112})
+    fresh = jax.eval_shape(task.init, jax.random.key(0), batch)
+    trained = load_trained("st-ms-k4").variables
+    words = words_of_start(task, fresh, jax.tree.map(jnp.asarray, dict(trained)))
+    assert words.startswith("taken: stem (raw flow from zero), unet; fresh: ")
+    assert "known (from zero)" in words
 
 
 @pytest.mark.slow
