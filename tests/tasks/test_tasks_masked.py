@@ -208,6 +208,33 @@ def test_at_first_each_frame_moves_as_a_whole():
     np.testing.assert_allclose(total / count, 1, rtol=1e-5)
 
 
+def test_it_learns_what_is_hidden():
+    """A square that always moves against the ground: more than its visible part is found."""
+    import optax
+
+    task, batch, optimizer = CONFIG.build(DATA), clips(), optax.adam(1e-2)
+
+    @jax.jit
+    def train(params):
+        def loss(params, key):
+            output = task.loss({"params": params}, batch, step=0, key=key)
+            total, count = output.metrics["unexplained"]
+            return jnp.mean(output.loss), jnp.sum(total) / jnp.sum(count)
+
+        def step(carry, key):
+            params, state = carry
+            gradient, left = jax.grad(loss, has_aux=True)(params, key)
+            updates, state = optimizer.update(gradient, state)
+            return (optax.apply_updates(params, updates), state), left
+
+        keys = jax.random.split(jax.random.key(0), 150)
+        return jax.lax.scan(step, (params, optimizer.init(params)), keys)[1]
+
+    left = np.asarray(train(jax.jit(task.init)(jax.random.key(0), batch)["params"]))
+    assert left[0] == pytest.approx(1, rel=1e-4)
+    assert left[-20:].mean() < 0.75
+
+
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
