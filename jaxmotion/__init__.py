@@ -10,6 +10,8 @@ from jaxmotion.errors import InputError
 
 if TYPE_CHECKING:
     from jaxmotion import embeddings, evaluation, losses, metrics, motion, saliency
+    from jaxmotion.inference.descriptors import describe
+    from jaxmotion.inference.inpainter import FlowInpainter
     from jaxmotion.inference.instance_segmenter import InstanceSegmenter
     from jaxmotion.inference.loading import load
     from jaxmotion.inference.segmenter import Segmenter
@@ -26,11 +28,13 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Fit",
+    "FlowInpainter",
     "InputError",
     "InstanceSegmenter",
     "MotionModel",
     "Segmenter",
     "__version__",
+    "describe",
     "embeddings",
     "evaluation",
     "fit",
@@ -46,8 +50,10 @@ __all__ = [
 
 
 _HOMES = {
+    "FlowInpainter": "jaxmotion.inference.inpainter",
     "InstanceSegmenter": "jaxmotion.inference.instance_segmenter",
     "Segmenter": "jaxmotion.inference.segmenter",
+    "describe": "jaxmotion.inference.descriptors",
     "load": "jaxmotion.inference.loading",
     **dict.fromkeys(
         ("Fit", "MotionModel", "fit", "frame_coefficients", "inpaint", "parametric_flow"),

@@ -23,6 +23,8 @@ COMMANDS = {
     "segment": "tell what moves in a video of your own",
     "instances": "tell which objects move, however many",
     "events": "tell what happens in a video, where and when",
+    "describe": "describe the motion of videos as vectors",
+    "probe": "tell what a linear classifier makes of these vectors",
     "saliency": "tell in which frames anything moves, and what",
     "label": "label what moves in videos, to train from",
     "flow": "estimate the optical flow of a video",

@@ -10,6 +10,7 @@ import pytest
 
 from jaxmotion import cli
 from jaxmotion.commands import train
+from jaxmotion.commands.describe import Describe
 from jaxmotion.commands.eval import EvalConfig
 from jaxmotion.commands.events import Events
 from jaxmotion.commands.export import Export
@@ -18,6 +19,7 @@ from jaxmotion.commands.instances import Instances
 from jaxmotion.commands.label import Label
 from jaxmotion.commands.models import Models
 from jaxmotion.commands.parsing import parse_options
+from jaxmotion.commands.probe import Probe
 from jaxmotion.commands.saliency import Saliency
 from jaxmotion.commands.segment import Segment
 from jaxmotion.commands.weights import Weights
@@ -63,6 +65,8 @@ OPTIONS = {
     "label": Label,
     "events": Events,
     "instances": Instances,
+    "describe": Describe,
+    "probe": Probe,
     "saliency": Saliency,
     "export": Export,
     "models": Models,

@@ -31,6 +31,7 @@ SHORT_OF = {
     "adversarial": SMALL,
     "foreground": SMALL,
     "instances": SMALL,
+    "masked": SMALL,
     "soflow": ("--objective.crop", "32", "--network.iterations", "1"),
 }
 SUITE = '[[dataset]]\ndata = "path/to/DAVIS"\nselect = "best_subset"\ncut = [10, 0]\n'
@@ -76,6 +77,11 @@ def place(tmp_path, untrained_run, toy_models, monkeypatch):
         flow = np.where(np.stack(inside)[:-1, ..., None], [2.0, 0.0], [-1.0, 0.0])
         write_flow_npz(root / "DAVIS/Flows/raft" / f"{name}.npz", flow.astype(np.float32))
         write_flow_npz(root / "flows" / f"{name}.npz", flow.astype(np.float32))
+    for number in range(4):
+        kind, sign = ("left", "right")[number % 2], 2 * (number % 2) - 1
+        path = root / "actions" / kind / f"person{number // 2}.npz"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_flow_npz(path, sign * flow.astype(np.float32))
     (root / "DAVIS/ImageSets").mkdir()
     for split in ("train", "val", "dev"):
         (root / "DAVIS/ImageSets" / f"{split}.txt").write_text("dog\ncar\nbear\n")

@@ -1,7 +1,8 @@
-"""Segmentations that need no training, which a network is measured against.
+"""What needs no training, and networks are measured against.
 
 `threshold` holds those that threshold what a global motion leaves of the flow, `classical_em` the
-classical EM of motion models.
+classical EM of motion models: segmentations. `fills` fills hidden flow, `motion_features` describes
+clips.
 """
 
 import importlib

@@ -6,7 +6,8 @@ them, and `suite` reads what to go through. `discovery` finds sequences, in a fo
 built data set, and `sequences` reads what of them counts. `results` is what comes out,
 one tree of plain values; `comparison` sets it beside what others reported and gives paired
 differences, `strata` finds frames that are hard for a reason, and `groups` tells scores apart by
-them; `tables` shows all of it as text and CSV, and `folder` keeps its files.
+them; `tables` shows all of it as text and CSV, and `folder` keeps its files. `probe` is apart from
+these: linear classifiers of descriptors.
 """
 
 from jaxmotion.baselines import ALL_BASELINES

@@ -6,6 +6,7 @@ from pathlib import Path
 from jaxmotion.errors import InputError
 from jaxmotion.experiments.frames import score_on_frames
 from jaxmotion.experiments.instances import score_instances
+from jaxmotion.experiments.masked import score_masked
 from jaxmotion.experiments.salient_masks import score_adversarial
 from jaxmotion.experiments.segmentation import score_segmentation, videos_of
 from jaxmotion.experiments.small_flow import score_flow
@@ -25,6 +26,7 @@ EVALUATIONS: dict[str, Evaluation] = {
     "classification": score_on_frames,
     "adversarial": score_adversarial,
     "instances": score_instances,
+    "masked": score_masked,
     "soflow": score_flow,
 }
 

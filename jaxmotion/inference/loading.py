@@ -7,6 +7,7 @@ from typing import Any
 from jaxmotion.errors import InputError
 from jaxmotion.inference.adversarial import SalientMasks
 from jaxmotion.inference.detector import FrameDetector
+from jaxmotion.inference.inpainter import FlowInpainter
 from jaxmotion.inference.instance_segmenter import InstanceSegmenter
 from jaxmotion.inference.segmenter import Segmenter
 from jaxmotion.models.loading import load_trained
@@ -18,6 +19,7 @@ PREDICTORS: dict[str, Callable[[Trained], Any]] = {
     "classification": FrameDetector.of,
     "adversarial": SalientMasks.of,
     "instances": InstanceSegmenter.of,
+    "masked": FlowInpainter.of,
 }
 """The functions that make something to call of a trained network, by the kind of its task."""
 
@@ -30,8 +32,8 @@ def load(path_or_name: str | Path) -> Any:
             ``jaxmotion export`` wrote; or the name of a shipped model, as ``"lt-ms-k4"``.
 
     Returns:
-        A `Segmenter`, a `FrameDetector`, `SalientMasks`, an `InstanceSegmenter`, or what else
-        belongs to the task that the network was trained for.
+        A `Segmenter`, a `FrameDetector`, `SalientMasks`, an `InstanceSegmenter`, a
+        `FlowInpainter`, or what else belongs to the task that the network was trained for.
 
     Raises:
         InputError: where there is no readable network, or nothing here predicts with it.

@@ -89,6 +89,19 @@ def run_windows(
             yield start, len(window), jax.tree.map(itemgetter(number), results)
 
 
+def each_frame_once(windows: Iterable[tuple[int, int, Any]]) -> Iterator[Any]:
+    """The result of each frame of a video in turn, from the first window that has it.
+
+    Args:
+        windows: number of the first frame, length, and result of each window, as `run_windows`
+            gives them.
+    """
+    done = 0
+    for start, length, result in windows:
+        yield from by_frame(result, length)[done - start :]
+        done = start + length
+
+
 def by_frame(result: Any, length: int) -> list[Any]:
     """Takes the result of a window apart, frame by frame.
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from jaxmotion.motion.fitting import Fit, fit
     from jaxmotion.motion.flow import frame_coefficients, parametric_flow
-    from jaxmotion.motion.global_motion import global_residual
+    from jaxmotion.motion.global_motion import fit_global_motion, global_flow, global_residual
     from jaxmotion.motion.inpainting import FRAME_MOTION, frame_motion, inpaint
     from jaxmotion.motion.model import MotionModel
     from jaxmotion.motion.names import PenaltyName
@@ -38,8 +38,10 @@ __all__ = [
     "PenaltyName",
     "Squared",
     "fit",
+    "fit_global_motion",
     "frame_coefficients",
     "frame_motion",
+    "global_flow",
     "global_residual",
     "inpaint",
     "parametric_flow",
@@ -52,8 +54,10 @@ _HOMES = {
     "MotionModel": "model",
     "PenaltyName": "names",
     "fit": "fitting",
+    "fit_global_motion": "global_motion",
     "frame_coefficients": "flow",
     "frame_motion": "inpainting",
+    "global_flow": "global_motion",
     "global_residual": "global_motion",
     "inpaint": "inpainting",
     "parametric_flow": "flow",

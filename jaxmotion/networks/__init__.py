@@ -1,7 +1,8 @@
 """Networks from features to masks, as pure-functional Flax linen modules.
 
 A network is a `backbone`, which every method shares, and heads of its own (`heads`); `segmenters`
-puts those together that make masks. `inputs` makes the features of the flow. The backbone is a
+puts those together that make masks, `embedders` and `reconstructors` those that make vectors of
+pixels and hidden flow. `inputs` makes the features of the flow. The backbone is a
 stem and a U-net: `unet` is the skeleton that joins six replaceable parts, `parts` holds these,
 `norm` their statistics, `time_shift` what they see of other frames, and `attention` weighs all
 frames and regions of a clip. `decoders` read the segments of a whole clip from the bottleneck, by a

@@ -46,11 +46,15 @@ class Backbone(nn.Module):
         stem: makes the module that brings them to the size the U-net works at; None for their
             own size.
         unet: makes the U-net that works at that size.
+        known: makes the module whose output is added to the stem's: of the known share of each
+            pixel, as if it were one more channel of the features. It has parameters of its own, so
+            that networks with and without it can start from each other. None for none.
     """
 
     channels: int
     stem: Callable[..., parts.StridedConv] | None
     unet: Callable[..., UNet]
+    known: Callable[..., parts.StridedConv] | None = None
 
     @nn.compact
     def __call__(self, features: jax.Array, valid: jax.Array | None = None) -> BackboneOutput:
@@ -73,6 +77,9 @@ class Backbone(nn.Module):
         if self.stem is not None:
             stem = self.stem(name="stem")
             x = stem(pad_to_multiple(x, stem.stride))
+            if self.known is not None:
+                share = jnp.ones((*features.shape[:-1], 1)) if weight is None else weight
+                x = x + self.known(name="known")(pad_to_multiple(share, stem.stride))
             if weight is not None:
                 weight = shrink(pad_to_multiple(weight, stem.stride), stem.stride)
         found = self.unet(name="unet")(x, weight)
@@ -122,7 +129,9 @@ def build_backbone(config: NetworkConfig, middle: Part | None = None) -> Backbon
         up=ups[config.up],
         weigh=RegionFrameGate if config.attention.gate else None,
     )
-    stem = None
+    stem = known = None
     if config.stem > 1:
         stem = partial(parts.StridedConv, config.widths[0], config.stem, dtype)
-    return Backbone(INPUT_CHANNELS[config.input], stem, unet)
+        if config.known_channel:
+            known = partial(stem, use_bias=False, kernel_init=nn.initializers.zeros)
+    return Backbone(INPUT_CHANNELS[config.input], stem, unet, known)

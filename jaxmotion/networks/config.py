@@ -14,6 +14,10 @@ Remat = Literal["none", "norms", "blocks"]
 Width = Annotated[int, Meta(ge=1, le=65_536)]
 Extent = Annotated[int, Meta(ge=1, le=99)]
 
+OF_MASKS = ("num_masks", "favoured_bias", "threshold_start", "direction_start", "decoder")
+"""The fields of a `NetworkConfig` that say something of its masks: networks of other kinds make
+none."""
+
 
 @dataclass(frozen=True)
 class DecoderConfig:
@@ -111,6 +115,8 @@ class NetworkConfig:
             direction of the residual speaks for the masks after the first, each for another one.
             Masks that start alike would not part later: the one that explains a little more takes
             all that moves. Of two masks only one is after the first, and no direction is its own.
+        known_channel: whether the stem, which has to be 2 then, sees beside the features which
+            pixels are known. An unknown one enters as 0, like one that rests.
         attention: options of the attention over space and time at the bottleneck.
         decoder: options of the decoder, which makes masks of the features.
         compute_dtype: type of the convolutions; parameters, norms and logits are float32.
@@ -133,6 +139,7 @@ class NetworkConfig:
     favoured_bias: float = 2.0
     threshold_start: NotNegative = 2.0
     direction_start: float = 2.0
+    known_channel: bool = False
     attention: AttentionConfig = field(default_factory=AttentionConfig)
     decoder: DecoderConfig = field(default_factory=DecoderConfig)
     compute_dtype: Literal["float32", "bfloat16"] = "float32"
@@ -142,6 +149,8 @@ class NetworkConfig:
         check_fields(self, "network")
         if any(extent % 2 == 0 for extent in self.kernel):
             raise InputError(f"network.kernel {self.kernel}: expected odd numbers")
+        if self.known_channel and self.stem == 1:
+            raise InputError("network.known_channel True: expected with network.stem 2 only")
         if self.attention.layers and self.widths[-1] % self.attention.heads:
             raise InputError(
                 f"network.attention.heads {self.attention.heads}: expected a divisor of the last "

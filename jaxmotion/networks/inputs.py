@@ -82,13 +82,27 @@ def _known(flow: jax.Array, valid: jax.Array | None) -> jax.Array:
     return flow if valid is None else jnp.where(valid[..., None] > 0, flow, 0)
 
 
+def mean_absolute(flow: jax.Array, valid: jax.Array, frames: int) -> jax.Array:
+    """The scale of flow: the mean absolute value of the components over a block of frames.
+
+    Args:
+        flow: `[B, T, H, W, 2]`, pixels per frame; finite everywhere.
+        valid: float32 `[B, T, H, W]` in {0, 1}, where it is known.
+        frames: number of frames that share one scale (`norm.block_mean`).
+
+    Returns:
+        `[B, T, 1]`, pixels per frame; 0 for a block of which nothing is known.
+    """
+    count = jnp.sum(valid, axis=(2, 3))[..., None]
+    absolute = jnp.sum(jnp.mean(jnp.abs(flow), axis=-1) * valid, axis=(2, 3))[..., None]
+    return block_mean(absolute / jnp.maximum(count, 1), count, frames)
+
+
 def _scaled(flow: jax.Array, valid: jax.Array | None, frames: int) -> jax.Array:
     """Flow over the mean absolute value of its block of frames (a still one stays 0)."""
     if valid is None:
         valid = jnp.ones(flow.shape[:-1])
-    count = jnp.sum(valid, axis=(2, 3))[..., None]
-    absolute = jnp.sum(jnp.mean(jnp.abs(flow), axis=-1) * valid, axis=(2, 3))[..., None]
-    mean = block_mean(absolute / jnp.maximum(count, 1), count, frames)
+    mean = mean_absolute(flow, valid, frames)
     return flow / jnp.maximum(mean, 1e-6)[:, :, None, None]
 
 

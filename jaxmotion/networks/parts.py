@@ -164,12 +164,22 @@ class StridedConv(nn.Module):
     features: int
     stride: int = 2
     dtype: Any = jnp.float32
+    use_bias: bool = True
+    kernel_init: nn.initializers.Initializer = nn.linear.default_kernel_init
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         """Maps `[B, T, H, W, C]` to `[B, T, H/stride, W/stride, features]`."""
         window = (self.stride, self.stride)
-        conv = nn.Conv(self.features, window, strides=window, padding="VALID", dtype=self.dtype)
+        conv = nn.Conv(
+            self.features,
+            window,
+            strides=window,
+            padding="VALID",
+            dtype=self.dtype,
+            use_bias=self.use_bias,
+            kernel_init=self.kernel_init,
+        )
         return unfold_time(conv(fold_time(x)), x.shape[1])
 
 

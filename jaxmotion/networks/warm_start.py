@@ -17,6 +17,8 @@ from jaxmotion.errors import InputError
 _BACKBONE, _HEADS = ("unet", "stem"), ("head", "shortcut")
 # Parts of the U-net that are a choice, and start by changing nothing.
 _ATTENTION = ("middle", "gate")
+# What the stem sees of where the flow is known, and a kernel of it that sees raw flow or none.
+_KNOWN, _STEM, _STEM_BIAS = "known", "stem/Conv_0/kernel", "stem/Conv_0/bias"
 
 Params = Any
 Shapes = Mapping[str, Any]
@@ -53,6 +55,9 @@ def warm_start(fresh: Params, trained: Params) -> Params:
     """
     known, start = (cast(dict[str, Any], flatten_dict(p, sep="/")) for p in (trained, fresh))
     rules = match_params(fresh, trained).rules
+    if _of(known, (_KNOWN,)) and not _of(start, (_KNOWN,)):  # all is known: a constant of the stem
+        constant = sum(jnp.sum(known[name], (0, 1, 2)) for name in _of(known, (_KNOWN,)))
+        known[_STEM_BIAS] = known[_STEM_BIAS] + constant
     started = {
         name: rules[name](leaf, known[name]) if name in rules else leaf
         for name, leaf in start.items()
@@ -60,12 +65,27 @@ def warm_start(fresh: Params, trained: Params) -> Params:
     return unflatten_dict(started, sep="/")
 
 
+def backbone_params(params: Params) -> Params:
+    """The parameters of the backbone alone, of any network that has one.
+
+    Args:
+        params: parameters of the network.
+    """
+    return {name: params[name] for name in (*_BACKBONE, _KNOWN) if name in params}
+
+
 def match_params(fresh: Params, trained: Params) -> Match:
     """Matches the parameters of a new network with those of a trained one, by shapes alone.
 
     - The backbone (U-net and stem) is taken whole. A kernel over space becomes the middle frame of
       a kernel over space-time, the other frames zero, and one over space-time the middle of a
-      longer one: the new network starts by doing to each frame what the old one did.
+      longer one: the new network starts by doing to each frame what the old one did. A kernel over
+      space-time becomes its sum over time in a network that sees one frame alone: it starts by
+      doing to a frame what the old one did to a clip in which this frame stays.
+    - The stem of ``"raw_and_residual"`` without its raw flow is that of ``"residual"``; the other
+      way round the raw flow starts at zero.
+    - The known channel starts at zero where it is new. A network without it starts as the old one
+      was where all is known, which is a constant of the stem.
     - Of the linear maps to masks (head, shortcut) the first K are taken, so that the first mask
       stays the background; masks that are new keep their fresh parameters. A network with slots,
       which has one set of these parts for the background and one for all other masks, takes the
@@ -84,12 +104,17 @@ def match_params(fresh: Params, trained: Params) -> Match:
     new: Shapes = flatten_dict(fresh, sep="/")
     old: Shapes = flatten_dict(trained, sep="/")
     rules = _whole(new, old, _BACKBONE, "U-net", _backbone_rule)
+    if _of(old, (_KNOWN,)) and _of(new, (_KNOWN,)):
+        rules |= _whole(new, old, (_KNOWN,), "known channel", _backbone_rule)
     slots = any(name.startswith("decoder/slots/") for name in new)
     head_rule = partial(_head_rule, slots=slots)
     for part in _HEADS:
+        # Of other features the shortcut stays fresh, a threshold.
+        if part == "shortcut" and _stem_words(new, old):
+            continue
         if _of(old, (part,)) and _of(new, (part,)):
             rules |= _whole(new, old, (part,), part, head_rule)
-    others = {_part(name) for name in (*new, *old)} - {*_BACKBONE, *_HEADS, *_ATTENTION}
+    others = {_part(name) for name in (*new, *old)} - {*_BACKBONE, *_HEADS, *_ATTENTION, _KNOWN}
     for parts, called in ((tuple(others), "decoder"), *(((part,), part) for part in _ATTENTION)):
         with suppress(InputError):  # else all of it stays fresh
             rules |= _whole(new, old, parts, called, _decoder_rule)
@@ -113,7 +138,7 @@ def _whole(
                 f"--start: its {called} does not fit this network: {name} is {_size(there)} there, "
                 f"expected {_size(here)}; expected a run with the same network.widths, "
                 "network.stem, network.input, network.down and network.up, and a kernel as long "
-                "in time or shorter"
+                "in time or shorter, or of one frame here"
             )
         rules[name] = rule
     return rules
@@ -126,6 +151,10 @@ def _backbone_rule(name: str, here: tuple[int, ...], there: tuple[int, ...]) -> 
         return lambda leaf, trained: _middle(leaf, trained[None], axis=0)
     if len(here) == len(there) == 5 and here[1:] == there[1:] and here[0] > there[0]:
         return partial(_middle, axis=0)
+    if len(there) == 5 and here == there[1:]:
+        return lambda leaf, trained: _same(leaf, jnp.sum(trained, axis=0))
+    if name == _STEM and {here[2], there[2]} == {3, 5} and here[3:] == there[3:]:
+        return partial(_last, axis=2)
     return None
 
 
@@ -134,14 +163,19 @@ def _head_rule(
 ) -> Rule | None:
     if len(here) != len(there):
         return None
-    widen = name == "shortcut/kernel" and _holds(here[0], there[0])
-    if here[:-1] != there[:-1] and not widen:
+    shortcut = name == "shortcut/kernel"
+    widen, narrow = (
+        shortcut and _holds(*sizes) for sizes in ((here[0], there[0]), (there[0], here[0]))
+    )
+    if here[:-1] != there[:-1] and not (widen or narrow):
         return None
 
     def rule(leaf: jax.Array, trained: jax.Array) -> jax.Array:
-        if here[0] != there[0] and widen:
+        if widen:
             wide = jnp.zeros((here[0], there[1]), leaf.dtype)
             trained = _middle(wide, trained, axis=0)
+        elif narrow:  # as the kernels of the backbone, which lose their reach in time with it
+            trained = jnp.sum(trained.reshape(-1, here[0], there[1]), axis=0)
         if here[-1] == there[-1]:
             return _same(leaf, trained)
         if slots and there[-1] > 1:
@@ -181,6 +215,14 @@ def _middle(leaf: jax.Array, trained: jax.Array, axis: int) -> jax.Array:
     return jnp.zeros_like(leaf).at[tuple(index)].set(trained)
 
 
+def _last(leaf: jax.Array, trained: jax.Array, axis: int) -> jax.Array:
+    """Zeros like the new parameter, with as many of the last channels as both have."""
+    count = min(leaf.shape[axis], trained.shape[axis])
+    index = [slice(None)] * leaf.ndim
+    index[axis] = slice(-count, None)
+    return jnp.zeros_like(leaf).at[tuple(index)].set(trained[tuple(index)])
+
+
 def _first(leaf: jax.Array, trained: jax.Array, axis: int) -> jax.Array:
     """The new parameter, with as many masks from the trained one as both have."""
     index = [slice(None)] * leaf.ndim
@@ -195,14 +237,32 @@ def _words(new: Shapes, old: Shapes, rules: Mapping[str, Rule]) -> str:
     if masks and any(name.startswith("decoder/slots/") for name in new):
         masks = f" (the background, and the mean of {there - 1} other masks)"
 
-    def listed(names: Mapping[str, Any]) -> str:
-        parts = sorted(set(map(_part, names)))
-        return ", ".join(part + masks * (part == "head") for part in parts) or "nothing"
+    taken = {"head": masks, "stem": _stem_words(new, old), "unet": _reach_words(new, old)}
 
+    def listed(names: Mapping[str, Any], words: Mapping[str, str]) -> str:
+        parts = sorted(set(map(_part, names)))
+        return ", ".join(part + words.get(part, "") for part in parts) or "nothing"
+
+    fresh, unused = ({n: 0 for n in names if n not in rules} for names in (new, old))
     return (
-        f"taken: {listed(rules)}; fresh: {listed({n: 0 for n in new if n not in rules})}; "
-        f"not used: {listed({n: 0 for n in old if n not in rules})}"
+        f"taken: {listed(rules, taken)}; "
+        f"fresh: {listed(fresh, {_KNOWN: ' (from zero)'})}; "
+        f"not used: {listed(unused, {_KNOWN: ' (all counts as known)'})}"
     )
+
+
+def _stem_words(new: Shapes, old: Shapes) -> str:
+    here, there = (known[_STEM].shape[2] if _STEM in known else 0 for known in (new, old))
+    if here == there:
+        return ""
+    return " (without raw flow)" if here < there else " (raw flow from zero)"
+
+
+def _reach_words(new: Shapes, old: Shapes) -> str:
+    summed = any(
+        name in old and len(old[name].shape) > len(leaf.shape) for name, leaf in new.items()
+    )
+    return " (summed over time)" if summed else ""
 
 
 def _of(shapes: Shapes, parts: tuple[str, ...]) -> list[str]:

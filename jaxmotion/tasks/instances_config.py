@@ -10,7 +10,7 @@ from jaxmotion.data.config import AugmentConfig, DataConfig
 from jaxmotion.data.windows import InferenceConfig
 from jaxmotion.embeddings.modes import Mode, Rule
 from jaxmotion.errors import InputError
-from jaxmotion.networks.config import NetworkConfig, Width
+from jaxmotion.networks.config import OF_MASKS, NetworkConfig, Width
 from jaxmotion.options import (
     Count,
     CountOrZero,
@@ -24,9 +24,6 @@ from jaxmotion.tasks.config import TaskConfig
 
 if TYPE_CHECKING:
     from jaxmotion.tasks.instances import InstancesTask
-
-# Fields of a network that say something of its masks, which an embedder does not have.
-_OF_MASKS = ("num_masks", "favoured_bias", "threshold_start", "direction_start", "decoder")
 
 
 @dataclass(frozen=True)
@@ -141,10 +138,10 @@ class InstancesConfig(TaskConfig):
     def __post_init__(self) -> None:
         check_fields(self)
         plain = NetworkConfig()
-        same = {name: getattr(plain, name) for name in _OF_MASKS}
+        same = {name: getattr(plain, name) for name in OF_MASKS}
         if replace(self.network, **same) != self.network:
             raise InputError(
-                f"network.{', network.'.join(_OF_MASKS)}: expected as they are; a network of "
+                f"network.{', network.'.join(OF_MASKS)}: expected as they are; a network of "
                 "instances makes no masks"
             )
 

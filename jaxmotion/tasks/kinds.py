@@ -7,6 +7,7 @@ from jaxmotion.tasks.classification_config import ClassificationConfig
 from jaxmotion.tasks.config import TaskConfig
 from jaxmotion.tasks.foreground_config import ForegroundConfig
 from jaxmotion.tasks.instances_config import InstancesConfig
+from jaxmotion.tasks.masked_config import MaskedConfig
 from jaxmotion.tasks.segmentation_config import SegmentationConfig
 from jaxmotion.tasks.soflow_config import SoFlowTaskConfig
 
@@ -19,6 +20,7 @@ TASKS: dict[str, type[TaskConfig]] = {
     "adversarial": AdversarialConfig,
     "foreground": ForegroundConfig,
     "instances": InstancesConfig,
+    "masked": MaskedConfig,
     "soflow": SoFlowTaskConfig,
 }
 

@@ -57,5 +57,24 @@ def instances_picture(
     return np.concatenate(columns, axis=1)
 
 
+def fills_picture(seen: np.ndarray, filled: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """Draws a frame of each clip, one column per clip: what is seen, what it became, the truth.
+
+    Args:
+        seen: `[B, H, W, 2]`, pixels per frame; NaN where nothing is seen.
+        filled: `[B, H, W, 2]`, pixels per frame.
+        truth: `[B, H, W, 2]`, pixels per frame.
+
+    Returns:
+        The picture, `[3H + gaps, B·W + gaps, 3]` uint8.
+    """
+    columns = []
+    for frames in zip(seen, filled, truth, strict=True):
+        largest = max(float(np.linalg.norm(frames[-1], axis=-1).max()), 1e-6)
+        drawn = [_frame(flow_to_color(frame, largest)) for frame in frames]
+        columns.append(np.concatenate(drawn, axis=0))
+    return np.concatenate(columns, axis=1)
+
+
 def _frame(image: np.ndarray) -> np.ndarray:
     return np.pad(image, [(1, 1), (1, 1), (0, 0)], constant_values=255)

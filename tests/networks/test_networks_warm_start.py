@@ -125,9 +125,72 @@ def shapes(config):
 
 
 def test_a_longer_reach_in_time_may_not_become_a_shorter_one():
-    longer = replace(LINEAR, kernel=(3, 3, 3))
+    longer, shorter = (replace(LINEAR, kernel=(reach, 3, 3)) for reach in (5, 3))
     with pytest.raises(InputError, match="a kernel as long in time or shorter"):
-        match_params(shapes(LINEAR), shapes(longer))
+        match_params(shapes(shorter), shapes(longer))
+
+
+def test_a_network_of_frames_takes_one_of_clips_as_a_frame_that_stays():
+    old = replace(LINEAR, kernel=(3, 3, 3), num_masks=2)
+    new = replace(LINEAR, num_masks=2)
+    params = trained(old)
+    started = warm_start(fresh(new), params)
+    # Long enough that the middle frame sees no end of the clip.
+    frame = FEATURES[:, :1]
+    clip = jnp.repeat(frame, 15, axis=1)
+    expected = logits_of(old, params, clip)[:, 7:8]
+    np.testing.assert_allclose(logits_of(new, started, frame), expected, atol=1e-4)
+    assert "unet (summed over time)" in match_params(shapes(new), shapes(old)).words
+
+
+def logits_of(config, params, features, valid=None):
+    return build_segmenter(config).apply({"params": params}, features, valid).logits
+
+
+def test_the_known_channel_starts_at_zero_and_ends_as_a_constant():
+    without, new = LINEAR, replace(LINEAR, known_channel=True)
+    valid = jnp.asarray(np.random.default_rng(1).random(FEATURES.shape[:-1]) > 0.3, jnp.float32)
+    params = trained(without)
+    started = warm_start(fresh(new), params)
+    np.testing.assert_array_equal(
+        logits_of(new, started, FEATURES, valid), logits_of(without, params, FEATURES, valid)
+    )
+    words = match_params(shapes(new), shapes(without)).words
+    assert words == "taken: head, stem, unet; fresh: known (from zero); not used: nothing"
+
+    params = trained(new)
+    back = warm_start(fresh(without), params)
+    assert "known" not in back
+    np.testing.assert_allclose(
+        logits_of(without, back, FEATURES), logits_of(new, params, FEATURES), atol=1e-4
+    )
+    assert not np.allclose(
+        logits_of(new, params, FEATURES, valid), logits_of(new, params, FEATURES), atol=0.1
+    )
+    words = match_params(shapes(without), shapes(new)).words
+    assert words.endswith("not used: known (all counts as known)")
+    again = warm_start(fresh(new), params)
+    jax.tree.map(np.testing.assert_array_equal, again["known"], params["known"])
+
+
+def test_the_residual_is_what_both_inputs_share():
+    residual, both = (
+        replace(LINEAR, input=kind, num_masks=2) for kind in ("residual", "raw_and_residual")
+    )
+    params = {k: v for k, v in trained(residual).items() if k != "shortcut"}
+    started = warm_start(fresh(both), params)
+    here, there = (
+        started["stem"]["Conv_0"]["kernel"],
+        params["stem"]["Conv_0"]["kernel"],
+    )
+    np.testing.assert_array_equal(here[:, :, 2:], there)
+    np.testing.assert_array_equal(here[:, :, :2], 0)
+    begin = fresh(both)
+    np.testing.assert_array_equal(started["shortcut"]["kernel"], begin["shortcut"]["kernel"])
+    back = warm_start(fresh(residual), trained(both))
+    assert back["stem"]["Conv_0"]["kernel"].shape == there.shape
+    assert "stem (without raw flow)" in match_params(shapes(residual), shapes(both)).words
+    assert "stem (raw flow from zero)" in match_params(shapes(both), shapes(residual)).words
 
 
 def test_a_reach_in_time_may_grow_twice():
