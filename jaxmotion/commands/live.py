@@ -30,6 +30,8 @@ class Live:
         estimator: estimator of the flow: dis (refined for masks), raft, raft_small or soflow.
         weights: file of the weights, for raft and raft_small instead of those that `jaxmotion
             weights` fetched, for soflow instead of those that are shipped.
+        flow_pixels: number of pixels that frames with more are reduced to about, for dis: fewer are
+            quicker, more give better masks.
         window: number of frames that the network sees at once, the newest and those before; by
             default as in training.
         stride: number of frames after which the network looks again; a frame then waits for at
@@ -43,12 +45,15 @@ class Live:
     checkpoint: str = "st-ms-k4"
     estimator: Annotated[str, tyro.conf.arg(metavar="NAME")] = "dis"
     weights: Path | None = None
+    flow_pixels: int = 240 * 427
     window: int | None = None
     stride: int = 1
 
     def __post_init__(self) -> None:
         if self.frames is not None and self.frames < 1:
             raise InputError(f"frames {self.frames}: expected 1 or more")
+        if self.flow_pixels < 1:
+            raise InputError(f"flow_pixels {self.flow_pixels}: expected 1 or more")
 
 
 def main(argv: Sequence[str], prog: str = "jaxmotion live") -> None:
@@ -80,7 +85,7 @@ def main(argv: Sequence[str], prog: str = "jaxmotion live") -> None:
             raise InputError(f"{file}: is what is read; expected another file for the recording")
         outputs.append(Recording(file, source.fps, source.is_live))
         print(f"recording to {file}, until the source ends or Ctrl-C")
-    report = watch(source, segmenter, estimator, outputs, options.frames)
+    report = watch(source, segmenter, estimator, outputs, options.frames, options.flow_pixels)
     print(f"{options.source}: {report}")
 
 

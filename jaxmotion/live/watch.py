@@ -26,7 +26,7 @@ from jaxmotion.saliency import ResidualMeter, salient
 MEMORY = 50.0
 """Frames after which what was seen counts 1/e, where it is told what moves."""
 
-FLOW_PIXELS = 320 * 240
+FLOW_PIXELS = 240 * 427
 """Pixels that frames with more are reduced to about, before refined DIS matches them."""
 
 _RECENT = 20  # frames that the drawn figures are of
@@ -72,7 +72,11 @@ class Live:
     """
 
     def __init__(
-        self, segmenter: CausalSegmenter, estimator: Estimator, size: tuple[int, int]
+        self,
+        segmenter: CausalSegmenter,
+        estimator: Estimator,
+        size: tuple[int, int],
+        flow_pixels: int = FLOW_PIXELS,
     ) -> None:
         """Puts both together.
 
@@ -80,11 +84,13 @@ class Live:
             segmenter: trained network over the frames so far.
             estimator: estimator of the flow.
             size: `(height, width)` of the frames.
+            flow_pixels: number of pixels that frames with more are reduced to about, where the
+                estimator is `Refined`.
         """
         self._segmenter, self._size = segmenter, size
         self._small = segmenter.segmenter.working_size(*size)
         if isinstance(estimator, Refined):
-            estimator = replace(estimator, size=self._small, matched=FLOW_PIXELS)
+            estimator = replace(estimator, size=self._small, matched=flow_pixels)
         self._estimator = estimator
         self.stages = {name: Stopwatch() for name in _STAGES}
 
@@ -142,6 +148,7 @@ def watch(
     estimator: Estimator,
     outputs: Sequence[Output],
     num_frames: int | None = None,
+    flow_pixels: int = FLOW_PIXELS,
 ) -> LiveReport:
     """Shows what moves in a source until it ends, or the user has had enough.
 
@@ -151,11 +158,13 @@ def watch(
         estimator: estimator of the flow.
         outputs: where the pictures go.
         num_frames: number of frames after which to stop; None for no end.
+        flow_pixels: number of pixels that frames with more are reduced to about, where the
+            estimator is `Refined`.
 
     Returns:
         How it went. An interrupt at the keyboard ends it as well as any other end.
     """
-    live = Live(segmenter, estimator, source.size)
+    live = Live(segmenter, estimator, source.size, flow_pixels)
     live.prepare()
     latencies: list[float] = []
     recent: deque[float] = deque(maxlen=_RECENT + 1)
