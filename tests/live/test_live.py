@@ -312,7 +312,7 @@ def test_without_a_display_it_writes(video, untrained_run, tmp_path, monkeypatch
         (["VIDEO", "--record", "out.gif"], "out.gif: expected a name that ends in"),
         (["VIDEO", "--record", "out.mp4", "--frames", "0"], "frames 0: expected 1 or more"),
         (["VIDEO", "--record", "out.mp4", "--stride", "9"], "stride 9: expected 1 to"),
-        (["nothing.mp4", "--record", "out.mp4"], "nothing.mp4: no such file"),
+        (["nothing.mp4", "--record", "out.mp4"], "nothing.mp4: cannot be read"),
         (["text.mp4", "--record", "out.mp4"], "text.mp4: "),
     ],
 )
