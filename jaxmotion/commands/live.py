@@ -66,7 +66,7 @@ def main(argv: Sequence[str], prog: str = "jaxmotion live") -> None:
     options = parse_options(Live, argv, prog=prog)
     from jaxmotion.inference.causal import CausalSegmenter
     from jaxmotion.inference.segmenter import Segmenter
-    from jaxmotion.live import Recording, Window, open_source, watch, why_no_display
+    from jaxmotion.live import Output, Recording, Window, open_source, watch, why_no_display
     from jaxmotion.optical_flow import estimator_for_masks
     from jaxmotion.optical_flow.choice import ask_at_terminal, choose_estimator
     from jaxmotion.training.compilation_cache import enable_compilation_cache
@@ -79,7 +79,7 @@ def main(argv: Sequence[str], prog: str = "jaxmotion live") -> None:
     estimator = estimator_for_masks(chosen.name, weights=chosen.weights)
     segmenter = CausalSegmenter(Segmenter.load(options.checkpoint), options.window, options.stride)
     source = open_source(options.source)
-    outputs = [Window(f"jaxmotion live {options.source}")] if shown else []
+    outputs: list[Output] = [Window(f"jaxmotion live {options.source}")] if shown else []
     if file is not None:
         if file.exists() and Path(options.source).exists() and file.samefile(options.source):
             raise InputError(f"{file}: is what is read; expected another file for the recording")

@@ -5,7 +5,7 @@
 """
 
 from jaxmotion.live.loop import LiveReport, watch
-from jaxmotion.live.outputs import Recording, Window, why_no_display
+from jaxmotion.live.outputs import Output, Recording, Window, why_no_display
 from jaxmotion.live.source import open_source
 
-__all__ = ["LiveReport", "Recording", "Window", "open_source", "watch", "why_no_display"]
+__all__ = ["LiveReport", "Output", "Recording", "Window", "open_source", "watch", "why_no_display"]
