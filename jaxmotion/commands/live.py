@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
 import tyro
 
 from jaxmotion.commands.parsing import parse_options
 from jaxmotion.errors import InputError
+from jaxmotion.models import DEFAULT_LIVE
 
 UNNAMED = Path("live.mp4")
 """Where it is recorded if there is no display and no name."""
@@ -42,8 +43,8 @@ class Live:
     record: Path | None = None
     frames: int | None = None
     show: Literal["auto", "window", "none"] = "auto"
-    checkpoint: str = "st-ms-k4"
-    estimator: Annotated[str, tyro.conf.arg(metavar="NAME")] = "dis"
+    checkpoint: str = DEFAULT_LIVE
+    estimator: str = "dis"
     weights: Path | None = None
     flow_pixels: int = 240 * 427
     window: int | None = None
