@@ -18,11 +18,13 @@ from typing import NoReturn
 from jaxmotion.errors import INTERRUPTED, InputError
 
 COMMANDS = {
+    "demo": "see what there is, on a film that it draws itself",
     "train": "train a network, or continue to",
     "eval": "score segmentations on annotated videos",
     "segment": "tell what moves in a video of your own",
     "instances": "tell which objects move, however many",
     "events": "tell what happens in a video, where and when",
+    "live": "show what moves while it is filmed",
     "describe": "describe the motion of videos as vectors",
     "probe": "tell what a linear classifier makes of these vectors",
     "saliency": "tell in which frames anything moves, and what",

@@ -10,6 +10,7 @@ import pytest
 
 from jaxmotion import cli
 from jaxmotion.commands import train
+from jaxmotion.commands.demo import Demo
 from jaxmotion.commands.describe import Describe
 from jaxmotion.commands.eval import EvalConfig
 from jaxmotion.commands.events import Events
@@ -17,6 +18,7 @@ from jaxmotion.commands.export import Export
 from jaxmotion.commands.flow import Flow
 from jaxmotion.commands.instances import Instances
 from jaxmotion.commands.label import Label
+from jaxmotion.commands.live import Live
 from jaxmotion.commands.models import Models
 from jaxmotion.commands.parsing import parse_options
 from jaxmotion.commands.probe import Probe
@@ -59,10 +61,12 @@ def commands():
 
 
 OPTIONS = {
+    "demo": Demo,
     "eval": EvalConfig,
     "segment": Segment,
     "flow": Flow,
     "label": Label,
+    "live": Live,
     "events": Events,
     "instances": Instances,
     "describe": Describe,

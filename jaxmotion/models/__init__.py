@@ -7,11 +7,18 @@ This folder holds the files and finds them by name. `trained` says what a traine
 from importlib.resources import files
 from pathlib import Path
 
-__all__ = ["DEFAULT_CLASSIFIER", "DEFAULT_INSTANCES", "DEFAULT_MODEL", "shipped_models"]
+__all__ = [
+    "DEFAULT_CLASSIFIER",
+    "DEFAULT_INSTANCES",
+    "DEFAULT_LIVE",
+    "DEFAULT_MODEL",
+    "shipped_models",
+]
 
 DEFAULT_MODEL = "lt-ms-k4"
 DEFAULT_CLASSIFIER = "saliency"
-DEFAULT_INSTANCES = "instances"
+DEFAULT_INSTANCES = "instances-video"
+DEFAULT_LIVE = "st-ms-k4"
 FOLDER = Path(str(files(__name__)))
 
 

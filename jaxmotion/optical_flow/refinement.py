@@ -37,8 +37,8 @@ _EDGE, _PASSES, _WEAKER = 3.0, 3, 4.0
 # Calls beside each other; each holds some 50 MB.
 _MOST_CALLS = 16
 
-# What the constants above were measured on. Larger frames are matched at about this size.
-_MATCHED_PIXELS = 480 * 854
+# What the constants above were measured on.
+MATCHED_PIXELS = 480 * 854
 
 
 @dataclass(frozen=True)
@@ -53,11 +53,14 @@ class Refined:
         strength: strength of the smoothing, λ of `smooth`.
         size: rows and columns of the result, where the frames have more; None for those of the
             frames. Vectors are pixels of the frames in any case.
+        matched: number of pixels that frames with more are reduced to about, before they are
+            matched; they are not where there is no `size`.
     """
 
     base: Estimator = field(default_factory=lambda: DIS("medium"))
     strength: float = MASK_STRENGTH
     size: Size | None = None
+    matched: int = MATCHED_PIXELS
 
     @property
     def name(self) -> str:
@@ -66,9 +69,15 @@ class Refined:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """Settings of the estimator, and under "refined" strength and size."""
+        """Settings of the estimator, and under "refined" strength and size.
+
+        Also the number of matched pixels, where it is not the usual one.
+        """
         size = None if self.size is None else list(self.size)
-        return {**self.base.settings, "refined": {"strength": self.strength, "size": size}}
+        refined: dict[str, Any] = {"strength": self.strength, "size": size}
+        if self.matched != MATCHED_PIXELS:
+            refined["matched"] = self.matched
+        return {**self.base.settings, "refined": refined}
 
     def at(self, size: Size) -> "Refined":
         """This estimator with results of another size, `(rows, columns)`."""
@@ -80,9 +89,9 @@ class Refined:
         size = (height, width)
         if self.size is not None:
             size = (min(self.size[0], height), min(self.size[1], width))
-            scale = min(1.0, math.sqrt(_MATCHED_PIXELS / (height * width)))
-            matched = (round(height * scale), round(width * scale))
-            image0, image1 = _shrink(image0, matched), _shrink(image1, matched)
+            scale = min(1.0, math.sqrt(self.matched / (height * width)))
+            shrunk = (max(size[0], round(height * scale)), max(size[1], round(width * scale)))
+            image0, image1 = _shrink(image0, shrunk), _shrink(image1, shrunk)
         flow, backward = self.base(image0, image1), self.base(image1, image0)
         certain = confidence(image0, image1, flow, backward)
         flow *= (width / flow.shape[1], height / flow.shape[0])

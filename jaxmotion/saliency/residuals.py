@@ -71,10 +71,12 @@ class ResidualMeter:
 
     Attributes:
         num_labels: number K of labels.
+        memory: number of frames after which a frame counts 1/e of what it did; infinite where all
+            count alike.
     """
 
-    def __init__(self, num_labels: int) -> None:
-        self.num_labels = num_labels
+    def __init__(self, num_labels: int, memory: float = np.inf) -> None:
+        self.num_labels, self.memory = num_labels, memory
         self._total, self._pixels = np.zeros((num_labels, num_labels)), np.zeros(num_labels)
 
     def add(self, labels: np.ndarray, flow: np.ndarray, valid: np.ndarray) -> None:
@@ -85,6 +87,9 @@ class ResidualMeter:
             flow: `[H, W, 2]`, pixels per frame.
             valid: `[H, W]` in {0, 1}, where the flow is known.
         """
+        kept = np.exp(-1 / self.memory)
+        self._total *= kept
+        self._pixels *= kept
         known = np.asarray(valid) > 0
         flow = np.where(known[..., None], flow, 0).astype(np.float32)
         segments = labels[known]
@@ -95,5 +100,5 @@ class ResidualMeter:
             self._total[label] += np.bincount(segments, residual, self.num_labels)
 
     def residuals(self) -> SegmentResiduals:
-        """The sums over all frames so far."""
+        """The sums over all frames so far, each as it counts."""
         return SegmentResiduals(self._total.copy(), self._pixels.copy())
