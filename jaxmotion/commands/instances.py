@@ -61,7 +61,7 @@ def main(argv: Sequence[str], prog: str = "jaxmotion instances") -> None:
     enable_compilation_cache()
     segmenter = InstanceSegmenter.load(options.checkpoint)
     windows = segmenter.inference = segmenter.inference.override(options.window, options.overlap)
-    flow, _ = choose_flow(options)
+    flow, _ = choose_flow(options.estimator, options.weights, options.download, options.flow)
     made_by = f"from {flow}" if isinstance(flow, Path) else flow.name
     settings = {
         "Network": options.checkpoint,

@@ -63,7 +63,7 @@ def main(argv: Sequence[str], prog: str = "jaxmotion saliency") -> None:
     enable_compilation_cache()
     detector = FrameDetector.load(options.checkpoint)
     segmenter = None if options.segments is None else Segmenter.load(options.segments)
-    flow, _ = choose_flow(options)
+    flow, _ = choose_flow(options.estimator, options.weights, options.download, options.flow)
     made_by = f"from {flow}" if isinstance(flow, Path) else flow.name
     selection = Selection(options.rule, options.share, options.rule == "share")
     settings = {

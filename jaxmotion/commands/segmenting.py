@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 import tyro
 
@@ -58,24 +58,20 @@ class Segmenting:
     num_masks: int | None = None
 
 
-class FlowOptions(Protocol):
-    """Options of a command that say where its flow comes from, as those of `Segmenting` do."""
-
-    @property
-    def estimator(self) -> str: ...
-    @property
-    def weights(self) -> Path | None: ...
-    @property
-    def download(self) -> bool: ...
-    @property
-    def flow(self) -> Path | None: ...
-
-
-def choose_flow(options: FlowOptions, scale: Literal[1, 2, 3] = 1) -> tuple[Estimator | Path, str]:
+def choose_flow(
+    name: str,
+    weights: Path | None,
+    may_download: bool,
+    given: Path | None,
+    scale: Literal[1, 2, 3] = 1,
+) -> tuple[Estimator | Path, str]:
     """Chooses the estimator of a video's flow, unless the flow is there already.
 
     Args:
-        options: options of the command.
+        name: name of the estimator, or auto.
+        weights: file of its weights; None for those that are there.
+        may_download: whether official weights may be fetched.
+        given: flow that is there already; None for none.
         scale: factor by which frames are enlarged for the estimator.
 
     Returns:
@@ -87,14 +83,9 @@ def choose_flow(options: FlowOptions, scale: Literal[1, 2, 3] = 1) -> tuple[Esti
     from jaxmotion.optical_flow import estimator_for_masks
     from jaxmotion.optical_flow.choice import ask_at_terminal, choose_estimator
 
-    if options.flow is not None:
-        return options.flow, ""
-    chosen = choose_estimator(
-        options.estimator,
-        options.weights,
-        may_download=options.download,
-        ask=ask_at_terminal(),
-    )
+    if given is not None:
+        return given, ""
+    chosen = choose_estimator(name, weights, may_download=may_download, ask=ask_at_terminal())
     return estimator_for_masks(chosen.name, scale, weights=chosen.weights), chosen.reason
 
 
@@ -136,7 +127,9 @@ def prepare(options: Segmenting) -> Prepared:
     from jaxmotion.inference.instance_segmenter import InstanceSegmenter
     from jaxmotion.inference.segmenter import Segmenter
 
-    flow, advice = choose_flow(options, options.scale)
+    flow, advice = choose_flow(
+        options.estimator, options.weights, options.download, options.flow, options.scale
+    )
     made_by = f"from {flow}"
     if not isinstance(flow, Path):
         made_by = ", ".join([flow.name, *_words(flow.settings)])

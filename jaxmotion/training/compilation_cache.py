@@ -1,4 +1,4 @@
-"""Less waiting for programs to compile: what is compiled is kept, and on a CPU made in less time."""
+"""Less waiting for programs to compile: they are kept, and on a CPU made in less time."""
 
 import os
 from pathlib import Path
