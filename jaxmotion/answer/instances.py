@@ -26,7 +26,7 @@ from jaxmotion.inference.motions import MotionFitter
 from jaxmotion.motion import MotionModel
 from jaxmotion.optical_flow.estimators import Estimator
 from jaxmotion.output_folder import Results
-from jaxmotion.saliency import ResidualMeter, SegmentResiduals
+from jaxmotion.saliency import ResidualMeter, SegmentResiduals, salient
 
 RESULTS = (
     *("index.html", "masks", "moving", "overlay.mp4", "theta.npz", "tracks.csv"),
@@ -70,6 +70,7 @@ def segment_instances(
     dilate: int = 0,
     attention: bool = False,
     events: EventAnswer | None = None,
+    every_track: bool = False,
 ) -> Counted:
     """Finds the objects of a video file or a folder of frames.
 
@@ -102,6 +103,8 @@ def segment_instances(
         attention: whether the page shows the weights that the network's gate gives to frames and
             regions.
         events: how to tell events; None for not at all.
+        every_track: whether to keep tracks that hardly move against the one that moves most
+            (`saliency.salient`), most of which are patches of the background.
 
     Returns:
         How many objects there are.
@@ -127,6 +130,9 @@ def segment_instances(
         total = None if video.num_frames is None else video.num_frames - 1
         records = _find(segmenter, fields, kept, total)
         tracks = records.longest(min(segmenter.task.most_tracks, _MOST))
+        if not every_track:
+            moves = salient(_residuals(kept, tracks))[1:]
+            tracks = [track for track, chosen in zip(tracks, moves, strict=True) if chosen]
         gatherer = Gatherer(1 + len(tracks), network.reduction if attention else 0)
         names = _write_pictures(new, video, kept, tracks, gatherer)
         _write_moving(new, video, names, len(tracks), exports, dilate)

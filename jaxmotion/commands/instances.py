@@ -31,6 +31,8 @@ class Instances:
             .npz, or a folder of .flo numbered like the frames.
         window: number of frames that the network sees at once; by default as it was trained.
         overlap: number of frames that two windows share, by which objects are joined.
+        every_track: also keep what hardly moves against the object that moves most; most of it is
+            patches of the background.
     """
 
     video: tyro.conf.Positional[Path]
@@ -44,6 +46,7 @@ class Instances:
     flow: Path | None = None
     window: int | None = None
     overlap: int | None = None
+    every_track: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
 
 
 def main(argv: Sequence[str], prog: str = "jaxmotion instances") -> None:
@@ -69,6 +72,13 @@ def main(argv: Sequence[str], prog: str = "jaxmotion instances") -> None:
         "Windows": f"{windows.window} frames, sharing {windows.overlap}",
     }
     found = segment_instances(
-        options.video, segmenter, options.out, flow, settings, options.export, options.dilate
+        options.video,
+        segmenter,
+        options.out,
+        flow,
+        settings,
+        options.export,
+        options.dilate,
+        every_track=options.every_track,
     )
     print(f"{options.out}: index.html, masks, moving, overlay.mp4, tracks.csv; {found}")
