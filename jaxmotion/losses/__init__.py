@@ -2,11 +2,11 @@
 
 `segmentation` holds those of unsupervised motion segmentation, `masks` those of masks alone,
 `embeddings` those of instance embeddings, `foreground` those of a foreground by labels,
-`photometric` those of flow by the frames that it is between, and `constraint` what turns a
-constraint into a part of a loss.
+`photometric` those of flow by the frames that it is between, `hidden_flow` those of flow that no
+network has seen, and `constraint` what turns a constraint into a part of a loss.
 """
 
-from jaxmotion.losses import photometric
+from jaxmotion.losses import hidden_flow, photometric
 from jaxmotion.losses.constraint import ascended, hinge, sigma
 from jaxmotion.losses.embeddings import (
     bandwidth_smoothness,
@@ -32,6 +32,7 @@ __all__ = [
     "embedding_loss",
     "entropy",
     "frame_weights",
+    "hidden_flow",
     "hinge",
     "lovasz_hinge",
     "photometric",

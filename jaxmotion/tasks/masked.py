@@ -16,11 +16,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxmotion.data.augmentation import augment, known_only
+from jaxmotion.losses import hidden_flow
 from jaxmotion.motion import FRAME_MOTION, fit_global_motion, global_flow
 from jaxmotion.networks import INPUT_CHANNELS, network_features
 from jaxmotion.networks.inputs import mean_absolute
 from jaxmotion.networks.reconstructors import (
-    Latent,
     Reconstruction,
     UNetReconstructor,
     build_reconstructor,
@@ -30,8 +30,6 @@ from jaxmotion.tasks.masked_config import MaskedConfig
 from jaxmotion.tasks.pictures import fills_picture
 from jaxmotion.tasks.task import Batch, Criterion, Output, Params, Task, Variables
 from jaxmotion.tasks.tubes import draw_tubes
-
-_LEAST_SCALE = 0.01  # pixels per frame: below, errors are those of the flow, and count as such
 
 
 class View(NamedTuple):
@@ -180,14 +178,14 @@ class MaskedTask(Task):
         if self.horizon:
             ahead = slice(before.stop, self.clip_length)
             flow, valid, hidden, theta = (x[:, ahead] for x in (flow, valid, hidden, theta))
-        errors = reconstruction_errors(found, flow, valid, hidden, theta)
+        errors = hidden_flow.errors(found.residual, found.camera, flow, valid, hidden, theta)
         total = errors.flow + self.config.camera_weight * errors.camera
         weight = jnp.any(hidden, axis=(1, 2, 3)).astype(total.dtype)
         metrics = {name: (weight * getattr(errors, name), weight) for name in ("flow", "camera")}
         metrics["unexplained"] = (weight * errors.flow, weight * errors.unfilled)
         if found.latent is not None:
             latent = self.config.latent
-            divergence = divergences(found.latent)
+            divergence = hidden_flow.divergences(*found.latent)
             cost = jnp.sum(jnp.maximum(divergence, latent.free_bits), axis=1)
             total = total + latent.weight * cost
             metrics["divergence"] = (weight * jnp.sum(divergence, axis=1), weight)
@@ -249,57 +247,3 @@ class MaskedTask(Task):
             return shown[:, middle], found[:, middle], flow[:, middle]
 
         return drawn
-
-
-class Errors(NamedTuple):
-    """Errors of reconstructed clips, each `[B]`, in mean values of the clip.
-
-    Attributes:
-        flow: mean absolute error of the hidden flow, over the mean absolute residual of the clip.
-        camera: mean absolute error of the coefficients of all frames, over the mean absolute flow.
-        unfilled: ``flow`` of a network that takes each frame to move as a whole.
-    """
-
-    flow: jax.Array
-    camera: jax.Array
-    unfilled: jax.Array
-
-
-def reconstruction_errors(
-    found: Reconstruction,
-    flow: jax.Array,
-    valid: jax.Array,
-    hidden: jax.Array,
-    theta: jax.Array,
-) -> Errors:
-    """Compares what a network found with the truth.
-
-    Args:
-        found: residual and motion of the frames, pixels per frame.
-        flow: `[B, T, H, W, 2]`, true flow, pixels per frame.
-        valid: `[B, T, H, W]` in {0, 1}, where it is known.
-        hidden: bool `[B, T, H, W]`, where the network did not see it.
-        theta: `[B, T, 12]`, true motion of the frames.
-    """
-    residual, axes = flow - global_flow(theta, *flow.shape[2:4]), (1, 2, 3)
-
-    def mean(vectors: jax.Array, weight: jax.Array) -> jax.Array:
-        total = jnp.sum(jnp.mean(jnp.abs(vectors), axis=-1) * weight, axis=axes)
-        return total / jnp.maximum(jnp.sum(weight, axis=axes), 1)
-
-    hidden = hidden.astype(flow.dtype)
-    scale = jnp.maximum(mean(residual, valid), _LEAST_SCALE)
-    speed = jnp.maximum(mean(flow, valid), _LEAST_SCALE)
-    frames = jnp.any(valid > 0, axis=(2, 3)).astype(flow.dtype)
-    off = jnp.sum(jnp.mean(jnp.abs(found.camera - theta), axis=-1) * frames, axis=1)
-    return Errors(
-        mean(found.residual - residual, hidden) / scale,
-        off / jnp.maximum(jnp.sum(frames, axis=1), 1) / speed,
-        mean(residual, hidden) / scale,
-    )
-
-
-def divergences(latent: Latent) -> jax.Array:
-    """Kullback-Leibler divergence of each channel from the standard normal one, `[B, Z]` nats."""
-    variance = jnp.exp(latent.log_variance)
-    return 0.5 * (variance + jnp.square(latent.mean) - 1 - latent.log_variance)
