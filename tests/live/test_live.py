@@ -194,6 +194,13 @@ class Camera:
         self.released = True
 
 
+def one_error_line(said):
+    """The line of the error; what a compiler says on a busy machine is none."""
+    (line,) = [line for line in said.splitlines() if line.startswith("error:")]
+    assert "Traceback" not in said
+    return line
+
+
 def wait_until(true):
     while not true():
         time.sleep(0.001)
@@ -237,9 +244,10 @@ def test_a_stream_is_read_by_opencv(video):
 @pytest.mark.parametrize("name", ["99", "rtsp://127.0.0.1:9/nothing"])
 def test_what_is_not_there_is_one_line(name, capfd):
     assert cli.run("live", [name, "--record", "out.mp4"]) == 2
-    said = capfd.readouterr().err.strip()
-    assert said.startswith(f"error: {name}: no ")
-    assert said.count("\n") == 0
+    said = capfd.readouterr().err
+    assert one_error_line(said).startswith(f"error: {name}: no ")
+    assert "VIDEOIO" not in said  # OpenCV and FFmpeg are quiet
+    assert "[tcp" not in said
 
 
 # ----------------------------------------------------------------------------------- the outputs
@@ -325,8 +333,7 @@ def test_wrong_input_is_one_line(
     kept = video.read_bytes()
     words = [str(video) if word == "VIDEO" else word for word in options]
     assert cli.run("live", [*words, "--checkpoint", str(untrained_run)]) == 2
-    (line,) = capfd.readouterr().err.strip().splitlines()
-    assert named in line
+    assert named in one_error_line(capfd.readouterr().err)
     assert [path.name for path in tmp_path.iterdir()] == ["text.mp4"]
     assert video.read_bytes() == kept
 
