@@ -12,6 +12,7 @@ flow of both side by side as the network sees it: over the mean of its frame, le
 import itertools
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -71,7 +72,9 @@ def spots(clips: list[np.ndarray], share: float) -> dict[str, np.ndarray]:
         speed = np.linalg.norm(clip, axis=-1)
         size = np.sqrt(speed[0].size / share)
         for t in range(len(clip)):
-            parts, count = label(speed[t] > LEAST_SPEED, np.ones((3, 3)))
+            parts = np.zeros(speed[t].shape, np.int32)
+            label(speed[t] > LEAST_SPEED, np.ones((3, 3)), output=parts)
+            count = parts.max()
             there = [parts == part for part in range(1, count + 1)]
             there = [inside for inside in there if inside.sum() >= LEAST_PIXELS]
             found["number"].append(len(there) / share)
@@ -93,7 +96,7 @@ def spots(clips: list[np.ndarray], share: float) -> dict[str, np.ndarray]:
 def as_seen(flow: np.ndarray) -> np.ndarray:
     """A frame's flow as a picture: logarithms of its lengths over its mean."""
     length = np.linalg.norm(flow, axis=-1) / max(float(np.abs(flow).mean()), 1e-9)
-    gray = np.uint8(np.clip(255 * np.log1p(length) / np.log(2000), 0, 255))
+    gray = np.clip(255 * np.log1p(length) / np.log(2000), 0, 255).astype(np.uint8)
     picture = cv2.applyColorMap(gray, cv2.COLORMAP_INFERNO)
     bottom, right = 64 - picture.shape[0], 144 - picture.shape[1]
     return cv2.copyMakeBorder(picture, 0, bottom, 0, right, cv2.BORDER_CONSTANT, value=(64, 64, 64))
@@ -104,7 +107,7 @@ def main() -> None:
     config = LEVELS[options.level]
     size = float(np.sqrt(64 * 112))
 
-    def scenes(**changes: float) -> list[np.ndarray]:
+    def scenes(**changes: Any) -> list[np.ndarray]:
         level = replace(config, **changes)
         numbers = range(2**20, 2**20 + options.scenes)
         found = (generate(level, 8, 64, 112, seed=number) for number in numbers)

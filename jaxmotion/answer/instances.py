@@ -204,7 +204,7 @@ def _write_motions(
     path: Path, segmenter: InstanceSegmenter, kept: KeptTracks, tracks: list[int]
 ) -> None:
     fitter = MotionFitter(_MODEL, "l1")
-    frames = ((flow, found.masks(tracks), np.float32(valid)) for flow, valid, found in kept)
+    frames = ((flow, found.masks(tracks), valid.astype(np.float32)) for flow, valid, found in kept)
     start, length, theta = zip(*fitter.stream(frames, segmenter.inference), strict=True)
     np.savez(path, theta=theta, start=start, length=length)
 

@@ -7,7 +7,7 @@ import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
@@ -58,7 +58,8 @@ class Kept(_Spool):
             masks: `[h, w, K]`, kept in 8 bits.
             valid: `[h, w]` in {0, 1}.
         """
-        self._append(np.float16(flow), np.uint8(np.rint(255 * masks)), valid.astype(bool))
+        small = flow.astype(np.float16), np.rint(255 * masks).astype(np.uint8)
+        self._append(*small, valid.astype(bool))
 
     def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Reads float32 flow, masks and bool valid of a frame."""
@@ -96,13 +97,17 @@ class KeptTracks(_Spool):
             valid: `[h, w]` in {0, 1}.
             found: the objects of the frame.
         """
-        soft = np.float16(found.probability), np.float16(found.seediness)
-        weights = () if found.attention is None else found.attention
-        self._append(np.float16(flow), valid > 0, found.labels, found.nearest, *soft, *weights)
+        flow, probability, seediness = (
+            array.astype(np.float16) for array in (flow, found.probability, found.seediness)
+        )
+        weights = () if found.attention is None else map(np.asarray, found.attention)
+        known = valid > 0
+        self._append(flow, known, found.labels, found.nearest, probability, seediness, *weights)
 
     def __getitem__(self, index: int) -> TrackedField:
         """Reads a frame."""
-        flow, valid, labels, nearest, probability, seediness, *weights = self._read(index)
+        arrays: list[Any] = list(self._read(index))
+        flow, valid, labels, nearest, probability, seediness, *weights = arrays
         attention = Attention(*weights) if weights else None
         found = TrackedFrame(labels, nearest, probability, seediness, attention)
         return TrackedField(flow.astype(np.float32), valid, found)

@@ -32,7 +32,7 @@ def fill_by_motion(
     weights = jnp.asarray(seen, jnp.float32)[None]
     everywhere = jnp.ones(seen.shape)[None]
     motion = inpaint(jnp.asarray(flow)[None], everywhere, FRAME_MOTION, support=weights)
-    motion = np.asarray(motion[0])[_nearest(seen.any(axis=(1, 2)))]
+    motion = np.asarray(motion[0])[_nearest(np.any(seen, axis=(1, 2)))]
     return np.where(hidden[..., None], motion, flow)
 
 
@@ -47,11 +47,12 @@ def fill_by_place(
     filled = flow.copy()
     for field, known in zip(filled, seen, strict=True):
         if known.any() and not known.all():
-            rows, columns = ndimage.distance_transform_edt(
-                ~known, return_distances=False, return_indices=True
+            nearest = np.empty((2, *known.shape), np.int32)
+            ndimage.distance_transform_edt(
+                ~known, return_distances=False, return_indices=True, indices=nearest
             )
-            field[...] = field[rows, columns]
-    filled = filled[_nearest(seen.any(axis=(1, 2)))]
+            field[...] = field[nearest[0], nearest[1]]
+    filled = filled[_nearest(np.any(seen, axis=(1, 2)))]
     return np.where(hidden[..., None], filled, flow)
 
 

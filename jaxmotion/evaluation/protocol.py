@@ -25,7 +25,6 @@ class Protocol:
     Attributes:
         select: rule that reads the segments as one foreground, see `SELECTION_RULES`; of no
             meaning where objects are matched.
-        overrules: whether that rule also reads methods that have a rule of their own.
         cut: frames given to the predictor at once, and for which the foreground is selected
             together; 0 takes the whole sequence. The last cut may be shorter.
         frames: `"flow"` scores every annotated frame that has a flow: all but the last.
@@ -43,10 +42,10 @@ class Protocol:
         official: frames that the dataset's own code scores: `"inner"`, all but the first and the
             last one; `"all"` (masks that come from flow end a frame earlier); None where it has no
             rule of its own.
+        overrules: whether `select` also reads methods that have a rule of their own.
     """
 
     select: str = "except_largest"
-    overrules: bool = False
     cut: int = 0
     frames: ScoredFrames = "flow"
     name: str = "davis2016"
@@ -58,6 +57,7 @@ class Protocol:
     max_segments: int = 0
     published: str = "DAVIS2016-val"
     official: Literal["inner", "all"] | None = "inner"
+    overrules: bool = False
 
     def __post_init__(self):
         if self.select not in SELECTION_RULES:

@@ -119,7 +119,8 @@ class LatentHead(nn.Module):
         Returns:
             The `Reconstruction`, at the size of the features.
         """
-        grid = coordinate_grid(encoded.bottleneck.shape[1:4], self.frames)
+        _, frames, height, width, _ = encoded.bottleneck.shape
+        grid = coordinate_grid((frames, height, width), self.frames)
         moments = clip_moments(encoded.bottleneck, encoded.known, grid)
         small = partial(nn.Dense, kernel_init=nn.initializers.normal(0.01))
         found = small(2 * self.size, name="latent")(moments)

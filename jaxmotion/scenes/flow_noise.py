@@ -81,7 +81,8 @@ class Spots:
         count = len(lasts)
         begins = rng.integers(-20, num_frames, count)  # some are there already
         self._there = begins, begins + lasts
-        radius = np.exp(rng.uniform(*np.log(config.spot_radius), count))
+        least, most = np.log(config.spot_radius)
+        radius = np.exp(rng.uniform(least, most, count))
         speed = config.spot_speed * np.exp(_SPREAD * np.clip(rng.normal(size=count), -2, 2))
         # Bumps a little apart, which move in a little different directions.
         middle = rng.uniform(-1, 1, (count, 1, 2)) * extent
