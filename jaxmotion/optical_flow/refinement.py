@@ -94,7 +94,8 @@ class Refined:
             image0, image1 = _shrink(image0, shrunk), _shrink(image1, shrunk)
         flow, backward = self.base(image0, image1), self.base(image1, image0)
         certain = confidence(image0, image1, flow, backward)
-        flow *= (width / flow.shape[1], height / flow.shape[0])
+        # A copy: what a network gives may not be written to.
+        flow = (flow * (width / flow.shape[1], height / flow.shape[0])).astype(np.float32)
         weights = _shrink(certain, size)
         flow = _shrink(certain[..., None] * flow, size) / weights[..., None]
         motion = np.asarray(frame_motion(flow, weights))

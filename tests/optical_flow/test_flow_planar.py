@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jaxmotion.motion import frame_motion
-from jaxmotion.optical_flow import DIS, Planar
+from jaxmotion.optical_flow import DIS, Planar, Refined
 from jaxmotion.optical_flow.planar import differences
 
 H, W = 48, 64
@@ -121,6 +121,19 @@ def test_settings_tell_it_from_what_it_is_made_of():
     estimator = Planar(DIS("fast"), window=7)
     assert estimator.name == "dis"
     assert estimator.settings == {"preset": "fast", "planar": {"window": 7, "margin": 1.0}}
+
+
+def test_flow_that_cannot_be_written_to_is_refined_and_set_over_a_plane():
+    image0, image1, flow = pictures()
+    expected = Planar(Refined(Given(flow)))(image0, image1)
+
+    class Locked(Given):
+        def __call__(self, image0, image1):
+            flow = super().__call__(image0, image1)
+            flow.flags.writeable = False  # as that of a network
+            return flow
+
+    np.testing.assert_array_equal(Planar(Refined(Locked(flow)))(image0, image1), expected)
 
 
 @pytest.mark.parametrize("size", [(12, 8), (16, 500)])
