@@ -85,6 +85,7 @@ WRONG = {
         "decoder": [None, "slots"],
         "compute_dtype": ["float16"],
         "remat": ["all"],
+        "known_channel": [1, "true", None],
     },
     DataConfig: {
         "source": ["", None, 3],
@@ -164,6 +165,7 @@ WRONG = {
         "object_parts": [0, 1.5],
         "patch_share": [1.0, NAN],
         "period": [0],
+        "earliest_stop": [2, NAN, "0"],
     },
     MotionModel: {
         "spatial": ["cubic", 1, None],

@@ -31,7 +31,8 @@ class SceneConfig:
         object_parts: greatest number of outlines (body, limbs) whose union is one object.
         nonrigid: root-mean-square speed of an object's deformation, relative to its speed.
         stop_probability: probability that an object rests for a while (as long as one `period`).
-        earliest_stop: frame from which on a rest may begin; below 0, before the first frame.
+        earliest_stop: frame from which on a rest may begin, 1 at most; below 0, before the first
+            frame.
         tracking_probability: probability that the camera follows the first object.
         camera_speed: median speed of the camera's own pan, added to the tracking.
         camera_translation: share of the pan that is translation, which depth turns into parallax;
@@ -75,7 +76,7 @@ class SceneConfig:
     object_parts: Annotated[int, Meta(ge=1, le=100)] = 3
     nonrigid: NotNegative = 0.4
     stop_probability: Share = 0.0
-    earliest_stop: float = 1.0
+    earliest_stop: Annotated[float, Meta(ge=-10_000, le=1)] = 1.0
     tracking_probability: Share = 0.6
     camera_speed: NotNegative = 0.008
     camera_translation: NotNegative = 1.0
