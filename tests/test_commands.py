@@ -562,9 +562,9 @@ def test_programs_end_with_one_line_and_status_2(tmp_path, argv, named):
     ("argv", "status", "named"),
     [
         (["--help"], 0, "usage: jaxmotion COMMAND"),
-        ([], 2, "error: no command: expected one of train, eval, segment"),
+        ([], 2, "error: no command: expected one of demo, train, eval"),
         (["segmnt"], 2, "error: unknown command 'segmnt': did you mean 'segment'?"),
-        (["--bogus"], 2, "error: unknown command '--bogus': expected one of train"),
+        (["--bogus"], 2, "error: unknown command '--bogus': expected one of demo"),
         *(((name, "--help"), 0, f"usage: jaxmotion {name}") for name in cli.COMMANDS),
         *(((name, "--hlep"), 2, f"jaxmotion {name}") for name in cli.COMMANDS),
         (["train", "lt_ms", "--network.num-masks", "0"], 2, "network.num_masks 0: expected"),

@@ -1,18 +1,22 @@
 """``jaxmotion demo``: what there is to see, on a film that it draws itself."""
 
+from __future__ import annotations
+
 import importlib
 import time
 import webbrowser
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
-import numpy as np
 import tyro
 
 from jaxmotion.commands.parsing import parse_options
 from jaxmotion.errors import InputError
+
+if TYPE_CHECKING:
+    import numpy as np
 
 LEAST_FRAMES = 4
 _SIZE = (240, 320)
@@ -127,6 +131,8 @@ def _timeline(folder: Path, index: int, frame: np.ndarray) -> np.ndarray:
 
 
 def _beside(frame: np.ndarray, path: Path) -> np.ndarray:
+    import numpy as np
+
     from jaxmotion.data.pictures import read_image
 
     return np.concatenate([frame, read_image(path)], axis=1)
