@@ -129,10 +129,8 @@ def segment_instances(
     ):
         total = None if video.num_frames is None else video.num_frames - 1
         records = _find(segmenter, fields, kept, total)
-        tracks = records.longest(min(segmenter.task.most_tracks, _MOST))
-        if not every_track:
-            moves = salient(_residuals(kept, tracks))[1:]
-            tracks = [track for track, chosen in zip(tracks, moves, strict=True) if chosen]
+        longest = records.longest(min(segmenter.task.most_tracks, _MOST))
+        tracks, residuals = _chosen(kept, longest, every_track)
         gatherer = Gatherer(1 + len(tracks), network.reduction if attention else 0)
         names = _write_pictures(new, video, kept, tracks, gatherer)
         _write_moving(new, video, names, len(tracks), exports, dilate)
@@ -141,11 +139,11 @@ def segment_instances(
         told: list[Event] = []
         if events is not None:
             told = _write_events(new, video, len(names), kept, tracks, events)
-        moving, residuals = np.arange(1 + len(tracks)) > 0, _residuals(kept, tracks)
+        moving = np.arange(1 + len(tracks)) > 0
         page = render(video, gatherer, residuals, moving, settings or {}, events=told)
         (new / "index.html").write_text(page, encoding="utf-8")
-        longest = max((records.lifetimes[track] for track in tracks), default=0)
-        return Counted(len(tracks), longest, len(kept), len(told))
+        most_frames = max((records.lifetimes[track] for track in tracks), default=0)
+        return Counted(len(tracks), most_frames, len(kept), len(told))
 
 
 def _find(
@@ -191,6 +189,18 @@ def _write_moving(
     with ExitStack() as stack:
         chosen = [stack.enter_context(EXPORTS[name](new, subject)) for name in exports]
         write_answer(new, names, video, np.arange(1 + count) > 0, chosen)
+
+
+def _chosen(
+    kept: KeptTracks, tracks: list[int], every_track: bool
+) -> tuple[list[int], SegmentResiduals]:
+    """The tracks that are shown, and how their motion fits that of the background."""
+    residuals = _residuals(kept, tracks)
+    moves = salient(residuals)[1:]
+    if every_track or moves.all():
+        return tracks, residuals
+    tracks = [track for track, chosen in zip(tracks, moves, strict=True) if chosen]
+    return tracks, _residuals(kept, tracks)
 
 
 def _residuals(kept: KeptTracks, tracks: list[int]) -> SegmentResiduals:

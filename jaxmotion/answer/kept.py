@@ -5,17 +5,20 @@ Memory does not grow with the video then. The file has no name, and is gone with
 
 import os
 import tempfile
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, Generic, NamedTuple, Self, TypeVar
 
 import numpy as np
 
 from jaxmotion.inference.tracks import TrackedFrame
 from jaxmotion.networks import Attention
 
+_Frame = TypeVar("_Frame")
 
-class _Spool:
+
+class _Spool(ABC, Generic[_Frame]):
     """Arrays of each frame, in a file."""
 
     def __init__(self, folder: Path) -> None:
@@ -46,8 +49,17 @@ class _Spool:
     def __enter__(self) -> Self:
         return self
 
+    @abstractmethod
+    def __getitem__(self, index: int) -> _Frame:
+        """Reads a frame."""
 
-class Kept(_Spool):
+    def __iter__(self) -> Iterator[_Frame]:
+        """Reads the frames in turn."""
+        for index in range(len(self)):
+            yield self[index]
+
+
+class Kept(_Spool[tuple[np.ndarray, np.ndarray, np.ndarray]]):
     """Flow, masks and validity of each frame, until it is known what moves."""
 
     def add(self, flow: np.ndarray, masks: np.ndarray, valid: np.ndarray) -> None:
@@ -66,11 +78,6 @@ class Kept(_Spool):
         flow, masks, valid = self._read(index)
         return flow.astype(np.float32), masks.astype(np.float32) / 255, valid
 
-    def __iter__(self) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-        """Yields float32 flow, masks and bool valid, as they were added."""
-        for index in range(len(self)):
-            yield self[index]
-
 
 class TrackedField(NamedTuple):
     """Flow of a frame and the objects in it, at the size that the network works at.
@@ -86,7 +93,7 @@ class TrackedField(NamedTuple):
     found: TrackedFrame
 
 
-class KeptTracks(_Spool):
+class KeptTracks(_Spool[TrackedField]):
     """Flow and objects of each frame, until it is known which of them live long."""
 
     def add(self, flow: np.ndarray, valid: np.ndarray, found: TrackedFrame) -> None:
@@ -111,8 +118,3 @@ class KeptTracks(_Spool):
         attention = Attention(*weights) if weights else None
         found = TrackedFrame(labels, nearest, probability, seediness, attention)
         return TrackedField(flow.astype(np.float32), valid, found)
-
-    def __iter__(self) -> Iterator[TrackedField]:
-        """Yields the frames, as they were added."""
-        for index in range(len(self)):
-            yield self[index]

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import tyro
 
 from jaxmotion.commands.parsing import parse_options
+from jaxmotion.commands.segmenting import choose_estimator_for_masks
 from jaxmotion.models import DEFAULT_MODEL
 
 
@@ -54,8 +55,6 @@ def main(argv: Sequence[str], prog: str = "jaxmotion describe") -> None:
     from jaxmotion.experiments.probing import describe_videos, write_descriptors
     from jaxmotion.inference.descriptors import nearest_neighbors
     from jaxmotion.inference.loading import load
-    from jaxmotion.optical_flow import estimator_for_masks
-    from jaxmotion.optical_flow.choice import ask_at_terminal, choose_estimator
     from jaxmotion.training.compilation_cache import enable_compilation_cache
 
     if options.out.suffix != ".npz":
@@ -64,13 +63,7 @@ def main(argv: Sequence[str], prog: str = "jaxmotion describe") -> None:
         raise InputError("no video: expected the names of videos, or of folders of frames")
     enable_compilation_cache()
     model = load(options.checkpoint)
-    chosen = choose_estimator(
-        options.estimator,
-        options.weights,
-        may_download=options.download,
-        ask=ask_at_terminal(),
-    )
-    estimator = estimator_for_masks(chosen.name, weights=chosen.weights)
+    estimator, _ = choose_estimator_for_masks(options.estimator, options.weights, options.download)
     found = describe_videos(options.videos, model, estimator, options.level)
     write_descriptors(options.out, options.videos, found)
     if options.level == "clip" and len(found) > 1:

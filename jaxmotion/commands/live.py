@@ -8,6 +8,7 @@ from typing import Literal
 import tyro
 
 from jaxmotion.commands.parsing import parse_options
+from jaxmotion.commands.segmenting import choose_estimator_for_masks
 from jaxmotion.errors import InputError
 from jaxmotion.models import DEFAULT_LIVE
 
@@ -68,16 +69,13 @@ def main(argv: Sequence[str], prog: str = "jaxmotion live") -> None:
     from jaxmotion.inference.causal import CausalSegmenter
     from jaxmotion.inference.segmenter import Segmenter
     from jaxmotion.live import Output, Recording, Window, open_source, watch, why_no_display
-    from jaxmotion.optical_flow import estimator_for_masks
-    from jaxmotion.optical_flow.choice import ask_at_terminal, choose_estimator
     from jaxmotion.training.compilation_cache import enable_compilation_cache
 
     fault = why_no_display()
     file = record_to(options, fault)
     shown = options.show == "window" or (options.show == "auto" and not fault)
     enable_compilation_cache()
-    chosen = choose_estimator(options.estimator, options.weights, ask=ask_at_terminal())
-    estimator = estimator_for_masks(chosen.name, weights=chosen.weights)
+    estimator, _ = choose_estimator_for_masks(options.estimator, options.weights)
     segmenter = CausalSegmenter(Segmenter.load(options.checkpoint), options.window, options.stride)
     source = open_source(options.source)
     outputs: list[Output] = [Window(f"jaxmotion live {options.source}")] if shown else []

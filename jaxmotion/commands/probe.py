@@ -8,6 +8,7 @@ from typing import Annotated
 import tyro
 
 from jaxmotion.commands.parsing import parse_options
+from jaxmotion.commands.segmenting import choose_estimator_for_masks
 from jaxmotion.models import DEFAULT_MODEL
 
 
@@ -54,20 +55,12 @@ def main(argv: Sequence[str], prog: str = "jaxmotion probe") -> None:
     options = parse_options(Probe, argv, prog=prog)
     from jaxmotion.experiments.probing import classes_in, probe_videos
     from jaxmotion.inference.loading import load
-    from jaxmotion.optical_flow import estimator_for_masks
-    from jaxmotion.optical_flow.choice import ask_at_terminal, choose_estimator
     from jaxmotion.training.compilation_cache import enable_compilation_cache
 
     samples = classes_in(options.folder, options.group)
     enable_compilation_cache()
     model = load(options.checkpoint)
-    chosen = choose_estimator(
-        options.estimator,
-        options.weights,
-        may_download=options.download,
-        ask=ask_at_terminal(),
-    )
-    estimator = estimator_for_masks(chosen.name, weights=chosen.weights)
+    estimator, _ = choose_estimator_for_masks(options.estimator, options.weights, options.download)
     rows = probe_videos(samples, model, estimator)
     groups = len({sample.group for sample in samples})
     classes = sorted({sample.label for sample in samples})

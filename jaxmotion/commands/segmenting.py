@@ -80,11 +80,18 @@ def choose_flow(
     Raises:
         InputError: on an estimator or weights that are not there.
     """
+    if given is not None:
+        return given, ""
+    return choose_estimator_for_masks(name, weights, may_download, scale)
+
+
+def choose_estimator_for_masks(
+    name: str, weights: Path | None, may_download: bool = False, scale: Literal[1, 2, 3] = 1
+) -> tuple[Estimator, str]:
+    """Chooses the estimator as `choose_flow` does where no flow is there; arguments as there."""
     from jaxmotion.optical_flow import estimator_for_masks
     from jaxmotion.optical_flow.choice import ask_at_terminal, choose_estimator
 
-    if given is not None:
-        return given, ""
     chosen = choose_estimator(name, weights, may_download=may_download, ask=ask_at_terminal())
     return estimator_for_masks(chosen.name, scale, weights=chosen.weights), chosen.reason
 

@@ -6,8 +6,7 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
-from types import TracebackType
-from typing import Protocol
+from typing import Any, Protocol
 
 import cv2
 import numpy as np
@@ -27,12 +26,7 @@ class Output(Protocol):
         """Opens it."""
         ...
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error_details: Any) -> None:
         """Closes it."""
         ...
 
@@ -67,12 +61,7 @@ class Window:
         cv2.namedWindow(self._title, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error_details: Any) -> None:
         """Closes the window."""
         cv2.destroyAllWindows()
 
@@ -122,14 +111,9 @@ class Recording:
             self._stack = stack.pop_all()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error_details: Any) -> None:
         """Closes the file."""
-        self._stack.__exit__(kind, error, trace)
+        self._stack.__exit__(*error_details)
 
     def _end(self, kind: object, error: object, trace: object) -> None:
         if self._latest is not None and error is None:

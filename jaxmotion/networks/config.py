@@ -14,9 +14,7 @@ Remat = Literal["none", "norms", "blocks"]
 Width = Annotated[int, Meta(ge=1, le=65_536)]
 Extent = Annotated[int, Meta(ge=1, le=99)]
 
-OF_MASKS = ("num_masks", "favoured_bias", "threshold_start", "direction_start", "decoder")
-"""The fields of a `NetworkConfig` that say something of its masks: networks of other kinds make
-none."""
+_OF_MASKS = ("num_masks", "favoured_bias", "threshold_start", "direction_start", "decoder")
 
 
 @dataclass(frozen=True)
@@ -211,3 +209,20 @@ PUBLISHED_LT_MS = replace(
     ),
 )
 """The LT-MS network of the thesis (ch. 4): that U-net and a mask decoder, 4.638 M parameters."""
+
+
+def check_makes_no_masks(config: NetworkConfig, kind: str) -> None:
+    """Checks that what a configuration says of masks is as it is by default.
+
+    Args:
+        config: architecture of a network that makes no masks.
+        kind: kind of the network, in words.
+
+    Raises:
+        InputError: it says something of masks.
+    """
+    plain = NetworkConfig()
+    if replace(config, **{name: getattr(plain, name) for name in _OF_MASKS}) != config:
+        raise InputError(
+            f"network.{', network.'.join(_OF_MASKS)}: expected as they are; {kind} makes no masks"
+        )

@@ -1,7 +1,7 @@
 """The configuration of instances: embedding, loss, clustering, augmentation, windows."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from tyro.conf import Suppress
@@ -10,7 +10,7 @@ from jaxmotion.data.config import AugmentConfig, DataConfig
 from jaxmotion.data.windows import InferenceConfig
 from jaxmotion.embeddings.modes import Mode, Rule
 from jaxmotion.errors import InputError
-from jaxmotion.networks.config import OF_MASKS, NetworkConfig, Width
+from jaxmotion.networks.config import NetworkConfig, Width, check_makes_no_masks
 from jaxmotion.options import (
     Count,
     CountOrZero,
@@ -137,13 +137,7 @@ class InstancesConfig(TaskConfig):
 
     def __post_init__(self) -> None:
         check_fields(self)
-        plain = NetworkConfig()
-        same = {name: getattr(plain, name) for name in OF_MASKS}
-        if replace(self.network, **same) != self.network:
-            raise InputError(
-                f"network.{', network.'.join(OF_MASKS)}: expected as they are; a network of "
-                "instances makes no masks"
-            )
+        check_makes_no_masks(self.network, "a network of instances")
 
     def build(self, data: DataConfig, load: Callable[[str], Any] | None = None) -> "InstancesTask":
         """Makes the task; arguments as in `TaskConfig.build`, no other network is loaded."""

@@ -1,7 +1,7 @@
 """The configuration of masked flow modeling: what is hidden, network, loss, windows."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from tyro.conf import Suppress
@@ -9,7 +9,7 @@ from tyro.conf import Suppress
 from jaxmotion.data.config import AugmentConfig, DataConfig
 from jaxmotion.data.windows import InferenceConfig
 from jaxmotion.errors import InputError
-from jaxmotion.networks.config import OF_MASKS, NetworkConfig
+from jaxmotion.networks.config import NetworkConfig, check_makes_no_masks
 from jaxmotion.options import CountOrZero, Meta, NotNegative, Share, check_fields
 from jaxmotion.tasks.config import TaskConfig
 
@@ -103,13 +103,7 @@ class MaskedConfig(TaskConfig):
 
     def __post_init__(self) -> None:
         check_fields(self)
-        plain = NetworkConfig()
-        same = {name: getattr(plain, name) for name in OF_MASKS}
-        if replace(self.network, **same) != self.network:
-            raise InputError(
-                f"network.{', network.'.join(OF_MASKS)}: expected as they are; a network that "
-                "reconstructs flow makes no masks"
-            )
+        check_makes_no_masks(self.network, "a network that reconstructs flow")
         if self.augment.corruption_probability:
             raise InputError(
                 f"augment.corruption_probability {self.augment.corruption_probability}: expected "

@@ -210,10 +210,15 @@ def test_at_first_each_frame_moves_as_a_whole():
 
 
 def test_it_learns_what_is_hidden():
-    """A square that always moves against the ground: some of what is hidden is found."""
+    """A square that always moves against the ground, half of it hidden: more is found than seen."""
     import optax
 
-    task, batch, optimizer = CONFIG.build(DATA), clips(), optax.adam(1e-2)
+    config = dataclasses.replace(
+        CONFIG,
+        network=dataclasses.replace(NETWORK, widths=(8, 16)),
+        tubes=TubesConfig(size=4, share=(0.5, 0.5)),
+    )
+    task, batch, optimizer = config.build(DATA), clips(), optax.adam(5e-3)
 
     @jax.jit
     def train(params):
@@ -228,12 +233,12 @@ def test_it_learns_what_is_hidden():
             updates, state = optimizer.update(gradient, state)
             return (optax.apply_updates(params, updates), state), left
 
-        keys = jax.random.split(jax.random.key(0), 150)
+        keys = jax.random.split(jax.random.key(0), 250)
         return jax.lax.scan(step, (params, optimizer.init(params)), keys)[1]
 
     left = np.asarray(train(jax.jit(task.init)(jax.random.key(0), batch)["params"]))
     assert left[0] == pytest.approx(1, rel=1e-4)
-    assert left[-20:].mean() < 0.98
+    assert left[-20:].mean() < 0.75
 
 
 @pytest.mark.parametrize(
