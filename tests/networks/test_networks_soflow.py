@@ -1,5 +1,7 @@
 """SoFlow against a float64 form in numpy, and what its result depends on."""
 
+from dataclasses import replace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -92,7 +94,7 @@ def smooth(features, spacing):
     return features
 
 
-def reference(params, image0, image1):
+def reference(params, image0, image1, start):
     """The network, written out once more."""
     p, c = params["params"], CONFIG
     image0, image1 = (contrast(np.float64(image), c.contrast) for image in (image0, image1))
@@ -110,7 +112,7 @@ def reference(params, image0, image1):
     weights = np.exp(np.float64(p["sharpness"]) * volumes[0])
     weights /= weights.sum(-1, keepdims=True)
     shifts = np.stack(np.meshgrid(np.arange(-2, 3), np.arange(-2, 3)), axis=-1).reshape(-1, 2)
-    flow = weights @ shifts
+    flow = weights @ shifts if start == "expected" else np.zeros((*weights.shape[:3], 2))
     u = p["update"]
     for _ in range(c.iterations):
         windows = [plain_lookup(volume, flow / 2**level, 1) for level, volume in enumerate(volumes)]
@@ -138,13 +140,15 @@ def reference(params, image0, image1):
     return fine
 
 
-def test_it_is_its_float64_form():
+@pytest.mark.parametrize("start", ["expected", "zero"])
+def test_it_is_its_float64_form(start):
     params, (first, second) = variables(), frames(0, 12, 16)
-    expected = reference(params, first, second)
-    found = jax.jit(SoFlow(CONFIG).apply)(params, first, second)
+    network = SoFlow(replace(CONFIG, start=start))
+    expected = reference(params, first, second, start)
+    found = jax.jit(network.apply)(params, first, second)
     assert np.abs(expected).max() > 0.5
     np.testing.assert_allclose(found, expected, atol=2e-4)
-    every = SoFlow(CONFIG).apply(params, first, second, method=SoFlow.all_flows)
+    every = network.apply(params, first, second, method=SoFlow.all_flows)
     assert every.shape == (3, 1, 12, 16, 2)
     np.testing.assert_allclose(every[-1], expected, atol=2e-4)
 

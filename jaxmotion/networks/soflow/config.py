@@ -1,7 +1,7 @@
 """The sizes of SoFlow."""
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 from jaxmotion.networks.config import Width
 from jaxmotion.options import Meta, check_fields
@@ -24,6 +24,8 @@ class SoFlowConfig:
         iterations: number of updates of the flow.
         contrast: radius of the window, in pixels of the frame, by whose mean and contrast a pixel
             is normalized.
+        start: flow before the first update: ``"expected"``, the mean shift, weighted by the softmax
+            of the correlations; ``"zero"``, none, as in RAFT.
     """
 
     features: Width = 24
@@ -34,6 +36,7 @@ class SoFlowConfig:
     lookup: Radius = 3
     iterations: Annotated[int, Meta(ge=1, le=1_000)] = 4
     contrast: Radius = 7
+    start: Literal["expected", "zero"] = "expected"
 
     def __post_init__(self) -> None:
         check_fields(self, "network")

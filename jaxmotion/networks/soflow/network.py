@@ -136,7 +136,10 @@ class SoFlow(nn.Module):
             carry = (state, flow + step)
             return carry, carry
 
-        start = (jnp.tanh(state), expected_shift(volumes[0], self.sharpness))
+        flow = expected_shift(volumes[0], self.sharpness)
+        if c.start == "zero":
+            flow = jnp.zeros_like(flow)
+        start = (jnp.tanh(state), flow)
         scan = nn.scan(
             iterate,
             variable_broadcast="params",
