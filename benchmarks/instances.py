@@ -11,8 +11,8 @@
 ("grouping": only how it is parted counts), of segmenters (labels as they are, and the connected
 parts of all but the largest segment), and of the connected parts of the true foreground.
 
-`ablate` prints scores on the same scenes with other settings of the clustering: its rule, and the
-seeds that an object is grown from and that its pixels must have.
+`ablate` prints scores on the same scenes with other settings of the clustering: its rule, the seeds
+that an object is grown from and that its pixels must have, and what becomes of pixels left over.
 
 `losses` compares the Lovász hinge by histogram and by sorting, with six objects in a clip: value,
 gradient, and processor time of both together.
@@ -22,6 +22,8 @@ gradient, and processor time of both together.
 `flies` follows two flies through a video whose body points are known: clip.mp4, tracks.npz,
 events.npz. Of each fly in each frame in which it walks: whether 80 % of its points lie in one
 track; whether both flies lie in different ones where both walk; how often a fly's track changes.
+Six of the points are tips of legs: `--grow 6` widens all tracks by six pixels, and
+`--clustering.secondary 0.02` takes more of the pixels that belong to no object for sure.
 """
 
 import itertools
@@ -29,11 +31,12 @@ import multiprocessing
 import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Literal
 
+import cv2
 import jax
 import numpy as np
 import tyro
@@ -47,6 +50,7 @@ from jaxmotion.losses.embeddings import lovasz_hinge
 from jaxmotion.optical_flow.estimators import DIS, estimate_sequence
 from jaxmotion.scenes import LEVELS, generate
 from jaxmotion.tasks.instances import InstancesTask
+from jaxmotion.tasks.instances_config import ClusteringConfig
 
 FIRST_SEED = 2**20
 SIZE = (8, 64, 112)
@@ -66,6 +70,8 @@ class Options:
         scenes: number of scenes.
         level: level of the scenes.
         data: folder of the flies' video.
+        grow: pixels by which the tracks of the flies are widened, where there is none.
+        clustering: thresholds that make objects of embeddings, of the flies.
     """
 
     what: tyro.conf.Positional[Literal["scenes", "flies", "ablate", "losses", "stream"]]
@@ -75,6 +81,8 @@ class Options:
     scenes: int = 60
     level: str = "hard"
     data: Path = Path("../shared/data/flies")
+    grow: int = 0
+    clustering: ClusteringConfig = field(default_factory=ClusteringConfig)
 
 
 def scenes_of_several(level: str, count: int):
@@ -152,6 +160,8 @@ def measure_clustering(options: Options) -> None:
         *({"rule": rule} for rule in ("paper", "released")),
         *({"min_seed": seed} for seed in (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)),
         *({"least_seed": seed} for seed in (0.05, 0.15, 0.25, 0.35, 0.5)),
+        *({"secondary": least} for least in (0.02, 0.1, 0.2, 0.3)),
+        *({"covered": share} for share in (0.3, 0.5, 0.7, 0.9, 1.0)),
     ]
     print(f"{len(scenes)} scenes; otherwise {usual}")
     for changes in settings:
@@ -218,8 +228,10 @@ def fly_flow(video: Path) -> np.ndarray:
 def measure_flies(options: Options) -> None:
     flow = fly_flow(options.data / "clip.mp4")
     (name,) = options.checkpoint
-    found = InstanceSegmenter.load(name).stream(iter(flow))
-    labels = np.stack([frame.labels.astype(np.int16) for frame in found])
+    found = InstanceSegmenter.load(name, clustering=options.clustering).stream(iter(flow))
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * options.grow + 1,) * 2)
+    small = (frame.labels.astype(np.uint16) for frame in found)
+    labels = np.stack([np.where(each > 0, each, cv2.dilate(each, disc)) for each in small])
     points = np.load(options.data / "tracks.npz")["tracks"] - (COLUMNS.start, ROWS.start)
     walks = np.zeros(points.shape[:2], bool)
     for fly, start, stop in np.load(options.data / "events.npz")["events"]:

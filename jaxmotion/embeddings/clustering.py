@@ -46,6 +46,7 @@ def cluster(
     secondary: float = 0.3,
     min_seed: float = 0.8,
     max_instances: int = 20,
+    covered: float = 1.0,
     rule: Rule = "paper",
 ) -> Clusters:
     """Finds clusters one after the other, each about the point of greatest seediness that is left.
@@ -57,6 +58,9 @@ def cluster(
     and points left over go to the *farthest* cluster; and after the last of ``max_instances``
     clusters its own points count as left over.
 
+    The rim of an object may be sure enough of itself to start a cluster of its own, whose Gaussian
+    covers the object once more. With ``covered`` below 1 it joins the object. This is ours.
+
     Args:
         embedding: `[N, E]`.
         bandwidth: `[N, E]`, inverse variances at each point, those of free channels included.
@@ -66,6 +70,8 @@ def cluster(
         secondary: least probability of a point that was left over.
         min_seed: least seediness from which a cluster starts.
         max_instances: greatest number of clusters.
+        covered: share of the points within a new cluster's ``primary`` that others may have taken;
+            above it, what it would have taken goes to the one that took most of them.
         rule: "paper" or "released".
 
     Returns:
@@ -115,19 +121,23 @@ def cluster(
         best = jnp.argmax(jnp.where(is_open, seed, -jnp.inf))
         distance = jnp.sum((embedding - embedding[best]) ** 2 * bandwidth[best], axis=-1)
         distance = jnp.sqrt(distance) if released else distance
-        member = is_open & (jnp.exp(-0.5 * distance) > primary)
+        inside = wanted & (jnp.exp(-0.5 * distance) > primary)
+        taken = jnp.bincount(jnp.where(inside, labels, 0), length=max_instances + 1).at[0].set(0)
+        again = jnp.sum(taken) > covered * jnp.sum(inside)
+        number = jnp.where(again, jnp.argmax(taken), count + 1)
+        place = jnp.where(again, max_instances, count)  # out of range: nothing is written
         clusters = Clusters(
-            jnp.where(member, count + 1, labels),
-            mean.at[count].set(embedding[best]),
-            width.at[count].set(bandwidth[best]),
-            seeds.at[count].set(seed[best]),
-            count + 1,
+            jnp.where(is_open & inside, number, labels),
+            mean.at[place].set(embedding[best], mode="drop"),
+            width.at[place].set(bandwidth[best], mode="drop"),
+            seeds.at[place].set(seed[best], mode="drop"),
+            jnp.where(again, count, count + 1),
         )
         better = distance > search.distance if released else distance < search.distance
         return _Search(
             clusters,
             jnp.where(better, distance, search.distance),
-            jnp.where(better, count + 1, search.suited),
+            jnp.where(better, number, search.suited),
             is_open,
         )
 

@@ -1,6 +1,7 @@
 """A trained network of instances: from a checkpoint to the objects of any flow."""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,7 +20,7 @@ from jaxmotion.models.loading import load_trained
 from jaxmotion.models.trained import Trained
 from jaxmotion.networks import Attention
 from jaxmotion.tasks.instances import InstancesTask
-from jaxmotion.tasks.instances_config import InstancesConfig
+from jaxmotion.tasks.instances_config import ClusteringConfig, InstancesConfig
 from jaxmotion.training.config import Config
 
 
@@ -65,7 +66,11 @@ class InstanceSegmenter:
     """
 
     def __init__(
-        self, config: Config, params: Any, inference: InferenceConfig | None = None
+        self,
+        config: Config,
+        params: Any,
+        inference: InferenceConfig | None = None,
+        clustering: ClusteringConfig | None = None,
     ) -> None:
         """Makes a segmenter of instances.
 
@@ -73,47 +78,59 @@ class InstanceSegmenter:
             config: the configuration that the parameters belong to.
             params: parameters of the network.
             inference: windows to use instead of the configuration's.
+            clustering: thresholds that make objects of embeddings, instead of the configuration's.
 
         Raises:
             InputError: where the configuration is of another task.
         """
         if not isinstance(config.task, InstancesConfig):
             raise InputError(f"a network trained for {config.task.kind}, expected one of instances")
-        self.config, self.task = config, config.task
-        self.inference = self.task.inference if inference is None else inference
+        task = config.task if clustering is None else replace(config.task, clustering=clustering)
+        self.config, self.task = replace(config, task=task), task
+        self.inference = task.inference if inference is None else inference
         self.params = jax.device_put(params)
-        self._program = ShapedFunction(partial(_planes, InstancesTask(config.task)))
+        self._program = ShapedFunction(partial(_planes, InstancesTask(task)))
 
     @classmethod
     def load(
-        cls, path_or_name: str | Path, inference: InferenceConfig | None = None
+        cls,
+        path_or_name: str | Path,
+        inference: InferenceConfig | None = None,
+        clustering: ClusteringConfig | None = None,
     ) -> "InstanceSegmenter":
         """Loads a trained network, from what `Segmenter.load` takes of a segmenter.
 
         Args:
             path_or_name: a run's folder, a model file, or the name of a shipped model.
             inference: windows to use instead of those it was trained for.
+            clustering: thresholds to use instead of its own.
 
         Raises:
             InputError: where there is no readable network of instances.
         """
         try:
-            return cls.of(load_trained(path_or_name), inference)
+            return cls.of(load_trained(path_or_name), inference, clustering)
         except InputError as error:
             raise InputError(f"{path_or_name}: {error}") from error
 
     @classmethod
-    def of(cls, trained: Trained, inference: InferenceConfig | None = None) -> "InstanceSegmenter":
+    def of(
+        cls,
+        trained: Trained,
+        inference: InferenceConfig | None = None,
+        clustering: ClusteringConfig | None = None,
+    ) -> "InstanceSegmenter":
         """Makes the segmenter of a trained network.
 
         Args:
             trained: the trained network, with its configuration.
             inference: windows to use instead of those it was trained for.
+            clustering: thresholds to use instead of its own.
 
         Raises:
             InputError: where it was trained for another task.
         """
-        return cls(trained.config, trained.params, inference)
+        return cls(trained.config, trained.params, inference, clustering)
 
     def __call__(self, flow: np.ndarray, valid: np.ndarray | None = None) -> Instances:
         """Finds the objects of a video's flow, the same in all frames.

@@ -168,6 +168,7 @@ class InstancesTask(Task):
                 secondary=config.secondary,
                 min_seed=config.min_seed,
                 max_instances=config.max_instances,
+                covered=config.covered,
                 rule=config.rule,
             )
 

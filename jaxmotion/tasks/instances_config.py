@@ -88,6 +88,8 @@ class ClusteringConfig:
         primary: least probability of a pixel of an object.
         secondary: least probability of a pixel that no object has taken.
         max_instances: greatest number of objects of a window.
+        covered: share of what an object would take that others may have taken; above it, it is the
+            rim of one of them. 1 for the rule as published.
         rule: rule of clustering, that of the paper or that of the released code.
     """
 
@@ -96,6 +98,7 @@ class ClusteringConfig:
     primary: Share = 0.5
     secondary: Share = 0.3
     max_instances: Annotated[int, Meta(ge=1, le=1_000)] = 20
+    covered: Share = 0.7
     rule: Rule = "paper"
 
     def __post_init__(self) -> None:

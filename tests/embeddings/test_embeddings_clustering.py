@@ -82,3 +82,59 @@ def test_several_videos_at_once_are_what_each_is_alone():
         alone = cluster(embedding, width, seeds, min_seed=0.5)
         np.testing.assert_array_equal(together.labels[index], alone.labels)
         assert together.count[index] == alone.count
+
+
+def test_the_rim_of_an_object_joins_it():
+    """One object whose rim, a tenth of its points, is sure of itself; and another, far away."""
+    rng = np.random.default_rng(0)
+    core, rim = np.zeros((90, 2)), np.tile([1.3, 0.0], (10, 1))
+    embedding = np.concatenate([core, rim, np.full((50, 2), 9.0)])
+    embedding += rng.normal(0, 0.01, embedding.shape)
+    width = np.repeat([1.0, 0.5, 1.0], [90, 10, 50])[:, None] * np.ones(2)
+    seeds = np.repeat([0.95, 0.85, 0.9], [90, 10, 50])
+    alone = cluster(embedding, width, seeds)
+    assert alone.count == 3
+    joined = cluster(embedding, width, seeds, covered=0.8)
+    assert joined.count == 2
+    np.testing.assert_array_equal(joined.labels, np.repeat([1, 1, 2], [90, 10, 50]))
+    # The clusters are those of the two objects, the rim has written nothing.
+    np.testing.assert_allclose(joined.seed[:3], [0.95, 0.9, 0.0], atol=1e-6)
+    # The rim's Gaussian covers 90 of 100 points: above that, it stays its own.
+    assert cluster(embedding, width, seeds, covered=0.91).count == 3
+
+
+def brute_force(embedding, width, seeds, covered, most):
+    """The rule, written out in numpy."""
+    labels, count = np.zeros(len(seeds), int), 0
+    distances = []
+    while count < most and seeds[labels == 0].max(initial=-1) >= 0.5:
+        best = np.where(labels == 0, seeds, -1).argmax()
+        distance = ((embedding - embedding[best]) ** 2 * width[best]).sum(-1)
+        inside = np.exp(-distance / 2) > 0.5
+        taken = np.bincount(labels[inside], minlength=most + 1)
+        taken[0] = 0
+        again = taken.sum() > covered * inside.sum()
+        count += not again
+        label = taken.argmax() if again else count
+        labels[inside & (labels == 0)] = label
+        distances.append((distance, label))
+    nearest = np.full(len(seeds), np.inf)
+    suited = np.zeros(len(seeds), int)
+    for distance, label in distances:
+        suited = np.where(distance < nearest, label, suited)
+        nearest = np.minimum(nearest, distance)
+    left = (labels == 0) & (np.exp(-nearest / 2) > 0.3)
+    return np.where(left, suited, labels), count
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 10_000), st.sampled_from([0.2, 0.5, 0.7, 1.0]))
+def test_it_is_its_plain_form(seed, covered):
+    rng = np.random.default_rng(seed)
+    embedding = rng.normal(0, 1.5, (60, 2)).astype(np.float32)
+    width = rng.uniform(0.5, 3.0, (60, 2)).astype(np.float32)
+    seeds = rng.random(60).astype(np.float32)
+    found = cluster(embedding, width, seeds, min_seed=0.5, max_instances=6, covered=covered)
+    labels, count = brute_force(embedding, width, seeds, covered, 6)
+    np.testing.assert_array_equal(found.labels, labels)
+    assert found.count == count
