@@ -121,6 +121,8 @@ class LatentHead(nn.Module):
         """
         _, frames, height, width, _ = encoded.bottleneck.shape
         grid = coordinate_grid((frames, height, width), self.frames)
+        # Padding is no part of the clip: no convolution over time may see what is decoded there.
+        there = jnp.arange(frames) < (self.frames or frames)
         moments = clip_moments(encoded.bottleneck, encoded.known, grid)
         small = partial(nn.Dense, kernel_init=nn.initializers.normal(0.01))
         found = small(2 * self.size, name="latent")(moments)
@@ -137,7 +139,8 @@ class LatentHead(nn.Module):
         for level, width in reversed(list(enumerate(widths[:-1]))):
             x = parts.ResizeUp(width, dtype, name=f"enlarge_{level}")(x)
             refine = partial(parts.DoubleConv, kernel=self.config.kernel, norm="none", dtype=dtype)
-            x = refine(width, name=f"refine_{level}")(x)
+            inside = jnp.broadcast_to(there[:, None, None, None], (*x.shape[:4], 1))
+            x = refine(width, name=f"refine_{level}")(x, inside.astype(x.dtype))
         flow = small(2, name="flow")(x.astype(jnp.float32))
         residual = _at_size(flow, self.config.stem, features.shape)
         return Reconstruction(residual, camera, latent)

@@ -29,9 +29,19 @@ def test_clips_of_nine_frames_over_four_devices(on_eight_devices):
 
 
 @pytest.mark.slow
-def test_objects_of_nine_frames_over_four_devices(on_eight_devices):
-    """Frames that fill clips up change nothing in the loss of instances either."""
-    case = {"method": "instances", "frames": 9, "batch": 4, "meshes": [[2, 4]]}
+@pytest.mark.parametrize(
+    "case",
+    [
+        {"method": "instances"},
+        {"method": "foreground"},
+        {"method": "masked"},
+        {"method": "masked", "task": {"reconstruct": "predictive"}},
+        {"method": "masked", "task": {"reconstruct": "variational"}},
+    ],
+)
+def test_nine_frames_over_four_devices(on_eight_devices, case):
+    """Frames that fill clips up change nothing in the losses of other methods either."""
+    case = {"frames": 9, "batch": 4, "meshes": [[2, 4]]} | case
     check(on_eight_devices(PROGRAM, "compare", json.dumps(case)), 1)
 
 

@@ -39,15 +39,15 @@ def configuration(case: dict) -> Config:
     if network.decoder.kind != "linear":
         decoder = replace(network.decoder, feed_forward=16, layers=1)
         network = replace(network, decoder=decoder)
+    own = dict(case.get("task", {}))
+    if "objective" in case:
+        own["objective"] = replace(task.objective, **case["objective"])
     height, width = case.get("size", (16, 24))
     return replace(
         config,
         data=replace(config.data, height=height, width=width, clip_length=case["frames"]),
         task=replace(
-            task,
-            network=network,
-            objective=replace(task.objective, **case.get("objective", {})),
-            augment=AugmentConfig(**case.get("augment", {})),
+            task, network=network, augment=AugmentConfig(**case.get("augment", {})), **own
         ),
         # So that the first moment of Adam is a tenth of the gradient.
         optimizer=replace(config.optimizer, clip_norm=0.0),
