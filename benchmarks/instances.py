@@ -23,7 +23,8 @@ gradient, and processor time of both together.
 events.npz. Of each fly in each frame in which it walks: whether 80 % of its points lie in one
 track; whether both flies lie in different ones where both walk; how often a fly's track changes.
 Six of the points are tips of legs: `--grow 6` widens all tracks by six pixels, and
-`--clustering.secondary 0.02` takes more of the pixels that belong to no object for sure.
+`--clustering.secondary 0.02` takes more of the pixels that belong to no object for sure. `--picture
+FILE` draws tracks, points and flow of three frames in which a fly walks.
 """
 
 import itertools
@@ -42,11 +43,13 @@ import numpy as np
 import tyro
 from memory import peak
 
+from jaxmotion.data.pictures import write_image
 from jaxmotion.data.video import open_video
 from jaxmotion.experiments.instances import connected_parts, instance_scores, mean_scores
 from jaxmotion.inference.instance_segmenter import InstanceSegmenter
 from jaxmotion.inference.segmenter import Segmenter
 from jaxmotion.losses.embeddings import lovasz_hinge
+from jaxmotion.optical_flow import flow_to_color
 from jaxmotion.optical_flow.estimators import DIS, estimate_sequence
 from jaxmotion.scenes import LEVELS, generate
 from jaxmotion.tasks.instances import InstancesTask
@@ -72,6 +75,7 @@ class Options:
         data: folder of the flies' video.
         grow: pixels by which the tracks of the flies are widened, where there is none.
         clustering: thresholds that make objects of embeddings, of the flies.
+        picture: file to draw the flies to; None for none.
     """
 
     what: tyro.conf.Positional[Literal["scenes", "flies", "ablate", "losses", "stream"]]
@@ -83,6 +87,7 @@ class Options:
     data: Path = Path("../shared/data/flies")
     grow: int = 0
     clustering: ClusteringConfig = field(default_factory=ClusteringConfig)
+    picture: Path | None = None
 
 
 def scenes_of_several(level: str, count: int):
@@ -258,6 +263,25 @@ def measure_flies(options: Options) -> None:
         f"in different ones in {(track[both, 0] != track[both, 1]).sum()}"
     )
     print(f"{changes} changes of a fly's track; {labels.max()} tracks in {len(labels)} frames")
+    if options.picture is not None:
+        times = np.flatnonzero(walks.any(axis=1))[[0, walks.any(axis=1).sum() // 2, -1]]
+        frames = dict(enumerate(open_video(options.data / "clip.mp4")))
+        rows = [draw_flies(frames[t][ROWS, COLUMNS], labels[t], points[t], flow[t]) for t in times]
+        write_image(options.picture, np.concatenate(rows))
+        print(f"{options.picture}: frames {', '.join(map(str, times))}")
+
+
+def draw_flies(
+    frame: np.ndarray, labels: np.ndarray, points: np.ndarray, flow: np.ndarray
+) -> np.ndarray:
+    """A frame with its tracks and the points of both flies, beside its flow; uint8."""
+    colors = np.random.default_rng(0).integers(80, 255, (labels.max() + 1, 3))
+    tracks = np.where(labels[..., None] > 0, (frame + colors[labels]) // 2, frame)
+    picture = np.ascontiguousarray(tracks, np.uint8)
+    for fly, color in zip(points, ((0, 255, 0), (255, 0, 0)), strict=True):
+        for x, y in fly[~np.isnan(fly).any(axis=-1)]:
+            cv2.circle(picture, (round(x), round(y)), 1, color, -1)
+    return np.concatenate([picture, flow_to_color(flow)], axis=1)
 
 
 def main() -> None:
