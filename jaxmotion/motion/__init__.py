@@ -3,8 +3,8 @@ them together (`MotionModel`), `flow` evaluates them (`parametric_flow`). `fitti
 parameters of every segment from flow and soft masks, robustly and without a design matrix:
 `moments` is its one sweep over the pixels, `banded` its linear solver. `penalty` is shared with
 `jaxmotion.losses`. `global_motion` fits the motion of whole frames, and says what it leaves of the
-flow; `inpainting` fills regions by the motion around them; `description` says in how many bits segments
-describe the flow.
+flow; `inpainting` fills regions by the motion around them; `description` says how many bits it
+takes to send flow by its segments.
 """
 
 import importlib

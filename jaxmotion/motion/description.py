@@ -14,7 +14,7 @@ from jaxmotion.motion.model import MotionModel
 from jaxmotion.motion.shapes import check_shapes
 
 PRECISION = 1e-3
-"""Precision to which flow is sent, in mean sizes of its components; noise below it costs nothing."""
+"""Precision to which flow is sent, in mean sizes of its components; finer noise costs nothing."""
 
 
 class DescriptionLength(NamedTuple):

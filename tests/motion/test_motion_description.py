@@ -17,7 +17,7 @@ SIZE = (3, 14, 18)
 def piecewise(num_motions, noise=0.05, seed=0, size=SIZE):
     """Flow `[T, H, W, 2]` of rectangles that move by an affine model, and the rectangles."""
     rng = np.random.default_rng(seed)
-    num_frames, height, width = size
+    _, height, width = size
     labels = np.zeros(size, int)
     labels[:, 2:8, 2:9] = 1
     labels[:, 7:13, 10:17] = 2
@@ -69,7 +69,7 @@ def sequential_bits(labels, known):
 
     for t, y, x in np.argwhere(known):
         context = (seen((t - 1, y, x)), seen((t, y - 1, x)), seen((t, y, x - 1)))
-        counts = counters.setdefault(context, {name: 0.5 for name in names})
+        counts = counters.setdefault(context, dict.fromkeys(names, 0.5))
         bits -= np.log2(counts[labels[t, y, x]] / sum(counts.values()))
         counts[labels[t, y, x]] += 1
     return bits
