@@ -57,6 +57,19 @@ def own_cache(tmp_path, monkeypatch) -> Path:
 @pytest.fixture(scope="session")
 def untrained_run(tmp_path_factory) -> Path:
     """A run's folder with random parameters of a small network, for what needs one that loads."""
+    return _write_run(tmp_path_factory.mktemp("untrained"))
+
+
+@pytest.fixture(scope="session")
+def slots_run(tmp_path_factory) -> Path:
+    """The same of a network with slots, which takes any number of masks."""
+    from jaxmotion.networks import DecoderConfig
+
+    folder = tmp_path_factory.mktemp("slots")
+    return _write_run(folder, num_masks=4, decoder=DecoderConfig("slots", feed_forward=8))
+
+
+def _write_run(folder: Path, **options) -> Path:
     import jax
     import numpy as np
 
@@ -67,7 +80,7 @@ def untrained_run(tmp_path_factory) -> Path:
     from jaxmotion.training.checkpoints import Checkpoints
     from jaxmotion.training.config import Config
 
-    network = NetworkConfig(widths=(4, 8), input="scaled")
+    network = NetworkConfig(widths=(4, 8), input="scaled", **options)
     config = Config(data=DataConfig(height=40, width=64), task=SegmentationConfig(network=network))
     clip = jax.ShapeDtypeStruct((1, 1, 40, 64, 2), np.float32)
     init = build_segmenter(network).init
@@ -76,7 +89,6 @@ def untrained_run(tmp_path_factory) -> Path:
     params = jax.tree.map(
         lambda leaf: jax.numpy.asarray(rng.normal(0, 0.2, leaf.shape), leaf.dtype), shapes
     )
-    folder = tmp_path_factory.mktemp("untrained")
     checkpoints = Checkpoints(folder, to_json(config))
     checkpoints.best.save(3, {"params": params}, {"loss": 0.5})
     checkpoints.close()

@@ -361,6 +361,22 @@ def test_segment_needs_a_video(refused, untrained_run, tmp_path):
         assert leftovers(tmp_path / "out") == []
 
 
+def test_segment_takes_as_many_masks_as_the_video_needs(
+    refused, frames, slots_run, untrained_run, tmp_path, capsys
+):
+    argv = ("segment", frames, "--num-masks", "auto")
+    assert status("jaxmotion", *argv, "--out", "out", "--checkpoint", slots_run) == 0
+    said = capsys.readouterr().out.splitlines()
+    with np.load(tmp_path / "out" / "theta.npz") as archive:
+        count = archive["theta"].shape[1]
+        assert archive["moving"].shape == (count,)
+    assert 2 <= count <= 6
+    assert f"{count} segments describe it most briefly" in said
+    line = refused("jaxmotion", *argv, "--out", "again", "--checkpoint", untrained_run)
+    assert f"{untrained_run}: segments into 2 always; expected a network with slots" in line
+    assert not (tmp_path / "again").exists()
+
+
 def test_segment_needs_two_frames(refused, frames, untrained_run, tmp_path):
     (tmp_path / "one").mkdir()
     (tmp_path / "one" / "0.png").write_bytes((frames / "00000.png").read_bytes())

@@ -41,9 +41,10 @@ def name_of(page):
 
 
 @pytest.mark.parametrize("page", [p for p in PAGES if blocks(p, "python")], ids=name_of)
-def test_python_of_a_page_runs(page, untrained_run, toy_models, tmp_path, monkeypatch):
+def test_python_of_a_page_runs(page, untrained_run, slots_run, toy_models, tmp_path, monkeypatch):
     (tmp_path / "runs").mkdir()
     (tmp_path / "runs" / "quickstart").symlink_to(untrained_run)
+    (tmp_path / "runs" / "sa").symlink_to(slots_run)
     monkeypatch.chdir(tmp_path)
     exec("\n".join(blocks(page, "python")), {"__name__": "page"})
 

@@ -1,6 +1,6 @@
 """A user's own video, end to end: frames → flow → masks → what moves, a page, and exports."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,19 +9,21 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxmotion.answer.attention import check_gate
+from jaxmotion.answer.background import Timed
 from jaxmotion.answer.earlier import of_an_earlier_version
 from jaxmotion.answer.events import EVENT_FILES, EventAnswer, follow_segments, write_events
 from jaxmotion.answer.exports import EXPORTED, EXPORTS, Subject
 from jaxmotion.answer.kept import Kept
 from jaxmotion.answer.page import Gatherer, render
 from jaxmotion.answer.pictures import Pictures, salience, write_answer
-from jaxmotion.answer.stages import Segmented, Sink, open_fields, run_stages
+from jaxmotion.answer.stages import Field, Segmented, Sink, open_fields, run_stages
 from jaxmotion.answer.timing import Stopwatch, Timing
 from jaxmotion.data.video import Video, open_video
 from jaxmotion.errors import InputError
 from jaxmotion.events import Event
 from jaxmotion.inference.detector import FrameDetector
 from jaxmotion.inference.latents import write_latents
+from jaxmotion.inference.num_masks import ChoosingSegmenter
 from jaxmotion.inference.presence import Presence
 from jaxmotion.inference.segmenter import Segmenter
 from jaxmotion.optical_flow.estimators import Estimator
@@ -99,7 +101,7 @@ class Report(NamedTuple):
 
 def segment_video(
     path: Path,
-    segmenter: Segmenter,
+    segmenter: Segmenter | ChoosingSegmenter,
     out: Path,
     flow: Estimator | Path,
     answer: Answer = Answer(),
@@ -130,7 +132,8 @@ def segment_video(
 
     Args:
         path: video file, or folder of frames.
-        segmenter: trained network that segments the flow.
+        segmenter: trained network that segments the flow, into as many segments as it does or as
+            it chooses for the video.
         out: folder to write to.
         flow: estimator of the flow, or flow that is there already (`GivenFlow`), from each frame to
             the next. What is unknown in it counts nowhere.
@@ -148,22 +151,23 @@ def segment_video(
             that has no gate, or a folder whose files are somebody else's (`Results.claimed`).
             Nothing has changed there then.
     """
-    network = segmenter.task.network
     if answer.attention:
-        check_gate(network)
+        check_gate(segmenter.task.network)
     video = open_video(path)
     size = segmenter.working_size(video.height, video.width)
     fields, flow_files = open_fields(video, flow, size)
     results = Results(out, "segment", RESULTS, video.path.name, of_an_earlier_version(out))
     whole, writing = Stopwatch(), Stopwatch()
-    compiled = segmenter.compilation_seconds
-    gatherer = Gatherer(network.num_masks, network.reduction if answer.attention else 0)
+    loaded, compiled = segmenter, segmenter.compilation_seconds
     with (
         results.claimed([video.path, *video.files, *flow_files]),
         results.replaced() as new,
         Kept(new) as kept,
         whole,
     ):
+        segmenter, fields, seconds_ahead = _chosen(segmenter, fields)
+        network = segmenter.task.network
+        gatherer = Gatherer(network.num_masks, network.reduction if answer.attention else 0)
         keeps = answer.probabilities or answer.saliency or answer.events
         sinks: list[Sink] = [kept.add] if keeps else []
         presence = None if detector is None else Presence(detector)
@@ -195,10 +199,22 @@ def segment_video(
             (new / "index.html").write_text(page, encoding="utf-8")
         written = tuple(name for name in RESULTS if (new / name).exists())
 
-    seconds = (whole.seconds, seen.flow_seconds, seen.masks_seconds, writing.seconds)
-    compilation = segmenter.compilation_seconds - compiled
+    flow_seconds = seconds_ahead + seen.flow_seconds
+    seconds = (whole.seconds, flow_seconds, seen.masks_seconds, writing.seconds)
+    compilation = loaded.compilation_seconds - compiled
     timing = Timing(len(seen.names), *seconds, compilation)
     return Report(moving, written, timing, tuple(events))
+
+
+def _chosen(
+    segmenter: Segmenter | ChoosingSegmenter, fields: Iterator[Field]
+) -> tuple[Segmenter, Iterator[Field], float]:
+    """The segmenter, all fields, and the seconds that those took that the choice of K needed."""
+    if isinstance(segmenter, Segmenter):
+        return segmenter, fields, 0.0
+    timed = Timed(fields)
+    chosen, fields = segmenter.choose_for_stream(timed)
+    return chosen, fields, timed.seconds
 
 
 def _write_latents(new: Path, segmenter: Segmenter, frames: Sequence[Segmented]) -> None:

@@ -47,8 +47,8 @@ class EvalConfig:
         select: rule that selects the foreground segments: salient, except_largest, best_subset,
             overlap, linear_assignment, or nonzero (what results default to).
         cut: number of frames segmented at once and selected together; 0 is the whole sequence.
-        num_masks: number of masks of a network with slots, if not as in training; for results, the
-            number of labels that there may be.
+        num_masks: number of masks of a network with slots, if not as in training; auto for as many
+            as describe each cut most briefly; for results, the number of labels that there may be.
         frames: annotated frames to score: all that have a flow (flow), or those of the official
             benchmark, which may leave out the first (official).
         sequences: names of the sequences to score; all if not given.
@@ -73,7 +73,7 @@ class EvalConfig:
     flow: str = "raft"
     select: str | None = None
     cut: int | None = None
-    num_masks: int | None = None
+    num_masks: int | Literal["auto"] | None = None
     frames: Literal["flow", "official"] | None = None
     sequences: tuple[str, ...] = ()
     split: str | None = None

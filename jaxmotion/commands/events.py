@@ -46,5 +46,7 @@ def main(argv: Sequence[str], prog: str = "jaxmotion events") -> None:
             options.video, segmenter, options.out, flow, answer, settings, detector
         )
         print(f"{options.out}: {', '.join(report.written)}; {report}")
+        if options.num_masks == "auto":
+            print(f"{len(report.moving)} segments describe it most briefly")
     if advice:
         print(advice)

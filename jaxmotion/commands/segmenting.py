@@ -14,6 +14,7 @@ from jaxmotion.models import DEFAULT_CLASSIFIER, DEFAULT_MODEL
 if TYPE_CHECKING:
     from jaxmotion.inference.detector import FrameDetector
     from jaxmotion.inference.instance_segmenter import InstanceSegmenter
+    from jaxmotion.inference.num_masks import ChoosingSegmenter
     from jaxmotion.inference.segmenter import Segmenter
     from jaxmotion.optical_flow.estimators import Estimator
 
@@ -41,7 +42,8 @@ class Segmenting:
         window: number of frames that the network sees at once, instead of what the checkpoint was
             trained for; 0 for the whole video.
         overlap: number of frames that two windows share, by which their labels are linked.
-        num_masks: number of segments of a network with slots, if not as in training.
+        num_masks: number of segments of a network with slots, if not as in training; auto for as
+            many as describe the video most briefly.
     """
 
     video: tyro.conf.Positional[Path]
@@ -55,7 +57,7 @@ class Segmenting:
     flow: Path | None = None
     window: int | None = None
     overlap: int | None = None
-    num_masks: int | None = None
+    num_masks: int | Literal["auto"] | None = None
 
 
 def choose_flow(
@@ -100,14 +102,14 @@ class Prepared(NamedTuple):
     """All that a video needs to be segmented.
 
     Attributes:
-        segmenter: the network, of segments or of instances.
+        segmenter: the network, of segments, of as many as a video needs, or of instances.
         flow: estimator of the flow, or flow that is there already.
         detector: the frame classifier; None without one.
         settings: settings for the page, by name.
         advice: what there is to say of the estimator; empty for nothing.
     """
 
-    segmenter: Segmenter | InstanceSegmenter
+    segmenter: Segmenter | ChoosingSegmenter | InstanceSegmenter
     flow: Estimator | Path
     detector: FrameDetector | None
     settings: dict[str, str]
@@ -132,6 +134,7 @@ def prepare(options: Segmenting) -> Prepared:
     """
     from jaxmotion.inference.detector import FrameDetector
     from jaxmotion.inference.instance_segmenter import InstanceSegmenter
+    from jaxmotion.inference.num_masks import ChoosingSegmenter
     from jaxmotion.inference.segmenter import Segmenter
 
     flow, advice = choose_flow(
@@ -143,6 +146,8 @@ def prepare(options: Segmenting) -> Prepared:
     of_instances = is_of_instances(options)
     if of_instances:
         segmenter = InstanceSegmenter.load(options.checkpoint)
+    elif options.num_masks == "auto":
+        segmenter = ChoosingSegmenter.load(options.checkpoint)
     else:
         segmenter = Segmenter.load(options.checkpoint, num_masks=options.num_masks)
     segmenter.inference = segmenter.inference.override(options.window, options.overlap)

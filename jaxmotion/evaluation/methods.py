@@ -293,7 +293,7 @@ def predict_labels(
         masks = np.asarray(predict(flow[cut], *known), np.float32)
         if masks.ndim != 4 or masks.shape[:-1] != flow[cut].shape[:-1]:
             raise ValueError(f"predictor gave masks {masks.shape} for flow {flow[cut].shape}")
-        num_labels = masks.shape[-1]
+        num_labels = max(num_labels, masks.shape[-1])  # each cut may choose its own
         with ThreadPoolExecutor() as pool:  # OpenCV and numpy leave the interpreter lock alone
             labels[cut] = list(pool.map(partial(likeliest_labels, size=size), masks))
     return labels, num_labels

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from jaxmotion.inference.adversarial import SalientMasks
 from jaxmotion.inference.detector import FrameDetector
 from jaxmotion.inference.instance_segmenter import InstanceSegmenter, TrackMasks
 from jaxmotion.inference.nims import Nims
+from jaxmotion.inference.num_masks import ChoosingSegmenter
 from jaxmotion.inference.segmenter import Segmenter
 from jaxmotion.models.loading import find_trained, load_trained
 from jaxmotion.models.trained import Trained
@@ -27,6 +28,7 @@ from jaxmotion.options import Meta, from_json
 from jaxmotion.stores import is_url
 
 Text = Annotated[str, Meta(min_length=1)]
+NumMasks = int | Literal["auto"]
 _RANDOM = "random:"  # before a frame classifier: the same network with fresh parameters
 
 
@@ -76,7 +78,7 @@ def named_path(text: str) -> tuple[str, Path]:
 
 
 def result_folders(
-    texts: Sequence[str], select: str | None = None, num_masks: int | None = None
+    texts: Sequence[str], select: str | None = None, num_masks: NumMasks | None = None
 ) -> list[ResultFolder]:
     """Reads the result folders of a command line.
 
@@ -88,18 +90,21 @@ def result_folders(
     Raises:
         InputError: a folder is missing, or there can be no label.
     """
-    if num_masks is not None and num_masks < 1:
-        raise InputError(f"--num-masks {num_masks}: expected at least 1")
+    if texts and num_masks == "auto":
+        raise InputError("--num-masks auto: expected a number for folders of results")
+    limit = None if num_masks == "auto" else num_masks
+    if limit is not None and limit < 1:
+        raise InputError(f"--num-masks {limit}: expected at least 1")
     found = []
     for text in texts:
         name, folder = named_path(text)
         if not folder.is_dir():
             raise InputError(f"{folder}: no such folder of results, expected SEQUENCE/FRAME.png")
-        found.append(ResultFolder(name, folder, select or "nonzero", num_masks))
+        found.append(ResultFolder(name, folder, select or "nonzero", limit))
     return found
 
 
-def network(checkpoint: str, num_masks: int | None = None) -> Network:
+def network(checkpoint: str, num_masks: NumMasks | None = None) -> Network:
     """A predictor by the name of a baseline, or a checkpoint.
 
     Args:
@@ -107,7 +112,8 @@ def network(checkpoint: str, num_masks: int | None = None) -> Network:
             A frame classifier takes its place, which then chooses among layers of motion, and
             ``CLASSIFIER+SEGMENTER``, which chooses among segments (`inference.nims.Nims`).
             ``random:CLASSIFIER`` is the same network with fresh parameters: the randomization test.
-        num_masks: number of masks, as `Segmenter.load` has it; baselines have two.
+        num_masks: number of masks, as `Segmenter.load` has it, or "auto" for that which each cut of
+            a video chooses (`ChoosingSegmenter`); baselines have two.
 
     Raises:
         InputError: there is no such checkpoint, or it cannot have so many masks.
@@ -137,8 +143,10 @@ def network(checkpoint: str, num_masks: int | None = None) -> Network:
     return Network(name, load, source=source, identity=identity)
 
 
-def _predictor(path: str, num_masks: int | None) -> Predictor:
+def _predictor(path: str, num_masks: NumMasks | None) -> Predictor:
     """What gives masks by a checkpoint: a segmenter, or what `_WITHOUT_MASKS` makes of it."""
+    if num_masks == "auto":
+        return ChoosingSegmenter.load(path)
     if num_masks is None:
         trained = load_trained(path)
         if trained.config.task.kind in _WITHOUT_MASKS:

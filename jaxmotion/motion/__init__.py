@@ -3,13 +3,15 @@ them together (`MotionModel`), `flow` evaluates them (`parametric_flow`). `fitti
 parameters of every segment from flow and soft masks, robustly and without a design matrix:
 `moments` is its one sweep over the pixels, `banded` its linear solver. `penalty` is shared with
 `jaxmotion.losses`. `global_motion` fits the motion of whole frames, and says what it leaves of the
-flow; `inpainting` fills regions by the motion around them.
+flow; `inpainting` fills regions by the motion around them; `description` says how many bits it
+takes to send flow by its segments.
 """
 
 import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from jaxmotion.motion.description import DescriptionLength, description_length
     from jaxmotion.motion.fitting import Fit, fit
     from jaxmotion.motion.flow import frame_coefficients, parametric_flow
     from jaxmotion.motion.global_motion import fit_global_motion, global_flow, global_residual
@@ -30,6 +32,7 @@ __all__ = [
     "FRAME_MOTION",
     "Absolute",
     "Cauchy",
+    "DescriptionLength",
     "Fit",
     "GemanMcClure",
     "Huber",
@@ -37,6 +40,7 @@ __all__ = [
     "Penalty",
     "PenaltyName",
     "Squared",
+    "description_length",
     "fit",
     "fit_global_motion",
     "frame_coefficients",
@@ -49,10 +53,12 @@ __all__ = [
 ]
 
 _HOMES = {
+    "DescriptionLength": "description",
     "FRAME_MOTION": "inpainting",
     "Fit": "fitting",
     "MotionModel": "model",
     "PenaltyName": "names",
+    "description_length": "description",
     "fit": "fitting",
     "fit_global_motion": "global_motion",
     "frame_coefficients": "flow",

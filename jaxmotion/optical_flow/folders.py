@@ -5,6 +5,7 @@ import statistics
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -21,7 +22,7 @@ from jaxmotion.optical_flow.colors import flow_to_color
 from jaxmotion.optical_flow.estimators import Estimator
 from jaxmotion.optical_flow.fields import ARCHIVE, UNFINISHED
 from jaxmotion.optical_flow.notes import NOTES, FieldNotes, note_frames
-from jaxmotion.optical_flow.origin import describe
+from jaxmotion.optical_flow.origin import DESCRIPTION, describe
 from jaxmotion.optical_flow.quality import FlowQuality, flow_quality
 from jaxmotion.optical_flow.quality_file import QUALITY, kept_qualities
 from jaxmotion.optical_flow.stores import KINDS, Store, open_store
@@ -141,8 +142,8 @@ def write_flow_folder(
     if format not in KINDS:
         raise InputError(f"format {format!r}: expected one of {', '.join(KINDS)}")
     keep_apart(folder, (*_OURS, ARCHIVE, UNFINISHED), (video.path, *getattr(video, "files", ())))
-    with locked(folder):
-        describe(folder, _description(video, estimator, gap, backward, format), _OURS)
+    description = _description(video, estimator, gap, backward, format)
+    with locked(folder), _described(folder, description):
         run = _Run(video, folder, estimator, open_store(folder, format), FieldNotes(folder))
         total = None if video.num_frames is None else max(video.num_frames - gap, 0)
         with (
@@ -167,6 +168,22 @@ def write_flow_folder(
     # The first one also compiles.
     pace = statistics.median_low(run.seconds) if run.seconds else 0.0
     return FlowFolderReport(folder, len(run.names), run.num_reused, pace, format, mean)
+
+
+@contextmanager
+def _described(folder: Path, description: dict[str, Any]) -> Iterator[None]:
+    """`flow.json` while the block runs, and after it where there is flow.
+
+    What describes no flow would refuse the next video.
+    """
+    describe(folder, description, _OURS)
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            there = {path.name for path in folder.iterdir() if not path.name.startswith(".")}
+            if there == {DESCRIPTION}:
+                (folder / DESCRIPTION).unlink()
 
 
 def _description(

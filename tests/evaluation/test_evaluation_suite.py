@@ -530,6 +530,8 @@ def test_a_wrong_suite_file_gets_one_line(root, tmp_path, capsys, text, complain
         (["--data", "DAVIS", "--flow", "made", "--compare", "=a"], "=a: expected NAME=FOLDER"),
         (["--data", "DAVIS", "--flow", "made", "--num-masks", "3"], "--num-masks 3: otsu has 2"),
         (["--data", "DAVIS", "--results", "DAVIS", "--num-masks", "0"], "--num-masks 0: expected"),
+        (["--data", "DAVIS", "--flow", "made", "--num-masks", "auto"], "auto: otsu has 2 masks"),
+        (["--data", "DAVIS", "--results", "DAVIS", "--num-masks", "auto"], "expected a number"),
         (["--data", "DAVIS", "--flow", "made", "--split", ""], "split '': expected the name"),
     ],
 )
