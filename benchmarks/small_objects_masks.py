@@ -25,11 +25,11 @@ import numpy as np
 import tyro
 from small_objects import WITH_FRAMES, reduced_clip
 
-from jaxmotion.data.pictures import overlay, write_image
+from jaxmotion.data.pictures import write_image
 from jaxmotion.evaluation.discovery import find_sequences
 from jaxmotion.experiments.scenes import TEST_SEED
 from jaxmotion.inference.segmenter import Segmenter
-from jaxmotion.optical_flow import Estimator, estimator_for_masks, make_estimator
+from jaxmotion.optical_flow import Estimator, estimator_for_masks, flow_to_color, make_estimator
 from jaxmotion.saliency import salient_foreground
 from jaxmotion.scenes.aerial import AERIAL, draw_clip
 from jaxmotion.scenes.grounds import fields
@@ -49,7 +49,8 @@ class BenchmarkConfig:
         clips: number of clips.
         level: distribution of the clips.
         davis: folder laid out like DAVIS, with frames and flow, instead of these clips.
-        picture: file to draw the first frame of some clips to.
+        methods: names of the rows; all by default.
+        picture: file to draw the first frames of some clips to, the flow and what moves.
     """
 
     soflow: Path | None = None
@@ -57,6 +58,7 @@ class BenchmarkConfig:
     clips: int = 20
     level: str = "default"
     davis: Path | None = None
+    methods: tuple[str, ...] = ()
     picture: Path | None = None
 
 
@@ -101,13 +103,20 @@ def score(found: np.ndarray, clip: Seen) -> tuple[int, int, list[bool], float]:
     return int(both), int(either), hits, float(found[~clip.moving].mean())
 
 
-def _framed(picture: np.ndarray) -> np.ndarray:
-    return np.pad(picture, ((0, 4), (0, 4), (0, 0)), constant_values=255)
+def drawn(above: np.ndarray, moving: np.ndarray) -> np.ndarray:
+    """A picture over what moves, in white."""
+    mask = np.repeat(np.uint8(255) * moving[..., None], 3, axis=-1)
+    framed = (np.pad(p, ((0, 4), (0, 4), (0, 0)), constant_values=128) for p in (above, mask))
+    return np.concatenate([*framed])
 
 
-def _shown(items: list) -> list:
-    """Some, from all parts of a list."""
-    return items[:: -(-len(items) // SHOWN)]
+def columns_of(clip: Seen, found: dict[str, tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
+    """The first frame over what moves; beside it for each method the flow over the same."""
+    largest = float(np.linalg.norm(clip.flow[0], axis=-1).max())
+    columns = [drawn(clip.frames[0], clip.moving[0])]
+    for flow, moving in found.values():
+        columns.append(drawn(flow_to_color(flow, largest), moving))
+    return np.concatenate(columns, axis=1)
 
 
 def main(config: BenchmarkConfig) -> None:
@@ -122,24 +131,25 @@ def main(config: BenchmarkConfig) -> None:
         "soflow_masks": flows_by(estimator_for_masks("soflow", weights=config.soflow)),
         "truth": lambda clip: clip.flow,
     }
-    pictures = [[clip.frames[0] for clip in _shown(clips)]]
+    methods = {name: methods[name] for name in config.methods or methods}
+    shown = {n: {} for n in range(0, len(clips), -(-len(clips) // SHOWN))}
     print(f"{'':12s}      J  found  false  {' '.join(groups)}")
     for name, flows_of in methods.items():
-        scores, shown = {group: [] for group in groups}, []
-        for clip in clips:
+        scores = {group: [] for group in groups}
+        for number, clip in enumerate(clips):
             flow = flows_of(clip)
             moving = salient_foreground(segmenter(flow), flow) > 0.5
             scores[clip.group].append(score(moving, clip))
-            shown.append(overlay(clip.frames[0], moving[0].astype(int)))
+            if number in shown:
+                shown[number][name] = flow[0], moving[0]
         both, either = (np.array([sum(s[i] for s in scores[g]) for g in groups]) for i in (0, 1))
         every = [s for group in groups for s in scores[group]]
         hits, false = np.concatenate([s[2] for s in every]), np.mean([s[3] for s in every])
         each = " ".join(f"{j:.3f}" for j in both / either) if len(groups) > 1 else ""
         line = f"{np.mean(both / either):.3f}  {hits.mean():.3f}  {false:.3f}  {each}"
         print(f"{name:12s}  {line}", flush=True)
-        pictures.append(_shown(shown))
     if config.picture is not None:
-        rows = [np.concatenate([_framed(p) for p in row], axis=1) for row in pictures]
+        rows = [columns_of(clips[number], found) for number, found in shown.items()]
         write_image(config.picture, np.concatenate(rows))
 
 
