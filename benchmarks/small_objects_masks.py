@@ -35,7 +35,7 @@ from jaxmotion.scenes.aerial import AERIAL, draw_clip
 from jaxmotion.scenes.grounds import fields
 
 SIZE, FLOWS = (192, 192), 9
-EVERY = 20  # frames of a sequence, at one of which a clip starts
+EVERY = 40  # frames of a sequence, at one of which a clip starts
 SHOWN = 5  # clips of a picture
 
 
