@@ -13,9 +13,9 @@ pixels within 4 of a moving vehicle. "planar" rows are refined, with the camera'
 explains the frames as well. Seconds are CPU seconds a pair, of all threads, without
 compilation.
 
-With a DAVIS root, frames are reduced four times by area, so that objects have 10 to 40 pixels, and
-flow is compared with the flow of that root (RAFT, of the whole frames), reduced likewise; "moving"
-is what is annotated.
+With a DAVIS root, frames are reduced four times by area, and flow is compared with the flow of that
+root (RAFT, of the whole frames), reduced likewise; "moving" is what is annotated. How large that is
+comes first: by sequence, the median side of a square of as many pixels.
 
 With rows and columns of a large frame, a pair of this size is laid out with small ones, and only
 peak memory of the process and seconds are printed, both with compilation.
@@ -245,6 +245,9 @@ def main(config: BenchmarkConfig) -> None:
     if config.picture is not None:
         draw(config.picture, groups[0], {name: make() for name, make in rows(config).items()})
         return
+    if config.davis is not None:
+        sides = (np.median(np.sqrt(group.moving.sum(axis=(1, 2)))) for group in groups)
+        print(f"sides of what moves, px: {' '.join(f'{side:.0f}' for side in sides)}")
     print(f"{'':24s}  moving  < 1 px   ring  ground  CPU s")
     for name, make in rows(config).items():
         found, seconds = measure(make(), groups)
