@@ -4,6 +4,7 @@
     python benchmarks/small_objects.py --raft path/to/raft --soflow one.safetensors two.safetensors
     python benchmarks/small_objects.py --seed tuning --estimators no_flow soflow
     python benchmarks/small_objects.py --davis path/to/DAVIS
+    python benchmarks/small_objects.py --large 2160 3840 --estimators soflow soflow_planar
 
 The pairs are aerial scenes of 192x192 with exact flow, over grounds of a family that no network has
 seen. Settings are chosen on pairs of the seed "tuning" and reported on those of "test". Errors are
@@ -12,22 +13,27 @@ pixels within 4 of a moving vehicle. "planar" rows are refined, with the camera'
 explains the frames as well. Seconds are CPU seconds a pair, of all threads, without
 compilation.
 
-With a DAVIS root, frames are reduced four times by area, so that objects have 10 to 40 pixels, and
-flow is compared with the flow of that root (RAFT, of the whole frames), reduced likewise; "moving"
-is what is annotated.
+With a DAVIS root, frames are reduced four times by area, and flow is compared with the flow of that
+root (RAFT, of the whole frames), reduced likewise; "moving" is what is annotated. How large that is
+comes first: by sequence, the median side of a square of as many pixels.
+
+With rows and columns of a large frame, a pair of this size is laid out with small ones, and only
+peak memory of the process and seconds are printed, both with compilation.
 """
 
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import cv2
 import numpy as np
 import tyro
+from memory import peak, peak_above
 
 from jaxmotion.data.pictures import write_image
+from jaxmotion.data.sequence import Sequence as Record
 from jaxmotion.data.transforms import resize_flow, resize_labels
 from jaxmotion.evaluation.discovery import find_sequences
 from jaxmotion.experiments.scenes import TEST_SEED, TUNING_SEED
@@ -49,6 +55,7 @@ WITH_FRAMES = ("blackswan", "bmx-trees", "car-shadow", "dog", "libby", "scooter-
 RAFT_ITERATIONS = 12
 DRAWN = 5  # pairs of a picture
 EVERY = 5  # frames of a sequence, of which one is taken
+REDUCTION = 4  # of these frames
 
 
 @dataclass(frozen=True)
@@ -63,6 +70,7 @@ class BenchmarkConfig:
         seed: seed of the pairs.
         level: distribution of the pairs, default or stabilized.
         davis: folder laid out like DAVIS, with frames and flow, instead of the pairs.
+        large: rows and columns of a single pair, of which memory and time are printed.
         picture: file to draw some pairs to: a frame, the true flow, and that of each row.
     """
 
@@ -73,6 +81,7 @@ class BenchmarkConfig:
     seed: Literal["test", "tuning"] = "test"
     level: str = "default"
     davis: Path | None = None
+    large: tuple[int, int] | None = None
     picture: Path | None = None
 
 
@@ -82,6 +91,14 @@ class Pairs:
 
     frames: Sequence[np.ndarray]
     truth: np.ndarray
+    moving: np.ndarray
+
+
+class Clip(NamedTuple):
+    """Frames `[T + 1, H, W, 3]`, their flow `[T, H, W, 2]`, and what moves, bool `[T, H, W]`."""
+
+    frames: np.ndarray
+    flow: np.ndarray
     moving: np.ndarray
 
 
@@ -159,22 +176,25 @@ def made_up(config: BenchmarkConfig) -> list[Pairs]:
     return [Pairs([p.frames for p in pairs], truth, moving)]
 
 
+def reduced_clip(sequence: Record, start: int, flows: int) -> Clip:
+    """Frames of a sequence reduced four times, their flow, and what is annotated."""
+    whole = sequence.read(("flow", "labels"), list(range(start, start + flows)))
+    frames = sequence.read(("frames",), list(range(start, start + flows + 1)))["frames"]
+    size = (frames.shape[1] // REDUCTION, frames.shape[2] // REDUCTION)
+    small = [cv2.resize(frame, size[::-1], interpolation=cv2.INTER_AREA) for frame in frames]
+    # Vectors on disk are pixels of whole frames.
+    flow = resize_flow(whole["flow"], size) / REDUCTION
+    return Clip(np.stack(small), flow, resize_labels(whole["labels"], size) > 0)
+
+
 def reduced(root: Path) -> list[Pairs]:
-    """Frames of each sequence, reduced four times; vectors on disk are pixels of whole frames."""
+    """Some pairs of each sequence."""
     found = []
     for scored in find_sequences(root, "raft", WITH_FRAMES):
-        sequence = scored.record
-        times = list(range(0, sequence.length - 1, EVERY))
-        whole = sequence.read(("flow", "labels"), times)
-        height, width = whole["labels"].shape[1:]
-        size = (height // 4, width // 4)
-        seen = [sequence.read(("frames",), [t, t + 1])["frames"] for t in times]
-        small = [
-            np.stack([cv2.resize(f, size[::-1], interpolation=cv2.INTER_AREA) for f in pair])
-            for pair in seen
-        ]
-        truth = resize_flow(whole["flow"], size) / 4
-        found.append(Pairs(small, truth, resize_labels(whole["labels"], size) > 0))
+        times = range(0, scored.record.length - 1, EVERY)
+        pairs = [reduced_clip(scored.record, start, 1) for start in times]
+        truth, moving = (np.concatenate([getattr(p, k) for p in pairs]) for k in ("flow", "moving"))
+        found.append(Pairs([pair.frames for pair in pairs], truth, moving))
     return found
 
 
@@ -204,11 +224,30 @@ def draw(path: Path, group: Pairs, methods: dict[str, Estimator]) -> None:
     print(f"{path}: frame, true flow, {', '.join(methods)}")
 
 
+def print_memory(config: BenchmarkConfig, height: int, width: int) -> None:
+    """Peak memory and time of each row on one pair of a size."""
+    small = aerial_pairs(1, SEEDS[config.seed], config.level)[0].frames
+    times = (1, -(-height // small.shape[1]), -(-width // small.shape[2]), 1)
+    frames = np.tile(small, times)[:, :height, :width]
+    print(f"{'':24s}  peak MB  CPU s      s")
+    for name, make in rows(config).items():
+        estimate, cpu, clock = make(), time.process_time(), time.perf_counter()
+        peak_above(lambda estimate=estimate: estimate(*frames))
+        cpu, clock = time.process_time() - cpu, time.perf_counter() - clock
+        print(f"{name:24s}  {peak():7.0f}  {cpu:5.0f}  {clock:5.0f}", flush=True)
+
+
 def main(config: BenchmarkConfig) -> None:
+    if config.large is not None:
+        print_memory(config, *config.large)
+        return
     groups = reduced(config.davis) if config.davis is not None else made_up(config)
     if config.picture is not None:
         draw(config.picture, groups[0], {name: make() for name, make in rows(config).items()})
         return
+    if config.davis is not None:
+        sides = (np.median(np.sqrt(group.moving.sum(axis=(1, 2)))) for group in groups)
+        print(f"sides of what moves, px: {' '.join(f'{side:.0f}' for side in sides)}")
     print(f"{'':24s}  moving  < 1 px   ring  ground  CPU s")
     for name, make in rows(config).items():
         found, seconds = measure(make(), groups)

@@ -70,6 +70,15 @@ def test_tiles_are_the_whole_frame(weights, size):
     assert np.abs(whole).max() > 1
 
 
+@pytest.mark.slow
+def test_tiles_of_the_shipped_network_are_the_whole_frame():
+    size = (32, 2 * TILE)
+    image0, image1 = draw_pair(AerialConfig(), *size, 5).frames
+    tiled, whole = SoFlowEstimator(), SoFlowEstimator(tile=size[1])
+    assert TILE + 2 * tiled.network.config.reach(tiled.iterations) < size[1]  # there are two
+    np.testing.assert_allclose(tiled(image0, image1), whole(image0, image1), atol=1e-3)
+
+
 def test_a_tile_of_a_large_frame_takes_little_memory():
     """The most that frames of any size take beside themselves, of the network as it is trained."""
     config = SoFlowConfig()
