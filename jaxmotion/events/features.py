@@ -13,11 +13,12 @@ FEATURES = (
 )
 """Names of what `track_features` stacks."""
 
+_UNITS = Rules()
 _MOST = 4.0
 _REACH = 2  # frames before and after, between which the distance to the next track changes
 
 
-def track_features(tracks: Tracks, units: Rules = Rules()) -> np.ndarray:
+def track_features(tracks: Tracks) -> np.ndarray:
     """Numbers of each track in each frame, for a network.
 
     Rates are in thresholds of the rules, of which the inverse hyperbolic sine is taken: what is
@@ -28,7 +29,6 @@ def track_features(tracks: Tracks, units: Rules = Rules()) -> np.ndarray:
 
     Args:
         tracks: the tracks of a video.
-        units: the thresholds.
 
     Returns:
         float32 `[N, T, D]`, in order of `FEATURES`, within -4 and 4.
@@ -39,8 +39,8 @@ def track_features(tracks: Tracks, units: Rules = Rules()) -> np.ndarray:
     usual = np.array([np.median(row[known]) for row, known in zip(area, seen, strict=True)])
     usual = usual.reshape(-1, 1)
     known = tracks.ground[~np.isnan(tracks.ground)]
-    ground = units.noise * (float(np.median(known)) if len(known) else 0.0)
-    slow = units.speed * np.exp(usual / 2)  # of the side of a square of the usual area
+    ground = _UNITS.noise * (float(np.median(known)) if len(known) else 0.0)
+    slow = _UNITS.speed * np.exp(usual / 2)  # of the side of a square of the usual area
     go = np.maximum(slow, ground)
     speed = np.arcsinh(tracks.speed / go)
     heading = tracks.velocity / np.maximum(tracks.speed, 1e-9)[..., None]
@@ -51,13 +51,13 @@ def track_features(tracks: Tracks, units: Rules = Rules()) -> np.ndarray:
         tracks.border,
         *np.moveaxis(heading * speed[..., None], -1, 0),
         speed,
-        np.arcsinh(tracks.growth / units.growth),
-        np.arcsinh(tracks.turn / units.turn),
-        np.arcsinh(tracks.shear / units.shear),
+        np.arcsinh(tracks.growth / _UNITS.growth),
+        np.arcsinh(tracks.turn / _UNITS.turn),
+        np.arcsinh(tracks.shear / _UNITS.shear),
         np.arcsinh(tracks.residual / go),
         area - usual,
-        1 / (1 + distance / units.near),
-        np.arcsinh(closing / (2 * _REACH) / units.closing),
+        1 / (1 + distance / _UNITS.near),
+        np.arcsinh(closing / (2 * _REACH) / _UNITS.closing),
         np.broadcast_to(np.arcsinh(ground / slow), shape),
     ]
     features = np.where(seen[..., None], np.stack(stacked, axis=-1), 0.0)

@@ -111,7 +111,9 @@ class EventFinder:
         self, label: int, features: np.ndarray, seen: tuple[int, int], least: float
     ) -> Iterator[Event]:
         """The events of a track that is seen between two frames."""
-        found = [self._of_window(features, *window, least) for window in self._windows(len(features))]
+        found = [
+            self._of_window(features, *window, least) for window in self._windows(len(features))
+        ]
         kinds, spans, scores = (np.concatenate(part) for part in zip(*found, strict=True))
         spans = np.clip(spans, *seen)
         for number, kind in enumerate(KINDS):

@@ -79,9 +79,7 @@ class EventsTask(Task):
         """
         features, events = batch["features"], batch["events"]
         if key is not None:
-            features, events = changed(
-                key, features, events, self.clip_length, self.config.changes
-            )
+            features, events = changed(key, features, events, self.clip_length, self.config.changes)
         frames = features.shape[1]
         known = jnp.arange(frames) < self.clip_length
         found = self.propose(
