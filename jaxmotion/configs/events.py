@@ -17,10 +17,10 @@ def config() -> Config:
         ),
         task=EventsConfig(),
         optimizer=OptimizerConfig(kind="adamw", learning_rate=2e-3, ema_decay=0.99),
-        steps=1000,
+        steps=800,
         batch_size=16,
-        validate_every=250,
-        checkpoint_every=250,
+        validate_every=200,
+        checkpoint_every=100,
         picture_every=0,
         evals=EvalsConfig(scenes="behavior", frames=2560),
     )

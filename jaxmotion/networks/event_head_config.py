@@ -20,7 +20,7 @@ class EventHeadConfig:
         expansion: channels within an MLP, in multiples of the channels.
     """
 
-    channels: Width = 48
+    channels: Width = 32
     heads: Count = 4
     levels: Annotated[int, Meta(ge=1, le=12)] = 6
     reach: Annotated[int, Meta(ge=1, le=1_000)] = 9
