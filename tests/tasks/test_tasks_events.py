@@ -153,11 +153,6 @@ def test_a_run_ends_as_a_finder_of_events(run):
     assert 0 < scores["mAP_rules"] <= 1
 
 
-def test_another_network_tells_no_events(untrained_run):
-    with pytest.raises(InputError, match="trained for segmentation, expected one that tells ev"):
-        EventFinder.load(untrained_run)
-
-
 def test_a_video_needs_windows():
     with pytest.raises(InputError, match=r"inference\.window 0"):
         EventsConfig(inference=dataclasses.replace(TINY.inference, window=0, overlap=0))
