@@ -31,9 +31,11 @@ def score_events(config: Config, variables: Variables, baselines: bool) -> dict[
     """
     level = config.evals.scenes
     if level == "same":
-        level = config.data.source.removeprefix("tracks:")
+        kind, _, level = config.data.source.partition(":")
+        level = level if kind == "tracks" and "," not in level else ""
     if not level:
         return {}
+    levels = level.split("+")
     finder = EventFinder(config, variables["params"])
     methods: dict[str, Callable[[Tracks], list[Event]]] = {"mAP": lambda t: finder(t, LEAST)}
     if baselines:
@@ -43,7 +45,8 @@ def score_events(config: Config, variables: Variables, baselines: bool) -> dict[
     length = config.data.clip_length
     for number in range(-(-config.evals.frames // length)):
         size = (length, config.data.height, config.data.width)
-        scene = generate(LEVELS[level], *size, seed=TEST_SEED * 2**32 + number)
+        turn = LEVELS[levels[number % len(levels)]]
+        scene = generate(turn, *size, seed=TEST_SEED * 2**32 + number)
         tracks = describe_tracks(scene.labels, scene.flow)
         for event in scene.events:
             truth[event.kind].append(Span((number, event.label), event.start, event.stop))
