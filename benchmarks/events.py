@@ -151,7 +151,7 @@ def masks_of(network, flow: np.ndarray) -> np.ndarray:
     names = np.zeros(labels.max() + 1, int)
     names[longest] = np.arange(1, len(longest) + 1)
     tracks = names[labels]
-    moves = salient(segment_residuals(flow, tracks, 1 + len(longest)))
+    moves = salient(segment_residuals(tracks, flow, 1 + len(longest)))
     moves[0] = False
     return np.where(moves[tracks], tracks, 0)
 

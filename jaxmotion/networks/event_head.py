@@ -108,7 +108,7 @@ class EventHead(nn.Module):
         scale = jnp.exp(scale)[np.log2(strides).astype(int)] * strides
         ends = nn.softplus(reaches[:, where]).reshape(batch, len(where), self.num_kinds, 2)
         ends = scale[:, None, None] * ends
-        spans = middles[:, None, None] + ends * np.array([-1.0, 1.0], np.float32)
+        spans = jnp.asarray(middles)[:, None, None] + ends * jnp.array([-1.0, 1.0])
         return Proposals(logits[:, where], spans)
 
 
