@@ -42,7 +42,7 @@ def some_events(count, frames):
 def test_targets_are_what_a_search_finds():
     task, frames = TINY.build(DATA), 64
     events = some_events(12, frames)
-    there, spans = task.targets(jnp.asarray(events), frames)
+    there, spans = map(np.asarray, task.targets(jnp.asarray(events), frames))
     middles, strides = places(frames, 3)
     for b, clip in enumerate(events):
         for p, (place, stride) in enumerate(zip(middles, strides, strict=True)):
@@ -61,7 +61,7 @@ def test_targets_are_what_a_search_finds():
                 assert bool(there[b, p, kind]) == bool(fitting)
                 if fitting:
                     length = min(fitting)[0]
-                    found = tuple(np.asarray(spans[b, p, kind]).tolist())
+                    found = tuple(spans[b, p, kind].tolist())
                     assert found in [span for size, span in fitting if size == length]
 
 
