@@ -32,6 +32,7 @@ SHORT_OF = {
     "foreground": SMALL,
     "instances": SMALL,
     "masked": SMALL,
+    "events": ("--network.channels", "4", "--network.levels", "2", "--data.clip-length", "16"),
     "soflow": ("--objective.crop", "32", "--network.iterations", "1"),
 }
 SUITE = '[[dataset]]\ndata = "path/to/DAVIS"\nselect = "best_subset"\ncut = [10, 0]\n'

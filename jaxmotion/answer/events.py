@@ -2,7 +2,7 @@
 
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,7 @@ from jaxmotion.answer.timeline import draw_timeline
 from jaxmotion.data.pictures import write_image
 from jaxmotion.data.video import Video
 from jaxmotion.errors import InputError
-from jaxmotion.events import Event, Rules, TrackMeter, Tracks, find_events, follow
+from jaxmotion.events import Event, TrackMeter, Tracks, find_events, follow
 from jaxmotion.events.files import Film, write_boris, write_boris_table, write_csv, write_json
 
 EVENT_FILES = ("events.json", "events.csv", "boris.xlsx", "boris.csv", "timeline.png")
@@ -27,11 +27,11 @@ class EventAnswer:
 
     Attributes:
         fps: frames per second; None for what the video says, or 25.
-        rules: thresholds of the rules.
+        tell: function that tells what tracks do: rules, or an `EventFinder`.
     """
 
     fps: float | None = None
-    rules: Rules = field(default_factory=Rules)
+    tell: Callable[[Tracks], list[Event]] = find_events
 
     def __post_init__(self) -> None:
         if self.fps is not None and not 0 < self.fps < float("inf"):
@@ -99,7 +99,7 @@ def write_events(
     Returns:
         The events, in the order of time.
     """
-    events = find_events(tracks, wanted.rules)
+    events = wanted.tell(tracks)
     fps = wanted.fps or video.fps or _FPS
     film = Film(video.path.name, fps, num_frames, video.height, video.width)
     write_json(folder / "events.json", film, events, tracks)

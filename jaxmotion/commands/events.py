@@ -13,9 +13,12 @@ class Events(Segmenting):
 
     Attributes:
         fps: frames per second, for the times in the tables, where the video does not tell.
+        head: network that tells the events in place of the rules: the folder of a run of `events`,
+            a file that `jaxmotion export` wrote, or a shipped model. Rules if not given.
     """
 
     fps: float | None = None
+    head: str = ""
 
 
 def main(argv: Sequence[str], prog: str = "jaxmotion events") -> None:
@@ -29,12 +32,16 @@ def main(argv: Sequence[str], prog: str = "jaxmotion events") -> None:
     from jaxmotion.answer import Answer, segment_video
     from jaxmotion.answer.events import EVENT_FILES, EventAnswer
     from jaxmotion.answer.instances import segment_instances
+    from jaxmotion.events import find_events
+    from jaxmotion.inference.event_finder import EventFinder
     from jaxmotion.inference.instance_segmenter import InstanceSegmenter
     from jaxmotion.training.compilation_cache import enable_compilation_cache
 
-    wanted = EventAnswer(options.fps)
     enable_compilation_cache()
+    tell = EventFinder.load(options.head) if options.head else find_events
+    wanted = EventAnswer(options.fps, tell)
     segmenter, flow, detector, settings, advice = prepare(options)
+    settings |= {"Events": options.head} if options.head else {}
     if isinstance(segmenter, InstanceSegmenter):
         found = segment_instances(
             options.video, segmenter, options.out, flow, settings, events=wanted

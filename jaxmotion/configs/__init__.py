@@ -5,6 +5,7 @@ from collections.abc import Callable
 from jaxmotion.configs import (
     adversarial,
     em,
+    events,
     foreground,
     instances,
     lt_ms,
@@ -26,6 +27,7 @@ CONFIGS: dict[str, Callable[[], Config]] = {
     "foreground": foreground.config,
     "instances": instances.config,
     "masked": masked.config,
+    "events": events.config,
     "nims": nims.config,
     "nims_crowd": nims.crowd,
     "adversarial": adversarial.config,

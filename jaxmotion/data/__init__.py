@@ -3,10 +3,11 @@
 `config` says which clips, without JAX. `sequence` is the record of one video, whose fields are
 read when they are asked for: from files (`file_sequences`; `layouts` and `davis` know where they
 lie, `timeline` and `pairing` which is of which frame, `masks` what annotations mean), from a built
-data set (`record_sequences`), or from a scene (`scene_source`). `sources` gives clips by index,
-`mixture` those of several sources in turn. `loader` makes batches and can be resumed exactly,
-`augmentation` changes batches in JAX inside the training step; `transforms` changes clips in numpy.
-`video` and `pictures` read and write frames.
+data set (`record_sequences`), or from a scene (`scene_source`); `track_source` has the tracks of
+scenes, with what they do. `sources` gives clips by index, `mixture` those of several sources in
+turn. `loader` makes batches and can be resumed exactly, `augmentation` changes batches in JAX
+inside the training step; `transforms` changes clips in numpy. `video` and `pictures` read and write
+frames.
 """
 
 import importlib

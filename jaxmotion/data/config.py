@@ -32,7 +32,8 @@ class DataConfig:
             path: a DAVIS-layout root, a folder of ``.flo`` files or of such folders, a ``.npz``
             sequence or a folder of them, which may be in a store (``gs://...``). Several joined by
             commas take turns. A task that learns from frames takes ``"aerial:LEVEL"``, procedural
-            pairs of frames, or ``"videos:PATH"``, a video, a folder of pictures, or of such.
+            pairs of frames, or ``"videos:PATH"``, a video, a folder of pictures, or of such. One
+            that learns events takes ``"tracks:LEVEL"``, tracks of procedural scenes.
         flow: name of the flow folder, ``ROOT/Flows/NAME``, of a DAVIS-layout root.
         split: name of the list of sequences ``ROOT/ImageSets/SPLIT.txt``; empty for all sequences.
         height: number of rows that every clip is resized to (vectors keep their length, as

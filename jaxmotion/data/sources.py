@@ -27,6 +27,7 @@ from jaxmotion.data.layouts import find_flow, is_davis
 from jaxmotion.data.record_sequences import open_records
 from jaxmotion.data.scene_source import SceneSource
 from jaxmotion.data.sequence import Sequence
+from jaxmotion.data.track_source import TrackSource
 from jaxmotion.data.transforms import Resize, Size
 from jaxmotion.data.video_source import VideoSource, open_videos
 from jaxmotion.errors import InputError
@@ -143,7 +144,7 @@ def open_source(
     fields: Iterable[str] | None = None,
     cache_bytes: int = DEFAULT_CACHE_BYTES,
     pictures: str = "",
-) -> SceneSource | FlowSource | AerialSource | VideoSource:
+) -> SceneSource | FlowSource | AerialSource | VideoSource | TrackSource:
     """Opens the source that a word on the command line names.
 
     Here the headers of files are read. What is wrong with the vectors of a field shows when it is
@@ -153,7 +154,7 @@ def open_source(
         spec: name of the source: "scenes:LEVEL", "tfds:NAME/CONFIG" (a data set that
             `jaxmotion.data.records.find_built` finds), or a path to flow in one of
             `jaxmotion.data.LAYOUTS`, which may be in a store (``gs://...``). Of frames without
-            flow: "aerial:LEVEL" or "videos:PATH".
+            flow: "aerial:LEVEL" or "videos:PATH". Of tracks with their events: "tracks:LEVEL".
         clip_length: T, number of frames of a clip.
         intervals: number of frames of the sequence from one of a clip to the next; of several, each
             is a clip of its own (of scenes, they take turns), and a negative one goes backward.
@@ -185,6 +186,8 @@ def open_source(
         size = size or (64, 112)
         scenes = SceneSource(level, clip_length, size, seed, num_scenes, intervals=intervals)
         return scenes if fields is None else dataclasses.replace(scenes, fields=tuple(fields))
+    if kind == "tracks":
+        return TrackSource(level, clip_length, size or (64, 112), seed)
     if kind in ("aerial", "videos"):
         size = size or (96, 96)
         if kind == "videos":

@@ -2,7 +2,8 @@
 move, `tracks` measures each track in each frame, `rules` tell
 events from these numbers without training, `changes` where a track begins to do something else,
 `scores` compares with the truth, and `files` writes events for people and other programs.
-Numpy only; labels and flow are all that it knows of segmentation.
+`features` are those numbers as a network takes them, and of what a network proposes `suppression`
+lets the surest stand. Numpy only; labels and flow are all that it knows of segmentation.
 """
 
 from jaxmotion.events.changes import change_points

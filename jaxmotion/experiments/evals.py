@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from jaxmotion.errors import InputError
+from jaxmotion.experiments.events import score_events
 from jaxmotion.experiments.frames import score_on_frames
 from jaxmotion.experiments.instances import score_instances
 from jaxmotion.experiments.masked import score_masked
@@ -27,6 +28,7 @@ EVALUATIONS: dict[str, Evaluation] = {
     "adversarial": score_adversarial,
     "instances": score_instances,
     "masked": score_masked,
+    "events": score_events,
     "soflow": score_flow,
 }
 

@@ -90,7 +90,7 @@ def open_clips(
         fields: names of the fields of a clip that ``config.data`` names.
     """
     data = config.data
-    drawn = "scenes:" in data.source or "aerial:" in data.source
+    drawn = any(kind in data.source for kind in ("scenes:", "aerial:", "tracks:"))
     if source is None and drawn and config.seed in RESERVED_SEEDS:
         raise InputError(
             f"seed {config.seed}: its scenes are kept for tests and validation, expected another"

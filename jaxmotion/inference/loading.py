@@ -7,6 +7,7 @@ from typing import Any
 from jaxmotion.errors import InputError
 from jaxmotion.inference.adversarial import SalientMasks
 from jaxmotion.inference.detector import FrameDetector
+from jaxmotion.inference.event_finder import EventFinder
 from jaxmotion.inference.inpainter import FlowInpainter
 from jaxmotion.inference.instance_segmenter import InstanceSegmenter
 from jaxmotion.inference.segmenter import Segmenter
@@ -20,6 +21,7 @@ PREDICTORS: dict[str, Callable[[Trained], Any]] = {
     "adversarial": SalientMasks.of,
     "instances": InstanceSegmenter.of,
     "masked": FlowInpainter.of,
+    "events": EventFinder.of,
 }
 """The functions that make something to call of a trained network, by the kind of its task."""
 
@@ -33,7 +35,8 @@ def load(path_or_name: str | Path) -> Any:
 
     Returns:
         A `Segmenter`, a `FrameDetector`, `SalientMasks`, an `InstanceSegmenter`, a
-        `FlowInpainter`, or what else belongs to the task that the network was trained for.
+        `FlowInpainter`, an `EventFinder`, or what else belongs to the task that the network was
+        trained for.
 
     Raises:
         InputError: where there is no readable network, or nothing here predicts with it.

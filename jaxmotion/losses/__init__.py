@@ -3,7 +3,8 @@
 `segmentation` holds those of unsupervised motion segmentation, `masks` those of masks alone,
 `embeddings` those of instance embeddings, `foreground` those of a foreground by labels,
 `photometric` those of flow by the frames that it is between, `hidden_flow` those of flow that no
-network has seen, and `constraint` what turns a constraint into a part of a loss.
+network has seen, `spans` those of events in time, one value for each that is proposed, and
+`constraint` what turns a constraint into a part of a loss.
 """
 
 from jaxmotion.losses import hidden_flow, photometric
@@ -22,6 +23,7 @@ from jaxmotion.losses.segmentation import (
     reconstruction,
     temporal_consistency,
 )
+from jaxmotion.losses.spans import focal, span_distance
 
 __all__ = [
     "ascended",
@@ -31,6 +33,7 @@ __all__ = [
     "em",
     "embedding_loss",
     "entropy",
+    "focal",
     "frame_weights",
     "hidden_flow",
     "hinge",
@@ -39,5 +42,6 @@ __all__ = [
     "reconstruction",
     "seediness",
     "sigma",
+    "span_distance",
     "temporal_consistency",
 ]

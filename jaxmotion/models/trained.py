@@ -108,7 +108,7 @@ def without_folders(config: Config) -> Config:
     def last_name(source: str) -> str:
         return (
             source
-            if source.startswith(("scenes:", "tfds:", "aerial:"))
+            if source.startswith(("scenes:", "tfds:", "aerial:", "tracks:"))
             else Path(source).name or source
         )
 

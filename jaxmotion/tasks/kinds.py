@@ -5,6 +5,7 @@ from typing import TypeVar
 from jaxmotion.tasks.adversarial_config import AdversarialConfig
 from jaxmotion.tasks.classification_config import ClassificationConfig
 from jaxmotion.tasks.config import TaskConfig
+from jaxmotion.tasks.events_config import EventsConfig
 from jaxmotion.tasks.foreground_config import ForegroundConfig
 from jaxmotion.tasks.instances_config import InstancesConfig
 from jaxmotion.tasks.masked_config import MaskedConfig
@@ -21,6 +22,7 @@ TASKS: dict[str, type[TaskConfig]] = {
     "foreground": ForegroundConfig,
     "instances": InstancesConfig,
     "masked": MaskedConfig,
+    "events": EventsConfig,
     "soflow": SoFlowTaskConfig,
 }
 

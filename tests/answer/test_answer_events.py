@@ -123,3 +123,11 @@ def test_bars_are_where_their_events_are():
         assert columns.min() == pytest.approx(start, abs=0.01)
         assert columns.max() == pytest.approx(stop, abs=0.01)
     assert draw_timeline([], 10, 25.0).shape[1] == 1400
+
+
+def test_a_head_that_tells_no_events_is_refused_in_time(clip, untrained_run, tmp_path, capsys):
+    for head, words in ((untrained_run, "expected one that tells events"), ("no", "no checkpoint")):
+        command = ["events", clip / "clip", "--out", tmp_path / "out", "--head", head]
+        assert main([str(word) for word in command]) == 2
+        assert words in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
