@@ -1,4 +1,4 @@
-"""Of events that say the same, the surest: soft non-maximum suppression."""
+"""`soft_nms`: of several proposals of one event the surest keeps its score, the others lose."""
 
 from __future__ import annotations
 
