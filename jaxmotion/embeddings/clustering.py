@@ -103,6 +103,7 @@ def cluster(
         jnp.zeros(max_instances, seed.dtype),
         jnp.int32(0),
     )
+    numbers = jnp.arange(1, max_instances + 1)
     worst = -jnp.inf if released else jnp.inf
     start = _Search(
         nothing, jnp.full(number, worst, seed.dtype), jnp.zeros(number, jnp.int32), wanted
@@ -122,9 +123,9 @@ def cluster(
         distance = jnp.sum((embedding - embedding[best]) ** 2 * bandwidth[best], axis=-1)
         distance = jnp.sqrt(distance) if released else distance
         inside = wanted & (jnp.exp(-0.5 * distance) > primary)
-        taken = jnp.bincount(jnp.where(inside, labels, 0), length=max_instances + 1).at[0].set(0)
+        taken = jnp.sum(inside & (labels == numbers[:, None]), axis=1)  # no scatter
         again = jnp.sum(taken) > covered * jnp.sum(inside)
-        number = jnp.where(again, jnp.argmax(taken), count + 1)
+        number = jnp.where(again, numbers[jnp.argmax(taken)], count + 1)
         place = jnp.where(again, max_instances, count)  # out of range: nothing is written
         clusters = Clusters(
             jnp.where(is_open & inside, number, labels),
