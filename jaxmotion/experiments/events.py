@@ -7,7 +7,7 @@ import numpy as np
 
 from jaxmotion.events import Event, Tracks, describe_tracks, find_events
 from jaxmotion.events.scores import Span, mean_average_precision
-from jaxmotion.experiments.scenes import TEST_SEED
+from jaxmotion.experiments.scenes import TEST_SEED, scenes_of
 from jaxmotion.inference.event_finder import EventFinder
 from jaxmotion.scenes import LEVELS, generate
 from jaxmotion.tasks.task import Variables
@@ -29,10 +29,7 @@ def score_events(config: Config, variables: Variables, baselines: bool) -> dict[
         ``mAP``, the mean average precision at a temporal IoU of 0.5, and ``mAP_rules``. None
         without scenes.
     """
-    level = config.evals.scenes
-    if level == "same":
-        kind, _, level = config.data.source.partition(":")
-        level = level if kind == "tracks" and "," not in level else ""
+    level = scenes_of(config, "tracks")
     if not level:
         return {}
     levels = level.split("+")

@@ -51,17 +51,18 @@ def _samples(config: Config, seed: int, frames: int) -> list[Sample]:
     return [source[index] for index in range(len(source))]
 
 
-def scenes_of(config: Config) -> str:
+def scenes_of(config: Config, source: str = "scenes") -> str:
     """The level of scenes that a configuration is scored on; empty for none.
 
     Args:
         config: configuration of the experiment.
+        source: kind of the source of data whose level is meant by "same".
     """
     level = config.evals.scenes
     if level != "same":
         return level
     kind, _, level = config.data.source.partition(":")
-    return level if kind == "scenes" and "," not in level else ""
+    return level if kind == source and "," not in level else ""
 
 
 def foreground_iou(labels, gt, rule: str = "except_largest") -> float:

@@ -12,7 +12,7 @@ import numpy as np
 from jaxmotion.data.transforms import resize_flow_and_valid
 from jaxmotion.errors import InputError
 from jaxmotion.inference.fields import checked_flow, working_size
-from jaxmotion.models.loading import load_trained
+from jaxmotion.models.loading import load_as
 from jaxmotion.models.trained import Trained
 from jaxmotion.saliency.attribution import Method, attribute
 from jaxmotion.tasks.classification_config import ClassificationConfig
@@ -76,10 +76,7 @@ class FrameDetector:
         Raises:
             InputError: where there is no readable classifier.
         """
-        try:
-            return cls.of(load_trained(path_or_name))
-        except InputError as error:
-            raise InputError(f"{path_or_name}: {error}") from error
+        return load_as(path_or_name, cls.of)
 
     @classmethod
     def of(cls, trained: Trained) -> "FrameDetector":

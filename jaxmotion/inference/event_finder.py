@@ -11,7 +11,7 @@ from jaxmotion.errors import InputError
 from jaxmotion.events import KINDS, Event, Tracks
 from jaxmotion.events.features import track_features
 from jaxmotion.events.suppression import soft_nms
-from jaxmotion.models.loading import load_trained
+from jaxmotion.models.loading import load_as
 from jaxmotion.models.trained import Trained
 from jaxmotion.networks.event_head import places
 from jaxmotion.tasks.events_config import EventsConfig
@@ -69,11 +69,7 @@ class EventFinder:
         Raises:
             InputError: where there is no readable network of events.
         """
-        trained = load_trained(path_or_name)
-        try:
-            return cls.of(trained)
-        except InputError as error:
-            raise InputError(f"{path_or_name}: {error}") from error
+        return load_as(path_or_name, cls.of)
 
     @classmethod
     def of(cls, trained: Trained) -> "EventFinder":

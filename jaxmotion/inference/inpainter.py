@@ -10,7 +10,7 @@ from jaxmotion.data.transforms import resize_flow, resize_flow_and_valid
 from jaxmotion.errors import InputError
 from jaxmotion.inference.fields import checked_flow, working_size
 from jaxmotion.inference.windows import ShapedFunction, each_frame_once, run_windows
-from jaxmotion.models.loading import load_trained
+from jaxmotion.models.loading import load_as
 from jaxmotion.models.trained import Trained
 from jaxmotion.tasks.masked_config import MaskedConfig
 from jaxmotion.training.config import Config
@@ -61,10 +61,7 @@ class FlowInpainter:
         Raises:
             InputError: where there is no readable network of hidden flow.
         """
-        try:
-            return cls.of(load_trained(path_or_name))
-        except InputError as error:
-            raise InputError(f"{path_or_name}: {error}") from error
+        return load_as(path_or_name, cls.of)
 
     @classmethod
     def of(cls, trained: Trained) -> "FlowInpainter":

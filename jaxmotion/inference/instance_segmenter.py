@@ -16,7 +16,7 @@ from jaxmotion.errors import InputError
 from jaxmotion.inference.fields import Field, checked_fields, checked_flow, working_size
 from jaxmotion.inference.tracks import TrackedFrame, stream_tracks
 from jaxmotion.inference.windows import ShapedFunction
-from jaxmotion.models.loading import load_trained
+from jaxmotion.models.loading import load_as
 from jaxmotion.models.trained import Trained
 from jaxmotion.networks import Attention
 from jaxmotion.tasks.instances import InstancesTask
@@ -108,10 +108,7 @@ class InstanceSegmenter:
         Raises:
             InputError: where there is no readable network of instances.
         """
-        try:
-            return cls.of(load_trained(path_or_name), inference, clustering)
-        except InputError as error:
-            raise InputError(f"{path_or_name}: {error}") from error
+        return load_as(path_or_name, lambda trained: cls.of(trained, inference, clustering))
 
     @classmethod
     def of(

@@ -11,7 +11,7 @@ from jaxmotion.data.windows import LONG_VIDEO, InferenceConfig
 from jaxmotion.errors import InputError
 from jaxmotion.inference.fields import checked_flow
 from jaxmotion.inference.segmenter import Segmenter
-from jaxmotion.models.loading import load_trained
+from jaxmotion.models.loading import load_as
 from jaxmotion.models.trained import Trained
 from jaxmotion.motion import MotionModel, description_length
 
@@ -95,11 +95,7 @@ class ChoosingSegmenter:
         cls, path_or_name: str | Path, inference: InferenceConfig | None = None
     ) -> "ChoosingSegmenter":
         """Loads a trained network; arguments and errors are those of `Segmenter.load`."""
-        trained = load_trained(path_or_name)
-        try:
-            return cls(trained, inference)
-        except InputError as error:
-            raise InputError(f"{path_or_name}: {error}") from error
+        return load_as(path_or_name, lambda trained: cls(trained, inference))
 
     def __call__(self, flow: np.ndarray, valid: np.ndarray | None = None) -> np.ndarray:
         """Segments a video into the number of masks that it chooses for it.

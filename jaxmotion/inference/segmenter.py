@@ -23,7 +23,7 @@ from jaxmotion.inference.fields import (
 from jaxmotion.inference.motions import MotionFitter, WindowMotions
 from jaxmotion.inference.stream import Attended, apply_network, attended, segment_stream, warned
 from jaxmotion.inference.windows import ShapedFunction, bucket_length, clip_size
-from jaxmotion.models.loading import load_trained
+from jaxmotion.models.loading import load_as
 from jaxmotion.models.trained import Trained
 from jaxmotion.networks import Attention, Segmentation
 from jaxmotion.tasks.segmentation_config import MaskTaskConfig
@@ -88,11 +88,7 @@ class Segmenter:
         Raises:
             InputError: where there is no readable checkpoint of a segmenter, or its K is fixed.
         """
-        trained = load_trained(path_or_name)
-        try:
-            return cls.of(trained, inference, num_masks)
-        except InputError as error:
-            raise InputError(f"{path_or_name}: {error}") from error
+        return load_as(path_or_name, lambda trained: cls.of(trained, inference, num_masks))
 
     @classmethod
     def of(

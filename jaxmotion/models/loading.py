@@ -2,7 +2,9 @@
 
 import hashlib
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -15,6 +17,8 @@ from jaxmotion.stores import file_system, is_url, talking_to
 from jaxmotion.training.config import read_config
 from jaxmotion.training.kept import load_best
 from jaxmotion.training.storage import COMMIT_MARK
+
+_Made = TypeVar("_Made")
 
 
 def find_trained(path_or_name: str | Path) -> Path:
@@ -58,6 +62,23 @@ def load_trained(path_or_name: str | Path) -> Trained:
     path = find_trained(path_or_name)
     with named(path, path_or_name):
         return _load(path, path_or_name)
+
+
+def load_as(path_or_name: str | Path, make: Callable[[Trained], _Made]) -> _Made:
+    """Makes something of a trained network; what is wrong with that names the network.
+
+    Args:
+        path_or_name: what `load_trained` takes.
+        make: function of the trained network.
+
+    Raises:
+        InputError: no such network, or one that `make` cannot use.
+    """
+    trained = load_trained(path_or_name)
+    try:
+        return make(trained)
+    except InputError as error:
+        raise InputError(f"{path_or_name}: {error}") from error
 
 
 def _fetched(url: str) -> Path:
