@@ -69,28 +69,30 @@ def slots_run(tmp_path_factory) -> Path:
     return _write_run(folder, num_masks=4, decoder=DecoderConfig("slots", feed_forward=8))
 
 
-def _write_run(folder: Path, **options) -> Path:
+def _write_run(folder: Path, kind: str = "segmentation", **options) -> Path:
     import jax
     import numpy as np
 
     from jaxmotion.data import DataConfig
-    from jaxmotion.networks import NetworkConfig, build_segmenter
+    from jaxmotion.networks import NetworkConfig
     from jaxmotion.options import to_json
+    from jaxmotion.tasks.instances_config import InstancesConfig
     from jaxmotion.tasks.segmentation_config import SegmentationConfig
     from jaxmotion.training.checkpoints import Checkpoints
     from jaxmotion.training.config import Config
 
     network = NetworkConfig(widths=(4, 8), input="scaled", **options)
-    config = Config(data=DataConfig(height=40, width=64), task=SegmentationConfig(network=network))
-    clip = jax.ShapeDtypeStruct((1, 1, 40, 64, 2), np.float32)
-    init = build_segmenter(network).init
+    task = {"segmentation": SegmentationConfig, "instances": InstancesConfig}[kind](network=network)
+    config = Config(data=DataConfig(height=40, width=64), task=task)
+    clip = {"flow": jax.ShapeDtypeStruct((1, 1, 40, 64, 2), np.float32)}
+    init = task.build(config.data).init
     shapes = jax.eval_shape(init, jax.random.key(0), clip)["params"]
     rng = np.random.default_rng(0)
     params = jax.tree.map(
         lambda leaf: jax.numpy.asarray(rng.normal(0, 0.2, leaf.shape), leaf.dtype), shapes
     )
     checkpoints = Checkpoints(folder, to_json(config))
-    checkpoints.best.save(3, {"params": params}, {"loss": 0.5})
+    checkpoints.best.save(3, {"params": params}, {"loss": 0.5, "quality": 0.5})
     checkpoints.close()
     return folder
 
@@ -106,6 +108,9 @@ def _toy_folder(untrained_run, tmp_path_factory) -> Path:
     export_model(classifier, folder / "saliency.safetensors", trained_on="nothing")
     for name in ("em-k2", "st-ms-k4", "lt-ms-k4"):
         export_model(untrained_run, folder / f"{name}.safetensors", trained_on="nothing")
+    objects = _write_run(tmp_path_factory.mktemp("objects"), "instances")
+    for name in ("instances", "instances-video"):
+        export_model(objects, folder / f"{name}.safetensors", trained_on="nothing")
     return folder
 
 

@@ -24,5 +24,5 @@ FOLDER = Path(str(files(__name__)))
 
 def shipped_models() -> dict[str, Path]:
     """The files of the shipped models by their names, in the order of the alphabet."""
-    files = sorted(FOLDER.glob("*.safetensors"))
-    return {path.stem: path for path in files if ".part" not in path.stem}
+    files = {path.stem: path for path in FOLDER.glob("*.safetensors")}
+    return {name: files[name] for name in sorted(files) if ".part" not in name}
