@@ -22,9 +22,11 @@ class Label:
         out: the folder to write to, which must not be there or be empty.
         flow: name of the flow folder, DATA/Flows/NAME, of a DAVIS-layout root; that of OUT too.
         split: name of the list of sequences DATA/ImageSets/SPLIT.txt; all sequences if not given.
-        checkpoint: network that segments: the name of a shipped model, a run, or a model file.
-        objects: give the parts of what moves, connected in space and time, labels of their own;
-            `python train.py instances --data.source scenes:crowd_of_objects,OUT` trains on them.
+        checkpoint: network that segments, or finds objects: the name of a shipped model, a run, or
+            a model file.
+        objects: give objects labels of their own: the tracks of a network of instances, or the
+            parts of what moves that are connected in space and time; `python train.py instances
+            --data.source scenes:crowd_of_objects,OUT` trains on them.
     """
 
     data: tyro.conf.Positional[str]
@@ -49,6 +51,8 @@ def main(argv: Sequence[str], prog: str = "jaxmotion label") -> None:
     from jaxmotion.data.sources import FlowSource, open_source
     from jaxmotion.errors import InputError
     from jaxmotion.experiments.own_labels import write_own_labels
+    from jaxmotion.inference.instance_segmenter import InstanceSegmenter, TrackMasks
+    from jaxmotion.inference.loading import load
     from jaxmotion.inference.segmenter import Segmenter
     from jaxmotion.training.compilation_cache import enable_compilation_cache
 
@@ -58,7 +62,11 @@ def main(argv: Sequence[str], prog: str = "jaxmotion label") -> None:
     if not isinstance(source, FlowSource):
         raise InputError(f"{options.data}: expected flow of videos; scenes have labels already")
     enable_compilation_cache()
-    segmenter = Segmenter.load(options.checkpoint)
+    segmenter = load(options.checkpoint)
+    if isinstance(segmenter, InstanceSegmenter):
+        segmenter = TrackMasks(segmenter)
+    elif not isinstance(segmenter, Segmenter):
+        raise InputError(f"{options.checkpoint}: expected a network that makes masks of segments")
     written = write_own_labels(source, segmenter, options.out, options.flow, options.objects)
     for name, share in written:
         print(f"{name}: {100 * share:.1f} % moves")

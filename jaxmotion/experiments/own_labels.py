@@ -9,6 +9,7 @@ from jaxmotion.data.masks import write_label_pictures
 from jaxmotion.data.sources import FlowSource
 from jaxmotion.data.transforms import resize_flow_and_valid
 from jaxmotion.experiments.instances import connected_parts
+from jaxmotion.inference.instance_segmenter import TrackMasks
 from jaxmotion.inference.segmenter import Segmenter
 from jaxmotion.saliency import salient_segments
 
@@ -18,7 +19,7 @@ _LEAST_PART = 1e-3  # of all pixels of what moves in a video; smaller parts are 
 
 def write_own_labels(
     source: FlowSource,
-    segmenter: Segmenter,
+    segmenter: Segmenter | TrackMasks,
     out: Path,
     flow_name: str = "raft",
     objects: bool = False,
@@ -30,11 +31,12 @@ def write_own_labels(
 
     Args:
         source: the sequences, with their flow.
-        segmenter: network that segments them.
+        segmenter: network that segments them, or finds their objects.
         out: folder to write to.
         flow_name: name of the folder of the flow, OUT/Flows/NAME.
-        objects: whether the parts of what moves, connected in space and time, get labels of their
-            own, the largest first; else all that moves has the label 1.
+        objects: whether objects get labels of their own: the tracks of a network of instances, or
+            the parts of what moves that are connected in space and time, the largest first. Else
+            all that moves has the label 1.
 
     Yields:
         The name of each sequence once it is written, and the share of its pixels that moves.
@@ -49,9 +51,14 @@ def write_own_labels(
         size = segmenter.working_size(*read["flow"].shape[1:3])
         flow, valid = resize_flow_and_valid(read["flow"], read["valid"], size)
         masks = segmenter(flow, valid)
-        moving = salient_segments(masks, flow, valid=valid)[masks.argmax(axis=-1)]
+        labels = masks.argmax(axis=-1)
+        moving = salient_segments(masks, flow, valid=valid)[labels]
         if objects:
-            moving = connected_parts(moving, int(_LEAST_PART * moving.sum()))
+            moving = (
+                labels * moving
+                if isinstance(segmenter, TrackMasks)
+                else connected_parts(moving, int(_LEAST_PART * moving.sum()))
+            )
         flows = out / "Flows" / flow_name
         flows.mkdir(parents=True, exist_ok=True)
         np.savez(flows / f"{sequence.name}.npz", flow=np.float16(flow), valid=valid > 0)

@@ -293,3 +293,7 @@ class TrackMasks:
     def __call__(self, flow: np.ndarray, valid: np.ndarray | None = None) -> np.ndarray:
         """Probabilities `[T, H, W, 1 + N]`, with the arguments of `InstanceSegmenter`."""
         return self.segmenter(flow, valid).probabilities
+
+    def working_size(self, height: int, width: int) -> tuple[int, int]:
+        """Rows and columns at which the network sees flow; see `InstanceSegmenter.working_size`."""
+        return self.segmenter.working_size(height, width)

@@ -1,6 +1,7 @@
 """`jaxmotion label`: labels without annotation, in a folder that training reads."""
 
 import dataclasses
+from types import SimpleNamespace
 from typing import cast
 
 import numpy as np
@@ -12,6 +13,7 @@ from jaxmotion.data import open_source
 from jaxmotion.data.sources import FlowSource
 from jaxmotion.experiments.experiment import run_experiment
 from jaxmotion.experiments.own_labels import write_own_labels
+from jaxmotion.inference.instance_segmenter import InstanceSegmenter, TrackMasks
 from jaxmotion.inference.segmenter import Segmenter
 from jaxmotion.optical_flow import write_flow_npz
 
@@ -78,6 +80,40 @@ def test_parts_of_what_moves_are_objects_of_their_own(tmp_path):
         labels = open_source(out, fields=("flow", "labels"))[3]["labels"][0]
         assert [labels[20, 20], labels[20, 40]] == values
         np.testing.assert_array_equal(labels == 0, still[0])
+
+
+def test_tracks_that_move_are_objects(tmp_path):
+    # Two that move touch each other, as tracks 3 and 1; track 2 is a patch of what rests.
+    tracks = np.zeros((T, H, W), int)
+    tracks[:, 10:30, 15:25], tracks[:, 10:30, 25:40], tracks[:, 30:, :10] = 3, 1, 2
+    flow = np.where(tracks % 2 == 1, 8.0, 0.0)[..., None].repeat(2, axis=-1)
+    write_flow_npz(tmp_path / "flows" / "two.npz", flow.astype(np.float32))
+
+    class Tracker:
+        def working_size(self, height, width):
+            return height, width
+
+        def __call__(self, flow, valid):
+            return SimpleNamespace(probabilities=np.eye(4, dtype=np.float32)[tracks])
+
+    source = open_source(tmp_path / "flows")
+    assert isinstance(source, FlowSource)
+    masks = TrackMasks(cast(InstanceSegmenter, Tracker()))
+    for objects, expected in ((False, tracks % 2), (True, np.where(tracks == 2, 0, tracks))):
+        out = tmp_path / f"own_{objects}"
+        list(write_own_labels(source, masks, out, objects=objects))
+        labels = open_source(out, fields=("flow", "labels"))[3]["labels"][0]
+        np.testing.assert_array_equal(labels, expected[0])
+
+
+def test_a_network_of_objects_labels_and_one_of_salient_frames_does_not(
+    flows, toy_models, tmp_path, capsys
+):
+    argv = ["label", str(flows), "--objects", "--out", str(tmp_path / "own")]
+    assert main([*argv, "--checkpoint", "saliency"]) == 2
+    assert "saliency: expected a network that makes masks" in capsys.readouterr().err
+    assert main([*argv, "--checkpoint", "instances"]) == 0
+    assert capsys.readouterr().out.count("% moves") == 3
 
 
 def test_scenes_need_no_labels(tmp_path, capsys):
