@@ -92,7 +92,8 @@ def _write_run(folder: Path, kind: str = "segmentation", **options) -> Path:
         lambda leaf: jax.numpy.asarray(rng.normal(0, 0.2, leaf.shape), leaf.dtype), shapes
     )
     checkpoints = Checkpoints(folder, to_json(config))
-    checkpoints.best.save(3, {"params": params}, {"loss": 0.5, "quality": 0.5})
+    metrics = {"loss": 0.5} | ({"quality": 0.5} if kind == "instances" else {})
+    checkpoints.best.save(3, {"params": params}, metrics)
     checkpoints.close()
     return folder
 
