@@ -76,13 +76,19 @@ def _write_run(folder: Path, kind: str = "segmentation", **options) -> Path:
     from jaxmotion.data import DataConfig
     from jaxmotion.networks import NetworkConfig
     from jaxmotion.options import to_json
+    from jaxmotion.tasks.foreground_config import ForegroundConfig
     from jaxmotion.tasks.instances_config import InstancesConfig
     from jaxmotion.tasks.segmentation_config import SegmentationConfig
     from jaxmotion.training.checkpoints import Checkpoints
     from jaxmotion.training.config import Config
 
     network = NetworkConfig(widths=(4, 8), input="scaled", **options)
-    task = {"segmentation": SegmentationConfig, "instances": InstancesConfig}[kind](network=network)
+    kinds = {
+        "segmentation": SegmentationConfig,
+        "instances": InstancesConfig,
+        "foreground": ForegroundConfig,
+    }
+    task = kinds[kind](network=network)
     config = Config(data=DataConfig(height=40, width=64), task=task)
     clip = {"flow": jax.ShapeDtypeStruct((1, 1, 40, 64, 2), np.float32)}
     init = task.build(config.data).init
@@ -103,6 +109,7 @@ def _toy_folder(untrained_run, tmp_path_factory) -> Path:
     from classifier_run import write_classifier
 
     from jaxmotion.models.zoo import export_model
+    from jaxmotion.networks import AttentionConfig
 
     folder = tmp_path_factory.mktemp("models")
     classifier = write_classifier(tmp_path_factory.mktemp("classifier"), bias=50.0)
@@ -112,6 +119,12 @@ def _toy_folder(untrained_run, tmp_path_factory) -> Path:
     objects = _write_run(tmp_path_factory.mktemp("objects"), "instances")
     for name in ("instances", "instances-video"):
         export_model(objects, folder / f"{name}.safetensors", trained_on="nothing")
+    gate = AttentionConfig(layers=1, heads=2, gate=True)
+    mask = _write_run(
+        tmp_path_factory.mktemp("mask"), "foreground", num_masks=2, kernel=(3, 3, 3), attention=gate
+    )
+    for name in ("foreground", "foreground-davis"):
+        export_model(mask, folder / f"{name}.safetensors", trained_on="nothing")
     return folder
 
 

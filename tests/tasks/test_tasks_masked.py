@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy.ndimage import distance_transform_edt
 
 from jaxmotion.configs import get_config
 from jaxmotion.data import DataConfig
@@ -14,7 +15,7 @@ from jaxmotion.experiments.evals import final_scores
 from jaxmotion.experiments.experiment import run_experiment
 from jaxmotion.losses import hidden_flow
 from jaxmotion.models.loading import load_trained
-from jaxmotion.motion import global_flow
+from jaxmotion.motion import fit_global_motion, global_flow
 from jaxmotion.networks.config import NetworkConfig
 from jaxmotion.options import from_json, to_json
 from jaxmotion.tasks.fields import example_batch
@@ -201,12 +202,27 @@ def test_a_clip_without_flow_counts_nowhere(variables, task):
         assert total[1] == count[1] == 0
 
 
-def test_at_first_each_frame_moves_as_a_whole():
-    task = CONFIG.build(DATA)
-    fresh = jax.jit(task.init)(jax.random.key(0), clips())
-    output = jax.jit(lambda v, b: task.loss(v, b, step=0, key=None))(fresh, clips())
+def test_at_first_what_is_hidden_moves_much_as_the_nearest_pixel_that_is_seen():
+    """Against SciPy's nearest pixels, of which several are often as near."""
+    task, batch = CONFIG.build(DATA), clips()
+    fresh = jax.jit(task.init)(jax.random.key(0), batch)
+    output = jax.jit(lambda v, b: task.loss(v, b, step=0, key=None))(fresh, batch)
     total, count = output.metrics["unexplained"]
-    np.testing.assert_allclose(total / count, 1, rtol=1e-5)
+    flow = jnp.where(batch["valid"][..., None] > 0, batch["flow"], 0)
+    hidden = task.hide(jax.random.split(jax.random.key(0), 3)[1], flow, batch["valid"])
+    seen = ~hidden & (batch["valid"] > 0)
+    motion = global_flow(fit_global_motion(flow, seen.astype(jnp.float32)), H, W)
+    for index, (left, whole) in enumerate(zip(total, count, strict=True)):
+        field, inside, where = (np.asarray(x[index]) for x in (flow - motion, seen, hidden))
+        places = (
+            distance_transform_edt(~known, return_distances=False, return_indices=True)
+            for known in inside
+        )
+        nearest = np.stack([v[tuple(at)] for v, at in zip(field, places, strict=True)])
+        left_out = nearest / (1 + np.exp(-2)) - field
+        expected = np.abs(left_out)[where].sum() / np.abs(field)[where].sum()
+        assert 0.3 < expected < 1.2
+        assert left / whole == pytest.approx(expected, rel=0.08)
 
 
 def test_it_learns_what_is_hidden():
@@ -237,7 +253,7 @@ def test_it_learns_what_is_hidden():
         return jax.lax.scan(step, (params, optimizer.init(params)), keys)[1]
 
     left = np.asarray(train(jax.jit(task.init)(jax.random.key(0), batch)["params"]))
-    assert left[0] == pytest.approx(1, rel=1e-4)
+    assert left[0] > 0.8
     assert left[-20:].mean() < 0.75
 
 
