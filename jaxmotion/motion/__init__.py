@@ -3,8 +3,8 @@ them together (`MotionModel`), `flow` evaluates them (`parametric_flow`). `fitti
 parameters of every segment from flow and soft masks, robustly and without a design matrix:
 `moments` is its one sweep over the pixels, `banded` its linear solver. `penalty` is shared with
 `jaxmotion.losses`. `global_motion` fits the motion of whole frames, and says what it leaves of the
-flow; `inpainting` fills regions by the motion around them; `description` says how many bits it
-takes to send flow by its segments.
+flow; `inpainting` fills regions by the motion around them, `spreading` by the nearest pixel;
+`description` says how many bits it takes to send flow by its segments.
 """
 
 import importlib
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         Squared,
         residual_penalty,
     )
+    from jaxmotion.motion.spreading import nearest_known
 
 __all__ = [
     "FRAME_MOTION",
@@ -48,6 +49,7 @@ __all__ = [
     "global_flow",
     "global_residual",
     "inpaint",
+    "nearest_known",
     "parametric_flow",
     "residual_penalty",
 ]
@@ -66,6 +68,7 @@ _HOMES = {
     "global_flow": "global_motion",
     "global_residual": "global_motion",
     "inpaint": "inpainting",
+    "nearest_known": "spreading",
     "parametric_flow": "flow",
 }
 

@@ -14,6 +14,8 @@ from jaxmotion.networks.config import NetworkConfig
 COEFFICIENTS = 12
 """Number of coefficients of the quadratic motion of a frame."""
 
+_TRUST = 2.0  # logit of the share of the nearest residual at the start: most of it
+
 
 class Latent(NamedTuple):
     """The Gaussian over the latent vector of a clip.
@@ -34,11 +36,14 @@ class Reconstruction(NamedTuple):
         residual: `[B, T, H, W, 2]` float32, flow without the motion of its frame.
         camera: `[B, T, 12]` float32, coefficients of the motion of each frame.
         latent: Gaussian that both are decoded from; None where they come from the features.
+        share: `[B, T, H, W, 1]` in (0, 1), how much of the nearest residual that is seen is to be
+            added at each pixel; None where nothing is seen of the frames.
     """
 
     residual: jax.Array
     camera: jax.Array
     latent: Latent | None = None
+    share: jax.Array | None = None
 
 
 class FlowHead(nn.Module):
@@ -72,7 +77,7 @@ class FlowHead(nn.Module):
         if self.horizon:
             pixels, frames = pixels[:, -1:], frames[:, -1:]
         ahead = max(self.horizon, 1)
-        # From zero: at first every frame moves as a whole, and the camera rests.
+        # From zero: at first a pixel moves much as the nearest that is seen, and the camera rests.
         linear = partial(nn.Dense, kernel_init=nn.initializers.zeros)
         flow = linear(2 * ahead, name="flow")(pixels)
         camera = linear(COEFFICIENTS * ahead, name="camera")(frames)
@@ -80,7 +85,10 @@ class FlowHead(nn.Module):
             flow = flow.reshape(*flow.shape[:1], *flow.shape[2:4], ahead, 2)
             flow = jnp.moveaxis(flow, 3, 1)
             camera = camera.reshape(-1, ahead, COEFFICIENTS)
-        return Reconstruction(_at_size(flow, self.stem, features.shape), camera)
+            return Reconstruction(_at_size(flow, self.stem, features.shape), camera)
+        trust = linear(1, bias_init=nn.initializers.constant(_TRUST), name="share")(pixels)
+        flow, trust = (_at_size(x, self.stem, features.shape) for x in (flow, trust))
+        return Reconstruction(flow, camera, share=nn.sigmoid(trust))
 
 
 class LatentHead(nn.Module):

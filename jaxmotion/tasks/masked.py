@@ -17,7 +17,7 @@ import numpy as np
 
 from jaxmotion.data.augmentation import augment, known_only
 from jaxmotion.losses import hidden_flow
-from jaxmotion.motion import FRAME_MOTION, fit_global_motion, global_flow
+from jaxmotion.motion import FRAME_MOTION, fit_global_motion, global_flow, nearest_known
 from jaxmotion.networks import INPUT_CHANNELS, network_features
 from jaxmotion.networks.inputs import mean_absolute
 from jaxmotion.networks.reconstructors import (
@@ -38,12 +38,15 @@ class View(NamedTuple):
     Attributes:
         features: `[B, S, H, W, C]`, its input; S frames, all or the first of them.
         visible: `[B, S, H, W]` float32 in {0, 1}, what is seen.
+        nearest: `[B, S, H, W, 2]`, residual of the nearest pixel that is seen; 0 where the network
+            fills nothing.
         residual_scale: `[B, S, 1]`, mean absolute residual of what is seen, pixels per frame.
         flow_scale: `[B, S, 1]`, the same of the flow.
     """
 
     features: jax.Array
     visible: jax.Array
+    nearest: jax.Array
     residual_scale: jax.Array
     flow_scale: jax.Array
 
@@ -116,12 +119,19 @@ class MaskedTask(Task):
         """
         network = self.config.network
         flow, visible = known_only(flow, visible)
-        residual, _ = known_only(flow - global_flow(theta, *flow.shape[2:4]), visible)
-        features = network_features(
-            flow, network.input, residual=residual, valid=visible, frames=network.norm_frames
-        )
+        motion = global_flow(theta, *flow.shape[2:4])
+        residual, _ = known_only(flow - motion, visible)
         scales = (mean_absolute(f, visible, network.norm_frames) for f in (residual, flow))
-        return View(features, visible, *scales)
+        nearest, entering = jnp.zeros_like(flow), visible
+        if self.config.reconstruct == "masked":
+            nearest = residual = nearest_known(residual, visible)
+            # A frame of which something is seen enters as a whole.
+            some = jnp.any(visible > 0, axis=(2, 3), keepdims=True)
+            flow, entering = known_only(motion + nearest, jnp.broadcast_to(some, visible.shape))
+        features = network_features(
+            flow, network.input, residual=residual, valid=entering, frames=network.norm_frames
+        )
+        return View(features, visible, nearest, *scales)
 
     def reconstruct(
         self, params: Params, view: View, key: jax.Array | None = None
@@ -149,6 +159,8 @@ class MaskedTask(Task):
         if self.horizon:
             scales = tuple(scale[:, -1:] for scale in scales)
         residual = found.residual * scales[0][:, :, None, None]
+        if found.share is not None:
+            residual = residual + found.share * view.nearest
         return Reconstruction(residual, found.camera * scales[1], found.latent)
 
     def loss(
