@@ -30,7 +30,7 @@ import tyro
 from instances import COLUMNS, ROWS, fly_flow
 
 import jaxmotion as jm
-from jaxmotion.events import KINDS, Event, Tracks, describe_tracks, find_events, follow
+from jaxmotion.events import KINDS, OBJECTS, Event, Tracks, describe_tracks, find_events, follow
 from jaxmotion.events.scores import (
     THRESHOLDS,
     Span,
@@ -153,7 +153,7 @@ def masks_of(network, flow: np.ndarray) -> np.ndarray:
     tracks = names[labels]
     moves = salient(segment_residuals(tracks, flow, 1 + len(longest)))
     moves[0] = False
-    return np.where(moves[tracks], tracks, 0)
+    return follow(moves[tracks].astype(int), flow, settings=OBJECTS)
 
 
 def measure_scenes(options: Options, tell: dict[str, Tell]) -> None:

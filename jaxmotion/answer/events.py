@@ -3,16 +3,18 @@
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from jaxmotion.answer.kept import Kept
+from jaxmotion.answer.kept import Kept, KeptTracks
 from jaxmotion.answer.timeline import draw_timeline
 from jaxmotion.data.pictures import write_image
 from jaxmotion.data.video import Video
 from jaxmotion.errors import InputError
-from jaxmotion.events import Event, TrackMeter, Tracks, find_events, follow
+from jaxmotion.events import Event, Following, TrackMeter, Tracks, find_events, follow
 from jaxmotion.events.files import Film, write_boris, write_boris_table, write_csv, write_json
 
 EVENT_FILES = ("events.json", "events.csv", "boris.xlsx", "boris.csv", "timeline.png")
@@ -38,26 +40,28 @@ class EventAnswer:
             raise InputError(f"fps {self.fps}: expected a number above 0")
 
 
-def follow_segments(folder: Path, kept: Kept, moving: np.ndarray) -> tuple[np.ndarray, Tracks]:
+def follow_moving(
+    folder: Path,
+    kept: Kept | KeptTracks,
+    moving: Callable[[Any], np.ndarray],
+    settings: Following,
+) -> tuple[np.ndarray, Tracks]:
     """Follows what moves through a video, and measures it.
 
     Args:
         folder: folder for a file without a name, that is gone with the process.
-        kept: flow, masks and validity of the frames.
-        moving: bool `[K]`, which segments move on their own.
+        kept: `Kept` or `KeptTracks` of the video.
+        moving: function from one of its frames to what moves in it, bool `[h, w]`.
+        settings: how it is followed.
 
     Returns:
         Labels `[T, h, w]` of the tracks, on disk, and what is known of them.
     """
-    flow, segments, valid = (
-        _Column(kept, 0),
-        _Column(kept, 1, lambda masks: moving[masks.argmax(axis=-1)].astype(int)),
-        _Column(kept, 2),
-    )
+    flow, valid = (_Column(kept, attrgetter(name)) for name in ("flow", "valid"))
     with tempfile.TemporaryFile(dir=folder) as file:
-        shape = (len(kept), *segments[0].shape)
+        shape = (len(kept), *valid[0].shape)
         labels = np.memmap(file, np.int32, "w+", shape=shape)  # outlives the file's name
-    follow(segments, flow, valid, out=labels)
+    follow(_Column(kept, moving), flow, valid, settings, out=labels)
     meter = TrackMeter()
     for t in range(len(kept)):
         meter.add(labels[t], flow[t], valid[t])
@@ -65,18 +69,16 @@ def follow_segments(folder: Path, kept: Kept, moving: np.ndarray) -> tuple[np.nd
 
 
 class _Column(Sequence[np.ndarray]):
-    """One of the arrays of each frame, read when asked for."""
+    """An array of each frame, read when asked for."""
 
-    def __init__(
-        self, kept: Kept, place: int, then: Callable[[np.ndarray], np.ndarray] = np.asarray
-    ) -> None:
-        self._kept, self._place, self._then = kept, place, then
+    def __init__(self, kept: Kept | KeptTracks, of_frame: Callable[[Any], np.ndarray]) -> None:
+        self._kept, self._of_frame = kept, of_frame
 
     def __len__(self) -> int:
         return len(self._kept)
 
     def __getitem__(self, t):  # pyright: ignore[reportIncompatibleMethodOverride]
-        return self._then(self._kept[t][self._place])
+        return self._of_frame(self._kept[t])
 
 
 def write_events(

@@ -11,7 +11,7 @@ import numpy as np
 from tqdm import tqdm
 
 from jaxmotion.answer.attention import check_gate
-from jaxmotion.answer.events import EVENT_FILES, EventAnswer, write_events
+from jaxmotion.answer.events import EVENT_FILES, EventAnswer, follow_moving, write_events
 from jaxmotion.answer.exports import EXPORTED, EXPORTS, Subject
 from jaxmotion.answer.kept import KeptTracks
 from jaxmotion.answer.page import Gatherer, render
@@ -19,7 +19,7 @@ from jaxmotion.answer.pictures import Pictures, write_answer
 from jaxmotion.answer.stages import Field, open_fields
 from jaxmotion.data.video import Video, open_video
 from jaxmotion.errors import InputError
-from jaxmotion.events import Event, TrackMeter
+from jaxmotion.events import OBJECTS, Event
 from jaxmotion.files import atomic_path
 from jaxmotion.inference.instance_segmenter import InstanceSegmenter, TrackRecords
 from jaxmotion.inference.motions import MotionFitter
@@ -136,11 +136,17 @@ def segment_instances(
         _write_moving(new, video, names, len(tracks), exports, dilate)
         _write_motions(new / "theta.npz", segmenter, kept, tracks)
         _write_table(new / "tracks.csv", names, kept, tracks, records, gatherer)
-        told: list[Event] = []
+        told, followed = list[Event](), None
         if events is not None:
-            told = _write_events(new, video, len(names), kept, tracks, events)
+            # What stops is no object of the network any more, but it still is there.
+            followed, ways = follow_moving(
+                new, kept, lambda frame: frame.found.masks(tracks).argmax(axis=-1) > 0, OBJECTS
+            )
+            told = write_events(new, video, len(names), ways, events)
         moving = np.arange(1 + len(tracks)) > 0
-        page = render(video, gatherer, residuals, moving, settings or {}, events=told)
+        page = render(
+            video, gatherer, residuals, moving, settings or {}, events=told, tracks=followed
+        )
         (new / "index.html").write_text(page, encoding="utf-8")
         most_frames = max((records.lifetimes[track] for track in tracks), default=0)
         return Counted(len(tracks), most_frames, len(kept), len(told))
@@ -217,20 +223,6 @@ def _write_motions(
     frames = ((flow, found.masks(tracks), valid.astype(np.float32)) for flow, valid, found in kept)
     start, length, theta = zip(*fitter.stream(frames, segmenter.inference), strict=True)
     np.savez(path, theta=theta, start=start, length=length)
-
-
-def _write_events(
-    folder: Path,
-    video: Video,
-    num_frames: int,
-    kept: KeptTracks,
-    tracks: list[int],
-    wanted: EventAnswer,
-) -> list[Event]:
-    meter = TrackMeter()
-    for flow, valid, found in kept:
-        meter.add(found.masks(tracks).argmax(axis=-1), flow, valid)
-    return write_events(folder, video, num_frames, meter.tracks(), wanted)
 
 
 def _write_table(

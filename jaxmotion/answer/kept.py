@@ -59,7 +59,21 @@ class _Spool(ABC, Generic[_Frame]):
             yield self[index]
 
 
-class Kept(_Spool[tuple[np.ndarray, np.ndarray, np.ndarray]]):
+class SegmentedField(NamedTuple):
+    """Flow of a frame and its segments, at the size that the network works at.
+
+    Attributes:
+        flow: float32 `[h, w, 2]`.
+        masks: float32 `[h, w, K]`.
+        valid: bool `[h, w]`, where the flow is known.
+    """
+
+    flow: np.ndarray
+    masks: np.ndarray
+    valid: np.ndarray
+
+
+class Kept(_Spool[SegmentedField]):
     """Flow, masks and validity of each frame, until it is known what moves."""
 
     def add(self, flow: np.ndarray, masks: np.ndarray, valid: np.ndarray) -> None:
@@ -73,10 +87,10 @@ class Kept(_Spool[tuple[np.ndarray, np.ndarray, np.ndarray]]):
         small = flow.astype(np.float16), np.rint(255 * masks).astype(np.uint8)
         self._append(*small, valid.astype(bool))
 
-    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Reads float32 flow, masks and bool valid of a frame."""
+    def __getitem__(self, index: int) -> SegmentedField:
+        """Reads a frame."""
         flow, masks, valid = self._read(index)
-        return flow.astype(np.float32), masks.astype(np.float32) / 255, valid
+        return SegmentedField(flow.astype(np.float32), masks.astype(np.float32) / 255, valid)
 
 
 class TrackedField(NamedTuple):

@@ -11,7 +11,7 @@ import numpy as np
 from jaxmotion.answer.attention import check_gate
 from jaxmotion.answer.background import Timed
 from jaxmotion.answer.earlier import of_an_earlier_version
-from jaxmotion.answer.events import EVENT_FILES, EventAnswer, follow_segments, write_events
+from jaxmotion.answer.events import EVENT_FILES, EventAnswer, follow_moving, write_events
 from jaxmotion.answer.exports import EXPORTED, EXPORTS, Subject
 from jaxmotion.answer.kept import Kept
 from jaxmotion.answer.page import Gatherer, render
@@ -20,7 +20,7 @@ from jaxmotion.answer.stages import Field, Segmented, Sink, open_fields, run_sta
 from jaxmotion.answer.timing import Stopwatch, Timing
 from jaxmotion.data.video import Video, open_video
 from jaxmotion.errors import InputError
-from jaxmotion.events import Event
+from jaxmotion.events import Event, Following
 from jaxmotion.inference.detector import FrameDetector
 from jaxmotion.inference.latents import write_latents
 from jaxmotion.inference.num_masks import ChoosingSegmenter
@@ -192,7 +192,10 @@ def segment_video(
             _write_chosen(new, video, seen.names, moving, kept, answer)
             events, labels = list[Event](), None
             if answer.events is not None:
-                labels, tracks = follow_segments(new, kept, moving)
+                moves = moving
+                labels, tracks = follow_moving(
+                    new, kept, lambda frame: moves[frame.masks.argmax(axis=-1)], Following()
+                )
                 events = write_events(new, video, len(seen.names), tracks, answer.events)
             found = (gatherer, seen.residuals, moving)
             page = render(video, *found, settings or {}, likely, events, labels)

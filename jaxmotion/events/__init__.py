@@ -7,7 +7,7 @@ lets the surest stand. Numpy only; labels and flow are all that it knows of segm
 """
 
 from jaxmotion.events.changes import change_points
-from jaxmotion.events.following import Following, follow
+from jaxmotion.events.following import OBJECTS, Following, follow
 from jaxmotion.events.rules import KINDS, Event, Rules, find_events
 from jaxmotion.events.signals import bouts
 from jaxmotion.events.tracks import DESCRIPTORS, TrackMeter, Tracks, describe_tracks
@@ -15,6 +15,7 @@ from jaxmotion.events.tracks import DESCRIPTORS, TrackMeter, Tracks, describe_tr
 __all__ = [
     "DESCRIPTORS",
     "KINDS",
+    "OBJECTS",
     "Event",
     "Following",
     "Rules",

@@ -38,6 +38,10 @@ class Following:
     whole: float = 0.6
 
 
+OBJECTS = Following(least_area=0.001)
+"""How the objects of a network of instances are followed, which are small now and then."""
+
+
 @dataclass
 class _Held:
     """A track as it is in the latest frame."""

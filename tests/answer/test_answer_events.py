@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jaxmotion.answer.events import follow_segments
+from jaxmotion.answer.events import follow_moving
 from jaxmotion.answer.kept import Kept
 from jaxmotion.answer.timeline import draw_timeline, timeline_rows
 from jaxmotion.cli import main
 from jaxmotion.data import write_image
-from jaxmotion.events import KINDS, Event, follow
+from jaxmotion.events import KINDS, Event, Following, follow
 from jaxmotion.optical_flow import write_flow_npz
 
 HEIGHT, WIDTH, FRAMES = 45, 63, 30
@@ -105,7 +105,9 @@ def test_what_moves_is_followed_on_disk_as_in_memory(tmp_path):
     with Kept(tmp_path) as kept:
         for t in range(frames):
             kept.add(flow[t], masks[t], np.ones((40, 60)))
-        labels, tracks = follow_segments(tmp_path, kept, np.array([False, True, True]))
+        labels, tracks = follow_moving(
+            tmp_path, kept, lambda frame: frame.masks.argmax(axis=-1) > 0, Following()
+        )
     np.testing.assert_array_equal(labels, follow((masks.argmax(axis=-1) > 0).astype(int), flow))
     np.testing.assert_array_equal(labels, masks[..., 0] == 0)
     assert tracks.labels.tolist() == [1]

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from jaxmotion.answer.events import EventAnswer
 from jaxmotion.answer.instances import segment_instances
 from jaxmotion.answer.kept import KeptTracks
 from jaxmotion.cli import main
@@ -84,6 +85,35 @@ def test_segment_refuses_what_objects_do_not_have(clip, run, tmp_path, capsys):
     assert main(["segment", str(clip / "clip"), *options]) == 2
     assert "--latents: expected without it" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_what_stops_is_still_there_for_events(clip, run, tmp_path, monkeypatch):
+    """An object that rests is none of the network any more, but a track of the events."""
+    segmenter = InstanceSegmenter.load(run)
+    seen = 16  # frames in which it moves
+
+    def track(fields):
+        for t, (flow, _) in enumerate(fields):
+            labels = np.zeros(flow.shape[:2], np.int32)
+            if t < seen:
+                labels[5:12, 3:10] = 4
+            yield TrackedFrame(labels, labels, np.ones(labels.shape, np.float32), labels > 0)
+
+    monkeypatch.setattr(segmenter, "track", track)
+    told = []
+    wanted = EventAnswer(fps=10.0, tell=lambda tracks: told.append(tracks) or [])
+    flow, number = np.zeros((20, HEIGHT, WIDTH, 2), np.float32), 21
+    flow[:seen, 10:35, 5:30, 1] = 0.01
+    for t in range(number):
+        write_image(tmp_path / "film" / f"{t:02d}.png", np.zeros((HEIGHT, WIDTH, 3), np.uint8))
+    write_flow_npz(tmp_path / "flow.npz", flow)
+    given = (tmp_path / "film", segmenter, tmp_path / "out", tmp_path / "flow.npz")
+    segment_instances(*given, events=wanted, every_track=True)
+    (tracks,) = told
+    assert tracks.labels.tolist() == [1]
+    assert np.isfinite(tracks.box).all()
+    with (tmp_path / "out" / "tracks.csv").open(newline="") as file:
+        assert [row["frames"] for row in csv.DictReader(file)] == [str(seen)]
 
 
 def test_a_segmenter_finds_no_instances(clip, untrained_run, tmp_path, capsys):
