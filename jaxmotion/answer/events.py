@@ -42,6 +42,7 @@ class EventAnswer:
 
 def follow_moving(
     folder: Path,
+    video: Video,
     kept: Kept | KeptTracks,
     moving: Callable[[Any], np.ndarray],
     settings: Following,
@@ -50,16 +51,20 @@ def follow_moving(
 
     Args:
         folder: folder for a file without a name, that is gone with the process.
-        kept: `Kept` or `KeptTracks` of the video.
+        video: the video, in whose pixels vectors are counted.
+        kept: its frames with flow, at the size that they were segmented at.
         moving: function from one of its frames to what moves in it, bool `[h, w]`.
         settings: how it is followed.
 
     Returns:
         Labels `[T, h, w]` of the tracks, on disk, and what is known of them.
     """
-    flow, valid = (_Column(kept, attrgetter(name)) for name in ("flow", "valid"))
+    valid = _Column(kept, attrgetter("valid"))
+    height, width = valid[0].shape
+    pixel = np.array([width / video.width, height / video.height], np.float32)
+    flow = _Column(kept, lambda frame: frame.flow * pixel)
     with tempfile.TemporaryFile(dir=folder) as file:
-        shape = (len(kept), *valid[0].shape)
+        shape = (len(kept), height, width)
         labels = np.memmap(file, np.int32, "w+", shape=shape)  # outlives the file's name
     follow(_Column(kept, moving), flow, valid, settings, out=labels)
     meter = TrackMeter()

@@ -140,7 +140,11 @@ def segment_instances(
         if events is not None:
             # What stops is no object of the network any more, but it still is there.
             followed, ways = follow_moving(
-                new, kept, lambda frame: frame.found.masks(tracks).argmax(axis=-1) > 0, OBJECTS
+                new,
+                video,
+                kept,
+                lambda frame: frame.found.masks(tracks).argmax(axis=-1) > 0,
+                OBJECTS,
             )
             told = write_events(new, video, len(names), ways, events)
         moving = np.arange(1 + len(tracks)) > 0

@@ -194,7 +194,7 @@ def segment_video(
             if answer.events is not None:
                 moves = moving
                 labels, tracks = follow_moving(
-                    new, kept, lambda frame: moves[frame.masks.argmax(axis=-1)], Following()
+                    new, video, kept, lambda frame: moves[frame.masks.argmax(axis=-1)], Following()
                 )
                 events = write_events(new, video, len(seen.names), tracks, answer.events)
             found = (gatherer, seen.residuals, moving)

@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from jaxmotion.answer.kept import Kept
 from jaxmotion.answer.timeline import draw_timeline, timeline_rows
 from jaxmotion.cli import main
 from jaxmotion.data import write_image
+from jaxmotion.data.video import open_video
 from jaxmotion.events import KINDS, Event, Following, follow
 from jaxmotion.optical_flow import write_flow_npz
 
@@ -32,6 +34,13 @@ def clip(tmp_path_factory):
             flow[t, 10:35, 5 + t : 25 + t, 0] += 4
     write_flow_npz(root / "flow.npz", flow)
     return root
+
+
+def film(folder, height, width):
+    """A folder of black frames."""
+    for t in range(FRAMES):
+        write_image(folder / f"{t:02d}.png", np.zeros((height, width, 3), np.uint8))
+    return folder
 
 
 @pytest.fixture(scope="module")
@@ -105,13 +114,35 @@ def test_what_moves_is_followed_on_disk_as_in_memory(tmp_path):
     with Kept(tmp_path) as kept:
         for t in range(frames):
             kept.add(flow[t], masks[t], np.ones((40, 60)))
+        video = open_video(film(tmp_path / "film", 40, 60))
+        shutil.rmtree(tmp_path / "film")
         labels, tracks = follow_moving(
-            tmp_path, kept, lambda frame: frame.masks.argmax(axis=-1) > 0, Following()
+            tmp_path, video, kept, lambda frame: frame.masks.argmax(axis=-1) > 0, Following()
         )
     np.testing.assert_array_equal(labels, follow((masks.argmax(axis=-1) > 0).astype(int), flow))
     np.testing.assert_array_equal(labels, masks[..., 0] == 0)
     assert tracks.labels.tolist() == [1]
     assert list(tmp_path.iterdir()) == []
+
+
+def test_vectors_count_pixels_of_the_video(clip, untrained_run, tmp_path):
+    """Four times the frames with four times the vectors: what happens is the same."""
+    flow, events = np.load(clip / "flow.npz")["flow"], []
+    for times in (1, 4):
+        root = tmp_path / str(times)
+        film(root / "film", times * HEIGHT, times * WIDTH)
+        write_flow_npz(root / "flow.npz", times * flow)
+        options = ["--checkpoint", untrained_run, "--classifier", "none", "--fps", "10"]
+        words = ["events", root / "film", "--flow", root / "flow.npz", "--out", root / "out"]
+        assert main([str(word) for word in (*words, *options)]) == 0
+        events.append(json.loads((root / "out" / "events.json").read_text())["events"])
+    assert events[0]
+    for small, large in zip(*events, strict=True):
+        boxes = [[box and [4 * x for x in box] for box in small["boxes"]], large["boxes"]]
+        known = [[np.nan] * 4 if box is None else box for box in boxes[0] + boxes[1]]
+        np.testing.assert_allclose(known[: len(boxes[0])], known[len(boxes[0]) :], atol=4)
+        names = ("kind", "track", "start", "stop")
+        assert [small[name] for name in names] == [large[name] for name in names]
 
 
 def test_bars_are_where_their_events_are():
