@@ -153,7 +153,7 @@ def masks_of(network, flow: np.ndarray) -> np.ndarray:
     tracks = names[labels]
     moves = salient(segment_residuals(tracks, flow, 1 + len(longest)))
     moves[0] = False
-    return follow(moves[tracks].astype(int), flow, settings=OBJECTS)
+    return follow(np.where(moves[tracks], tracks, 0), flow, settings=OBJECTS)
 
 
 def measure_scenes(options: Options, tell: dict[str, Tell]) -> None:

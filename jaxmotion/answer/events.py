@@ -53,7 +53,8 @@ def follow_moving(
         folder: folder for a file without a name, that is gone with the process.
         video: the video, in whose pixels vectors are counted.
         kept: its frames with flow, at the size that they were segmented at.
-        moving: function from one of its frames to what moves in it, bool `[h, w]`.
+        moving: function from one of its frames to the parts that move in it, int `[h, w]`, 0 for
+            what does not; where they are followed as one, bool will do.
         settings: how it is followed.
 
     Returns:

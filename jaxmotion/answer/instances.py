@@ -57,7 +57,8 @@ class Counted(NamedTuple):
             return "no object moves on its own"
         objects = "object" if self.tracks == 1 else "objects"
         found = f"{self.tracks} {objects}, seen in up to {self.longest} of {self.frames} frames"
-        return f"{found}, {self.events} events" if self.events else found
+        plural = "" if self.events == 1 else "s"
+        return f"{found}, {self.events} event{plural}" if self.events else found
 
 
 def segment_instances(
@@ -143,7 +144,7 @@ def segment_instances(
                 new,
                 video,
                 kept,
-                lambda frame: frame.found.masks(tracks).argmax(axis=-1) > 0,
+                lambda frame: frame.found.masks(tracks).argmax(axis=-1),
                 OBJECTS,
             )
             told = write_events(new, video, len(names), ways, events)

@@ -3,7 +3,8 @@
 A segment is a motion. Two things that move alike share one, a thing that moves another way changes
 it, and one that stops is part of the background. Here the connected parts of all that moves are
 followed from frame to frame, whatever segment they are in; a track that is not seen to move stays
-where the flow carries it, after its last motion and before its first one.
+where the flow carries it, after its last motion and before its first one. Objects that a network
+told apart are followed one by one.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ class Following:
         overlap: share of a part, or of the track, that both have to have in common.
         whole: share of its area that a part shows of a track; one of which less is seen keeps its
             shape.
+        objects: whether what has a number of its own in a frame is a part, as objects that touch
+            each other are; else numbers do not matter, and parts are what is connected.
     """
 
     least_area: float = 0.005
@@ -36,9 +39,10 @@ class Following:
     patience: int = 150
     overlap: float = 0.35
     whole: float = 0.6
+    objects: bool = False
 
 
-OBJECTS = Following(least_area=0.001)
+OBJECTS = Following(least_area=0.001, objects=True)
 """How the objects of a network of instances are followed, which are small now and then."""
 
 
@@ -73,8 +77,8 @@ def follow(
     """Follows all that moves through a video.
 
     Args:
-        segments: int `[T, H, W]`, 0 for what does not move; the numbers of others do not matter.
-            Like flow and valid anything that has a frame at each index.
+        segments: int `[T, H, W]`, 0 for what does not move. Like flow and valid anything that has
+            a frame at each index.
         flow: `[T, H, W, 2]`, pixels per frame.
         valid: `[T, H, W]` in {0, 1}, where the flow is known; None for everywhere.
         settings: how parts are followed.
@@ -102,7 +106,7 @@ def follow(
             gone = [n for n, track in held.items() if not track.carry(*before)]
             for number in gone:
                 del held[number]
-        _see(np.asarray(segments[t]) > 0, held, first, t, settings)
+        _see(_parts(np.asarray(segments[t]), settings.objects), held, first, t, settings)
         for number, track in list(held.items()):
             lives[number] = max(lives.get(number, 0), track.seen)
             lost = track.unseen > settings.patience
@@ -140,21 +144,30 @@ def _go_back(t: int, labels: np.ndarray, held: dict[int, _Held], field_of, setti
         labels[track.mask & (labels == 0)] = number
 
 
+def _parts(segments: np.ndarray, objects: bool) -> list[np.ndarray]:
+    """What is followed of a frame: bool `[H, W]` of each part that moves."""
+    if not objects:
+        _, segments = cv2.connectedComponents((segments > 0).astype(np.uint8))
+    return [segments == number for number in np.unique(segments[segments > 0])]
+
+
 def _see(
-    moving: np.ndarray, held: dict[int, _Held], first: dict[int, int], t: int, settings: Following
+    parts: list[np.ndarray],
+    held: dict[int, _Held],
+    first: dict[int, int],
+    t: int,
+    settings: Following,
 ) -> None:
     """Gives the parts of a frame that move to the tracks that they belong to, or to new ones."""
-    count, parts, stats, _ = cv2.connectedComponentsWithStats(moving.astype(np.uint8))
     claimed: dict[int, np.ndarray] = {}
-    for part in range(1, count):
-        area = int(stats[part, cv2.CC_STAT_AREA])
-        inside = parts == part
+    for inside in parts:
+        area = int(inside.sum())
         owners = [
             number
             for number, track in held.items()
             if (track.mask & inside).sum() >= settings.overlap * min(area, track.mask.sum())
         ]
-        if not owners and area >= settings.least_area * moving.size:
+        if not owners and area >= settings.least_area * inside.size:
             number = max(first, default=0) + 1
             first[number] = t
             held[number] = _Held(inside, area, seen=0)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from jaxmotion.events import Following, follow
+from jaxmotion.events import OBJECTS, Following, follow
 
 HEIGHT, WIDTH = 40, 60
 
@@ -75,6 +75,17 @@ def test_two_that_touch_are_two():
     found = follow(seen, flow)
     assert found.max() == 2
     assert (found == truth).mean() > 0.99
+
+
+def test_objects_are_followed_one_by_one():
+    """Two that touch from the first frame on, one of which a bar cuts into two pieces."""
+    lefts, frames = 5 + np.arange(30), 30
+    tops, moves = np.full(frames, 12), np.ones(frames, bool)
+    truth, _, flow = made_up((lefts, tops, moves), (lefts + 10, tops, moves))
+    truth[:, 16:18][truth[:, 16:18] == 1] = 0
+    names = np.where(truth > 0, 7 - truth, 0)  # of a network, in another order
+    np.testing.assert_array_equal(follow(names, flow, settings=OBJECTS), 3 * (truth > 0) - truth)
+    assert follow(names, flow).max() == 1  # as segments they are one thing
 
 
 def test_flicker_begins_no_track_and_patience_ends_one():
