@@ -51,6 +51,6 @@ def nearest_known(values: jax.Array, known: jax.Array) -> jax.Array:
         return found, None
 
     longest = int(np.ceil(np.log2(max(height, width, 2))))
-    steps = np.append(2 ** np.arange(longest)[::-1], 1)
+    steps = jnp.asarray([*(2**k for k in reversed(range(longest))), 1])
     found, _ = jax.lax.scan(ask, found, steps)
     return found[..., 2:]
