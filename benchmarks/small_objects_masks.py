@@ -31,7 +31,8 @@ from jaxmotion.experiments.scenes import TEST_SEED
 from jaxmotion.inference.segmenter import Segmenter
 from jaxmotion.optical_flow import Estimator, estimator_for_masks, flow_to_color, make_estimator
 from jaxmotion.saliency import salient_foreground
-from jaxmotion.scenes.aerial import AERIAL, draw_clip
+from jaxmotion.scenes.aerial import draw_clip
+from jaxmotion.scenes.aerial_config import AERIAL
 from jaxmotion.scenes.grounds import fields
 
 SIZE, FLOWS = (192, 192), 9

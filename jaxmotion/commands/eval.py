@@ -143,8 +143,8 @@ def _read_plans(config: EvalConfig) -> "list[DatasetPlan]":
         InputError: neither data nor a suite is named, or both, or what they say is wrong.
     """
     from jaxmotion.evaluation.discovery import open_data
+    from jaxmotion.evaluation.plan import DatasetPlan
     from jaxmotion.evaluation.protocol import preset
-    from jaxmotion.evaluation.run import DatasetPlan
     from jaxmotion.evaluation.suite import plan_name, read_suite
 
     if (config.suite is None) == (config.data is None):

@@ -8,7 +8,8 @@ from jaxmotion.data.clips import Clip, checked_index, held_out
 from jaxmotion.data.scene_source import VALIDATION_SEED
 from jaxmotion.data.transforms import Size
 from jaxmotion.errors import InputError
-from jaxmotion.scenes.aerial import AERIAL, draw_pair
+from jaxmotion.scenes.aerial import draw_pair
+from jaxmotion.scenes.aerial_config import AERIAL
 from jaxmotion.scenes.grounds import Ground, country, pictures
 
 PAIRS = 2000
@@ -22,7 +23,7 @@ class AerialSource:
     Pair `i` is the same whoever asks, and no two seeds share one. A pair is drawn once and kept.
 
     Attributes:
-        level: name of the distribution in `jaxmotion.scenes.aerial.AERIAL`.
+        level: name of the distribution in `jaxmotion.scenes.aerial_config.AERIAL`.
         size: `(height, width)` of the frames, in pixels.
         seed: seed of the pairs, 0 or more.
         length: number of pairs in an epoch.

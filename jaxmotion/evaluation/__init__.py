@@ -19,9 +19,10 @@ from jaxmotion.evaluation.comparison import (
 from jaxmotion.evaluation.discovery import find_sequences
 from jaxmotion.evaluation.folder import write_scores
 from jaxmotion.evaluation.methods import Baseline, Network, ResultFolder
+from jaxmotion.evaluation.plan import DatasetPlan, Options
 from jaxmotion.evaluation.protocol import PRESETS, Protocol, preset
 from jaxmotion.evaluation.results import Evaluation, dumps, loads
-from jaxmotion.evaluation.run import DatasetPlan, Options, evaluate
+from jaxmotion.evaluation.run import evaluate
 from jaxmotion.evaluation.score import SequenceScores, score_labels
 from jaxmotion.evaluation.sequences import Annotation, ScoredSequence
 from jaxmotion.evaluation.tables import format_table, score_table

@@ -15,7 +15,8 @@ import numpy as np
 
 from jaxmotion.evaluation.comparison import folder_name
 from jaxmotion.evaluation.results import Dataset, Run, with_joint_mean
-from jaxmotion.evaluation.score import Statistics, mean_of
+from jaxmotion.evaluation.score import Statistics
+from jaxmotion.evaluation.statistics import mean_of
 from jaxmotion.evaluation.strata import STRATA, recovery
 
 ATTRIBUTES = {

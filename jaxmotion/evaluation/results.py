@@ -24,7 +24,8 @@ import numpy as np
 
 from jaxmotion.errors import InputError
 from jaxmotion.evaluation.protocol import Average
-from jaxmotion.evaluation.score import SequenceScores, Statistics, mean_of, statistics_of
+from jaxmotion.evaluation.score import SequenceScores, Statistics
+from jaxmotion.evaluation.statistics import mean_of, statistics_of
 from jaxmotion.options import Figure, from_json, to_json
 
 Kind = Literal["checkpoint", "results", "baseline"]

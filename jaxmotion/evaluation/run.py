@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -11,14 +11,14 @@ import numpy as np
 
 from jaxmotion.errors import InputError
 from jaxmotion.evaluation.comparison import published_scores
-from jaxmotion.evaluation.discovery import look_for_sequences
 from jaxmotion.evaluation.folder import write_masks
 from jaxmotion.evaluation.groups import is_stability_measured
 from jaxmotion.evaluation.methods import AnnotatedVideo, Baseline, Method, Network
-from jaxmotion.evaluation.protocol import Protocol
+from jaxmotion.evaluation.plan import DatasetPlan, Options
 from jaxmotion.evaluation.results import Dataset, Evaluation, Failure, Run
-from jaxmotion.evaluation.score import SequenceScores, mean_of, score_labels
+from jaxmotion.evaluation.score import SequenceScores, score_labels
 from jaxmotion.evaluation.sequences import ScoredSequence
+from jaxmotion.evaluation.statistics import mean_of
 from jaxmotion.evaluation.strata import Strata, find_strata
 from jaxmotion.files import atomic_path, stamps
 from jaxmotion.metrics.masks import unpack
@@ -26,66 +26,6 @@ from jaxmotion.metrics.shape_stability import temporal_stability
 from jaxmotion.options import from_json, to_json
 
 _FORMAT = 1
-
-
-@dataclass(frozen=True)
-class DatasetPlan:
-    """A dataset to evaluate on.
-
-    Attributes:
-        name: name for folders, unique within the evaluation.
-        root: folder laid out like DAVIS, or `tfds:NAME/CONFIG`.
-        flow: name of a folder of `root/Flows`; None compares masks alone.
-        protocol: rules by which the dataset is scored.
-        sequences: names of the sequences wanted; empty for all.
-        split: name of a list of sequences to take instead; None for the names above.
-        methods: result folders that are scored on this dataset alone.
-    """
-
-    name: str
-    root: Path
-    flow: str | None
-    protocol: Protocol
-    sequences: tuple[str, ...] = ()
-    split: str | None = None
-    methods: tuple[Method, ...] = ()
-
-    def find(self) -> tuple[list[ScoredSequence], dict[str, str]]:
-        """The sequences that are there, and what is missing of the others."""
-        return look_for_sequences(self.root, self.flow, self.sequences, self.split)
-
-    def columns(self, methods: Sequence[Method]) -> list[Method]:
-        """All methods of this dataset: those evaluated, its own result folders, baselines."""
-        evaluated = [method for method in methods if not isinstance(method, Baseline)]
-        baselines = [method for method in methods if isinstance(method, Baseline)]
-        return [*evaluated, *self.methods, *baselines]
-
-
-@dataclass(frozen=True)
-class Options:
-    """The files that an evaluation writes, and how it reports on its way.
-
-    Attributes:
-        resume: keep the result of every sequence, and reuse it if all its inputs are what they
-            were.
-        write_masks: write masks and segments as indexed PNG.
-        write_pictures: function that writes what a report shows, as `report.layers.write_layers`;
-            None for no pictures.
-        include_frames: show the video frames in the report, of the sequences that have any.
-        by: groups that the scores are told apart by, names of `groups.GROUPS`.
-        stability: measure the temporal stability of the foreground.
-        on_progress: function that is told what is being computed.
-        on_failure: function that is told, in one line, what went wrong with a sequence.
-    """
-
-    resume: bool = False
-    write_masks: bool = False
-    write_pictures: Callable[..., None] | None = None
-    include_frames: bool = False
-    by: tuple[str, ...] = ()
-    stability: bool = False
-    on_progress: Callable[[str], None] = lambda text: None
-    on_failure: Callable[[str], None] = lambda line: None
 
 
 @dataclass

@@ -1,7 +1,6 @@
 """Scores one sequence: labels of every frame against the frames that are annotated."""
 
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -10,12 +9,12 @@ from jaxmotion.data.transforms import resize_labels
 from jaxmotion.errors import InputError
 from jaxmotion.evaluation.protocol import Average, Protocol
 from jaxmotion.evaluation.sequences import Annotation
+from jaxmotion.evaluation.statistics import mean_of, mean_over, statistics_of
 from jaxmotion.metrics import masks as bitmasks
 from jaxmotion.metrics.davis import (
     Contour,
     contour_f,
     packed_jaccard,
-    sequence_statistics,
     tolerance,
 )
 from jaxmotion.metrics.foreground import FEW_LABELS, NEED_GROUND_TRUTH, foreground_labels
@@ -23,7 +22,6 @@ from jaxmotion.metrics.objects import bootstrap_iou, box_iou, match_objects
 from jaxmotion.options import Figure
 from jaxmotion.saliency import salient, segment_residuals
 
-STATISTICS = ("mean", "recall", "decay")
 STABILITY = "T_mean"
 FOREGROUND = "foreground"
 
@@ -109,7 +107,7 @@ class SequenceScores:
     def per_frame(self, measure: str) -> np.ndarray:
         """A measure in every scored frame, mean over the objects: float64 `[n]`."""
         table = np.array([scored.scores[measure] for scored in self.objects], np.float64)
-        return _nanmean(table) if len(table) else np.full(len(self.frames), np.nan)
+        return mean_over(table) if len(table) else np.full(len(self.frames), np.nan)
 
     def statistics(self) -> Statistics:
         """Mean, recall and decay of every measure, each a mean over the objects; T if measured."""
@@ -278,25 +276,3 @@ def _pack_chosen(frame: np.ndarray, chosen: list[int]) -> np.ndarray:
     for label in chosen[1:]:
         words |= bitmasks.pack(frame == label)
     return words
-
-
-def mean_of(values: Iterable[float]) -> float:
-    """Mean of the numbers that exist; NaN where none does."""
-    return float(_nanmean(np.array(list(values), np.float64)))
-
-
-def statistics_of(objects: Iterable[tuple[float, ...]]) -> Iterable[tuple[str, tuple[float, ...]]]:
-    """Mean, recall and decay of the scores per frame of several objects, by their names."""
-    rows = []
-    for scores in objects:
-        known = [score for score in scores if not math.isnan(score)]
-        rows.append(sequence_statistics(known) if known else (math.nan,) * 3)
-    return zip(STATISTICS, zip(*rows, strict=True), strict=True)
-
-
-def _nanmean(table: np.ndarray) -> np.ndarray:
-    """Mean over the first axis of the numbers that exist; NaN, without a warning, where none."""
-    known = ~np.isnan(table)
-    count = known.sum(axis=0)
-    total = np.where(known, table, 0).sum(axis=0)
-    return np.where(count > 0, total / np.maximum(count, 1), np.nan)

@@ -13,8 +13,8 @@ from jaxmotion.baselines.threshold import BASELINES
 from jaxmotion.errors import InputError
 from jaxmotion.evaluation.discovery import BuiltData, open_data
 from jaxmotion.evaluation.methods import Network, Predictor, ResultFolder
+from jaxmotion.evaluation.plan import DatasetPlan
 from jaxmotion.evaluation.protocol import preset
-from jaxmotion.evaluation.run import DatasetPlan
 from jaxmotion.files import reading, stamps
 from jaxmotion.inference.adversarial import SalientMasks
 from jaxmotion.inference.detector import FrameDetector

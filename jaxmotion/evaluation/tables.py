@@ -11,7 +11,8 @@ import numpy as np
 from jaxmotion.evaluation.comparison import MEAN, folder_name
 from jaxmotion.evaluation.groups import groups_of
 from jaxmotion.evaluation.results import Dataset, Evaluation, Run
-from jaxmotion.evaluation.score import STABILITY, STATISTICS, SequenceScores, mean_of
+from jaxmotion.evaluation.score import STABILITY, SequenceScores
+from jaxmotion.evaluation.statistics import STATISTICS, mean_of
 
 PUBLISHED_PREFIX = "published "
 

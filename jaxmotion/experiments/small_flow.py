@@ -8,7 +8,8 @@ import numpy as np
 from jaxmotion.experiments.scenes import TEST_SEED
 from jaxmotion.metrics.flow import FlowErrors, flow_errors
 from jaxmotion.optical_flow.estimators import DIS
-from jaxmotion.scenes.aerial import AERIAL, AerialPair, draw_pair
+from jaxmotion.scenes.aerial import AerialPair, draw_pair
+from jaxmotion.scenes.aerial_config import AERIAL
 from jaxmotion.scenes.grounds import fields
 from jaxmotion.tasks.task import Variables
 from jaxmotion.training.config import Config
@@ -23,7 +24,7 @@ def aerial_pairs(count: int, seed: int = TEST_SEED, level: str = "default") -> l
     Args:
         count: number of pairs.
         seed: seed of the pairs.
-        level: name of the distribution in `jaxmotion.scenes.aerial.AERIAL`.
+        level: name of the distribution in `jaxmotion.scenes.aerial_config.AERIAL`.
     """
     numbers = (seed * 2**32 + number for number in range(count))
     return [draw_pair(AERIAL[level], *SIZE, seed=number, ground=fields) for number in numbers]

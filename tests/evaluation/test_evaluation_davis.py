@@ -24,7 +24,8 @@ from PIL import Image
 
 from jaxmotion.evaluation import Protocol, find_sequences, published_scores
 from jaxmotion.evaluation.methods import Baseline, Network, predict_labels
-from jaxmotion.evaluation.run import DatasetPlan, Options, evaluate
+from jaxmotion.evaluation.plan import DatasetPlan, Options
+from jaxmotion.evaluation.run import evaluate
 from jaxmotion.evaluation.score import select_by_cut
 from jaxmotion.evaluation.sequences import Annotation
 from jaxmotion.evaluation.tables import score_table

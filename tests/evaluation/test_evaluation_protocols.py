@@ -13,7 +13,8 @@ from jaxmotion.errors import InputError
 from jaxmotion.evaluation import PRESETS, find_sequences, preset
 from jaxmotion.evaluation.comparison import published_scores
 from jaxmotion.evaluation.methods import Network
-from jaxmotion.evaluation.run import DatasetPlan, Options, evaluate
+from jaxmotion.evaluation.plan import DatasetPlan, Options
+from jaxmotion.evaluation.run import evaluate
 from jaxmotion.evaluation.score import score_labels
 from jaxmotion.evaluation.sequences import Annotation
 from jaxmotion.metrics import masks

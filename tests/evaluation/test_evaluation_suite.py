@@ -26,8 +26,9 @@ from jaxmotion.evaluation import folder as evaluation_folder
 from jaxmotion.evaluation import preset
 from jaxmotion.evaluation.comparison import paired_differences, published_scores
 from jaxmotion.evaluation.methods import Network, ResultFolder
+from jaxmotion.evaluation.plan import DatasetPlan, Options
 from jaxmotion.evaluation.results import Dataset, Evaluation, Failure, Run, dumps, loads
-from jaxmotion.evaluation.run import DatasetPlan, Options, evaluate
+from jaxmotion.evaluation.run import evaluate
 from jaxmotion.evaluation.score import Cut, ObjectScores, SequenceScores
 from jaxmotion.evaluation.suite import read_suite
 from jaxmotion.locks import locked

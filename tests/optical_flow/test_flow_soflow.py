@@ -16,7 +16,8 @@ from jaxmotion.networks.soflow.network import SoFlow
 from jaxmotion.optical_flow import DIS, Enlarged, Refined, estimator_for_masks, make_estimator
 from jaxmotion.optical_flow.refinement import concurrent_calls
 from jaxmotion.optical_flow.soflow import TILE, SoFlowEstimator, _estimate, read_soflow
-from jaxmotion.scenes.aerial import AerialConfig, draw_pair
+from jaxmotion.scenes.aerial import draw_pair
+from jaxmotion.scenes.aerial_config import AerialConfig
 from jaxmotion.tasks.soflow_config import SoFlowTaskConfig
 
 TINY = SoFlowConfig(

@@ -8,7 +8,8 @@ import pytest
 
 from jaxmotion.errors import InputError
 from jaxmotion.optical_flow.quality import warp
-from jaxmotion.scenes.aerial import AERIAL, AerialConfig, draw_clip, draw_pair
+from jaxmotion.scenes.aerial import draw_clip, draw_pair
+from jaxmotion.scenes.aerial_config import AERIAL, AerialConfig
 from jaxmotion.scenes.grounds import country, fields, pictures
 
 CLEAN = AerialConfig(gain=0.0, noise=(0.01, 0.02), vehicles=(20, 30))

@@ -18,7 +18,8 @@ from jaxmotion.models.loading import load_trained
 from jaxmotion.models.zoo import export_model
 from jaxmotion.networks.soflow.config import SoFlowConfig
 from jaxmotion.optical_flow import make_estimator
-from jaxmotion.scenes.aerial import AerialConfig, draw_pair
+from jaxmotion.scenes.aerial import draw_pair
+from jaxmotion.scenes.aerial_config import AerialConfig
 from jaxmotion.tasks.soflow import SoFlowTask
 from jaxmotion.tasks.soflow_config import PhotometricConfig, SoFlowTaskConfig
 
