@@ -472,7 +472,7 @@ def test_models_are_listed_exported_and_scored(toy_models, davis, untrained_run,
     kinds = dict.fromkeys(("em-k2", "lt-ms-k4", "st-ms-k4"), "EM")
     kinds |= dict.fromkeys(("instances", "instances-video"), "instances")
     kinds |= dict.fromkeys(("foreground", "foreground-davis"), "foreground")
-    kinds = dict(sorted((kinds | {"saliency": "classification"}).items()))
+    kinds = dict(sorted((kinds | {"events": "events", "saliency": "classification"}).items()))
     rows, sentences = rows[: len(kinds)], rows[len(kinds) :]
     assert [row.split()[:2] for row in rows] == list(map(list, kinds.items()))
     assert [line.partition(":")[0] for line in sentences] == [f"{n} was trained on" for n in kinds]

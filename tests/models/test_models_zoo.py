@@ -102,7 +102,9 @@ def test_a_path_of_that_name_goes_first(toy_models, run, tmp_path, monkeypatch):
 
 def test_an_unknown_name_lists_the_known_in_their_order(toy_models):
     known = ", ".join(shipped_models())
-    assert known.startswith("em-k2, foreground, foreground-davis, instances, instances-video")
+    assert known.startswith(
+        "em-k2, events, foreground, foreground-davis, instances, instances-video"
+    )
     with pytest.raises(jm.InputError, match=rf"'em-k3'.*\({known}\)"):
         jm.Segmenter.load("em-k3")
 
