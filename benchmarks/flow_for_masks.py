@@ -23,7 +23,7 @@ from jaxmotion.data.pictures import read_image
 from jaxmotion.data.transforms import resize_flow
 from jaxmotion.errors import InputError
 from jaxmotion.evaluation.discovery import find_sequences
-from jaxmotion.evaluation.methods import predict_labels
+from jaxmotion.evaluation.prediction import predict_labels
 from jaxmotion.evaluation.protocol import Protocol
 from jaxmotion.evaluation.score import score_labels
 from jaxmotion.files import atomic_path
@@ -50,6 +50,7 @@ class BenchmarkConfig:
         checkpoints: networks.
         select: rule for the foreground.
         cut: frames segmented and selected together.
+        sharpen: let outlines follow the frames.
     """
 
     data: Path
@@ -62,6 +63,7 @@ class BenchmarkConfig:
     checkpoints: tuple[str, ...] = ("lt-ms-k4",)
     select: str = "best_subset"
     cut: int = 10
+    sharpen: bool = False
 
 
 ESTIMATORS: dict[str, Callable[[Path], Estimator]] = {
@@ -124,7 +126,13 @@ def main(config: BenchmarkConfig) -> None:
                 seconds.append(cpu)
                 annotation, _ = sequence.read_annotation(protocol, len(flow))
                 for network, segmenter in segmenters.items():
-                    labels, count = predict_labels(segmenter, flow, annotation.size, protocol)
+                    labels, count = predict_labels(
+                        segmenter,
+                        flow,
+                        annotation.size,
+                        protocol,
+                        frame=sequence.frame if config.sharpen else None,
+                    )
                     scored, _ = score_labels(
                         sequence.name, labels, annotation, protocol, count, flow=flow
                     )

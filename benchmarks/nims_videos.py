@@ -11,7 +11,7 @@ import numpy as np
 from saliency import CAMERAS, still_video
 
 from jaxmotion.evaluation.discovery import find_sequences
-from jaxmotion.evaluation.methods import predict_labels
+from jaxmotion.evaluation.prediction import predict_labels
 from jaxmotion.evaluation.protocol import Protocol
 from jaxmotion.inference.detector import FrameDetector
 from jaxmotion.inference.nims import Selection, chosen_regions, softened

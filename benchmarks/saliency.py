@@ -23,7 +23,7 @@ import numpy as np
 import tyro
 
 from jaxmotion.evaluation.discovery import find_sequences
-from jaxmotion.evaluation.methods import predict_labels
+from jaxmotion.evaluation.prediction import predict_labels
 from jaxmotion.evaluation.protocol import Protocol
 from jaxmotion.inference.segmenter import Segmenter
 from jaxmotion.metrics.davis import jaccard

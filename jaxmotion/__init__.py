@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from jaxmotion.inference.inpainter import FlowInpainter
     from jaxmotion.inference.instance_segmenter import InstanceSegmenter
     from jaxmotion.inference.loading import load
+    from jaxmotion.inference.outlines import sharpen
     from jaxmotion.inference.segmenter import Segmenter
     from jaxmotion.motion import (
         Fit,
@@ -46,6 +47,7 @@ __all__ = [
     "motion",
     "parametric_flow",
     "saliency",
+    "sharpen",
 ]
 
 
@@ -55,6 +57,7 @@ _HOMES = {
     "Segmenter": "jaxmotion.inference.segmenter",
     "describe": "jaxmotion.inference.descriptors",
     "load": "jaxmotion.inference.loading",
+    "sharpen": "jaxmotion.inference.outlines",
     **dict.fromkeys(
         ("Fit", "MotionModel", "fit", "frame_coefficients", "inpaint", "parametric_flow"),
         "jaxmotion.motion",

@@ -72,6 +72,7 @@ def segment_instances(
     attention: bool = False,
     events: EventAnswer | None = None,
     every_track: bool = False,
+    sharpened: bool = True,
 ) -> Counted:
     """Finds the objects of a video file or a folder of frames.
 
@@ -106,6 +107,7 @@ def segment_instances(
         events: how to tell events; None for not at all.
         every_track: whether to keep tracks that hardly move against the one that moves most
             (`saliency.salient`), most of which are patches of the background.
+        sharpened: whether the outlines of objects follow the frames (`sharpen`).
 
     Returns:
         How many objects there are.
@@ -133,7 +135,8 @@ def segment_instances(
         longest = records.longest(min(segmenter.task.most_tracks, _MOST))
         tracks, residuals = _chosen(kept, longest, every_track)
         gatherer = Gatherer(1 + len(tracks), network.reduction if attention else 0)
-        names = _write_pictures(new, video, kept, tracks, gatherer)
+        pictures = Pictures(new, video, sharpened)
+        names = _write_pictures(pictures, video, kept, tracks, gatherer)
         _write_moving(new, video, names, len(tracks), exports, dilate)
         _write_motions(new / "theta.npz", segmenter, kept, tracks)
         _write_table(new / "tracks.csv", names, kept, tracks, records, gatherer)
@@ -177,10 +180,10 @@ def _find(
 
 
 def _write_pictures(
-    new: Path, video: Video, kept: KeptTracks, tracks: list[int], gatherer: Gatherer
+    pictures: Pictures, video: Video, kept: KeptTracks, tracks: list[int], gatherer: Gatherer
 ) -> list[str]:
     """Writes masks and overlay, and shows them to the gatherer; gives the names of the frames."""
-    with Pictures(new, video) as pictures:
+    with pictures:
         for t, (name, frame) in enumerate(zip(video.frame_names(), video, strict=False)):
             flow, valid, found = kept[min(t, len(kept) - 1)]
             masks = found.masks(tracks)

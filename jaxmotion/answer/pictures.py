@@ -14,15 +14,23 @@ from jaxmotion.data.masks import write_labels
 from jaxmotion.data.pictures import overlay, write_image
 from jaxmotion.data.transforms import likeliest_labels
 from jaxmotion.data.video import Video, VideoWriter
+from jaxmotion.inference.outlines import sharpen
 from jaxmotion.motion import FRAME_MOTION
 from jaxmotion.saliency import saliency_map
 
 
 class Pictures:
-    """Writes the masks and the overlay into a folder, frame by frame."""
+    """Writes the masks and the overlay into a folder, frame by frame.
 
-    def __init__(self, folder: Path, video: Video) -> None:
+    Args:
+        folder: folder of the results.
+        video: the video.
+        sharpened: whether outlines follow the frames (`sharpen`) or are those of the masks.
+    """
+
+    def __init__(self, folder: Path, video: Video, sharpened: bool = True) -> None:
         self._folder, self._shown = folder, (video.fps, video.pixel_aspect)
+        self._sharpened = sharpened
         self.names: list[str] = []
 
     def __enter__(self) -> "Pictures":
@@ -47,6 +55,8 @@ class Pictures:
         Returns:
             Labels of the frame, uint8 `[H, W]`.
         """
+        if self._sharpened:
+            masks = sharpen(masks, frame)
         labels = likeliest_labels(masks, frame.shape[:2])
         write_labels(self._folder / "masks" / f"{name}.png", labels)
         self._video.write(overlay(frame, labels))

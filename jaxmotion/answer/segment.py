@@ -50,6 +50,8 @@ class Answer:
         dilate: pixels by which the masks of ``colmap`` and ``nerfstudio`` are widened.
         attention: on the page, the weights that the network's gate gives to frames and regions.
         events: how to tell events, and write the files of `write_events`; None for not at all.
+        sharpened: whether the outlines of ``masks`` and of all that is made of them follow the
+            frames (`jaxmotion.inference.outlines.sharpen`).
     """
 
     probabilities: bool = False
@@ -59,6 +61,7 @@ class Answer:
     dilate: int = 0
     attention: bool = False
     events: EventAnswer | None = None
+    sharpened: bool = True
 
     def __post_init__(self) -> None:
         for name in self.exports:
@@ -176,7 +179,8 @@ def segment_video(
         held: list[Segmented] = []
         if answer.latents:
             sinks.append(lambda *frame: held.append(frame))
-        seen = run_stages(video, segmenter, fields, Pictures(new, video), gatherer, sinks, writing)
+        pictures = Pictures(new, video, answer.sharpened)
+        seen = run_stages(video, segmenter, fields, pictures, gatherer, sinks, writing)
         moving = salient(seen.residuals)
         if segmenter.select == "nonzero":  # the network itself was taught what moves
             moving = np.arange(network.num_masks) > 0

@@ -4,7 +4,7 @@ import logging
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -49,6 +49,8 @@ class EvalConfig:
         cut: number of frames segmented at once and selected together; 0 is the whole sequence.
         num_masks: number of masks of a network with slots, if not as in training; auto for as many
             as describe each cut most briefly; for results, the number of labels that there may be.
+        sharpen: let the outlines of the masks follow the frames, as `jaxmotion segment` does;
+            sequences without frames cannot be scored then.
         frames: annotated frames to score: all that have a flow (flow), or those of the official
             benchmark, which may leave out the first (official).
         sequences: names of the sequences to score; all if not given.
@@ -74,6 +76,7 @@ class EvalConfig:
     select: str | None = None
     cut: int | None = None
     num_masks: int | Literal["auto"] | None = None
+    sharpen: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     frames: Literal["flow", "official"] | None = None
     sequences: tuple[str, ...] = ()
     split: str | None = None
@@ -176,7 +179,10 @@ def _read_methods(config: EvalConfig, plans: "Sequence[DatasetPlan]") -> "list[M
     baselines = [Baseline(name) for name in config.baselines if config.baselines != ("none",)]
     checkpoints = config.checkpoint or (() if config.results else (DEFAULT_METHOD,))
     methods = [
-        *(network(text, config.num_masks) for text in checkpoints),
+        *(
+            replace(network(text, config.num_masks), sharpened=config.sharpen)
+            for text in checkpoints
+        ),
         *result_folders(config.results, config.select, config.num_masks),
         *result_folders(config.compare),
     ]

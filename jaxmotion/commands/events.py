@@ -44,11 +44,17 @@ def main(argv: Sequence[str], prog: str = "jaxmotion events") -> None:
     settings |= {"Events": options.head} if options.head else {}
     if isinstance(segmenter, InstanceSegmenter):
         found = segment_instances(
-            options.video, segmenter, options.out, flow, settings, events=wanted
+            options.video,
+            segmenter,
+            options.out,
+            flow,
+            settings,
+            events=wanted,
+            sharpened=options.sharpen,
         )
         print(f"{options.out}: index.html, masks, {', '.join(EVENT_FILES)}; {found}")
     else:
-        answer = Answer(events=wanted)
+        answer = Answer(events=wanted, sharpened=options.sharpen)
         report = segment_video(
             options.video, segmenter, options.out, flow, answer, settings, detector
         )

@@ -33,6 +33,7 @@ class Instances:
         overlap: number of frames that two windows share, by which objects are joined.
         every_track: also keep what hardly moves against the object that moves most; most of it is
             patches of the background.
+        sharpen: let the outlines of the objects follow the edges and colors of the frames.
     """
 
     video: tyro.conf.Positional[Path]
@@ -47,6 +48,7 @@ class Instances:
     window: int | None = None
     overlap: int | None = None
     every_track: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    sharpen: bool = True
 
 
 def main(argv: Sequence[str], prog: str = "jaxmotion instances") -> None:
@@ -70,6 +72,7 @@ def main(argv: Sequence[str], prog: str = "jaxmotion instances") -> None:
         "Network": options.checkpoint,
         "Flow": made_by,
         "Windows": f"{windows.window} frames, sharing {windows.overlap}",
+        "Outlines": "of the frames" if options.sharpen else "of the flow",
     }
     found = segment_instances(
         options.video,
@@ -80,5 +83,6 @@ def main(argv: Sequence[str], prog: str = "jaxmotion instances") -> None:
         options.export,
         options.dilate,
         every_track=options.every_track,
+        sharpened=options.sharpen,
     )
     print(f"{options.out}: index.html, masks, moving, overlay.mp4, tracks.csv; {found}")

@@ -55,14 +55,24 @@ def main(argv: Sequence[str], prog: str = "jaxmotion segment") -> None:
         options.export,
         options.dilate,
         options.attention,
+        sharpened=options.sharpen,
     )
     enable_compilation_cache()
     if is_of_instances(options):
         _check_instances(options)
     segmenter, flow, detector, settings, advice = prepare(options)
     if isinstance(segmenter, InstanceSegmenter):
-        chosen = (options.export, options.dilate, options.attention)
-        found = segment_instances(options.video, segmenter, options.out, flow, settings, *chosen)
+        found = segment_instances(
+            options.video,
+            segmenter,
+            options.out,
+            flow,
+            settings,
+            options.export,
+            options.dilate,
+            options.attention,
+            sharpened=options.sharpen,
+        )
         print(f"{options.out}: index.html, masks, moving, overlay.mp4, tracks.csv; {found}")
     else:
         report = segment_video(

@@ -44,6 +44,7 @@ class Segmenting:
         overlap: number of frames that two windows share, by which their labels are linked.
         num_masks: number of segments of a network with slots, if not as in training; auto for as
             many as describe the video most briefly.
+        sharpen: let the outlines of the masks follow the edges and colors of the frames.
     """
 
     video: tyro.conf.Positional[Path]
@@ -58,6 +59,7 @@ class Segmenting:
     window: int | None = None
     overlap: int | None = None
     num_masks: int | Literal["auto"] | None = None
+    sharpen: bool = True
 
 
 def choose_flow(
@@ -159,6 +161,7 @@ def prepare(options: Segmenting) -> Prepared:
         "Windows": f"{windows.window} frames, sharing {windows.overlap}"
         if windows.window
         else "the whole video",
+        "Outlines": "of the frames" if options.sharpen else "of the flow",
     }
     detector = None
     if not of_instances and options.classifier != "none":

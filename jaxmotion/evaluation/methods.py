@@ -4,9 +4,8 @@ Each gives labels at the size of the annotation, `method.label(video, protocol)`
 """
 
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,15 +20,12 @@ from jaxmotion.baselines.threshold import (
 )
 from jaxmotion.data.masks import MASK_SUFFIXES, check_background, read_label_pictures
 from jaxmotion.data.pairing import place_files
-from jaxmotion.data.transforms import Size, likeliest_labels
 from jaxmotion.errors import InputError
+from jaxmotion.evaluation.prediction import Predictor, predict_labels
 from jaxmotion.evaluation.protocol import Protocol
 from jaxmotion.evaluation.results import Kind
 from jaxmotion.evaluation.sequences import Annotation, ScoredSequence
 from jaxmotion.files import list_files, stamps
-
-Predictor = Callable[..., np.ndarray]
-"""Flow [T, h, w, 2], and valid [T, h, w] where not all of it is known, to masks [T, h, w, K]."""
 
 
 class AnnotatedVideo(NamedTuple):
@@ -100,6 +96,7 @@ class Network:
         source: name of the checkpoint as the user gave it.
         kind: `"checkpoint"`, or `"baseline"` for one that is evaluated like a network.
         identity: values that tell it from another network of that name.
+        sharpened: whether outlines follow the frames of the video (`inference.outlines.sharpen`).
     """
 
     name: str
@@ -107,6 +104,7 @@ class Network:
     source: str = ""
     kind: Kind = "checkpoint"
     identity: Mapping[str, Any] = field(default_factory=dict)
+    sharpened: bool = False
 
     @cached_property
     def predictor(self) -> Predictor:
@@ -119,9 +117,13 @@ class Network:
         Args:
             video: the sequence, with its flow.
             protocol: protocol that says how the sequence is cut.
+
+        Raises:
+            InputError: outlines are to follow frames, and there are none.
         """
         flow, size = video.known_flow(), video.annotation.size
-        labels, count = predict_labels(self.predictor, flow, size, protocol, video.valid)
+        frame = video.sequence.frame if self.sharpened else None
+        labels, count = predict_labels(self.predictor, flow, size, protocol, video.valid, frame)
         # What chooses by itself says how it is to be read.
         select, background = (
             getattr(self.predictor, name, None) for name in ("select", "background")
@@ -130,7 +132,8 @@ class Network:
 
     def inputs(self, sequence: ScoredSequence) -> dict[str, Any]:
         """The values that its result on a sequence depends on, beside the data."""
-        return dict(self.identity)
+        frames = [stamps(path) for path in sequence.record.frame_paths] if self.sharpened else None
+        return {**self.identity, "sharpened": frames}
 
     def release(self) -> None:
         """Lets go of the predictor and its memory."""
@@ -265,35 +268,3 @@ class Baseline:
 
 
 Method = Network | ResultFolder | Baseline
-
-
-def predict_labels(
-    predict: Predictor,
-    flow: np.ndarray,
-    size: Size,
-    protocol: Protocol,
-    valid: np.ndarray | None = None,
-) -> tuple[np.ndarray, int]:
-    """Segments a sequence cut by cut.
-
-    Args:
-        predict: function that gives the masks of flow.
-        flow: `[T, h, w, 2]`, pixels per frame.
-        size: height and width of the annotation.
-        protocol: protocol that says how the sequence is cut.
-        valid: bool `[T, h, w]`, where the flow is known; None for everywhere.
-
-    Returns:
-        Labels uint8 `[T, H, W]`, and K. The probabilities are upsampled bilinearly before each
-        pixel takes its likeliest segment.
-    """
-    labels, num_labels = np.empty((len(flow), *size), np.uint8), 1
-    for cut in protocol.cuts(len(flow)):
-        known = () if valid is None or valid[cut].all() else (valid[cut],)
-        masks = np.asarray(predict(flow[cut], *known), np.float32)
-        if masks.ndim != 4 or masks.shape[:-1] != flow[cut].shape[:-1]:
-            raise ValueError(f"predictor gave masks {masks.shape} for flow {flow[cut].shape}")
-        num_labels = max(num_labels, masks.shape[-1])  # each cut may choose its own
-        with ThreadPoolExecutor() as pool:  # OpenCV and numpy leave the interpreter lock alone
-            labels[cut] = list(pool.map(partial(likeliest_labels, size=size), masks))
-    return labels, num_labels

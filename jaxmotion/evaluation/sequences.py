@@ -82,6 +82,19 @@ class ScoredSequence:
         """Whether there are pictures of the frames."""
         return "frames" in self.record.readers
 
+    def frame(self, number: int) -> np.ndarray:
+        """Reads a frame of the video, uint8 `[H, W, 3]`.
+
+        Args:
+            number: number of the frame, from 0.
+
+        Raises:
+            InputError: there are no frames, or this one is missing or damaged.
+        """
+        if not self.has_frames:
+            raise InputError(f"{self.name}: no frames, expected some for outlines to follow")
+        return self.record.read(("frames",), [number])["frames"][0]
+
     def files(self, with_frames: bool = False) -> list[Path]:
         """The files that its scores depend on.
 

@@ -12,8 +12,9 @@ import numpy as np
 from jaxmotion.baselines.threshold import BASELINES
 from jaxmotion.errors import InputError
 from jaxmotion.evaluation.discovery import BuiltData, open_data
-from jaxmotion.evaluation.methods import Network, Predictor, ResultFolder
+from jaxmotion.evaluation.methods import Network, ResultFolder
 from jaxmotion.evaluation.plan import DatasetPlan
+from jaxmotion.evaluation.prediction import Predictor
 from jaxmotion.evaluation.protocol import preset
 from jaxmotion.files import reading, stamps
 from jaxmotion.inference.adversarial import SalientMasks

@@ -11,12 +11,12 @@ from typing import Any
 
 import cv2
 import numpy as np
-from scipy.linalg import solveh_banded
 
 from jaxmotion.motion import frame_motion
 from jaxmotion.optical_flow.enlarged import Enlarged, enlarged
 from jaxmotion.optical_flow.estimators import DIS, Estimator, make_estimator
 from jaxmotion.optical_flow.planar import Planar
+from jaxmotion.optical_flow.smoothing import smooth
 
 Size = tuple[int, int]  # height, width
 
@@ -29,10 +29,6 @@ MASK_STRENGTH, FLOW_STRENGTH, SMALL_STRENGTH = 3000.0, 100.0, 500.0
 _RELATIVE, _ABSOLUTE, _GRAY_LEVELS, _LEAST = 0.05, 0.5, 20.0, 1e-4
 
 _MEAN_OF_COLORS = np.full((1, 3), 1 / 3, np.float32)
-
-# Colors that differ by as many gray levels are likely on two surfaces; passes of the smoother, each
-# of them weaker by a factor, so that the streaks of one are gone after the next.
-_EDGE, _PASSES, _WEAKER = 3.0, 3, 4.0
 
 # Calls beside each other; each holds some 50 MB.
 _MOST_CALLS = 16
@@ -174,50 +170,6 @@ def confidence(
 def _squared(vectors: np.ndarray) -> np.ndarray:
     """Squared lengths of `[H, W, 2]`; a sum over its last axis takes NumPy five times as long."""
     return vectors[..., 0] ** 2 + vectors[..., 1] ** 2
-
-
-def smooth(flow: np.ndarray, weights: np.ndarray, guide: np.ndarray, strength: float) -> np.ndarray:
-    """Weighted smoothing that stops at the edges of a picture, solved by rows and by columns.
-
-    Along a line it finds the u of least Σ (u - s)² + λ Σ g (u_i - u_j)² over neighbors i and j,
-    where g is exp(-|c_i - c_j| / 3) of their colors and λ the strength. Rows and columns are solved
-    in turn, with λ a quarter after each turn. That is done for the weighted flow and for the
-    weights, whose ratio it is.
-
-    Args:
-        flow: flow to smooth, `[H, W, 2]`.
-        weights: weight of each vector, `[H, W]`, positive.
-        guide: picture whose edges stop the smoothing, uint8 `[H, W, 3]`.
-        strength: λ of the first turn; it reaches about its square root in pixels.
-
-    Returns:
-        float32 `[H, W, 2]`, each vector between the least and the largest one.
-
-    References:
-        Min et al., Fast global image smoothing based on weighted least squares, TIP 2014.
-    """
-    colors = guide.astype(np.float32)
-    across, down = (
-        np.exp(-np.linalg.norm(np.diff(colors, axis=axis), axis=-1) / _EDGE) for axis in (1, 0)
-    )
-    signal = np.dstack([flow * weights[..., None], weights]).astype(np.float64)
-    for turn in range(_PASSES):
-        of_turn = strength / _WEAKER**turn
-        signal = _smooth_rows(signal, of_turn * across)
-        signal = _smooth_rows(signal.swapaxes(0, 1), of_turn * down.T).swapaxes(0, 1)
-    return (signal[..., :2] / signal[..., 2:]).astype(np.float32)
-
-
-def _smooth_rows(signal: np.ndarray, links: np.ndarray) -> np.ndarray:
-    """The u of least Σ (u - signal)² + Σ links (u_j - u_j+1)² in every row of `[H, W, C]`."""
-    if not links.size:
-        return signal
-    before, after = np.zeros(signal.shape[:2]), np.zeros(signal.shape[:2])
-    before[:, 1:] = after[:, :-1] = links
-    # All rows as one tridiagonal system, in which the last of a row and the first of the next do
-    # not touch.
-    system = np.stack([-before.ravel(), (1 + before + after).ravel()])
-    return solveh_banded(system, signal.reshape(-1, signal.shape[-1])).reshape(signal.shape)
 
 
 def _shrink(picture: np.ndarray, size: Size) -> np.ndarray:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from classifier_run import write_classifier
+from PIL import Image
 
 import jaxmotion as jm
 from jaxmotion.answer import Answer, segment_video
@@ -15,12 +16,14 @@ from jaxmotion.data.transforms import resize_masks
 from jaxmotion.data.windows import InferenceConfig
 from jaxmotion.inference import segmenter as segmenter_module
 from jaxmotion.inference.detector import FrameDetector
+from jaxmotion.inference.outlines import sharpen
 from jaxmotion.optical_flow import Refined, read_flo, write_flo, write_flow_npz
 from jaxmotion.saliency import salient_segments
 from jaxmotion.tasks.segmentation_config import ObjectiveConfig
 
 SIZE = (40, 64)
 FRAMES = 12
+OF_THE_FLOW = Answer(sharpened=False)
 ALWAYS = {"index.html", "masks", "moving", "overlay.mp4", "theta.npz"}
 
 
@@ -72,7 +75,7 @@ def same_partition(a, b):
 @pytest.mark.parametrize("inference", [(1, 0), (3, 2), (0, 0)])
 def test_the_files_are_what_the_segmenter_says(video, segmenter, tmp_path, inference):
     segmenter.inference = InferenceConfig(*inference)
-    segment_video(video / "frames", segmenter, tmp_path, video / "flow")
+    segment_video(video / "frames", segmenter, tmp_path, video / "flow", OF_THE_FLOW)
     flow = stored_flow(video)
     masks = segmenter(flow)
     expected = masks.argmax(-1)
@@ -89,6 +92,22 @@ def test_the_files_are_what_the_segmenter_says(video, segmenter, tmp_path, infer
     np.testing.assert_array_equal(moving, salient_segments(masks, flow))
     pictures = np.stack([read_image(path) for path in sorted((tmp_path / "moving").iterdir())])
     there = moving[np.concatenate([expected, expected[-1:]])]
+    np.testing.assert_array_equal(pictures[..., 0], np.where(there, 255, 0))
+
+
+def test_outlines_follow_the_frames(video, segmenter, tmp_path):
+    segment_video(video / "frames", segmenter, tmp_path, video / "flow")
+    frames = list(open_video(video / "frames"))
+    masks = segmenter(stored_flow(video))
+    found = np.stack(
+        [np.array(Image.open(path)) for path in sorted((tmp_path / "masks").iterdir())]
+    )
+    expected = [sharpen(masks[min(t, FRAMES - 2)], frame) for t, frame in enumerate(frames)]
+    np.testing.assert_array_equal(found, np.argmax(expected, axis=-1))
+    assert (found[:-1] != masks.argmax(-1)).any()
+    with np.load(tmp_path / "theta.npz") as archive:
+        there = archive["moving"][found]
+    pictures = np.stack([read_image(path) for path in sorted((tmp_path / "moving").iterdir())])
     np.testing.assert_array_equal(pictures[..., 0], np.where(there, 255, 0))
 
 
@@ -156,7 +175,7 @@ def test_refined_flow_is_made_at_the_size_that_the_network_works_at(video, segme
     size = segmenter.working_size(3 * SIZE[0], 3 * SIZE[1])
     assert size[0] < 3 * SIZE[0]
     segmenter.inference = InferenceConfig(1)
-    segment_video(tmp_path / "large", segmenter, tmp_path / "out", Refined())
+    segment_video(tmp_path / "large", segmenter, tmp_path / "out", Refined(), OF_THE_FLOW)
     refined = Refined(size=size)
     flow = np.stack([refined(a, b) for a, b in pairwise(frames)])
     assert flow.shape == (3, *size, 2)
@@ -276,7 +295,7 @@ def test_unknown_vectors_stay_unknown(video, segmenter, tmp_path):
     valid = np.ones(flow.shape[:3], bool)
     valid[:, 5:25, 20:40] = False
     write_flow_npz(tmp_path / "flow.npz", np.where(valid[..., None], flow, 7), valid)
-    segment_video(video / "frames", segmenter, tmp_path / "out", tmp_path / "flow.npz")
+    segment_video(video / "frames", segmenter, tmp_path / "out", tmp_path / "flow.npz", OF_THE_FLOW)
     expected = segmenter(flow, valid).argmax(-1)
     assert same_partition(labels_of(tmp_path / "out")[:-1], expected)
     zeros = segmenter(np.where(valid[..., None], flow, 0)).argmax(-1)

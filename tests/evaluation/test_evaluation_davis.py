@@ -23,12 +23,14 @@ from made_up_davis import (
 from PIL import Image
 
 from jaxmotion.evaluation import Protocol, find_sequences, published_scores
-from jaxmotion.evaluation.methods import Baseline, Network, predict_labels
+from jaxmotion.evaluation.methods import Baseline, Network
 from jaxmotion.evaluation.plan import DatasetPlan, Options
+from jaxmotion.evaluation.prediction import predict_labels
 from jaxmotion.evaluation.run import evaluate
 from jaxmotion.evaluation.score import select_by_cut
 from jaxmotion.evaluation.sequences import Annotation
 from jaxmotion.evaluation.tables import score_table
+from jaxmotion.inference.outlines import sharpen
 from jaxmotion.metrics.davis import boundary_f, jaccard, sequence_statistics
 from jaxmotion.metrics.masks import unpack
 from jaxmotion.optical_flow.formats import write_flo
@@ -110,6 +112,37 @@ def test_labels_are_those_of_the_upsampled_probabilities():
     for frame, found in zip(masks, labels, strict=True):
         planes = [cv2.resize(np.ascontiguousarray(frame[..., k]), SIZE[::-1]) for k in range(5)]
         np.testing.assert_array_equal(found, np.argmax(planes, axis=0))
+
+
+def test_outlines_follow_the_frames_of_the_video_whatever_the_cut():
+    rng = np.random.default_rng(0)
+    masks = rng.dirichlet(np.ones(3), size=(5, *FLOW_SIZE)).astype(np.float32)
+    frames = rng.integers(0, 256, (5, *SIZE, 3)).astype(np.uint8)
+    flow = np.zeros((5, *FLOW_SIZE, 2), np.float32)
+    flow[..., 0] = np.arange(5)[:, None, None]
+    labels, _ = predict_labels(
+        lambda flow: masks[flow[:, 0, 0, 0].astype(int)],
+        flow,
+        SIZE,
+        Protocol("best_subset", 2),
+        frame=lambda number: frames[number],
+    )
+    expected = [sharpen(*pair).argmax(axis=-1) for pair in zip(masks, frames, strict=True)]
+    np.testing.assert_array_equal(labels, expected)
+
+
+def test_an_evaluation_reads_the_frames_that_outlines_follow(root, tmp_path):
+    plan = DatasetPlan("made", root, "made", Protocol(), ("dog",))
+    methods = [Network("plain", lambda: by_u), Network("sharp", lambda: by_u, sharpened=True)]
+    *_, last = evaluate(tmp_path / "a", [plan], methods, Options())
+    plain, sharp = (run.sequences[0].statistics() for run in last.datasets[0].runs)
+    assert plain != sharp
+    shutil.rmtree(root / "JPEGImages/480p/dog")
+    *_, last = evaluate(tmp_path / "b", [plan], methods, Options())
+    assert [len(run.sequences) for run in last.datasets[0].runs] == [1, 0]
+    assert [failure.reason for failure in last.datasets[0].runs[1].failures] == [
+        "dog: no frames, expected some for outlines to follow"
+    ]
 
 
 def test_official_frames_leave_out_the_first():
