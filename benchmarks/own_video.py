@@ -1,7 +1,8 @@
-"""What `jaxmotion segment` makes of clips of a user's kind: what moves, time, size of the page.
+"""What a command makes of clips of a user's kind: what moves, time, memory, size of the page.
 
     python benchmarks/own_video.py --out clips
     python benchmarks/own_video.py --out clips --clips pan small
+    python benchmarks/own_video.py --out clips --clips short longest --command events
     python benchmarks/own_video.py --out clips --videos path/to/DAVIS/JPEGImages/480p/dog
 
 Clips are textures of noise that a virtual camera looks at, and a disk of another texture where an
@@ -20,6 +21,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -58,6 +60,8 @@ CLIPS = {
     "small": Clip(frames=30, pan=2.0, radius=12, speed=5.0),
     "4k": Clip(2160, 3840, 12, pan=8.0, radius=350, speed=20.0),
     "long": Clip(240, 426, 2000, pan=1.0, radius=40, speed=3.0),
+    "short": Clip(120, 214, 256, pan=1.0, radius=20, speed=2.0),
+    "longest": Clip(120, 214, 10_000, pan=1.0, radius=20, speed=2.0),
 }
 
 
@@ -69,11 +73,13 @@ class BenchmarkConfig:
         out: where clips and results are kept.
         clips: names of CLIPS.
         videos: files or folders of frames to take instead.
+        command: what is run.
     """
 
     out: Path
     clips: tuple[str, ...] = tuple(CLIPS)
     videos: tuple[Path, ...] = ()
+    command: Literal["segment", "instances", "events"] = "segment"
 
 
 def texture(height: int, width: int, seed: int) -> np.ndarray:
@@ -120,13 +126,13 @@ def overlap(folder: Path, clip: Clip) -> float:
     return float(np.mean(scores))
 
 
-def segment(video: Path, out: Path) -> tuple[float, float, float, str]:
-    """Runs the command; wall seconds, CPU seconds, peak memory in GB, and what it said."""
+def run(command: str, video: Path, out: Path) -> tuple[float, float, float, str]:
+    """Runs a command; wall seconds, CPU seconds, peak memory in GB, and what it said."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     start = time.perf_counter()
-    command = [sys.executable, "-c", "import sys; from jaxmotion.cli import main; sys.exit(main())"]
+    python = [sys.executable, "-c", "import sys; from jaxmotion.cli import main; sys.exit(main())"]
     done = subprocess.run(
-        [*command, "segment", str(video), "--out", str(out)], stdout=subprocess.PIPE, text=True
+        [*python, command, str(video), "--out", str(out)], stdout=subprocess.PIPE, text=True
     )
     if done.returncode:
         sys.exit(done.returncode)
@@ -147,7 +153,7 @@ def main(config: BenchmarkConfig) -> None:
             with VideoWriter(video) as writer:
                 for frame, _ in frames_of(clip):
                     writer.write(frame)
-        wall, cpu, memory, said = segment(video, out)
+        wall, cpu, memory, said = run(config.command, video, out)
         text = (out / "index.html").read_text()
         data = json.loads(text.partition('id="data">')[2].partition("</script>")[0])
         count = len(data["moving"])

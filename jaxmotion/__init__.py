@@ -25,7 +25,7 @@ if TYPE_CHECKING:
         parametric_flow,
     )
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "Fit",

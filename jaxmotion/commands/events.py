@@ -5,6 +5,9 @@ from dataclasses import dataclass
 
 from jaxmotion.commands.parsing import parse_options
 from jaxmotion.commands.segmenting import Segmenting, prepare
+from jaxmotion.models import DEFAULT_EVENTS
+
+RULES = "rules"
 
 
 @dataclass(frozen=True)
@@ -13,12 +16,12 @@ class Events(Segmenting):
 
     Attributes:
         fps: frames per second, for the times in the tables, where the video does not tell.
-        head: network that tells the events in place of the rules: the folder of a run of `events`,
-            a file that `jaxmotion export` wrote, or a shipped model. Rules if not given.
+        head: network that tells the events: the folder of a run of `events`, a file that
+            `jaxmotion export` wrote, or a shipped model; rules for rules in its place.
     """
 
     fps: float | None = None
-    head: str = ""
+    head: str = DEFAULT_EVENTS
 
 
 def main(argv: Sequence[str], prog: str = "jaxmotion events") -> None:
@@ -38,10 +41,10 @@ def main(argv: Sequence[str], prog: str = "jaxmotion events") -> None:
     from jaxmotion.training.compilation_cache import enable_compilation_cache
 
     enable_compilation_cache()
-    tell = EventFinder.load(options.head) if options.head else find_events
+    tell = find_events if options.head == RULES else EventFinder.load(options.head)
     wanted = EventAnswer(options.fps, tell)
     segmenter, flow, detector, settings, advice = prepare(options)
-    settings |= {"Events": options.head} if options.head else {}
+    settings |= {"Events": options.head}
     if isinstance(segmenter, InstanceSegmenter):
         found = segment_instances(
             options.video,

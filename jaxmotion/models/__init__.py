@@ -9,6 +9,7 @@ from pathlib import Path
 
 __all__ = [
     "DEFAULT_CLASSIFIER",
+    "DEFAULT_EVENTS",
     "DEFAULT_INSTANCES",
     "DEFAULT_LIVE",
     "DEFAULT_MODEL",
@@ -17,6 +18,7 @@ __all__ = [
 
 DEFAULT_MODEL = "lt-ms-k4"
 DEFAULT_CLASSIFIER = "saliency"
+DEFAULT_EVENTS = "events"
 DEFAULT_INSTANCES = "instances-video"
 DEFAULT_LIVE = "st-ms-k4"
 FOLDER = Path(str(files(__name__)))

@@ -47,7 +47,7 @@ def film(folder, height, width):
 def out(clip, untrained_run, tmp_path_factory):
     out = tmp_path_factory.mktemp("out") / "out"
     options = ["--flow", clip / "flow.npz", "--checkpoint", untrained_run, "--classifier", "none"]
-    words = ["events", clip / "clip", "--out", out, *options, "--fps", "10"]
+    words = ["events", clip / "clip", "--out", out, *options, "--fps", "10", "--head", "rules"]
     assert main([str(word) for word in words]) == 0
     return out
 
@@ -133,6 +133,7 @@ def test_vectors_count_pixels_of_the_video(clip, untrained_run, tmp_path):
         film(root / "film", times * HEIGHT, times * WIDTH)
         write_flow_npz(root / "flow.npz", times * flow)
         options = ["--checkpoint", untrained_run, "--classifier", "none", "--fps", "10"]
+        options += ["--head", "rules"]
         words = ["events", root / "film", "--flow", root / "flow.npz", "--out", root / "out"]
         assert main([str(word) for word in (*words, *options)]) == 0
         events.append(json.loads((root / "out" / "events.json").read_text())["events"])
