@@ -86,7 +86,8 @@ def _chances(labels: np.ndarray, count: int, frame: np.ndarray, cell: float) -> 
         np.exp(np.maximum(distance / (-_OFF * cell), _LEAST_LIKELY) + _COLOR * of_color)
         for distance, of_color in zip(away, np.moveaxis(likely, -1, 0), strict=True)
     ]
-    return np.stack(planes, axis=-1) / sum(planes)[..., None]
+    chances = np.stack(planes, axis=-1)
+    return chances / chances.sum(axis=-1, keepdims=True)
 
 
 def _likelihoods(
