@@ -307,6 +307,7 @@ def test_a_bad_file_is_named_and_the_results_so_far_are_kept(root, tmp_path, cap
         (["--protocol", "davis"], r"--protocol davis: unknown, expected davis2016, segtrack_v2"),
         (["--split", "one", "--sequences", "dog"], r"either sequences or a split"),
         (["--data", "nowhere"], r"^error: nowhere: no such folder"),
+        (["--results", "masks", "--sharpen"], r"--sharpen: expected with --checkpoint"),
     ],
 )
 def test_a_wrong_option_gets_one_line(root, tmp_path, capsys, options, complaint):
