@@ -133,7 +133,8 @@ class Gatherer:
         self.areas.append(np.bincount(labels.ravel(), minlength=self._num_labels) / labels.size)
         if index % self._step:
             return
-        flow, masks, valid = rest or (None, None, None)
+        # Copies: what is given may be part of a whole window, which would stay in memory with it.
+        flow, masks, valid = map(np.copy, rest) if rest else (None, None, None)
         picture = webp(shrunk(frame), FRAME_QUALITY)
         small = resize_labels(labels, small_size(labels.shape)).astype(np.uint8)
         weighed = None if regions is None else webp(regions_picture(frame, regions), FRAME_QUALITY)

@@ -179,7 +179,9 @@ def _read_methods(config: EvalConfig, plans: "Sequence[DatasetPlan]") -> "list[M
     baselines = [Baseline(name) for name in config.baselines if config.baselines != ("none",)]
     checkpoints = config.checkpoint or (() if config.results else (DEFAULT_METHOD,))
     if config.sharpen and not checkpoints:
-        raise InputError("--sharpen: expected with --checkpoint; masks of results are what they are")
+        raise InputError(
+            "--sharpen: expected with --checkpoint; masks of results are what they are"
+        )
     methods = [
         *(
             replace(network(text, config.num_masks), sharpened=config.sharpen)

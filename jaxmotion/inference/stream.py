@@ -1,8 +1,8 @@
 """Masks of a video while its flow arrives, with the same labels in all frames."""
 
 import logging
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from itertools import tee
 from typing import Any, NamedTuple, cast
 
 import cv2
@@ -98,16 +98,26 @@ def segment_stream(
             size = valid.shape
             yield resize_flow_and_valid(flow, valid, working_size(*size))
 
-    # Labels are linked some frames ahead of those whose masks are given.
-    ahead, windows = tee(run_windows(segment, shrunk(), inference, bucketed=True))
-    clips = ((start, found.masks[:length]) for start, length, found in ahead)
+    # Labels are linked some frames ahead of those whose masks are given. Until then weights wait
+    # here; in a `tee` whole windows would, 57 of them.
+    waiting: deque[tuple[int, list[Any]]] = deque()
+
+    def segmented() -> Iterator[tuple[int, np.ndarray]]:
+        for start, length, found in run_windows(segment, shrunk(), inference, bucketed=True):
+            waiting.append((start, by_frame(found.attention, length)))
+            yield start, found.masks[:length]
+
+    def weighed() -> Iterator[tuple[int, list[Any]]]:
+        while waiting:
+            yield waiting.popleft()
+
+    clips: Iterator[tuple[int, np.ndarray]] = segmented()
     if inference.overlap:
         clips = link_masks(clips, inference.linking)
     video = unroll(clips)
     if inference.linking == "assignment":
         video = bridge_gaps(keep_labels(video))
-    weights = unroll((start, by_frame(found.attention, length)) for start, length, found in windows)
-    for masks, attention in zip(video, weights, strict=True):
+    for masks, attention in zip(video, unroll(weighed()), strict=True):
         yield Attended(resize_masks(masks, size), attention)
 
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -148,6 +149,18 @@ def test_a_long_video_of_noise_stays_below_20_megabytes():
     shown = data_of(text)["shown"]
     assert MAX_FRAMES / 2 < len(shown) <= MAX_FRAMES
     assert len(set(np.diff(shown))) == 1
+
+
+def test_a_frame_that_is_shown_keeps_nothing_of_its_window():
+    """Masks come as parts of windows of 120 frames; a hundred windows would be gigabytes."""
+    window = np.zeros((120, 8, 8, 3), np.float32)
+    alive = weakref.ref(window)
+    gatherer = Gatherer(3)
+    frame, labels = np.zeros((8, 8, 3), np.uint8), np.zeros((8, 8), np.uint8)
+    gatherer.add(frame, labels, window[0, ..., :2], window[0], window[0, ..., 0])
+    del window
+    assert alive() is None
+    assert gatherer.shown[0].masks is not None
 
 
 def test_pictures_thin_out_evenly():

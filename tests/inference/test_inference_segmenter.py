@@ -15,7 +15,7 @@ from jaxmotion.data.windows import InferenceConfig
 from jaxmotion.errors import InputError
 from jaxmotion.inference import segmenter as segmenter_module
 from jaxmotion.inference.linking import link_masks, unroll
-from jaxmotion.inference.stream import Attended
+from jaxmotion.inference.stream import Attended, segment_stream
 from jaxmotion.inference.tracking import bridge_gaps, keep_labels
 from jaxmotion.networks import INPUT_CHANNELS, DecoderConfig, NetworkConfig, build_segmenter
 from jaxmotion.options import to_json
@@ -398,3 +398,20 @@ def test_slots_take_another_number_of_masks_and_others_refuse(workdir, tmp_path)
         assert segmenter.describe(flow).queries.shape == (count, 8)
     with pytest.raises(InputError, match="segments into 3, not 5; only a network with slots"):
         jm.Segmenter.load(workdir, num_masks=5)
+
+
+def test_a_stream_lets_go_of_the_windows_that_are_done():
+    """Whole windows are the most of the memory: of 60, a few are there at a time."""
+    windows, most = [], 0
+
+    def segment(flow, valid):
+        masks = np.random.default_rng(len(windows)).random((*valid.shape, 3), np.float32)
+        windows.append(weakref.ref(masks))
+        return Attended(masks, None)
+
+    fields = ((np.zeros((6, 8, 2), np.float32), np.ones((6, 8), np.float32)) for _ in range(304))
+    found = segment_stream(segment, fields, lambda *size: size, InferenceConfig(9, 4))
+    for _ in found:
+        most = max(most, sum(window() is not None for window in windows))
+    assert len(windows) == 60
+    assert most <= 5
