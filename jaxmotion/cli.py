@@ -9,6 +9,8 @@ import difflib
 import gc
 import importlib
 import logging
+import os
+import select
 import signal
 import sys
 import threading
@@ -36,6 +38,8 @@ COMMANDS = {
 }
 """The commands by the names of their modules in `jaxmotion.commands`, with what each does."""
 
+READER_GONE = 128 + 13  # what a shell says of a program that SIGPIPE ended
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The console script: the command that the first word names.
@@ -50,8 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if name in COMMANDS:
         return run(name, options)
     if name in ("-h", "--help"):
-        print(_help())
-        return 0
+        return run_command(lambda _: print(_help()), [])
     return run_command(_unknown, [name])
 
 
@@ -112,15 +115,18 @@ def run_command(main: Callable[[Sequence[str]], None], argv: Sequence[str]) -> i
 
     Returns:
         The exit status: 0, 2 for wrong input, 1 for training that went wrong, 130 after an
-        interrupt, 143 and 129 after the signals to end and to hang up.
+        interrupt, 143 and 129 after the signals to end and to hang up, 141 without a word if what
+        read the output is gone, as in ``jaxmotion models | head -1``.
     """
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     logging.getLogger("absl").setLevel(logging.ERROR)
     try:
         with _ended_in_order():
-            main(argv)
+            _run_and_flush(main, argv)
         return 0
     except Exception as error:
+        if isinstance(error, BrokenPipeError) and _output_is_unread():
+            return READER_GONE
         status = getattr(error, "exit_status", None)
         if status is None:
             raise
@@ -134,6 +140,34 @@ def run_command(main: Callable[[Sequence[str]], None], argv: Sequence[str]) -> i
     gc.collect()
     print(line, file=sys.stderr)
     return status
+
+
+def _run_and_flush(main: Callable[[Sequence[str]], None], argv: Sequence[str]) -> None:
+    """Runs a command; that nobody reads its output is noticed now, not when Python ends."""
+    try:
+        main(argv)
+    except SystemExit:  # after --help
+        _flush_output()
+        raise
+    _flush_output()
+
+
+def _flush_output() -> None:
+    if sys.stdout is not None:  # as in a process without a console
+        sys.stdout.flush()
+
+
+def _output_is_unread() -> bool:
+    """Tells whether it was standard output that broke, and if so lets nothing more be written."""
+    if sys.stdout is None or not hasattr(select, "poll"):
+        return False
+    watch = select.poll()
+    watch.register(sys.stdout.fileno(), 0)  # of an end that is gone, it tells in any case
+    if not watch.poll(0):
+        return False
+    # Python flushes once more as it ends, and would complain.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return True
 
 
 class _TerminatedError(BaseException):

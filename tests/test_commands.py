@@ -578,6 +578,20 @@ def test_programs_end_with_one_line_and_status_2(tmp_path, argv, named):
     assert leftovers(tmp_path) == []
 
 
+@pytest.mark.skipif(os.name == "nt", reason="there a pipe that nobody reads is another error")
+@pytest.mark.parametrize(
+    "argv", [["--help"], ["models", "--help"], ["train", "em", "--help"], ["models"]]
+)
+def test_output_that_nobody_reads_ends_a_command_without_a_word(argv):
+    read, write = os.pipe()
+    os.close(read)
+    with os.fdopen(write, "w") as stdout:
+        done = subprocess.run(
+            [sys.executable, "-c", SCRIPT, *argv], stdout=stdout, stderr=subprocess.PIPE, text=True
+        )
+    assert (done.returncode, done.stderr) == (cli.READER_GONE, "")
+
+
 @pytest.mark.parametrize(
     ("argv", "status", "named"),
     [
