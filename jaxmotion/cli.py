@@ -120,6 +120,9 @@ def run_command(main: Callable[[Sequence[str]], None], argv: Sequence[str]) -> i
     """
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     logging.getLogger("absl").setLevel(logging.ERROR)
+    if sys.stderr is None or not sys.stderr.isatty():
+        # In a file, as of a job that a scheduler runs, ten times a second is no progress to read.
+        os.environ.setdefault("TQDM_MININTERVAL", "10")
     try:
         with _ended_in_order():
             _run_and_flush(main, argv)

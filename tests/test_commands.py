@@ -578,6 +578,23 @@ def test_programs_end_with_one_line_and_status_2(tmp_path, argv, named):
     assert leftovers(tmp_path) == []
 
 
+def test_progress_in_a_log_is_no_flood(tmp_path):
+    counting = """
+import sys, time
+from jaxmotion.cli import run_command
+def main(argv):
+    from tqdm import tqdm
+    for _ in tqdm(range(30)):
+        time.sleep(0.02)
+sys.exit(run_command(main, []))
+"""
+    result = program("-c", counting, cwd=tmp_path)
+    assert result.returncode == 0
+    assert "30/30" in result.stderr
+    # As it starts, and as it ends; without, every 0.1 s.
+    assert len(result.stderr.split("it/s")) <= 3
+
+
 @pytest.mark.skipif(os.name == "nt", reason="there a pipe that nobody reads is another error")
 @pytest.mark.parametrize(
     "argv", [["--help"], ["models", "--help"], ["train", "em", "--help"], ["models"]]
